@@ -1,0 +1,26 @@
+"""Typed batches: the only thing that the input pipeline and the tasks share.
+
+Batches are fixed in size. Where examples run out, the rest is padding and `is_real` is False there, so that counts stay
+exact on any number of devices.
+"""
+
+from dataclasses import dataclass
+
+import jax
+from jaxtyping import PyTree
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class ClassificationBatch:
+    """Images with one class each.
+
+    Attributes:
+      image: uint8 [batch, height, width, 3], RGB in 0..255, not normalised.
+      label: int32 [batch], class indices; 0 in padding.
+      is_real: bool [batch], False in padding.
+    """
+
+    image: PyTree
+    label: PyTree
+    is_real: PyTree

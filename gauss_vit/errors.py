@@ -1,0 +1,72 @@
+"""Errors that a user can cause: what happened, where, and what to do about it.
+
+The command line prints one as `gauss_vit: error[CODE]: message. DO: remedy` and exits with its status, so that a script
+can tell a wrong config from a missing data set. As library code they are plain `ValueError`s.
+"""
+
+from typing import ClassVar
+
+
+class UserError(ValueError):
+    """Something that the user can put right.
+
+    Args:
+      message: what was expected and what came, with the file, key, record or step concerned.
+      do: one thing to do about it; empty when the message already says it.
+      code: a stable, searchable code; the class's own when not given.
+    """
+
+    default_code: ClassVar[str] = "USER"
+    exit_status: ClassVar[int] = 2
+
+    def __init__(self, message: str, *, do: str = "", code: str | None = None):
+        super().__init__(message)
+        self.message = message
+        self.do = do
+        self.code = code or self.default_code
+
+    def __str__(self) -> str:
+        remedy = f" DO: {self.do}" if self.do else ""
+        return f"{self.message}{remedy}"
+
+
+class ConfigError(UserError):
+    """A config file, a flag or a combination of values is wrong."""
+
+    default_code = "CONFIG"
+    exit_status = 2
+
+
+class DataError(UserError):
+    """A data set, a record or an image is missing or unreadable."""
+
+    default_code = "DATA"
+    exit_status = 3
+
+
+class CheckpointError(UserError):
+    """A checkpoint or a weight file is missing, damaged or does not fit."""
+
+    default_code = "CKPT"
+    exit_status = 4
+
+
+class DivergedError(UserError):
+    """The loss or a gradient is no longer finite."""
+
+    default_code = "DIVERGED"
+    exit_status = 5
+
+
+class BusyError(UserError):
+    """Another process is using the workdir."""
+
+    default_code = "WORKDIR-BUSY"
+    exit_status = 7
+
+
+class StorageError(UserError):
+    """A folder cannot be written."""
+
+    default_code = "STORAGE"
+    exit_status = 8

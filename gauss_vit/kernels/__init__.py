@@ -1,0 +1,1 @@
+"""Attention with an additive position bias: the specification and faster ways to compute it."""

@@ -1,0 +1,1 @@
+"""Vision transformers as config values and Flax NNX modules."""

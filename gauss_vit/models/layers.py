@@ -1,0 +1,80 @@
+"""Holders of parameters that every model is made of; the arithmetic is in `ops`."""
+
+from collections.abc import Callable
+from typing import Literal, TypeVar
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Key, PRNGKeyArray
+
+from gauss_vit.ops.dense import dense, layer_norm
+from gauss_vit.ops.dropout import dropout
+from gauss_vit.ops.initializers import fan_in_uniform, truncated_normal
+
+Start = Literal["truncated_normal", "fan_in_uniform"]
+"""How dense layers start: timm's ViT (standard deviation 0.02, bias 0) or PyTorch's default (+-1 / sqrt(fan-in))."""
+
+Module = TypeVar("Module", bound=nnx.Module)
+
+
+class Linear(nnx.Module):
+    """A dense layer: `kernel` [inputs, outputs] and, if wanted, `bias` [outputs]."""
+
+    def __init__(self, inputs: int, outputs: int, *, start: Start, key: PRNGKeyArray, use_bias: bool = True):
+        kernel_key, bias_key = jax.random.split(key)
+        if start == "truncated_normal":
+            kernel = truncated_normal(kernel_key, (inputs, outputs), std=0.02)
+            bias = jnp.zeros((outputs,), jnp.float32)
+        else:
+            kernel = fan_in_uniform(kernel_key, (inputs, outputs), fan_in=inputs)
+            bias = fan_in_uniform(bias_key, (outputs,), fan_in=inputs)
+        self.kernel = nnx.Param(kernel)
+        self.bias = nnx.Param(bias) if use_bias else None
+
+    def __call__(self, inputs: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
+        """Applies the layer in the type of the inputs."""
+        return dense(inputs, self.kernel[...], None if self.bias is None else self.bias[...])
+
+
+class LayerNorm(nnx.Module):
+    """Layer normalisation: `scale` and `bias` [channels]."""
+
+    def __init__(self, channels: int, *, epsilon: float):
+        self.scale = nnx.Param(jnp.ones((channels,), jnp.float32))
+        self.bias = nnx.Param(jnp.zeros((channels,), jnp.float32))
+        self.epsilon = epsilon
+
+    def __call__(self, inputs: Float[Array, "*batch channels"]) -> Float[Array, "*batch channels"]:
+        """Normalises over the last axis; statistics in float32."""
+        return layer_norm(inputs, self.scale[...], self.bias[...], epsilon=self.epsilon)
+
+
+class Mlp(nnx.Module):
+    """Two dense layers with the exact GELU between them."""
+
+    def __init__(self, width: int, hidden: int, *, start: Start, dropout_rate: float, key: PRNGKeyArray):
+        first, second = jax.random.split(key)
+        self.fc1 = Linear(width, hidden, start=start, key=first)
+        self.fc2 = Linear(hidden, width, start=start, key=second)
+        self.dropout_rate = dropout_rate
+
+    def __call__(
+        self, tokens: Float[Array, "batch tokens channels"], *, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "batch tokens channels"]:
+        """Transforms every token; a key turns dropout on after each layer."""
+        first, second = split_key(key, 2)
+        hidden = jax.nn.gelu(self.fc1(tokens), approximate=False)
+        hidden = dropout(hidden, rate=self.dropout_rate, key=first)
+        return dropout(self.fc2(hidden), rate=self.dropout_rate, key=second)
+
+
+def split_key(key: PRNGKeyArray | None, num: int) -> list[PRNGKeyArray | None]:
+    """Splits a key into `num`; no key gives none."""
+    return [None] * num if key is None else list(jax.random.split(key, num))
+
+
+def stack(make: Callable[[PRNGKeyArray], Module], keys: Key[Array, " depth"]) -> Module:
+    """Makes one module a key and stacks their parameters on a leading axis, for `jax.lax.scan`."""
+    graph, _ = nnx.split(nnx.eval_shape(lambda: make(keys[0])))
+    return nnx.merge(graph, jax.vmap(lambda key: nnx.split(make(key))[1])(keys))

@@ -1,0 +1,27 @@
+"""Noise for training: dropout of units and of whole residual branches; without a key nothing is dropped."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+
+def dropout(inputs: Float[Array, "..."], *, rate: float, key: PRNGKeyArray | None) -> Float[Array, "..."]:
+    """Zeroes each value with probability `rate` and divides the rest by `1 - rate`; `key=None` means inference."""
+    if key is None or rate == 0:
+        return inputs
+    kept = jax.random.bernoulli(key, 1 - rate, inputs.shape)
+    return jnp.where(kept, inputs / jnp.asarray(1 - rate, inputs.dtype), jnp.zeros((), inputs.dtype))
+
+
+def stochastic_depth(
+    branch: Float[Array, "batch tokens channels"], *, rate: Float[Array, ""], key: PRNGKeyArray | None
+) -> Float[Array, "batch tokens channels"]:
+    """Drops the branch of whole examples with probability `rate` and divides the rest by `1 - rate`.
+
+    Source: Huang et al., Deep Networks with Stochastic Depth (ECCV 2016); timm `DropPath`.
+    """
+    if key is None:
+        return branch
+    kept = jax.random.bernoulli(key, 1 - rate, (branch.shape[0], 1, 1))
+    gain = jnp.where(kept, 1 / (1 - rate), 0).astype(branch.dtype)
+    return branch * jnp.broadcast_to(gain, branch.shape)

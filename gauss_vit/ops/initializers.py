@@ -1,0 +1,24 @@
+"""How parameters start, as in timm and PyTorch, so that a run from scratch starts from the same distribution."""
+
+import math
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+
+def truncated_normal(key: PRNGKeyArray, shape: Sequence[int], *, std: float) -> Float[Array, "..."]:
+    """Draws from a normal distribution cut at +-2, not at two standard deviations; float32.
+
+    Source: `torch.nn.init.trunc_normal_`, timm's start for linear layers and position embeddings (std 0.02).
+    """
+    if std == 0:
+        return jnp.zeros(shape, jnp.float32)
+    return jax.random.truncated_normal(key, -2 / std, 2 / std, tuple(shape), jnp.float32) * jnp.float32(std)
+
+
+def fan_in_uniform(key: PRNGKeyArray, shape: Sequence[int], *, fan_in: int) -> Float[Array, "..."]:
+    """Draws uniformly within +-1 / sqrt(fan_in), PyTorch's default for weights and biases of linear layers; float32."""
+    limit = 1 / math.sqrt(fan_in)
+    return jax.random.uniform(key, tuple(shape), jnp.float32, -limit, limit)

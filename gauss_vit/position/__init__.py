@@ -1,0 +1,9 @@
+"""Position terms: learnable biases of the attention logits as tables over patch offsets, and absolute embeddings."""
+
+from gauss_vit.position.absolute import AbsoluteEmbedding
+from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.relative import RelativeTable
+from gauss_vit.position.relative_mlp import RelativeMlp
+from gauss_vit.position.term import BiasTerm, expand, init, table
+
+__all__ = ["AbsoluteEmbedding", "BiasTerm", "Gaussian", "RelativeMlp", "RelativeTable", "expand", "init", "table"]

@@ -1,0 +1,91 @@
+"""The Gaussian attention bias: the prior that near patches matter more, with a width and a strength to learn."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from gauss_vit.errors import ConfigError
+from gauss_vit.ops.grid import Grid
+from gauss_vit.position.term import TermParams
+
+# Below this width, in units of the term, a Gaussian is one patch to the last bit; it keeps sigma = 0 from giving 0 / 0.
+_SMALLEST_SIGMA = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gaussian:
+    """A Gaussian over patch offsets, added to the attention logits after their scaling by 1 / sqrt(head width).
+
+      table[dy, dx] = amplitude^2 exp(-(dy^2 + dx^2) / (2 sigma^2))
+
+    Amplitude and sigma are learned, one pair a layer (shared by its heads) or one a head. The amplitude is squared, so
+    that the bias is never negative; both signs of either parameter mean the same. An amplitude of exactly 0 has no
+    gradient and stays there.
+
+    Attributes:
+      amplitude: where the amplitude starts; the largest logit is its square.
+      sigma: where the standard deviation starts, in units of `unit`.
+      per_head: a pair of parameters for every head, not one for the layer.
+      anisotropic: separate standard deviations for dy and dx.
+      unit: "patch" measures offsets in patches; "image" in fractions of the image's sides, so that the Gaussian keeps
+        its place in the picture at every resolution.
+
+    Raises:
+      ConfigError: a start value is not finite, the amplitude is 0, or sigma is not positive.
+
+    Source: Kim et al., BMVC 2023 (arXiv 2305.04722), section 4, equation 3, and supplement C for the start values.
+    """
+
+    amplitude: float = 2.0
+    sigma: float = 5.0
+    per_head: bool = False
+    anisotropic: bool = False
+    unit: Literal["patch", "image"] = "patch"
+
+    def __post_init__(self):
+        if not np.isfinite(self.amplitude) or self.amplitude == 0:
+            raise ConfigError(
+                f"amplitude must be finite and not 0, got {self.amplitude}", do="start at 2, or leave the term out"
+            )
+        if not np.isfinite(self.sigma) or self.sigma < _SMALLEST_SIGMA:
+            raise ConfigError(f"sigma must be finite and at least {_SMALLEST_SIGMA}, got {self.sigma}")
+        if self.unit not in ("patch", "image"):
+            raise ConfigError(f"unit must be 'patch' or 'image', got {self.unit!r}")
+
+    @property
+    def name(self) -> str:
+        """The key of its parameters in the tree."""
+        return "gaussian"
+
+    def init(self, key: PRNGKeyArray, *, grid: Grid, num_heads: int) -> dict[str, Array]:
+        """Gives `amplitude` and `sigma`, float32 [1] or [heads]; an anisotropic `sigma` is [2, 1 or heads] (dy, dx)."""
+        del key, grid
+        shape = (num_heads if self.per_head else 1,)
+        sigma_shape = (2, *shape) if self.anisotropic else shape
+        return {
+            "amplitude": jnp.full(shape, self.amplitude, jnp.float32),
+            "sigma": jnp.full(sigma_shape, self.sigma, jnp.float32),
+        }
+
+    def table(self, params: TermParams, grid: Grid, *, key: PRNGKeyArray | None = None) -> Float[Array, "#heads dy dx"]:
+        """Computes the Gaussian at every offset, in float32 logits; finite, as is its gradient, for every sigma."""
+        del key
+        amplitude = params["amplitude"].astype(jnp.float32)
+        sigma = params["sigma"].astype(jnp.float32)
+        sigma_y, sigma_x = (sigma[0], sigma[1]) if self.anisotropic else (sigma, sigma)
+        scale_y, scale_x = grid if self.unit == "image" else (1, 1)
+        vertical = _exponent(grid[0], scale_y, sigma_y)
+        horizontal = _exponent(grid[1], scale_x, sigma_x)
+        shape = (amplitude.shape[0], 2 * grid[0] - 1, 2 * grid[1] - 1)
+        exponent = jnp.broadcast_to(vertical[:, :, None], shape) + jnp.broadcast_to(horizontal[:, None, :], shape)
+        return jnp.square(amplitude)[:, None, None] * jnp.exp(-exponent)
+
+
+def _exponent(size: int, scale: int, sigma: Float[Array, " heads"]) -> Float[Array, "heads offset"]:
+    """Computes d^2 / (2 sigma^2) for the offsets d = -(size - 1) / scale ... (size - 1) / scale."""
+    offsets = np.arange(1 - size, size, dtype=np.float32) / np.float32(scale)
+    width = jnp.maximum(jnp.abs(sigma), _SMALLEST_SIGMA)
+    return jnp.square(jnp.asarray(offsets)[None, :] / width[:, None]) / 2

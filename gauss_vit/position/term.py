@@ -1,0 +1,128 @@
+"""One algebra for every position bias of the attention logits.
+
+All learned or fixed biases of this field depend on query and key only through their offset. So a bias term is a frozen
+value whose pure function maps (parameters, grid) to an offset table [heads or 1, 2 height - 1, 2 width - 1], in
+logits; a tuple of terms is their sum and `()` is zero; one gather expands a table to [heads, query, key]:
+
+  bias[h, i, j] = table[h, y_i - y_j + height - 1, x_i - x_j + width - 1],    i = y_i width + x_i
+
+The offset is query minus key and patches are numbered row by row, as in timm. The same table is what plots draw, what
+the Gaussian fit reads, and what is written into a stock relative-position table when weights are exported.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from gauss_vit.ops.grid import Grid, num_patches, offset_shape
+
+TermParams = Mapping[str, Array]
+"""The parameters of one term, by name; where layers are stacked on a leading axis, terms run under `scan` or `vmap`."""
+
+
+@runtime_checkable
+class BiasTerm(Protocol):
+    """A position bias as a value: what it is called, how it starts, and its offset table."""
+
+    @property
+    def name(self) -> str:
+        """The key of its parameters in the tree, unique among the terms of an attention layer."""
+        ...
+
+    def init(self, key: PRNGKeyArray, *, grid: Grid, num_heads: int) -> dict[str, Array]:
+        """Draws its parameters for one layer, in float32."""
+        ...
+
+    def table(self, params: TermParams, grid: Grid, *, key: PRNGKeyArray | None = None) -> Float[Array, "#heads dy dx"]:
+        """Computes its offset table in float32 logits; `key=None` means inference."""
+        ...
+
+
+def init(terms: Sequence[BiasTerm], key: PRNGKeyArray, *, grid: Grid, num_heads: int) -> dict[str, dict[str, Array]]:
+    """Draws the parameters of all terms of one layer.
+
+    Raises:
+      ValueError: two terms have the same name.
+    """
+    names = [term.name for term in terms]
+    if len(set(names)) < len(names):
+        raise ValueError(f"bias terms need different names, got {', '.join(names)}")
+    keys = jax.random.split(key, max(len(terms), 1))
+    return {
+        term.name: term.init(term_key, grid=grid, num_heads=num_heads)
+        for term, term_key in zip(terms, keys[: len(terms)], strict=True)
+    }
+
+
+def tables(
+    terms: Sequence[BiasTerm],
+    params: Mapping[str, TermParams],
+    grid: Grid,
+    *,
+    key: PRNGKeyArray | None = None,
+) -> dict[str, Float[Array, "#heads dy dx"]]:
+    """Computes the offset table of every term, by name."""
+    keys = [None] * len(terms) if key is None else list(jax.random.split(key, max(len(terms), 1)))
+    return {term.name: term.table(params[term.name], grid, key=keys[position]) for position, term in enumerate(terms)}
+
+
+def table(
+    terms: Sequence[BiasTerm],
+    params: Mapping[str, TermParams],
+    grid: Grid,
+    *,
+    key: PRNGKeyArray | None = None,
+) -> Float[Array, "#heads dy dx"]:
+    """Sums the offset tables of all terms; no terms give zeros of shape [1, 2 height - 1, 2 width - 1]."""
+    return add(tables(terms, params, grid, key=key), grid)
+
+
+def add(parts: Mapping[str, Float[Array, "#heads dy dx"]], grid: Grid) -> Float[Array, "#heads dy dx"]:
+    """Adds offset tables of one or of all heads; no tables give zeros of shape [1, 2 height - 1, 2 width - 1]."""
+    total = jnp.zeros((1, *offset_shape(grid)), jnp.float32)
+    for part in parts.values():
+        shape = (max(total.shape[0], part.shape[0]), *total.shape[1:])
+        total = jnp.broadcast_to(total, shape) + jnp.broadcast_to(part, shape)
+    return total
+
+
+def offset_index(grid: Grid) -> Int[np.ndarray, "query key"]:
+    """Numbers the offset of every (query, key) pair, row by row in a table over all offsets.
+
+    Returns:
+      int32, `(dy + height - 1) (2 width - 1) + dx + width - 1` with (dy, dx) = query minus key.
+    """
+    row, column = (axis.reshape(-1) for axis in np.indices(grid))
+    vertical = row[:, None] - row[None, :] + grid[0] - 1
+    horizontal = column[:, None] - column[None, :] + grid[1] - 1
+    return (vertical * offset_shape(grid)[1] + horizontal).astype(np.int32)
+
+
+def expand(
+    offset_table: Float[Array, "heads dy dx"], grid: Grid, *, prefix_tokens: int = 0
+) -> Float[Array, "heads query key"]:
+    """Expands an offset table to the bias of every pair of tokens.
+
+    Args:
+      offset_table: logits over offsets, [heads, 2 height - 1, 2 width - 1].
+      grid: the (height, width) of the patches.
+      prefix_tokens: how many class or register tokens stand before the patches. Their rows and columns are zero, as
+        in timm's `RelPosMlp`.
+
+    Raises:
+      ValueError: the table does not fit the grid.
+
+    >>> expand(jnp.arange(3.0).reshape(1, 1, 3), (1, 2))
+    Array([[[1., 0.],
+            [2., 1.]]], dtype=float32)
+    """
+    if offset_table.shape[1:] != offset_shape(grid):
+        raise ValueError(f"a grid of {grid} needs a table of {offset_shape(grid)}, got {offset_table.shape[1:]}")
+    heads, tokens = offset_table.shape[0], num_patches(grid)
+    flat = offset_table.reshape(heads, -1)
+    bias = jnp.take(flat, offset_index(grid).reshape(-1), axis=1).reshape(heads, tokens, tokens)
+    return jnp.pad(bias, ((0, 0), (prefix_tokens, 0), (prefix_tokens, 0)))

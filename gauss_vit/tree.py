@@ -1,0 +1,66 @@
+"""Path rules over parameter trees: the one mechanism for weight decay, learning-rate scale, freezing and sharding.
+
+A path joins the keys from the root to a leaf with dots: `blocks.attention.bias.gaussian.sigma`. A rule is a pair of a
+regular expression and a value; the first expression that matches the whole path decides.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import TypeVar
+
+import jax
+from jaxtyping import PyTree
+
+from gauss_vit.errors import ConfigError
+
+Value = TypeVar("Value")
+
+
+def path_of(key_path: Sequence[jax.tree_util.KeyEntry]) -> str:
+    """Joins a key path of `jax.tree_util` with dots.
+
+    >>> path_of((jax.tree_util.DictKey("blocks"), jax.tree_util.DictKey("kernel")))
+    'blocks.kernel'
+    """
+    return jax.tree_util.keystr(tuple(key_path), simple=True, separator=".")
+
+
+def flatten_paths(tree: PyTree) -> dict[str, PyTree]:
+    """Maps the path of every leaf to the leaf, in tree order.
+
+    >>> flatten_paths({"a": {"b": 1}, "c": 2})
+    {'a.b': 1, 'c': 2}
+    """
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {path_of(key_path): leaf for key_path, leaf in leaves}
+
+
+def match_rules(tree: PyTree, rules: Sequence[tuple[str, Value]], default: Value) -> PyTree:
+    """Gives every leaf the value of the first rule that matches its whole path.
+
+    Args:
+      tree: any pytree; only its structure and paths are read.
+      rules: pairs of (regular expression, value), in order of precedence.
+      default: the value of leaves that no rule matches.
+
+    Returns:
+      A tree of the same structure with a value at every leaf.
+
+    Raises:
+      ConfigError: a rule matches no path: a typing error would otherwise go unseen.
+
+    >>> match_rules({"head": {"bias": 0, "kernel": 1}}, [(r".*bias", False)], True)
+    {'head': {'bias': False, 'kernel': True}}
+    """
+    paths = list(flatten_paths(tree))
+    for pattern, _ in rules:
+        if not any(re.fullmatch(pattern, path) for path in paths):
+            raise ConfigError(
+                f"the rule {pattern!r} matches no parameter", do=f"compare it with paths such as {paths[0]!r}"
+            )
+
+    def value_at(key_path: Sequence[jax.tree_util.KeyEntry], _: PyTree) -> Value:
+        path = path_of(key_path)
+        return next((value for pattern, value in rules if re.fullmatch(pattern, path)), default)
+
+    return jax.tree_util.tree_map_with_path(value_at, tree)

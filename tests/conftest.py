@@ -1,0 +1,36 @@
+"""Every test runs on eight simulated CPU devices, with shapes checked and nothing promoted in silence."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.parent / ".cache" / "jax"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+
+from jaxtyping import install_import_hook
+
+install_import_hook("gauss_vit", "beartype.beartype")
+
+import jax
+import pytest
+from absl import flags
+
+# grain's workers read absl's flags, which nothing parses outside of absl.app.run.
+flags.FLAGS.mark_as_parsed()
+
+
+@pytest.fixture(autouse=True)
+def strict_numerics():
+    """No silent promotion of types or ranks: each would hide a wrong shape or a slow float32 detour."""
+    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+        yield
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real test images; tests that need it are skipped where it is not given."""
+    folder = os.environ.get("GAUSS_VIT_TEST_DATA")
+    if folder is None:
+        pytest.skip("GAUSS_VIT_TEST_DATA is not set: real images are not part of the project")
+    return Path(folder)

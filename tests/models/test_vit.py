@@ -1,0 +1,184 @@
+"""The vision transformer: shapes, precision, determinism, and the equivalence of its ways to run."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from gauss_vit.errors import ConfigError
+from gauss_vit.models.presets import PRESETS
+from gauss_vit.models.vit import ViTConfig, abstract, build
+from gauss_vit.position import AbsoluteEmbedding, Gaussian, RelativeMlp, RelativeTable
+from gauss_vit.tree import flatten_paths
+
+KEY = jax.random.key(0)
+RELATIVE = ViTConfig(
+    image_size=(8, 12),
+    patch_size=(4, 4),
+    width=16,
+    depth=3,
+    num_heads=2,
+    num_classes=5,
+    class_token=False,
+    pool="mean",
+    norm="after_pool",
+    absolute=None,
+    relative=RelativeMlp(hidden=8),
+    gaussian=Gaussian(),
+    query_key_value_bias=False,
+    layer_scale=0.5,
+    start="fan_in_uniform",
+)
+PLAIN = dataclasses.replace(
+    RELATIVE,
+    class_token=True,
+    pool="token",
+    norm="before_pool",
+    absolute=AbsoluteEmbedding(),
+    relative=None,
+    gaussian=None,
+    query_key_value_bias=True,
+    layer_scale=None,
+    start="truncated_normal",
+)
+COUNTS = {
+    "vit_small_patch16_224": 22_050_664,
+    "vit_base_patch16_224": 86_567_656,
+    "vit_large_patch16_224": 304_326_632,
+    "vit_relpos_small_patch16_224": 21_983_920,
+    "vit_relpos_medium_patch16_224": 38_747_208,
+    "vit_relpos_base_patch16_224": 86_429_560,
+}
+
+
+def images_for(config, batch=2):
+    return jax.random.normal(jax.random.key(7), (batch, *config.image_size, 3), jnp.float32)
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_number_of_parameters_equals_timms(name):
+    _, params = abstract(PRESETS[name])
+    assert sum(leaf.size for leaf in jax.tree.leaves(params)) == COUNTS[name]
+
+
+def test_the_gaussian_adds_two_parameters_a_block():
+    _, plain = abstract(dataclasses.replace(RELATIVE, gaussian=None))
+    _, with_gaussian = abstract(RELATIVE)
+    added = set(flatten_paths(with_gaussian)) - set(flatten_paths(plain))
+    assert added == {"blocks.attention.bias.gaussian.amplitude", "blocks.attention.bias.gaussian.sigma"}
+    assert flatten_paths(with_gaussian)["blocks.attention.bias.gaussian.sigma"].shape == (3, 1)
+
+
+@pytest.mark.parametrize("config", [RELATIVE, PLAIN], ids=["relative", "plain"])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_features_are_maps_over_the_grid(config, batch):
+    features = jax.jit(build(config, KEY).features)(images_for(config, batch))
+    assert features.last.shape == (batch, 2, 3, 16)
+    assert features.pre_norm.shape == (batch, 2, 3, 16)
+    assert features.prefix.shape == (batch, int(config.class_token), 16)
+    assert features.pooled.shape == (batch, 16)
+
+
+def test_final_normalisation_stands_where_the_config_says():
+    relative = build(RELATIVE, KEY).features(images_for(RELATIVE))
+    np.testing.assert_array_equal(relative.last, relative.pre_norm)
+    plain = build(PLAIN, KEY).features(images_for(PLAIN))
+    np.testing.assert_allclose(jnp.mean(plain.last, axis=-1), 0, atol=1e-5)
+    assert float(jnp.abs(jnp.mean(plain.pre_norm, axis=-1)).max()) > 1e-3
+
+
+def test_parameters_are_float32_and_not_weakly_typed():
+    model = build(RELATIVE, KEY)
+    for path, leaf in flatten_paths(nnx.to_pure_dict(nnx.state(model))).items():
+        assert leaf.dtype == jnp.float32, path
+        assert not leaf.weak_type, path
+
+
+def test_blocks_start_differently():
+    kernel = flatten_paths(nnx.to_pure_dict(nnx.state(build(PLAIN, KEY))))["blocks.mlp.fc1.kernel"]
+    assert not np.allclose(kernel[0], kernel[1])
+    assert float(jnp.std(kernel)) == pytest.approx(0.02, rel=0.1)
+
+
+@pytest.mark.parametrize("change", [{"unroll": 3}, {"remat": "full"}, {"remat": "dots"}], ids=str)
+def test_ways_to_run_give_the_same_gradients(change):
+    images = images_for(RELATIVE)
+    graph, _ = abstract(RELATIVE)
+    other, _ = abstract(dataclasses.replace(RELATIVE, **change))
+    params = nnx.to_pure_dict(nnx.state(build(RELATIVE, KEY)))
+
+    def loss(params, graph):
+        return jnp.sum(jnp.square(nnx.merge(graph, params)(images, key=jax.random.key(3))))
+
+    gradients = [jax.jit(jax.grad(loss), static_argnums=1)(params, each) for each in (graph, other)]
+    jax.tree.map(lambda mine, theirs: np.testing.assert_allclose(mine, theirs, atol=1e-5), *gradients)
+
+
+def test_bfloat16_activations_stay_near_float32():
+    images = images_for(RELATIVE)
+    half = dataclasses.replace(RELATIVE, dtype="bfloat16")
+    exact, rounded = build(RELATIVE, KEY), build(half, KEY)
+    assert rounded.features(images).last.dtype == jnp.bfloat16
+    assert rounded(images).dtype == jnp.float32
+    # bfloat16 keeps 8 bits: 0.4 % a rounding, a few of which add up over three blocks.
+    np.testing.assert_allclose(rounded(images), exact(images), atol=0.05)
+
+
+def test_no_key_means_no_noise():
+    noisy = dataclasses.replace(
+        RELATIVE, stochastic_depth=0.5, projection_dropout=0.2, attention_dropout=0.2, head_dropout=0.2
+    )
+    model, images = build(noisy, KEY), images_for(noisy)
+    np.testing.assert_array_equal(model(images), model(images))
+    np.testing.assert_array_equal(model(images), build(RELATIVE, KEY)(images))
+    assert not np.allclose(model(images, key=jax.random.key(1)), model(images))
+
+
+@pytest.mark.parametrize(
+    "rate", ["position_dropout", "projection_dropout", "attention_dropout", "head_dropout", "stochastic_depth"]
+)
+def test_every_rate_changes_training(rate):
+    quiet = dataclasses.replace(RELATIVE, relative=RelativeTable())
+    model = build(dataclasses.replace(quiet, **{rate: 0.5}), KEY)
+    images, key = images_for(quiet), jax.random.key(5)
+    assert not np.allclose(model(images, key=key), build(quiet, KEY)(images, key=key))
+
+
+def test_embeddings_without_prefix_leave_the_class_token_alone():
+    config = dataclasses.replace(PLAIN, absolute=AbsoluteEmbedding(embeds_prefix=False))
+    model = build(config, KEY)
+    tokens = model.embed(images_for(config))
+    np.testing.assert_allclose(tokens[:, 0], jnp.broadcast_to(model.class_token[...][0], (2, 16)), rtol=1e-6)
+    assert tokens.shape == (2, 7, 16)
+
+
+def test_blocks_can_be_collected_on_the_way():
+    model, images = build(RELATIVE, KEY), images_for(RELATIVE)
+    tokens = model.embed(images)
+    last, entering = model.scan_blocks(tokens, collect=True)
+    assert entering.shape == (3, 2, 6, 16)
+    np.testing.assert_array_equal(entering[0], tokens)
+    np.testing.assert_allclose(last.reshape(2, 2, 3, 16), model.features(images).pre_norm, atol=1e-6)
+
+
+def test_images_of_another_size_are_refused():
+    with pytest.raises(ConfigError, match=r"takes images of \(8, 12\), got \(8, 8\)"):
+        build(RELATIVE, KEY)(jnp.zeros((1, 8, 8, 3), jnp.float32))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image_size": (225, 224), "patch_size": (16, 16)}, "height 225 is not divisible by patch height 16"),
+        ({"num_heads": 3}, "width 16 is not divisible by num_heads 3"),
+        ({"pool": "token"}, "needs a class token"),
+        ({"depth": 0}, "depth must be at least 1"),
+        ({"stochastic_depth": 1.0}, "stochastic_depth must be in"),
+    ],
+)
+def test_values_that_do_not_fit_are_refused(change, message):
+    with pytest.raises(ConfigError, match=message):
+        dataclasses.replace(RELATIVE, **change)

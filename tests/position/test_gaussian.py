@@ -1,0 +1,134 @@
+"""The Gaussian term against the paper's numbers and its own laws."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax.test_util import check_grads
+
+from gauss_vit.errors import ConfigError
+from gauss_vit.position import Gaussian, expand
+
+KEY = jax.random.key(0)
+
+
+def params_of(term, *, grid=(14, 14), num_heads=6):
+    return term.init(KEY, grid=grid, num_heads=num_heads)
+
+
+def bias_of(term, grid, params=None):
+    return expand(term.table(params or params_of(term, grid=grid), grid), grid)
+
+
+def test_values_equal_the_papers_definition():
+    # Amplitude 2, sigma 5 on 14 x 14: A^2 exp(-r^2 / (2 sigma^2)).
+    bias = np.asarray(bias_of(Gaussian(), (14, 14)))[0]
+    assert bias[0, 0] == 4
+    np.testing.assert_allclose(bias[0, [1, 14, 195]], [3.9208, 3.9208, 0.00463692], rtol=2e-5)
+    assert bias.min() == bias[0, 195]
+    row = bias[90]  # patch (6, 6)
+    np.testing.assert_allclose(row[[91, 92, 95, 0, 195]], [3.9208, 3.6925, 2.4261, 0.9477, 0.5634], atol=5e-5)
+    assert (bias.argmax(axis=1) == np.arange(196)).all()
+
+
+def test_gradients_of_the_sum_equal_the_recorded_ones():
+    def total(params):
+        return jnp.sum(bias_of(Gaussian(), (14, 14), params))
+
+    gradient = jax.grad(total)(params_of(Gaussian()))
+    assert gradient["amplitude"][0] == pytest.approx(63225.2, rel=1e-5)
+    assert gradient["sigma"][0] == pytest.approx(15393.5, rel=1e-5)
+
+
+def test_softmax_of_the_bias_alone_is_local():
+    weights = np.asarray(jax.nn.softmax(bias_of(Gaussian(), (14, 14))[0, 90])).reshape(14, 14)
+    assert weights[6, 6] == pytest.approx(0.0202, abs=5e-5)
+    assert weights[5:8, 5:8].sum() == pytest.approx(0.164, abs=5e-4)
+
+
+@pytest.mark.parametrize("grid", [(1, 1), (3, 5), (10, 14)])
+def test_closed_form_holds_on_any_grid(grid):
+    bias = np.asarray(bias_of(Gaussian(amplitude=1.5, sigma=2.5), grid))[0]
+    rows, columns = (axis.reshape(-1) for axis in np.indices(grid))
+    squared = (rows[:, None] - rows[None]) ** 2 + (columns[:, None] - columns[None]) ** 2
+    np.testing.assert_allclose(bias, 2.25 * np.exp(-squared / 12.5), rtol=1e-5)
+
+
+def test_bias_is_the_kronecker_product_of_its_axes():
+    grid = (4, 6)
+    bias = np.asarray(bias_of(Gaussian(), grid))[0]
+    axes = [np.exp(-((np.arange(n)[:, None] - np.arange(n)[None]) ** 2) / 50) for n in grid]
+    np.testing.assert_allclose(bias, 4 * np.kron(*axes), rtol=1e-6)
+
+
+def test_sign_of_the_parameters_does_not_matter():
+    plain = params_of(Gaussian())
+    for name in ("amplitude", "sigma"):
+        flipped = {**plain, name: -plain[name]}
+        np.testing.assert_array_equal(bias_of(Gaussian(), (3, 4), flipped), bias_of(Gaussian(), (3, 4), plain))
+
+
+def test_amplitude_zero_is_no_bias_and_a_dead_point():
+    params = {**params_of(Gaussian()), "amplitude": jnp.zeros((1,), jnp.float32)}
+    assert not np.any(bias_of(Gaussian(), (3, 4), params))
+    gradient = jax.grad(lambda p: jnp.sum(bias_of(Gaussian(), (3, 4), p)))(params)
+    assert gradient["amplitude"][0] == 0
+
+
+def test_one_pair_a_head_gives_one_table_a_head():
+    term = Gaussian(per_head=True)
+    params = params_of(term, num_heads=3)
+    params["sigma"] = jnp.asarray([1.0, 2.0, 4.0], jnp.float32)
+    table = np.asarray(term.table(params, (3, 5)))
+    assert table.shape == (3, 5, 9)
+    for head, sigma in enumerate((1.0, 2.0, 4.0)):
+        assert table[head, 3, 4] == pytest.approx(4 * np.exp(-1 / (2 * sigma**2)))
+
+
+def test_anisotropic_widths_act_on_their_own_axis():
+    term = Gaussian(anisotropic=True)
+    params = params_of(term)
+    params["sigma"] = jnp.asarray([[1.0], [3.0]], jnp.float32)
+    table = np.asarray(term.table(params, (4, 4)))[0]
+    assert table[4, 3] == pytest.approx(4 * np.exp(-1 / 2))
+    assert table[3, 4] == pytest.approx(4 * np.exp(-1 / 18))
+
+
+def test_units_of_the_image_do_not_depend_on_resolution():
+    term = Gaussian(sigma=0.25, unit="image")
+    coarse = np.asarray(term.table(params_of(term), (4, 8)))[0]
+    fine = np.asarray(term.table(params_of(term), (8, 16)))[0]
+    np.testing.assert_allclose(coarse, fine[1::2, 1::2], rtol=1e-6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(sigma=st.sampled_from((0.0, 1e-12, 1e-6, 1e-3, 1.0, 1e3, 1e6, 1e20)), sign=st.sampled_from((-1, 1)))
+def test_bias_and_gradient_are_finite_for_every_sigma(sigma, sign):
+    params = {"amplitude": jnp.full((1,), 2, jnp.float32), "sigma": jnp.full((1,), sign * sigma, jnp.float32)}
+    value, gradient = jax.value_and_grad(lambda p: jnp.sum(Gaussian().table(p, (3, 5))))(params)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((value, gradient)))
+
+
+def test_gradients_agree_with_finite_differences():
+    def table(params):
+        return Gaussian().table(jax.tree.map(jnp.asarray, params), (3, 4))
+
+    # Float32 differences over steps of 1e-2 are good to about 1e-2.
+    check_grads(table, (params_of(Gaussian()),), order=1, modes=["rev"], rtol=2e-2, eps=1e-2)
+
+
+def test_parameters_in_half_precision_still_give_a_float32_table():
+    params = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), params_of(Gaussian()))
+    table = Gaussian().table(params, (3, 4))
+    assert table.dtype == jnp.float32
+    np.testing.assert_array_equal(table, Gaussian().table(params_of(Gaussian()), (3, 4)))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"amplitude": 0.0}, {"amplitude": float("nan")}, {"sigma": 0.0}, {"sigma": -1.0}, {"sigma": float("inf")}]
+)
+def test_start_values_that_cannot_work_are_refused(wrong):
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        Gaussian(**wrong)

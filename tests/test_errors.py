@@ -1,0 +1,29 @@
+"""Errors that a user can cause carry a code, a status and a remedy."""
+
+import pytest
+
+from gauss_vit import errors
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        (errors.ConfigError, 2),
+        (errors.DataError, 3),
+        (errors.CheckpointError, 4),
+        (errors.DivergedError, 5),
+        (errors.BusyError, 7),
+        (errors.StorageError, 8),
+    ],
+)
+def test_every_kind_has_its_exit_status_and_is_a_value_error(kind, status):
+    error = kind("what happened", do="this")
+    assert isinstance(error, ValueError)
+    assert error.exit_status == status
+    assert error.code == kind.default_code
+    assert str(error) == "what happened DO: this"
+
+
+def test_a_code_can_be_more_precise():
+    assert errors.DataError("gone", code="DATA-TFDS").code == "DATA-TFDS"
+    assert str(errors.DataError("gone")) == "gone"
