@@ -23,8 +23,9 @@ def normal(*shape, dtype=jnp.float32):
 
 def test_dense_is_a_product_and_a_shift():
     inputs, kernel, bias = normal(2, 3, 4), normal(4, 5), normal(5)
-    np.testing.assert_allclose(dense(inputs, kernel, bias), np.asarray(inputs) @ kernel + np.asarray(bias), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(dense(inputs, kernel), np.asarray(inputs) @ kernel, rtol=1e-5, atol=1e-6)
+    product = np.asarray(inputs) @ np.asarray(kernel)
+    np.testing.assert_allclose(dense(inputs, kernel, bias), product + np.asarray(bias), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(dense(inputs, kernel), product, rtol=1e-5, atol=1e-6)
 
 
 def test_dense_keeps_bfloat16_in_both_directions():
