@@ -2,7 +2,7 @@
 
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from gauss_vit.kernels.reference import attend, attention_logits
+from gauss_vit.kernels.reference import HeadMixing, attend, attention_logits, attention_weights
 from gauss_vit.ops.grid import Grid
 from gauss_vit.position.term import expand
 
@@ -15,10 +15,14 @@ def attention(
     table: Float[Array, "#heads dy dx"] | None,
     grid: Grid,
     prefix_tokens: int = 0,
+    prefix_bias: Float[Array, "#heads 3"] | None = None,
+    mask: Float[Array, "windows tokens tokens"] | None = None,
+    mixing: HeadMixing | None = None,
+    scale: float | None = None,
     dropout_rate: float = 0.0,
     dropout_key: PRNGKeyArray | None = None,
 ) -> Float[Array, "batch tokens heads channels"]:
-    """Computes softmax(query key^T / sqrt(channels) + bias) value, the bias expanded from an offset table.
+    """Computes softmax(scale query key^T + bias + mask) value, the bias expanded from an offset table.
 
     Args:
       query: queries of all tokens: prefix tokens first, then the patches row by row.
@@ -26,10 +30,18 @@ def attention(
       value: values, in the same order.
       table: the sum of all position terms, in logits over offsets; None for no bias.
       grid: the (height, width) of the patches.
-      prefix_tokens: how many tokens stand before the patches; they get no bias.
+      prefix_tokens: how many tokens stand before the patches.
+      prefix_bias: their logits, see `position.term.expand`; zero when None.
+      mask: logits of every window, where the batch is images by windows.
+      mixing: maps over the heads before and after the softmax.
+      scale: what multiplies the products; 1 / sqrt(channels) when None.
       dropout_rate: the rate at which attention weights are dropped when there is a key.
       dropout_key: randomness; None means inference.
     """
-    bias = None if table is None else expand(table, grid, prefix_tokens=prefix_tokens)
-    logits = attention_logits(query, key, bias)
-    return attend(logits, value, dropout_rate=dropout_rate, dropout_key=dropout_key)
+    bias = None
+    if table is not None:
+        bias = expand(table, grid, prefix_tokens=prefix_tokens, prefix_bias=prefix_bias)
+    scale = query.shape[-1] ** -0.5 if scale is None else scale
+    logits = attention_logits(query, key, scale=scale, bias=bias, mask=mask)
+    weights = attention_weights(logits, mixing)
+    return attend(weights, value, dropout_rate=dropout_rate, dropout_key=dropout_key)

@@ -1,5 +1,7 @@
 """Attention with an additive bias, written out: the specification of every faster kernel."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -7,30 +9,78 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from gauss_vit.ops.dropout import dropout
 
 
+class HeadMixing(NamedTuple):
+    """Linear maps over the heads of the logits and of the weights: talking heads.
+
+    Attributes:
+      logits_kernel: [heads, heads], from head to head.
+      logits_bias: [heads].
+      weights_kernel: [heads, heads], from head to head.
+      weights_bias: [heads].
+
+    Source: Shazeer et al., Talking-Heads Attention (arXiv 2003.02436); Touvron et al., CaiT (ICCV 2021).
+    """
+
+    logits_kernel: Float[Array, "heads heads"]
+    logits_bias: Float[Array, " heads"]
+    weights_kernel: Float[Array, "heads heads"]
+    weights_bias: Float[Array, " heads"]
+
+
 def attention_logits(
     query: Float[Array, "batch query heads channels"],
     key: Float[Array, "batch key heads channels"],
-    bias: Float[Array, "#heads query key"] | None,
+    *,
+    scale: float,
+    bias: Float[Array, "#heads query key"] | None = None,
+    mask: Float[Array, "windows query key"] | None = None,
 ) -> Float[Array, "batch heads query key"]:
-    """Computes `query key^T / sqrt(channels) + bias` in float32; the bias is not scaled.
+    """Computes `scale query key^T + bias + mask` in float32; the bias is not scaled.
+
+    Args:
+      query: queries.
+      key: keys.
+      scale: 1 / sqrt(channels), usually.
+      bias: logits of every pair of tokens, the same for the whole batch.
+      mask: logits of every window; the batch is images by windows, windows fastest.
 
     Source: Kim et al., BMVC 2023, equation 2, with the width of a head for D as in every implementation.
     """
-    scaled = query * jnp.asarray(query.shape[-1] ** -0.5, query.dtype)
+    scaled = query * jnp.asarray(scale, query.dtype)
     logits = jnp.einsum("bqhc,bkhc->bhqk", scaled, key).astype(jnp.float32)
-    if bias is None:
-        return logits
-    return logits + jnp.broadcast_to(bias.astype(jnp.float32)[None], logits.shape)
+    if bias is not None:
+        logits = logits + jnp.broadcast_to(bias.astype(jnp.float32)[None], logits.shape)
+    if mask is not None:
+        windows = mask.shape[0]
+        split = logits.reshape(-1, windows, *logits.shape[1:])
+        logits = (split + jnp.broadcast_to(mask.astype(jnp.float32)[None, :, None], split.shape)).reshape(logits.shape)
+    return logits
+
+
+def attention_weights(
+    logits: Float[Array, "batch heads query key"], mixing: HeadMixing | None = None
+) -> Float[Array, "batch heads query key"]:
+    """Turns logits into weights by a softmax over the keys, in float32; heads are mixed before and after it."""
+    if mixing is None:
+        return jax.nn.softmax(logits, axis=-1)
+    weights = jax.nn.softmax(_mix(logits, mixing.logits_kernel, mixing.logits_bias), axis=-1)
+    return _mix(weights, mixing.weights_kernel, mixing.weights_bias)
 
 
 def attend(
-    logits: Float[Array, "batch heads query key"],
+    weights: Float[Array, "batch heads query key"],
     value: Float[Array, "batch key heads channels"],
     *,
     dropout_rate: float = 0.0,
     dropout_key: PRNGKeyArray | None = None,
 ) -> Float[Array, "batch query heads channels"]:
-    """Averages the values with the softmax of the logits; statistics in float32, products in the type of the values."""
-    weights = jax.nn.softmax(logits, axis=-1).astype(value.dtype)
-    weights = dropout(weights, rate=dropout_rate, key=dropout_key)
-    return jnp.einsum("bhqk,bkhc->bqhc", weights, value)
+    """Sums the values by their weights, in the type of the values."""
+    kept = dropout(weights.astype(value.dtype), rate=dropout_rate, key=dropout_key)
+    return jnp.einsum("bhqk,bkhc->bqhc", kept, value)
+
+
+def _mix(
+    values: Float[Array, "batch heads query key"], kernel: Float[Array, "heads heads"], bias: Float[Array, " heads"]
+) -> Float[Array, "batch heads query key"]:
+    mixed = jnp.einsum("bhqk,hg->bgqk", values, kernel.astype(values.dtype))
+    return mixed + jnp.broadcast_to(bias.astype(values.dtype)[None, :, None, None], mixed.shape)

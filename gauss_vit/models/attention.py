@@ -2,18 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.kernels.attention import attention
+from gauss_vit.kernels.reference import HeadMixing, attention_logits, attention_weights
 from gauss_vit.models.layers import Linear, Start, split_key
 from gauss_vit.ops.dropout import dropout
 from gauss_vit.ops.grid import Grid
 from gauss_vit.position import term
 from gauss_vit.position.term import BiasTerm
+
+_LARGEST_COSINE_SCALE = 100.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +28,13 @@ class AttentionConfig:
     Attributes:
       width: channels of a token.
       num_heads: heads; must divide the width.
-      grid: the (height, width) of the patches.
+      grid: the (height, width) of the patches, or of a window of them.
       prefix_tokens: tokens before the patches, such as a class token.
       terms: position biases of the logits; their sum is added.
-      use_query_key_value_bias: the joint projection has a bias.
+      biases: which of query, key and value are shifted: "all", "none", or "query_value" (BEiT, SwinV2).
+      similarity: logits are products over the root of the channels ("product"), or cosines times a learned scale a
+        head, at most 100 ("cosine", SwinV2).
+      mixes_heads: linear maps over the heads before and after the softmax (CaiT's talking heads).
       attention_dropout: the rate at which attention weights are dropped in training.
       projection_dropout: the rate at which outputs are dropped in training.
       start: how the dense layers start.
@@ -35,12 +43,14 @@ class AttentionConfig:
     width: int
     num_heads: int
     grid: Grid
-    prefix_tokens: int
-    terms: tuple[BiasTerm, ...]
-    use_query_key_value_bias: bool
-    attention_dropout: float
-    projection_dropout: float
-    start: Start
+    prefix_tokens: int = 0
+    terms: tuple[BiasTerm, ...] = ()
+    biases: Literal["all", "none", "query_value"] = "all"
+    similarity: Literal["product", "cosine"] = "product"
+    mixes_heads: bool = False
+    attention_dropout: float = 0.0
+    projection_dropout: float = 0.0
+    start: Start = "truncated_normal"
 
     def __post_init__(self):
         if self.num_heads < 1 or self.width % self.num_heads:
@@ -52,68 +62,163 @@ class AttentionConfig:
             )
 
 
+class PositionBias(nnx.Module):
+    """Holds the parameters of position terms: `<term>.<parameter>`."""
+
+    def __init__(self, terms: tuple[BiasTerm, ...], *, grid: Grid, num_heads: int, key: PRNGKeyArray):
+        drawn = term.init(terms, key, grid=grid, num_heads=num_heads)
+        for name, part in drawn.items():
+            setattr(self, name, nnx.Dict({parameter: nnx.Param(value) for parameter, value in part.items()}))
+        self.terms = terms
+        self.grid = grid
+
+    def params(self) -> Mapping[str, term.TermParams]:
+        """Gives the parameters by term and name."""
+        return nnx.to_pure_dict(nnx.state(self))
+
+    def tables(self, *, key: PRNGKeyArray | None = None) -> dict[str, Float[Array, "#heads dy dx"]]:
+        """Computes the offset table of every term, by name, in logits."""
+        return term.tables(self.terms, self.params(), self.grid, key=key)
+
+    def prefix(self) -> Float[Array, "#heads 3"] | None:
+        """Gives the logits of prefix tokens, or None."""
+        return term.prefix(self.terms, self.params())
+
+
 class Attention(nnx.Module):
     """Self-attention whose logits get the sum of its position terms.
 
     Parameters: `query_key_value` [width, 3 width] (query, key, value in this order, each head after head),
-    `projection` [width, width], and `bias.<term>.<parameter>`.
+    `projection` [width, width], `bias.<term>.<parameter>`, and what the config asks for of `query_bias` and
+    `value_bias` [width], `logit_scale` [heads], `logits_mixing` and `weights_mixing` [heads, heads].
     """
 
     def __init__(self, config: AttentionConfig, *, key: PRNGKeyArray):
-        joint_key, projection_key, bias_key = jax.random.split(key, 3)
-        width, start = config.width, config.start
-        self.query_key_value = Linear(
-            width, 3 * width, start=start, key=joint_key, use_bias=config.use_query_key_value_bias
-        )
-        self.projection = Linear(width, width, start=start, key=projection_key)
-        drawn = term.init(config.terms, bias_key, grid=config.grid, num_heads=config.num_heads)
-        self.bias = nnx.Dict(
-            {name: nnx.Dict({key: nnx.Param(value) for key, value in part.items()}) for name, part in drawn.items()}
-        )
+        keys = jax.random.split(key, 5)
+        width, heads, start = config.width, config.num_heads, config.start
+        self.query_key_value = Linear(width, 3 * width, start=start, key=keys[0], use_bias=config.biases == "all")
+        has_two = config.biases == "query_value"
+        self.query_bias = nnx.Param(jnp.zeros((width,), jnp.float32)) if has_two else None
+        self.value_bias = nnx.Param(jnp.zeros((width,), jnp.float32)) if has_two else None
+        self.projection = Linear(width, width, start=start, key=keys[1])
+        self.bias = PositionBias(config.terms, grid=config.grid, num_heads=heads, key=keys[2])
+        is_cosine = config.similarity == "cosine"
+        self.logit_scale = nnx.Param(jnp.full((heads,), jnp.log(10.0), jnp.float32)) if is_cosine else None
+        self.logits_mixing = Linear(heads, heads, start=start, key=keys[3]) if config.mixes_heads else None
+        self.weights_mixing = Linear(heads, heads, start=start, key=keys[4]) if config.mixes_heads else None
         self.config = config
 
-    def bias_params(self) -> Mapping[str, term.TermParams]:
-        """Gives the parameters of the position terms, by term and name."""
-        return {name: {key: value[...] for key, value in part.items()} for name, part in self.bias.items()}
-
-    def tables(self, *, key: PRNGKeyArray | None = None) -> dict[str, Float[Array, "#heads dy dx"]]:
-        """Computes the offset table of every term, by name, in logits."""
-        return term.tables(self.config.terms, self.bias_params(), self.config.grid, key=key)
-
-    def table(self, *, key: PRNGKeyArray | None = None) -> Float[Array, "#heads dy dx"] | None:
-        """Computes the sum of the terms, or None where there is none."""
-        if not self.config.terms:
-            return None
-        return term.table(self.config.terms, self.bias_params(), self.config.grid, key=key)
-
     def __call__(
-        self, tokens: Float[Array, "batch tokens channels"], *, key: PRNGKeyArray | None = None
+        self,
+        tokens: Float[Array, "batch tokens channels"],
+        *,
+        shared: Float[Array, "#heads dy dx"] | None = None,
+        mask: Float[Array, "windows tokens tokens"] | None = None,
+        key: PRNGKeyArray | None = None,
     ) -> Float[Array, "batch tokens channels"]:
-        """Mixes the tokens; a key turns every dropout on."""
+        """Mixes the tokens; a key turns every dropout on.
+
+        Args:
+          tokens: prefix tokens first, then the patches row by row.
+          shared: an offset table that comes from outside and is added to this layer's own.
+          mask: logits of every window, where the batch is images by windows.
+          key: randomness.
+        """
         bias_key, mix_key = split_key(key, 2)
-        return self.mix(tokens, table=self.table(key=bias_key), key=mix_key)
+        return self.mix(tokens, table=self.table(shared=shared, key=bias_key), mask=mask, key=mix_key)
+
+    def table(
+        self, *, shared: Float[Array, "#heads dy dx"] | None = None, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "#heads dy dx"] | None:
+        """Computes the sum of this layer's terms and a shared table, or None where there is neither."""
+        tables = self.bias.tables(key=key)
+        if shared is not None:
+            tables = {**tables, "shared": shared}
+        return term.add(tables, self.config.grid) if tables else None
 
     def mix(
         self,
         tokens: Float[Array, "batch tokens channels"],
         *,
         table: Float[Array, "#heads dy dx"] | None,
+        mask: Float[Array, "windows tokens tokens"] | None = None,
         key: PRNGKeyArray | None = None,
     ) -> Float[Array, "batch tokens channels"]:
         """Mixes the tokens under a given offset table."""
         config = self.config
         weights_key, output_key = split_key(key, 2)
-        shape = (*tokens.shape[:2], 3, config.num_heads, config.width // config.num_heads)
-        joint = self.query_key_value(tokens).reshape(shape)
+        query, keys, value = self._project(tokens)
         mixed = attention(
-            joint[:, :, 0],
-            joint[:, :, 1],
-            joint[:, :, 2],
+            query,
+            keys,
+            value,
             table=table,
             grid=config.grid,
             prefix_tokens=config.prefix_tokens,
+            prefix_bias=self.bias.prefix(),
+            mask=mask,
+            mixing=self._mixing(),
+            scale=self._scale(),
             dropout_rate=config.attention_dropout,
             dropout_key=weights_key,
         )
         outputs = self.projection(mixed.reshape(tokens.shape))
         return dropout(outputs, rate=config.projection_dropout, key=output_key)
+
+    def logits_bias(self, *, shared: Float[Array, "#heads dy dx"] | None = None) -> Float[Array, "#heads query key"]:
+        """Computes what is added to the logits of every pair of tokens; zeros where there is no term."""
+        config = self.config
+        table = self.table(shared=shared)
+        table = term.add({}, config.grid) if table is None else table
+        return term.expand(table, config.grid, prefix_tokens=config.prefix_tokens, prefix_bias=self.bias.prefix())
+
+    def weights(
+        self,
+        tokens: Float[Array, "batch tokens channels"],
+        *,
+        shared: Float[Array, "#heads dy dx"] | None = None,
+        mask: Float[Array, "windows tokens tokens"] | None = None,
+    ) -> Float[Array, "batch heads query key"]:
+        """Computes the attention weights, float32, by the reference formula: they exist whatever kernel mixes."""
+        query, keys, _ = self._project(tokens)
+        bias = self.logits_bias(shared=shared)
+        logits = attention_logits(query, keys, scale=self._scale(), bias=bias, mask=mask)
+        return attention_weights(logits, self._mixing())
+
+    def _project(self, tokens: Float[Array, "batch tokens channels"]) -> tuple[Array, Array, Array]:
+        """Gives query, key and value, each [batch, tokens, heads, channels of a head]."""
+        config = self.config
+        joint = self.query_key_value(tokens)
+        if self.query_bias is not None and self.value_bias is not None:
+            query_bias, value_bias = self.query_bias[...], self.value_bias[...]
+            bias = jnp.concatenate([query_bias, jnp.zeros_like(query_bias), value_bias]).astype(joint.dtype)
+            joint = joint + jnp.broadcast_to(bias, joint.shape)
+        split = joint.reshape(*tokens.shape[:2], 3, config.num_heads, config.width // config.num_heads)
+        query, key, value = split[:, :, 0], split[:, :, 1], split[:, :, 2]
+        if self.logit_scale is None:
+            return query, key, value
+        limit = jnp.log(jnp.float32(_LARGEST_COSINE_SCALE))
+        scale = jnp.exp(jnp.minimum(self.logit_scale[...], limit))[None, None, :, None]
+        unit = _normalised(query)
+        return (
+            (unit * jnp.broadcast_to(scale, unit.shape)).astype(query.dtype),
+            _normalised(key).astype(key.dtype),
+            value,
+        )
+
+    def _scale(self) -> float:
+        channels = self.config.width // self.config.num_heads
+        return channels**-0.5 if self.config.similarity == "product" else 1.0
+
+    def _mixing(self) -> HeadMixing | None:
+        if self.logits_mixing is None or self.weights_mixing is None:
+            return None
+        return HeadMixing(*self.logits_mixing.arrays(), *self.weights_mixing.arrays())
+
+
+def _normalised(vectors: Float[Array, "batch tokens heads channels"]) -> Float[Array, "batch tokens heads channels"]:
+    """Divides every vector by its length, at least 1e-12, in float32, as torch's `normalize`."""
+    values = vectors.astype(jnp.float32)
+    squared = jnp.sum(jnp.square(values), axis=-1, keepdims=True)
+    # The root of the maximum, not the maximum of the root: its gradient at a vector of zeros is finite.
+    return values * jnp.broadcast_to(jax.lax.rsqrt(jnp.maximum(squared, 1e-24)), values.shape)

@@ -23,3 +23,20 @@ class Features:
     pre_norm: PyTree
     prefix: PyTree
     pooled: PyTree
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class Intermediates:
+    """What every block does, stacked over depth.
+
+    Attributes:
+      tokens: [depth, batch, tokens, channels], the residual stream as it leaves each block; prefix tokens first.
+      attention_weights: float32 [depth, batch, heads, query, key], rows sum to 1 unless heads are mixed after the
+        softmax.
+      logits_bias: float32 [depth, heads or 1, query, key], what position adds to the logits.
+    """
+
+    tokens: PyTree
+    attention_weights: PyTree
+    logits_bias: PyTree

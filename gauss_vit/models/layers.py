@@ -36,6 +36,11 @@ class Linear(nnx.Module):
         """Applies the layer in the type of the inputs."""
         return dense(inputs, self.kernel[...], None if self.bias is None else self.bias[...])
 
+    def arrays(self) -> tuple[Float[Array, "inputs outputs"], Float[Array, " outputs"]]:
+        """Gives kernel and bias, the latter zeros where there is none."""
+        kernel = self.kernel[...]
+        return kernel, jnp.zeros_like(kernel[0]) if self.bias is None else self.bias[...]
+
 
 class LayerNorm(nnx.Module):
     """Layer normalisation: `scale` and `bias` [channels]."""
@@ -78,3 +83,11 @@ def stack(make: Callable[[PRNGKeyArray], Module], keys: Key[Array, " depth"]) ->
     """Makes one module a key and stacks their parameters on a leading axis, for `jax.lax.scan`."""
     graph, _ = nnx.split(nnx.eval_shape(lambda: make(keys[0])))
     return nnx.merge(graph, jax.vmap(lambda key: nnx.split(make(key))[1])(keys))
+
+
+def rematerialise(body: Callable, remat: Literal["none", "dots", "full"]) -> Callable:
+    """Lets the backward pass of a scan's body recompute nothing, all but its matrix products, or all of it."""
+    if remat == "none":
+        return body
+    policy = jax.checkpoint_policies.dots_saveable if remat == "dots" else None
+    return jax.checkpoint(body, policy=policy, prevent_cse=False)

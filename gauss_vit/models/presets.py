@@ -17,7 +17,7 @@ VIT_SMALL = ViTConfig(
     norm="before_pool",
     absolute=AbsoluteEmbedding(),
     relative=None,
-    query_key_value_bias=True,
+    biases="all",
     layer_scale=None,
     start="truncated_normal",
 )
@@ -33,7 +33,7 @@ RELPOS_SMALL = ViTConfig(
     norm="after_pool",
     absolute=None,
     relative=RelativeMlp(),
-    query_key_value_bias=False,
+    biases="none",
     layer_scale=1e-6,
     start="fan_in_uniform",
 )

@@ -1,6 +1,5 @@
 """Vision transformers: plain ones with absolute embeddings and those with relative position biases."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,17 +10,18 @@ from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from gauss_vit.errors import ConfigError
-from gauss_vit.models.attention import Attention, AttentionConfig
-from gauss_vit.models.features import Features
-from gauss_vit.models.layers import LayerNorm, Linear, Mlp, Start, split_key, stack
-from gauss_vit.ops.dropout import dropout, stochastic_depth
+from gauss_vit.models.attention import AttentionConfig, PositionBias
+from gauss_vit.models.blocks import Block, BlockConfig, ClassBlock
+from gauss_vit.models.features import Features, Intermediates
+from gauss_vit.models.layers import LayerNorm, Linear, Start, rematerialise, split_key, stack
+from gauss_vit.ops.dropout import dropout
 from gauss_vit.ops.grid import Grid, grid_of
 from gauss_vit.ops.patches import patchify
 from gauss_vit.position.absolute import AbsoluteEmbedding
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.relative import RelativeTable
 from gauss_vit.position.relative_mlp import RelativeMlp
-from gauss_vit.position.term import BiasTerm
+from gauss_vit.position.term import BiasTerm, add
 
 _RATES = ("position_dropout", "projection_dropout", "attention_dropout", "head_dropout", "stochastic_depth")
 
@@ -43,9 +43,12 @@ class ViTConfig:
       norm: the final normalisation stands "before_pool" (over every token) or "after_pool".
       norm_epsilon: added to the variance in every normalisation.
       absolute: a learned embedding of the positions; None for none.
-      relative: a relative position bias in every block; None for none.
+      relative: a relative position bias; None for none.
+      shares_relative: one relative bias serves all blocks; otherwise each has its own.
       gaussian: the Gaussian attention bias in every block; None for none.
-      query_key_value_bias: the joint projection of the attention has a bias.
+      biases: which of query, key and value are shifted: "all", "none", or "query_value" (BEiT).
+      mixes_heads: talking heads (CaiT).
+      class_blocks: blocks at the end in which only the class token is updated (CaiT); with any, the token joins there.
       layer_scale: where the gain of every residual branch starts; None for no such gain.
       start: how dense layers start.
       position_dropout: rate after the embedding, in training, as the rates below.
@@ -78,8 +81,11 @@ class ViTConfig:
     norm_epsilon: float = 1e-6
     absolute: AbsoluteEmbedding | None
     relative: RelativeMlp | RelativeTable | None
+    shares_relative: bool = False
     gaussian: Gaussian | None = None
-    query_key_value_bias: bool
+    biases: Literal["all", "none", "query_value"]
+    mixes_heads: bool = False
+    class_blocks: int = 0
     layer_scale: float | None
     start: Start
     position_dropout: float = 0.0
@@ -100,8 +106,12 @@ class ViTConfig:
                 raise ConfigError(f"{name} must be in [0, 1), got {vars(self)[name]}")
         if self.pool == "token" and not self.class_token:
             raise ConfigError("pool 'token' needs a class token", do="set class_token or pool 'mean'")
+        if self.class_blocks < 0 or (self.class_blocks and not self.class_token):
+            raise ConfigError(f"class_blocks {self.class_blocks} needs a class token and must not be negative")
+        if self.shares_relative and self.relative is None:
+            raise ConfigError("shares_relative needs a relative bias", do="set relative, or shares_relative to False")
         grid_of(self.image_size, self.patch_size)
-        self.attention()
+        self.block()
 
     @property
     def grid(self) -> Grid:
@@ -110,70 +120,58 @@ class ViTConfig:
 
     @property
     def prefix_tokens(self) -> int:
-        """How many tokens stand before the patches."""
-        return int(self.class_token)
+        """How many tokens stand before the patches in the blocks."""
+        return int(self.class_token and not self.class_blocks)
 
     @property
     def terms(self) -> tuple[BiasTerm, ...]:
-        """The position biases of every block's attention."""
-        return tuple(term for term in (self.relative, self.gaussian) if term is not None)
+        """The position biases that every block has of its own."""
+        relative = None if self.shares_relative else self.relative
+        return tuple(term for term in (relative, self.gaussian) if term is not None)
 
-    def attention(self) -> AttentionConfig:
-        """The config of every block's attention."""
-        return AttentionConfig(
+    @property
+    def shared_terms(self) -> tuple[BiasTerm, ...]:
+        """The position biases that serve all blocks."""
+        return (self.relative,) if self.shares_relative and self.relative is not None else ()
+
+    def block(self) -> BlockConfig:
+        """The config of every block."""
+        attention = AttentionConfig(
             width=self.width,
             num_heads=self.num_heads,
             grid=self.grid,
             prefix_tokens=self.prefix_tokens,
             terms=self.terms,
-            use_query_key_value_bias=self.query_key_value_bias,
+            biases=self.biases,
+            mixes_heads=self.mixes_heads,
             attention_dropout=self.attention_dropout,
             projection_dropout=self.projection_dropout,
             start=self.start,
         )
-
-
-class Block(nnx.Module):
-    """Attention and an MLP, each normalised before, scaled after, and added to the residual stream."""
-
-    def __init__(self, config: ViTConfig, *, key: PRNGKeyArray):
-        attention_key, mlp_key = jax.random.split(key)
-        self.norm1 = LayerNorm(config.width, epsilon=config.norm_epsilon)
-        self.attention = Attention(config.attention(), key=attention_key)
-        self.norm2 = LayerNorm(config.width, epsilon=config.norm_epsilon)
-        hidden = int(config.width * config.mlp_ratio)
-        self.mlp = Mlp(config.width, hidden, start=config.start, dropout_rate=config.projection_dropout, key=mlp_key)
-        self.layer_scale1 = _gain(config)
-        self.layer_scale2 = _gain(config)
-        self.drops_paths = config.stochastic_depth > 0
-
-    def __call__(
-        self,
-        tokens: Float[Array, "batch tokens channels"],
-        *,
-        drop_rate: Float[Array, ""],
-        key: PRNGKeyArray | None,
-    ) -> Float[Array, "batch tokens channels"]:
-        """Transforms the residual stream; `drop_rate` is this block's rate of stochastic depth."""
-        keys = split_key(key, 4)
-        path_keys = keys[2:] if self.drops_paths else (None, None)
-        mixed = _scale(self.attention(self.norm1(tokens), key=keys[0]), self.layer_scale1)
-        tokens = tokens + stochastic_depth(mixed, rate=drop_rate, key=path_keys[0])
-        transformed = _scale(self.mlp(self.norm2(tokens), key=keys[1]), self.layer_scale2)
-        return tokens + stochastic_depth(transformed, rate=drop_rate, key=path_keys[1])
+        return BlockConfig(
+            attention=attention,
+            mlp_ratio=self.mlp_ratio,
+            norm_epsilon=self.norm_epsilon,
+            layer_scale=self.layer_scale,
+            drops_paths=self.stochastic_depth > 0,
+        )
 
 
 class ViT(nnx.Module):
     """A vision transformer; the parameters of its blocks are stacked on a leading axis and scanned over."""
 
     def __init__(self, config: ViTConfig, *, key: PRNGKeyArray):
-        keys = jax.random.split(key, 6)
+        keys = jax.random.split(key, 7)
         self.patch_embed = _patch_embed(config, keys[0])
         self.class_token = _class_token(config, keys[1])
         self.position_embed = _position_embed(config, keys[2])
-        self.blocks = stack(lambda block_key: Block(config, key=block_key), jax.random.split(keys[3], config.depth))
+        self.shared_bias = PositionBias(config.shared_terms, grid=config.grid, num_heads=config.num_heads, key=keys[3])
+        self.blocks = stack(
+            lambda block_key: Block(config.block(), key=block_key), jax.random.split(keys[4], config.depth)
+        )
+        self.class_blocks = _class_blocks(config, keys[5])
         self.norm = LayerNorm(config.width, epsilon=config.norm_epsilon)
-        self.head = Linear(config.width, config.num_classes, start=config.start, key=keys[4])
+        self.head = Linear(config.width, config.num_classes, start=config.start, key=keys[6])
         self.config = config
 
     def __call__(
@@ -188,18 +186,39 @@ class ViT(nnx.Module):
     def features(self, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None = None) -> Features:
         """Computes the feature maps at the end of the trunk, in the type of the activations."""
         config = self.config
-        embed_key, blocks_key = split_key(key, 2)
+        embed_key, blocks_key, class_key = split_key(key, 3)
         stream, _ = self.scan_blocks(self.embed(images, key=embed_key), key=blocks_key)
+        stream = self._join_class_token(stream, key=class_key)
         tokens = self.norm(stream) if config.norm == "before_pool" else stream
-        prefix, patches = tokens[:, : config.prefix_tokens], tokens[:, config.prefix_tokens :]
+        prefix_tokens = int(config.class_token)
+        prefix, patches = tokens[:, :prefix_tokens], tokens[:, prefix_tokens:]
         pooled = tokens[:, 0] if config.pool == "token" else jnp.mean(patches, axis=1)
         shape = (images.shape[0], *config.grid, config.width)
         return Features(
             last=patches.reshape(shape),
-            pre_norm=stream[:, config.prefix_tokens :].reshape(shape),
+            pre_norm=stream[:, prefix_tokens:].reshape(shape),
             prefix=prefix,
             pooled=self.norm(pooled) if config.norm == "after_pool" else pooled,
         )
+
+    def intermediates(self, images: Float[Array, "batch height width 3"]) -> Intermediates:
+        """Computes what every block does to the images: its output, its attention weights, its logits bias."""
+        graph, stacked = nnx.split(self.blocks)
+        tokens = self.embed(images)
+        _, entering = self.scan_blocks(tokens, collect=True)
+        shared = self.shared_table()
+
+        def of_block(layer: tuple[PyTree, Array]) -> Intermediates:
+            params, stream = layer
+            block = nnx.merge(graph, params)
+            inputs = block.before(stream, block.norm1)
+            return Intermediates(
+                tokens=block(stream, drop_rate=jnp.float32(0), shared=shared),
+                attention_weights=block.attention.weights(inputs, shared=shared),
+                logits_bias=block.attention.logits_bias(shared=shared),
+            )
+
+        return jax.lax.map(of_block, (stacked, entering))
 
     def embed(
         self, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None = None
@@ -217,12 +236,16 @@ class ViT(nnx.Module):
         embeds_prefix = config.absolute is not None and config.absolute.embeds_prefix
         if position is not None and not embeds_prefix:
             tokens = tokens + jnp.broadcast_to(position, tokens.shape)
-        if self.class_token is not None:
-            shape = (tokens.shape[0], 1, config.width)
-            tokens = jnp.concatenate([jnp.broadcast_to(self.class_token[...].astype(tokens.dtype), shape), tokens], 1)
+        if self.class_token is not None and config.prefix_tokens:
+            tokens = jnp.concatenate([_repeat(self.class_token, tokens), tokens], axis=1)
         if position is not None and embeds_prefix:
             tokens = tokens + jnp.broadcast_to(position, tokens.shape)
         return dropout(tokens, rate=config.position_dropout, key=key)
+
+    def shared_table(self, *, key: PRNGKeyArray | None = None) -> Float[Array, "#heads dy dx"] | None:
+        """Computes the offset table that serves all blocks, or None."""
+        tables = self.shared_bias.tables(key=key)
+        return add(tables, self.config.grid) if tables else None
 
     def scan_blocks(
         self, tokens: Float[Array, "batch tokens channels"], *, key: PRNGKeyArray | None = None, collect: bool = False
@@ -230,16 +253,35 @@ class ViT(nnx.Module):
         """Runs all blocks; with `collect` also returns the residual stream that enters each of them."""
         config = self.config
         graph, stacked = nnx.split(self.blocks)
+        shared_key, blocks_key = split_key(key, 2)
+        shared = self.shared_table(key=shared_key)
         rates = jnp.asarray(np.linspace(0, config.stochastic_depth, config.depth), jnp.float32)
-        keys = None if key is None else jax.random.split(key, config.depth)
+        keys = None if blocks_key is None else jax.random.split(blocks_key, config.depth)
 
-        def body(stream: Array, layer: PyTree) -> tuple[Array, Array | None]:
+        def body(stream: Array, layer: tuple[PyTree, Array, Array | None]) -> tuple[Array, Array | None]:
             params, rate, block_key = layer
-            outputs = nnx.merge(graph, params)(stream, drop_rate=rate, key=block_key)
+            outputs = nnx.merge(graph, params)(stream, drop_rate=rate, shared=shared, key=block_key)
             return outputs, stream if collect else None
 
-        scanned = _rematerialise(body, config.remat)
+        scanned = rematerialise(body, config.remat)
         return jax.lax.scan(scanned, tokens, (stacked, rates, keys), unroll=min(config.unroll, config.depth))
+
+    def _join_class_token(
+        self, patches: Float[Array, "batch tokens channels"], *, key: PRNGKeyArray | None
+    ) -> Float[Array, "batch tokens_and_class channels"]:
+        """Runs the blocks of the class token, where there are any, and puts it before the patches."""
+        config = self.config
+        if self.class_blocks is None or self.class_token is None:
+            return patches
+        graph, stacked = nnx.split(self.class_blocks)
+        keys = None if key is None else jax.random.split(key, config.class_blocks)
+
+        def body(token: Array, layer: tuple[PyTree, Array | None]) -> tuple[Array, None]:
+            params, block_key = layer
+            return nnx.merge(graph, params)(token, patches, key=block_key), None
+
+        token, _ = jax.lax.scan(body, _repeat(self.class_token, patches), (stacked, keys))
+        return jnp.concatenate([token, patches], axis=1)
 
 
 def build(config: ViTConfig, key: PRNGKeyArray) -> ViT:
@@ -260,6 +302,17 @@ def _patch_embed(config: ViTConfig, key: PRNGKeyArray) -> Linear:
     return Linear(values, config.width, start="fan_in_uniform", key=key)
 
 
+def _class_token(config: ViTConfig, key: PRNGKeyArray) -> nnx.Param | None:
+    if not config.class_token:
+        return None
+    return nnx.Param(jax.random.normal(key, (1, 1, config.width), jnp.float32) * jnp.float32(1e-6))
+
+
+def _repeat(class_token: nnx.Param, tokens: Float[Array, "batch tokens channels"]) -> Float[Array, "batch 1 channels"]:
+    """Gives every example the class token, in the type of the tokens."""
+    return jnp.broadcast_to(class_token[...].astype(tokens.dtype), (tokens.shape[0], 1, tokens.shape[2]))
+
+
 def _position_embed(config: ViTConfig, key: PRNGKeyArray) -> nnx.Param | None:
     if config.absolute is None:
         return None
@@ -267,30 +320,8 @@ def _position_embed(config: ViTConfig, key: PRNGKeyArray) -> nnx.Param | None:
     return nnx.Param(drawn)
 
 
-def _class_token(config: ViTConfig, key: PRNGKeyArray) -> nnx.Param | None:
-    if not config.class_token:
+def _class_blocks(config: ViTConfig, key: PRNGKeyArray) -> ClassBlock | None:
+    if config.class_blocks == 0:
         return None
-    return nnx.Param(jax.random.normal(key, (1, 1, config.width), jnp.float32) * jnp.float32(1e-6))
-
-
-def _gain(config: ViTConfig) -> nnx.Param | None:
-    """The LayerScale of a residual branch (Touvron et al., CaiT, ICCV 2021, equation 4)."""
-    if config.layer_scale is None:
-        return None
-    return nnx.Param(jnp.full((config.width,), config.layer_scale, jnp.float32))
-
-
-def _scale(
-    branch: Float[Array, "batch tokens channels"], gain: nnx.Param | None
-) -> Float[Array, "batch tokens channels"]:
-    if gain is None:
-        return branch
-    return branch * jnp.broadcast_to(gain[...].astype(branch.dtype), branch.shape)
-
-
-def _rematerialise(body: Callable, remat: Literal["none", "dots", "full"]) -> Callable:
-    """Lets the backward pass recompute what `remat` says."""
-    if remat == "none":
-        return body
-    policy = jax.checkpoint_policies.dots_saveable if remat == "dots" else None
-    return jax.checkpoint(body, policy=policy, prevent_cse=False)
+    keys = jax.random.split(key, config.class_blocks)
+    return stack(lambda block_key: ClassBlock(config.block(), key=block_key), keys)

@@ -83,6 +83,10 @@ class Gaussian:
         exponent = jnp.broadcast_to(vertical[:, :, None], shape) + jnp.broadcast_to(horizontal[:, None, :], shape)
         return jnp.square(amplitude)[:, None, None] * jnp.exp(-exponent)
 
+    def prefix(self, params: TermParams) -> None:
+        """Prefix tokens have no offset, and so no bias."""
+        del params
+
 
 def _exponent(size: int, scale: int, sigma: Float[Array, " heads"]) -> Float[Array, "heads offset"]:
     """Computes d^2 / (2 sigma^2) for the offsets d = -(size - 1) / scale ... (size - 1) / scale."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -16,11 +17,13 @@ class RelativeTable:
 
     Attributes:
       init_std: the standard deviation of its truncated normal start; 0 starts at zeros, as BEiT does.
+      has_prefix: three more numbers a head, for pairs with a class token (BEiT).
 
     Source: Liu et al., Swin Transformer (ICCV 2021), equation 4; timm `RelPosBias`.
     """
 
     init_std: float = 0.02
+    has_prefix: bool = False
 
     @property
     def name(self) -> str:
@@ -28,9 +31,12 @@ class RelativeTable:
         return "relative"
 
     def init(self, key: PRNGKeyArray, *, grid: Grid, num_heads: int) -> dict[str, Array]:
-        """Gives `table`, float32 [heads, 2 height - 1, 2 width - 1]."""
-        shape = (num_heads, *offset_shape(grid))
-        return {"table": truncated_normal(key, shape, std=self.init_std)}
+        """Gives `table`, float32 [heads, 2 height - 1, 2 width - 1], and with `has_prefix` also `prefix` [heads, 3]."""
+        table_key, prefix_key = jax.random.split(key)
+        params = {"table": truncated_normal(table_key, (num_heads, *offset_shape(grid)), std=self.init_std)}
+        if self.has_prefix:
+            params["prefix"] = truncated_normal(prefix_key, (num_heads, 3), std=self.init_std)
+        return params
 
     def table(self, params: TermParams, grid: Grid, *, key: PRNGKeyArray | None = None) -> Float[Array, "heads dy dx"]:
         """Gives the table itself, in float32 logits.
@@ -43,3 +49,7 @@ class RelativeTable:
         if offset_table.shape[1:] != offset_shape(grid):
             raise ValueError(f"a grid of {grid} needs a table of {offset_shape(grid)}, got {offset_table.shape[1:]}")
         return offset_table
+
+    def prefix(self, params: TermParams) -> Float[Array, "heads 3"] | None:
+        """Gives the logits from class token to patch, from patch to class token, and of the class token to itself."""
+        return params["prefix"].astype(jnp.float32) if self.has_prefix else None

@@ -81,6 +81,10 @@ class RelativeMlp:
         output = output + weights["fc2_bias"][None, :] if self.mode == "cr" else 16 * jax.nn.sigmoid(output)
         return output.T.reshape(-1, *offset_shape(grid))
 
+    def prefix(self, params: TermParams) -> None:
+        """Prefix tokens have no offset, and so no bias."""
+        del params
+
 
 def log_offsets(grid: Grid, *, mode: Literal["cr", "swin"], reference: Grid) -> Float[np.ndarray, "dy dx 2"]:
     """Computes the network's input at every offset, float32 (dy, dx).

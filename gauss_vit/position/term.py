@@ -41,6 +41,10 @@ class BiasTerm(Protocol):
         """Computes its offset table in float32 logits; `key=None` means inference."""
         ...
 
+    def prefix(self, params: TermParams) -> Float[Array, "#heads 3"] | None:
+        """Gives its logits for prefix tokens (see `expand`); None where they have none."""
+        ...
+
 
 def init(terms: Sequence[BiasTerm], key: PRNGKeyArray, *, grid: Grid, num_heads: int) -> dict[str, dict[str, Array]]:
     """Draws the parameters of all terms of one layer.
@@ -90,6 +94,15 @@ def add(parts: Mapping[str, Float[Array, "#heads dy dx"]], grid: Grid) -> Float[
     return total
 
 
+def prefix(terms: Sequence[BiasTerm], params: Mapping[str, TermParams]) -> Float[Array, "#heads 3"] | None:
+    """Sums the terms' logits for prefix tokens; None where no term has any."""
+    parts = [part for term in terms if (part := term.prefix(params[term.name])) is not None]
+    if not parts:
+        return None
+    shape = (max(part.shape[0] for part in parts), 3)
+    return sum((jnp.broadcast_to(part, shape) for part in parts), start=jnp.zeros(shape, jnp.float32))
+
+
 def offset_index(grid: Grid) -> Int[np.ndarray, "query key"]:
     """Numbers the offset of every (query, key) pair, row by row in a table over all offsets.
 
@@ -103,15 +116,20 @@ def offset_index(grid: Grid) -> Int[np.ndarray, "query key"]:
 
 
 def expand(
-    offset_table: Float[Array, "heads dy dx"], grid: Grid, *, prefix_tokens: int = 0
-) -> Float[Array, "heads query key"]:
+    offset_table: Float[Array, "#heads dy dx"],
+    grid: Grid,
+    *,
+    prefix_tokens: int = 0,
+    prefix_bias: Float[Array, "#heads 3"] | None = None,
+) -> Float[Array, "#heads query key"]:
     """Expands an offset table to the bias of every pair of tokens.
 
     Args:
       offset_table: logits over offsets, [heads, 2 height - 1, 2 width - 1].
       grid: the (height, width) of the patches.
-      prefix_tokens: how many class or register tokens stand before the patches. Their rows and columns are zero, as
-        in timm's `RelPosMlp`.
+      prefix_tokens: how many class or register tokens stand before the patches.
+      prefix_bias: logits [heads, 3] from prefix to patch, from patch to prefix, and from prefix to prefix (query to
+        key), as in BEiT. Zero when None, as in timm's `RelPosMlp`.
 
     Raises:
       ValueError: the table does not fit the grid.
@@ -125,4 +143,24 @@ def expand(
     heads, tokens = offset_table.shape[0], num_patches(grid)
     flat = offset_table.reshape(heads, -1)
     bias = jnp.take(flat, offset_index(grid).reshape(-1), axis=1).reshape(heads, tokens, tokens)
-    return jnp.pad(bias, ((0, 0), (prefix_tokens, 0), (prefix_tokens, 0)))
+    if prefix_tokens == 0:
+        return bias
+    if prefix_bias is None:
+        return jnp.pad(bias, ((0, 0), (prefix_tokens, 0), (prefix_tokens, 0)))
+    return _with_prefix(bias, prefix_tokens, prefix_bias)
+
+
+def _with_prefix(
+    bias: Float[Array, "#heads query key"], prefix_tokens: int, prefix_bias: Float[Array, "#heads 3"]
+) -> Float[Array, "#heads query_all key_all"]:
+    """Puts the rows and columns of prefix tokens before those of the patches."""
+    heads = max(bias.shape[0], prefix_bias.shape[0])
+    patches = bias.shape[-1]
+    to_patch, from_patch, among = (
+        jnp.broadcast_to(prefix_bias[:, index, None, None], shape)
+        for index, shape in enumerate(
+            ((heads, prefix_tokens, patches), (heads, patches, prefix_tokens), (heads, prefix_tokens, prefix_tokens))
+        )
+    )
+    below = jnp.concatenate([from_patch, jnp.broadcast_to(bias, (heads, patches, patches))], axis=2)
+    return jnp.concatenate([jnp.concatenate([among, to_patch], axis=2), below], axis=1)

@@ -28,7 +28,7 @@ RELATIVE = ViTConfig(
     absolute=None,
     relative=RelativeMlp(hidden=8),
     gaussian=Gaussian(),
-    query_key_value_bias=False,
+    biases="none",
     layer_scale=0.5,
     start="fan_in_uniform",
 )
@@ -40,7 +40,7 @@ PLAIN = dataclasses.replace(
     absolute=AbsoluteEmbedding(),
     relative=None,
     gaussian=None,
-    query_key_value_bias=True,
+    biases="all",
     layer_scale=None,
     start="truncated_normal",
 )

@@ -1,0 +1,81 @@
+"""Training does not start with a position bias that does nothing."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import pytest
+from flax import nnx
+
+from gauss_vit.errors import ConfigError
+from gauss_vit.models import attention as attention_module
+from gauss_vit.models.vit import abstract, build
+from gauss_vit.position import Gaussian, RelativeTable
+from gauss_vit.train import proof
+from tests.models.test_vit import PLAIN, RELATIVE, images_for
+
+KEY = jax.random.key(0)
+
+
+def effects_of(config, *, change=lambda params: params):
+    graph, _ = abstract(config)
+    params = nnx.to_pure_dict(nnx.state(build(config, KEY)))
+    return proof.measure_effects(graph, change(params), images_for(config))
+
+
+def test_every_term_of_every_block_is_measured():
+    effects = effects_of(RELATIVE)
+    assert {(effect.layer, effect.term) for effect in effects} == {
+        (layer, term) for layer in range(3) for term in ("relative_mlp", "gaussian")
+    }
+    assert all(effect.is_live for effect in effects)
+    proof.require_effect(effects)
+
+
+@pytest.mark.parametrize("layer_scale", [1e-6, None])
+def test_effect_is_seen_whatever_layer_scale_hides(layer_scale):
+    effects = effects_of(dataclasses.replace(RELATIVE, layer_scale=layer_scale))
+    assert all(effect.change > 1e-3 for effect in effects if effect.term == "gaussian")
+
+
+def test_bfloat16_models_are_measured_too():
+    proof.require_effect(effects_of(dataclasses.replace(RELATIVE, dtype="bfloat16")))
+
+
+def test_a_model_without_terms_has_nothing_to_prove():
+    assert effects_of(PLAIN) == ()
+    proof.require_effect(())
+
+
+def test_a_table_that_starts_from_zeros_is_live():
+    config = dataclasses.replace(RELATIVE, relative=RelativeTable(init_std=0.0))
+    zeros = [effect for effect in effects_of(config) if effect.term == "relative"]
+    assert all(effect.is_zero and effect.change == 0 and effect.is_live for effect in zeros)
+
+
+def test_a_dead_amplitude_is_named_with_its_block():
+    def kill_block_1(params):
+        amplitude = params["blocks"]["attention"]["bias"]["gaussian"]["amplitude"]
+        params["blocks"]["attention"]["bias"]["gaussian"]["amplitude"] = amplitude.at[1].set(0)
+        return params
+
+    with pytest.raises(ConfigError, match="gaussian in block 1 ") as caught:
+        proof.require_effect(effects_of(RELATIVE, change=kill_block_1))
+    assert caught.value.code == "BIAS-DEAD"
+
+
+def test_a_flat_gaussian_is_dead():
+    config = dataclasses.replace(RELATIVE, gaussian=Gaussian(sigma=1e6))
+    with pytest.raises(ConfigError, match="gaussian in block 0, gaussian in block 1"):
+        proof.require_effect(effects_of(config))
+
+
+def test_attention_that_ignores_its_bias_is_found(monkeypatch):
+    real = attention_module.attention
+
+    def fused(query, key, value, *, table, **rest):
+        return real(query, key, value, table=jnp.zeros_like(table), **rest)
+
+    monkeypatch.setattr(attention_module, "attention", fused)
+    with pytest.raises(ConfigError, match="without effect"):
+        proof.require_effect(effects_of(dataclasses.replace(RELATIVE, width=24)))
