@@ -1,0 +1,1 @@
+"""From data sets on a disk to batches in memory: host side, NumPy, addressed by index."""

@@ -1,0 +1,46 @@
+"""A small source in memory, and encoded images, for the tests of the data package."""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from gauss_vit.data.examples import Example
+
+
+@dataclass(frozen=True)
+class ListSource:
+    """Examples held in memory."""
+
+    images: tuple[bytes, ...]
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return tuple(f"class {index}" for index in range(self.num_classes))
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.images)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Example:
+        return Example(image=self.images[index], label=index, name=f"list record {index}")
+
+    def __repr__(self) -> str:
+        return f"ListSource(num_examples={len(self)})"
+
+
+def encode(pixels: np.ndarray, file_format: str = "PNG") -> bytes:
+    """The bytes of an image file."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, format=file_format)
+    return file.getvalue()
+
+
+def noise_source(num_examples: int) -> ListSource:
+    """A source of coloured noise, 12 x 10 px, whose labels are their indices."""
+    rng = np.random.RandomState(0)
+    return ListSource(tuple(encode(rng.randint(0, 256, (12, 10, 3), np.uint8)) for _ in range(num_examples)))

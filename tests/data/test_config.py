@@ -1,0 +1,49 @@
+"""The data config: what it refuses, and that it is light to import."""
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+from gauss_vit.data.config import Data
+from gauss_vit.data.transforms import RandomShift, ResizeCenterCrop
+from gauss_vit.errors import ConfigError
+
+DATA = Data(
+    name="digits",
+    train_split="train",
+    eval_split="test",
+    train_transforms=(RandomShift(max_shift_px=2),),
+    eval_transform=ResizeCenterCrop(crop_fraction=1.0),
+    pixel_mean=(0.5, 0.5, 0.5),
+    pixel_std=(0.5, 0.5, 0.5),
+    num_threads=2,
+)
+
+
+def test_equal_configs_have_equal_hashes():
+    assert hash(DATA) == hash(dataclasses.replace(DATA))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": ""},
+        {"train_split": ""},
+        {"eval_split": ""},
+        {"pixel_mean": (0.5, float("nan"), 0.5)},
+        {"pixel_std": (0.5, 0.0, 0.5)},
+        {"pixel_std": (0.5, float("inf"), 0.5)},
+        {"num_threads": -1},
+    ],
+)
+def test_values_out_of_range_are_refused_by_name(changes):
+    with pytest.raises(ConfigError, match=f"data.{next(iter(changes))}"):
+        dataclasses.replace(DATA, **changes)
+
+
+def test_importing_the_config_imports_no_reader_of_data():
+    script = "import sys, gauss_vit.data.config; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"tensorflow_datasets", "grain", "jax", "sklearn", "tensorflow"} & set(loaded)
