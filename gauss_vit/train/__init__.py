@@ -1,0 +1,1 @@
+"""A run: optimizer, mesh, state, step, loop, checkpoints and reports."""

@@ -1,0 +1,49 @@
+"""How long a run is, and how often it reports, evaluates, draws and saves."""
+
+import dataclasses
+
+from gauss_vit.errors import ConfigError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Training:
+    """The rhythm of a run. All intervals are in steps; the last step always evaluates, observes and saves.
+
+    Attributes:
+      batch_size: examples an update, over all devices.
+      num_steps: updates in all.
+      eval_batch_size: examples an evaluation step, over all devices.
+      log_every: steps between lines of progress.
+      eval_every: steps between evaluations.
+      checkpoint_every: steps between checkpoints.
+      observe_every: steps between calls of the observers; None is only at the end.
+      keep_checkpoints: how many of the newest checkpoints stay on disk, besides the best.
+      best_metric: name of the evaluation metric whose best checkpoint stays on disk, `loss` being best when lowest and
+        every other when highest; None keeps the newest only. Only checkpoints at a step of an evaluation compete.
+    """
+
+    batch_size: int
+    num_steps: int
+    eval_batch_size: int
+    log_every: int
+    eval_every: int
+    checkpoint_every: int
+    observe_every: int | None = None
+    keep_checkpoints: int = 3
+    best_metric: str | None = None
+
+    def __post_init__(self) -> None:
+        """Checks ranges.
+
+        Raises:
+          ConfigError: one or more values are out of range; all are named.
+        """
+        errors = [
+            f"{field.name} must be an integer >= 1, got {value}"
+            for field in dataclasses.fields(self)
+            if isinstance(value := self.__dict__[field.name], int) and value < 1
+        ]
+        if self.best_metric == "":
+            errors.append("best_metric must be the name of a metric or None, got an empty string")
+        if errors:
+            raise ConfigError("; ".join(errors))

@@ -1,0 +1,58 @@
+"""Asking a run to stop: a signal sets a flag, and the loop saves at its next step. Nothing is done in the handler."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+
+EXIT_STATUS = 143
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_ABANDONED_STATUS = 130
+
+Handler = Callable[[int, FrameType | None], object] | int | None
+
+
+class Interruption:
+    """Listens to SIGTERM and SIGINT for the time of a `with` block, where Python allows it: in the main thread.
+
+    A second Ctrl-C only says that saving is under way, and a third one ends the process at once. That is safe: an
+    unfinished checkpoint is never taken for a finished one.
+    """
+
+    def __init__(self) -> None:
+        self._name = ""
+        self._num_repeats = 0
+        self._previous: dict[signal.Signals, Handler] = {}
+
+    def __enter__(self) -> "Interruption":
+        """Starts to listen."""
+        if threading.current_thread() is threading.main_thread():
+            self._previous = {number: signal.signal(number, self._receive) for number in _SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Puts the earlier handlers back."""
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    @property
+    def name(self) -> str:
+        """The first signal that came, such as "SIGTERM"; empty if there was none."""
+        return self._name
+
+    def is_requested(self) -> bool:
+        """Says whether the run is to stop."""
+        return bool(self._name)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        """Notes a signal. Logging is not safe here; a bare write is."""
+        if not self._name:
+            self._name = signal.Signals(number).name
+        elif number == signal.SIGINT:
+            self._num_repeats += 1
+            if self._num_repeats > 1:
+                os._exit(_ABANDONED_STATUS)
+            os.write(2, b"already saving; press again to abandon\n")

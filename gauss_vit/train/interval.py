@@ -1,0 +1,77 @@
+"""The sums of the training metric between two lines of progress, and the check that every update was finite.
+
+An outcome is looked at when the next one is on its way: waiting for it at once would leave the devices idle.
+"""
+
+import math
+from collections.abc import Callable
+
+import jax
+
+from gauss_vit.errors import DivergedError
+from gauss_vit.train.evaluation import to_host, widen
+from gauss_vit.train.step import Metric, Outcome
+
+Explain = Callable[[int, Outcome], DivergedError]
+
+
+class Interval:
+    """Adds up outcomes.
+
+    Args:
+      leaves: sums that an earlier process had when it saved, as `leaves` gave them.
+      explain: makes the error for an outcome on the host that is not finite, of the update with this number.
+    """
+
+    def __init__(self, leaves: tuple[int | float, ...], *, explain: Explain):
+        self._restored = leaves
+        self._explain = explain
+        self._sums: Metric | None = None
+        self._waiting: tuple[int, Outcome] | None = None
+        self._gradient_norm = math.nan
+
+    def take(self, step: int, outcome: Outcome) -> None:
+        """Keeps the outcome of an update for later, and settles the one before it.
+
+        Raises:
+          DivergedError: the one before it was not finite.
+        """
+        self.settle()
+        self._waiting = (step, outcome)
+
+    def settle(self) -> None:
+        """Waits for the outcome that was kept, checks it and adds it.
+
+        Raises:
+          DivergedError: it was not finite.
+        """
+        if self._waiting is None:
+            return
+        step, outcome = self._waiting[0], jax.device_get(self._waiting[1])
+        self._waiting = None
+        if not outcome.is_finite:
+            raise self._explain(step, outcome)
+        self._gradient_norm = float(outcome.gradient_norm)
+        self._add(to_host(outcome.metric))
+
+    def values(self) -> dict[str, float]:
+        """Gives the metric of the interval, and the gradient norm of its last update."""
+        self.settle()
+        values = {} if self._sums is None else self._sums.compute()
+        return {**values, "gradient_norm": self._gradient_norm}
+
+    def leaves(self) -> tuple[int | float, ...]:
+        """Gives the sums in a form that JSON keeps to the last bit."""
+        self.settle()
+        return self._restored if self._sums is None else tuple(leaf.tolist() for leaf in jax.tree.leaves(self._sums))
+
+    def restart(self) -> None:
+        """Begins a new interval."""
+        self._sums, self._restored = None, ()
+
+    def _add(self, metric: Metric) -> None:
+        """Adds sums, always in the order of the steps, so that rounding is the same after a resume."""
+        if self._restored:
+            leaves = [widen(leaf) for leaf in self._restored]
+            self._sums, self._restored = jax.tree.unflatten(jax.tree.structure(metric), leaves), ()
+        self._sums = metric if self._sums is None else self._sums.merge(metric)

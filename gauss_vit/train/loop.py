@@ -1,0 +1,276 @@
+"""A run from its start, or from where it stopped, to its end.
+
+`fit` reads from top to bottom: hold the workdir, restore, and for each batch update, report, evaluate, observe, save.
+A batch is a function of the step, and all that a step draws comes from the seed and the step, so that a run that was
+stopped or killed at any moment ends with the same bits as one that was not.
+"""
+
+import logging
+import math
+from itertools import islice
+
+import jax
+
+from gauss_vit.batches import ClassificationBatch
+from gauss_vit.errors import CheckpointError, ConfigError, DataError, DivergedError
+from gauss_vit.train import resume, workdir
+from gauss_vit.train.checkpoint import Restored, restore_state, set_aside, unfinished_steps
+from gauss_vit.train.checkpoint_writer import CheckpointWriter
+from gauss_vit.train.environment import describe_environment
+from gauss_vit.train.evaluation import evaluate
+from gauss_vit.train.interruption import EXIT_STATUS, Interruption
+from gauss_vit.train.interval import Interval
+from gauss_vit.train.mesh import place_batch
+from gauss_vit.train.metrics_log import EVAL, TRAIN, is_evaluated
+from gauss_vit.train.program import Program, fresh_state, make_program
+from gauss_vit.train.progress import Pace, progress_line
+from gauss_vit.train.record import Progress
+from gauss_vit.train.report import Report
+from gauss_vit.train.run import Feed, Observer, Run
+from gauss_vit.train.state import TrainState
+from gauss_vit.train.step import Outcome, audited_paths
+
+__all__ = ["Feed", "Observer", "Run", "fit"]
+
+_LOGGER = logging.getLogger(__name__)
+
+
+def fit(run: Run) -> None:
+    """Trains to the last step, from the newest checkpoint that verifies, or from the seed if there is none.
+
+    A run that is complete is left as it is, to the last byte.
+
+    Raises:
+      ConfigError: the config does not fit the devices, or is not the one that the workdir was started with.
+      CheckpointError: there are checkpoints and none can be used.
+      DivergedError: a loss, a gradient or a parameter is no longer finite.
+      DataError: the feed ends too early.
+      StorageError: the workdir cannot be written, or a save failed.
+      BusyError: another process holds the workdir.
+      SystemExit: status 143, after SIGTERM or SIGINT, once the state is saved.
+    """
+    with workdir.hold(run.workdir) as hold, Interruption() as interruption:
+        notes = _compare_with_recorded(run)
+        program = make_program(run)
+        restored = restore_state(run.workdir, program.abstract)
+        if _is_complete(run, restored):
+            _LOGGER.info("already finished at step %d; nothing to do", run.training.num_steps)
+            return
+        hold.announce()
+        step = 0 if restored is None else restored.step
+        with Report(run.workdir, step=step) as report:
+            _write_records(run, restored, notes=notes)
+            state = fresh_state(run, program) if restored is None else _resume(run, restored)
+            with _checkpoint_writer(run) as writer:
+                loop = _Loop(run, program, state, report=report, writer=writer, interruption=interruption)
+                loop.go(() if restored is None else restored.record.progress.interval)
+            _LOGGER.info("finished at step %d", run.training.num_steps)
+
+
+class _Loop:
+    """The moving parts of a run: the state and its step."""
+
+    def __init__(
+        self,
+        run: Run,
+        program: Program,
+        state: TrainState,
+        *,
+        report: Report,
+        writer: CheckpointWriter,
+        interruption: Interruption,
+    ):
+        self._run = run
+        self._program = program
+        self._state = state
+        self._step = int(jax.device_get(state.step))
+        self._report = report
+        self._writer = writer
+        self._interruption = interruption
+        self._pace = Pace()
+        self._interval = Interval((), explain=self._explain)
+        self._evaluation: dict[str, float] = {}
+
+    def go(self, interval: tuple[int | float, ...]) -> None:
+        """Makes the steps that are left; `interval` is what was summed before the run stopped."""
+        run, training = self._run, self._run.training
+        self._interval = Interval(interval, explain=self._explain)
+        if self._step > 0 and _lacks_evaluation(run, self._step):
+            self._measure()
+        for batch in islice(run.feed.train(self._step), training.num_steps - self._step):
+            if self._interruption.is_requested():
+                break
+            self._advance(batch)
+            self._writer.poll()
+            if run.is_due(training.log_every, self._step):
+                self._log()
+            self._measure()
+            if run.is_due(training.checkpoint_every, self._step):
+                self._save()
+        self._finish()
+
+    def _advance(self, batch: ClassificationBatch) -> None:
+        """Starts one update, and checks the one before it."""
+        self._state, outcome = self._program.train_step(self._state, place_batch(batch, self._program.mesh))
+        self._step += 1
+        self._evaluation = {}
+        self._interval.take(self._step, outcome)
+        self._pace.count()
+
+    def _log(self) -> None:
+        """Reports the interval that ends here."""
+        training = self._run.training
+        rate = float(self._program.learning_rate(self._step - 1))
+        values = {**self._interval.values(), "learning_rate": rate}
+        self._report.write(TRAIN, self._step, values)
+        self._report.write_speed(self._step, self._pace.steps_per_second * training.batch_size)
+        line = progress_line(self._step, training.num_steps, values, batch_size=training.batch_size, pace=self._pace)
+        _LOGGER.info("%s", line)
+        self._interval.restart()
+        self._pace.restart()
+
+    def _measure(self) -> None:
+        """Evaluates and observes, if that is due."""
+        training = self._run.training
+        with self._pace.paused():
+            if self._run.is_due(training.eval_every, self._step):
+                self._interval.settle()
+                self._evaluate()
+            if self._run.is_due(training.observe_every, self._step):
+                self._interval.settle()
+                for observer in self._run.observers:
+                    observer(self._step, self._state.params)
+
+    def _evaluate(self) -> None:
+        """Measures the evaluation split; when it is interrupted, nothing is reported, and a resume does it again."""
+        run, program = self._run, self._program
+        metric = evaluate(
+            program.eval_step,
+            self._state.params,
+            run.feed.evaluation(),
+            mesh=program.mesh,
+            batch_size=run.training.eval_batch_size,
+            should_stop=self._interruption.is_requested,
+        )
+        if metric is None:
+            return
+        values = metric.compute()
+        _check_best_metric(run.training.best_metric, values)
+        for name, value in values.items():
+            if not math.isfinite(value):
+                _LOGGER.warning("%s is %s at step %d: not ranked", name, value, self._step)
+        self._evaluation = {name: value for name, value in values.items() if math.isfinite(value)}
+        self._report.write(EVAL, self._step, values)
+        _LOGGER.info("[%d/%d] eval %s", self._step, run.training.num_steps, _sentence(values))
+
+    def _save(self) -> None:
+        """Starts to save the state, once it is known to be finite and its numbers are on the disk."""
+        if self._writer.covers(self._step):
+            return
+        with self._pace.paused():
+            progress = Progress(
+                step=self._step,
+                batch_digest=self._run.feed.digest(self._step),
+                interval=self._interval.leaves(),
+                metrics=self._evaluation,
+            )
+            self._report.sync()
+            self._writer.save(self._state, progress)
+
+    def _finish(self) -> None:
+        """Ends at the last step, or where a signal stopped the run.
+
+        Raises:
+          SystemExit: a signal came; the state is saved.
+          DataError: the batches ended before the last step.
+        """
+        num_steps, name = self._run.training.num_steps, self._interruption.name
+        if not name and self._step < num_steps:
+            raise DataError(f"the training batches end at step {self._step} of {num_steps}", code="DATA-SHORT")
+        if self._step > 0:
+            self._save()
+        self._writer.wait()
+        if name:
+            _LOGGER.warning("%s: saved step %d, exiting %d", name, self._step, EXIT_STATUS)
+            raise SystemExit(EXIT_STATUS)
+
+    def _explain(self, step: int, outcome: Outcome) -> DivergedError:
+        """Makes the error for an update that was not finite."""
+        self._writer.wait()
+        newest = self._writer.newest_step
+        return DivergedError(
+            f"loss is {float(outcome.loss)} at step {step}, the update was not applied (batch digest"
+            f" {self._run.feed.digest(step - 1)}; first array that is not finite:"
+            f" {audited_paths(self._program.abstract)[int(outcome.first_bad)]});"
+            f" last good checkpoint: {'none' if newest is None else newest}",
+            do="lower the learning rate, lengthen the warm-up, or set max_gradient_norm",
+        )
+
+
+def _compare_with_recorded(run: Run) -> list[str]:
+    """Compares the config with the one that the workdir was started with, and lists what may differ."""
+    recorded = resume.recorded_experiment(run.workdir)
+    return [] if recorded is None else resume.check_same_run(recorded, run.experiment)
+
+
+def _is_complete(run: Run, restored: Restored | None) -> bool:
+    """Says whether the last step was made, evaluated and saved."""
+    num_steps = run.training.num_steps
+    return restored is not None and restored.step >= num_steps and not _lacks_evaluation(run, restored.step)
+
+
+def _lacks_evaluation(run: Run, step: int) -> bool:
+    """Says whether the evaluation that is due at a step was interrupted."""
+    return run.is_due(run.training.eval_every, step) and not is_evaluated(run.workdir, step)
+
+
+def _write_records(run: Run, restored: Restored | None, *, notes: list[str]) -> None:
+    """Says what was found, moves damaged checkpoints out of the way, and writes config.json and env.json."""
+    for note in notes:
+        _LOGGER.info("config: %s", note)
+    for step in unfinished_steps(run.workdir):
+        _LOGGER.warning("ignoring unfinished checkpoint %d", step)
+    for step, reason in () if restored is None else restored.damaged:
+        _LOGGER.warning("checkpoint %d is damaged: %s; moved to %s", step, reason, set_aside(run.workdir, step))
+    workdir.write_json(run.workdir / workdir.CONFIG, run.experiment)
+    workdir.write_json(run.workdir / workdir.ENVIRONMENT, describe_environment(jax.devices()))
+
+
+def _resume(run: Run, restored: Restored) -> TrainState:
+    """Takes the restored state, once it is proven that the data go on where they stopped.
+
+    Raises:
+      CheckpointError: code RESUME-DATA, the next batch holds other examples than it would have held.
+    """
+    expected, actual = restored.record.progress.batch_digest, run.feed.digest(restored.step)
+    if actual != expected:
+        raise CheckpointError(
+            f"the data set or its order changed: batch {restored.step} is {actual}, and was {expected} when saved",
+            code="RESUME-DATA",
+            do="restore the data set that the run was started with, or use a new --workdir",
+        )
+    _LOGGER.info("resumed from step %d (verified)", restored.step)
+    return restored.arrays
+
+
+def _checkpoint_writer(run: Run) -> CheckpointWriter:
+    """Opens the writer for a run."""
+    return CheckpointWriter(
+        run.workdir,
+        experiment=run.experiment,
+        num_newest=run.training.keep_checkpoints,
+        best_metric=run.training.best_metric,
+    )
+
+
+def _check_best_metric(name: str | None, values: dict[str, float]) -> None:
+    """Raises a ConfigError if the metric to rank by does not exist."""
+    if name is not None and name not in values:
+        raise ConfigError(f"best_metric {name!r} is not measured", do=f"choose one of {', '.join(values)}")
+
+
+def _sentence(values: dict[str, float]) -> str:
+    """Formats metrics for a reader."""
+    return " ".join(
+        f"{name} {value}" if isinstance(value, int) else f"{name} {value:.4g}" for name, value in values.items()
+    )

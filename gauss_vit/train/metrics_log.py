@@ -1,0 +1,142 @@
+"""metrics.jsonl: every number of a run, one JSON object a line, the same bits however often the run was interrupted.
+
+A line holds the step, the split and the metrics; never a time. A number that is not finite is written as null. The same
+numbers as a table are in metrics.csv, made anew from the lines.
+"""
+
+import csv
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from gauss_vit.errors import StorageError
+
+LINES, TABLE = "metrics.jsonl", "metrics.csv"
+TRAIN, EVAL = "train", "eval"
+
+Entry = dict[str, str | int | float | None]
+
+
+class MetricsLog:
+    """Appends to metrics.jsonl.
+
+    Args:
+      workdir: folder of the run.
+      step: where training goes on; later lines are dropped, as they will be written again, and so is a torn last line.
+
+    Raises:
+      StorageError: the file cannot be written.
+    """
+
+    def __init__(self, workdir: Path, *, step: int):
+        self._path = workdir / LINES
+        self._table = workdir / TABLE
+        try:
+            _drop_after(self._path, step)
+            self._file = self._path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise _unwritable(self._path, error) from error
+
+    def append(self, split: str, step: int, values: Mapping[str, float]) -> None:
+        """Writes one line, at once to the disk's cache.
+
+        Raises:
+          StorageError: the file cannot be written.
+        """
+        numbers = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        try:
+            self._file.write(json.dumps({"step": step, "split": split, **numbers}, allow_nan=False) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise _unwritable(self._path, error) from error
+
+    def sync(self) -> None:
+        """Waits until the lines are on the disk, so that no checkpoint outlives the lines before it.
+
+        Raises:
+          StorageError: the file cannot be written.
+        """
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise _unwritable(self._path, error) from error
+
+    def write_table(self) -> None:
+        """Makes metrics.csv anew.
+
+        Raises:
+          StorageError: the file cannot be written.
+        """
+        fresh = self._table.with_name(f".{TABLE}.new")
+        try:
+            with fresh.open("w", encoding="utf-8", newline="") as file:
+                writer = csv.DictWriter(file, fieldnames=_columns(self._path), restval="")
+                writer.writeheader()
+                writer.writerows(entries(self._path))
+            fresh.replace(self._table)
+        except OSError as error:
+            raise _unwritable(self._table, error) from error
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+def entries(path: Path) -> Iterator[Entry]:
+    """Reads the lines of a metrics.jsonl that are whole."""
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            entry = _parse(line)
+            if entry is not None:
+                yield entry
+
+
+def is_evaluated(workdir: Path, step: int) -> bool:
+    """Says whether the numbers of an evaluation at a step are in metrics.jsonl."""
+    return any(entry["step"] == step and entry["split"] == EVAL for entry in entries(workdir / LINES))
+
+
+def _drop_after(path: Path, step: int) -> None:
+    """Rewrites a file without the lines after a step and without a torn one; leaves it alone if there is none."""
+    if not path.exists():
+        return
+    fresh = path.with_name(f".{path.name}.new")
+    is_whole = True
+    with path.open(encoding="utf-8", errors="replace") as old, fresh.open("w", encoding="utf-8") as new:
+        for line in old:
+            entry = _parse(line)
+            if entry is not None and int(entry["step"] or 0) <= step:
+                new.write(line)
+            else:
+                is_whole = False
+    if is_whole:
+        fresh.unlink()
+    else:
+        fresh.replace(path)
+
+
+def _parse(line: str) -> Entry | None:
+    """Reads one line; None if it is torn."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    if not line.endswith("\n") or not isinstance(entry, dict) or not {"step", "split"} <= entry.keys():
+        return None
+    return entry
+
+
+def _columns(path: Path) -> list[str]:
+    """Lists every name that occurs, in the order of first occurrence."""
+    names: dict[str, None] = {"step": None, "split": None}
+    for entry in entries(path):
+        names.update(dict.fromkeys(entry))
+    return list(names)
+
+
+def _unwritable(path: Path, error: OSError) -> StorageError:
+    return StorageError(f"cannot write {path}: {error.strerror or error}", do="free or repair the storage")

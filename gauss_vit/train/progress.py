@@ -1,0 +1,81 @@
+"""The line of progress, and the clock behind it, which only ever runs forward."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+Clock = Callable[[], float]
+
+
+class Pace:
+    """Measures how fast steps are made, leaving out evaluations, saves, and the first step, which compiles.
+
+    Args:
+      clock: seconds since any moment, never going back.
+    """
+
+    def __init__(self, clock: Clock = time.monotonic):
+        self._clock = clock
+        self._paused = 0.0
+        self._num_steps = 0
+        self._is_warm = False
+        self._start = clock()
+
+    def restart(self) -> None:
+        """Begins a new interval."""
+        self._start, self._paused, self._num_steps = self._clock(), 0.0, 0
+
+    def count(self) -> None:
+        """Counts a step."""
+        if self._is_warm:
+            self._num_steps += 1
+        else:
+            self._is_warm = True
+            self.restart()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stops the clock for a while."""
+        start = self._clock()
+        try:
+            yield
+        finally:
+            self._paused += self._clock() - start
+
+    @property
+    def steps_per_second(self) -> float:
+        """Steps a second in this interval; 0 if there is none yet."""
+        elapsed = self._clock() - self._start - self._paused
+        return self._num_steps / elapsed if elapsed > 0.0 else 0.0
+
+
+def progress_line(step: int, num_steps: int, values: Mapping[str, float], *, batch_size: int, pace: Pace) -> str:
+    """Formats one line, such as `[500/9200] loss 1.23 top1 84.1 % lr 3.0e-04 | 812 images/s | 1m02s left`.
+
+    Args:
+      step: updates made.
+      num_steps: updates in all.
+      values: the metrics of the interval, with `loss`, maybe `top1` in 0..1, and `learning_rate`.
+      batch_size: images a step.
+      pace: the clock.
+    """
+    speed = pace.steps_per_second
+    accuracy = f" top1 {100 * values['top1']:.1f} %" if "top1" in values else ""
+    rest = "--" if speed == 0.0 else duration((num_steps - step) / speed)
+    return (
+        f"[{step}/{num_steps}] loss {values['loss']:.3g}{accuracy} lr {values['learning_rate']:.1e}"
+        f" | {speed * batch_size:.0f} images/s | {rest} left"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Formats a time span with its two largest units.
+
+    >>> duration(62.4), duration(9.6), duration(7500.0)
+    ('1m02s', '10s', '2h05m')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minutes:02d}m"
+    return f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"

@@ -1,0 +1,85 @@
+"""What training changes: the step, the parameters and the optimizer's state, as one tree of arrays."""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+from jax.sharding import Mesh
+from jaxtyping import PRNGKeyArray, PyTree
+
+from gauss_vit.train.mesh import tree_shardings
+
+Build = Callable[[PRNGKeyArray], nnx.Module]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainState:
+    """Everything that the next update depends on, besides the batch.
+
+    Attributes:
+      step: int32 scalar, how many updates were made.
+      params: nested dict of float32 parameters.
+      opt_state: the state of the gradient transformation.
+    """
+
+    step: PyTree
+    params: PyTree
+    opt_state: PyTree
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AbstractModel:
+    """A model without numbers.
+
+    Attributes:
+      graph: what `flax.nnx.merge` needs besides parameters.
+      params: nested dict of jax.ShapeDtypeStruct.
+    """
+
+    graph: nnx.GraphDef
+    params: PyTree
+
+
+def abstract_model(build: Build) -> AbstractModel:
+    """Finds the structure of a model and the shapes of its parameters without computing any."""
+    graph, state = nnx.split(nnx.eval_shape(lambda: build(jax.random.key(0))))
+    return AbstractModel(graph=graph, params=nnx.to_pure_dict(state))
+
+
+def abstract_state(params: PyTree, transform: optax.GradientTransformation) -> TrainState:
+    """Gives the shapes and types of a train state, without shardings.
+
+    Args:
+      params: nested dict of jax.ShapeDtypeStruct.
+      transform: the optimizer.
+    """
+    return jax.eval_shape(lambda concrete: _start(concrete, transform), params)
+
+
+def init_state(build: Build, transform: optax.GradientTransformation, *, mesh: Mesh, seed: int) -> TrainState:
+    """Draws the parameters in one compiled function, each device only its own part.
+
+    The numbers depend on the seed alone, not on the number of devices.
+    """
+
+    def init(key: PRNGKeyArray) -> TrainState:
+        return _start(nnx.to_pure_dict(nnx.state(build(key))), transform)
+
+    key = run_key(seed)
+    shardings = tree_shardings(mesh, jax.eval_shape(init, key))
+    return jax.jit(init, out_shardings=shardings)(key)
+
+
+def run_key(seed: int) -> PRNGKeyArray:
+    """Gives the key of a run: threefry, whatever the default, as its numbers do not depend on devices or versions."""
+    return jax.random.key(seed, impl="threefry2x32")
+
+
+def _start(params: PyTree, transform: optax.GradientTransformation) -> TrainState:
+    with jax.numpy_dtype_promotion("standard"):
+        opt_state = transform.init(params)
+    return TrainState(step=jnp.zeros((), jnp.int32), params=params, opt_state=opt_state)

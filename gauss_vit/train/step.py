@@ -1,0 +1,191 @@
+"""One update and one evaluation of a batch, as functions that are compiled once.
+
+`step(state, batch) -> (state, outcome)` donates the state and states where every array lies on entry and on exit. Its
+random numbers come from the seed and the step in the state, so that a resumed run draws what an undisturbed one draws.
+An update that would put a number that is not finite into the state is not applied.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+from jax.sharding import Mesh
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
+
+from gauss_vit.batches import ClassificationBatch
+from gauss_vit.train.mesh import batch_sharding, replicated, tree_shardings
+from gauss_vit.train.normalization import Normalization
+from gauss_vit.train.state import TrainState, run_key
+from gauss_vit.tree import flatten_paths
+
+
+@runtime_checkable
+class Metric(Protocol):
+    """Sums over examples; a pytree of scalars that starts from zeros."""
+
+    def merge(self, other: "Metric") -> "Metric":
+        """Adds the sums of other examples."""
+        ...
+
+    def compute(self) -> dict[str, float]:
+        """Gives the named values, each a Python number."""
+        ...
+
+
+@runtime_checkable
+class Task(Protocol):
+    """What is minimised and what is measured."""
+
+    def loss(self, logits: Float[Array, "batch classes"], batch: ClassificationBatch) -> Float[Array, ""]:
+        """Gives the float32 mean over the real examples."""
+        ...
+
+    def metric(self, logits: Float[Array, "batch classes"], batch: ClassificationBatch) -> Metric:
+        """Gives the sums over the real examples."""
+        ...
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What an update reports; all scalars.
+
+    Attributes:
+      loss: float32, of the batch before the update.
+      metric: the task's sums over the batch, before the update.
+      gradient_norm: float32, the global norm before clipping.
+      is_finite: bool, whether the update was applied.
+      first_bad: int32, the place in `audited_paths` of the first array that is not finite; 0 if there is none.
+    """
+
+    loss: PyTree
+    metric: PyTree
+    gradient_norm: PyTree
+    is_finite: PyTree
+    first_bad: PyTree
+
+
+TrainStep = Callable[[TrainState, ClassificationBatch], tuple[TrainState, Outcome]]
+EvalStep = Callable[[PyTree, ClassificationBatch], PyTree]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Forward:
+    """A model without parameters, with what its images and logits mean.
+
+    Attributes:
+      graph: structure of the model, for `flax.nnx.merge`.
+      task: loss and metric.
+      normalization: what turns bytes into the model's input.
+    """
+
+    graph: nnx.GraphDef
+    task: Task
+    normalization: Normalization
+
+    def logits(
+        self, params: PyTree, batch: ClassificationBatch, *, key: PRNGKeyArray | None
+    ) -> Float[Array, "batch classes"]:
+        """Applies the model to a batch of bytes; a key of None is inference."""
+        model = nnx.merge(self.graph, params)
+        return model(self.normalization(batch.image), key=key).astype(jnp.float32)
+
+
+def make_train_step(
+    forward: Forward, transform: optax.GradientTransformation, *, mesh: Mesh, seed: int, state: TrainState
+) -> TrainStep:
+    """Compiles, at its first call, one update.
+
+    Args:
+      forward: the model and the task.
+      transform: the optimizer.
+      mesh: the devices.
+      seed: of the run; dropout at a step depends on both.
+      state: the train state, or its shapes.
+    """
+
+    def train_step(state: TrainState, batch: ClassificationBatch) -> tuple[TrainState, Outcome]:
+        key = jax.random.fold_in(run_key(seed), state.step)
+
+        def loss_of(params: PyTree) -> tuple[Float[Array, ""], PyTree]:
+            logits = forward.logits(params, batch, key=key)
+            return forward.task.loss(logits, batch), forward.task.metric(logits, batch)
+
+        (loss, metric), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.params)
+        updated = _update(state, gradients, transform)
+        flags = _finite_flags(_audited(loss, gradients, updated))
+        is_finite = jnp.all(flags)
+        updated = jax.tree.map(lambda new, old: jnp.where(is_finite, new, old), updated, state)
+        outcome = Outcome(
+            loss=loss,
+            metric=metric,
+            gradient_norm=optax.tree.norm(gradients),
+            is_finite=is_finite,
+            first_bad=jnp.argmin(flags).astype(jnp.int32),
+        )
+        return updated, outcome
+
+    at_rest = tree_shardings(mesh, state)
+    entering, leaving = (at_rest, batch_sharding(mesh)), (at_rest, replicated(mesh))
+    return jax.jit(train_step, in_shardings=entering, out_shardings=leaving, donate_argnums=0)
+
+
+def make_eval_step(forward: Forward, *, mesh: Mesh, params: PyTree) -> EvalStep:
+    """Compiles, at its first call, the metric of one batch.
+
+    Args:
+      forward: the model and the task.
+      mesh: the devices.
+      params: the parameters, or their shapes.
+    """
+
+    def eval_step(params: PyTree, batch: ClassificationBatch) -> PyTree:
+        return forward.task.metric(forward.logits(params, batch, key=None), batch)
+
+    return jax.jit(
+        eval_step,
+        in_shardings=(tree_shardings(mesh, params), batch_sharding(mesh)),
+        out_shardings=replicated(mesh),
+    )
+
+
+def audited_paths(state: TrainState) -> list[str]:
+    """Names the arrays of which `Outcome.first_bad` counts, in its order.
+
+    Args:
+      state: the train state, or its shapes.
+    """
+    loss = jax.ShapeDtypeStruct((), jnp.float32)
+    return list(flatten_paths(_floating(_audited(loss, state.params, state))))
+
+
+def _update(state: TrainState, gradients: PyTree, transform: optax.GradientTransformation) -> TrainState:
+    """Applies the optimizer, whose bias correction mixes floats and integers."""
+    with jax.numpy_dtype_promotion("standard"):
+        updates, opt_state = transform.update(gradients, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+    return TrainState(step=state.step + 1, params=params, opt_state=opt_state)
+
+
+def _audited(loss: PyTree, gradients: PyTree, updated: TrainState) -> tuple[dict[str, PyTree], ...]:
+    """Lists all that must be finite, causes before effects."""
+    return (
+        {"loss": loss},
+        {"gradients": gradients},
+        {"params": updated.params},
+        {"opt_state": updated.opt_state},
+    )
+
+
+def _floating(tree: PyTree) -> PyTree:
+    """Keeps the leaves that can be other than finite."""
+    return jax.tree.map(lambda leaf: leaf if jnp.issubdtype(leaf.dtype, jnp.floating) else None, tree)
+
+
+def _finite_flags(tree: PyTree) -> Bool[Array, " leaves"]:
+    """Says of every floating array whether all its numbers are finite."""
+    return jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(_floating(tree))])

@@ -1,0 +1,70 @@
+"""Real processes, really killed, end with the same bits as one that was left alone."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gauss_vit.train.checkpoint import saved_steps
+from tests.train.bits import trace_of
+
+ROOT = Path(__file__).parents[2]
+NUM_STEPS = 30
+PATIENCE_SECONDS = 60
+
+
+def start(workdir: Path, seconds_a_step: float) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.train.train_toy", str(workdir), str(NUM_STEPS), str(seconds_a_step)]
+    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+
+
+def finish(workdir: Path) -> str:
+    """Runs to the end, and gives what was said."""
+    process = start(workdir, 0.0)
+    _, said = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 0, said
+    return said
+
+
+def interrupt(
+    workdir: Path, number: signal.Signals, *, after_step: int, seconds_a_step: float = 0.02
+) -> tuple[int, str]:
+    """Sends a signal as soon as a checkpoint of that step is on disk, and gives the exit status and what was said."""
+    process = start(workdir, seconds_a_step)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while max(saved_steps(workdir), default=0) < after_step and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=PATIENCE_SECONDS)
+    return process.returncode, said
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The workdir of a process that was left alone."""
+    workdir = tmp_path_factory.mktemp("undisturbed")
+    finish(workdir)
+    return workdir
+
+
+def test_killed_runs_end_with_the_same_bits(undisturbed: Path, tmp_path: Path):
+    for after_step in (3, 15):
+        status, _ = interrupt(tmp_path, signal.SIGKILL, after_step=after_step)
+        assert status == -signal.SIGKILL
+        assert max(saved_steps(tmp_path)) >= after_step
+    assert "resumed from step" in finish(tmp_path)
+    assert trace_of(tmp_path) == trace_of(undisturbed)
+    assert not list((tmp_path / "checkpoints").glob("*tmp*"))
+
+
+def test_terminated_run_saves_its_step_and_exits_143(undisturbed: Path, tmp_path: Path):
+    status, said = interrupt(tmp_path, signal.SIGTERM, after_step=6)
+    step = max(saved_steps(tmp_path))
+    assert status == 143
+    assert f"SIGTERM: saved step {step}, exiting 143" in said
+    assert f"resumed from step {step} (verified)" in finish(tmp_path)
+    assert trace_of(tmp_path) == trace_of(undisturbed)

@@ -1,0 +1,383 @@
+"""A run ends with the same bits whatever happened on its way, and says what happened."""
+
+import dataclasses
+import json
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from jaxtyping import PyTree
+
+from gauss_vit.batches import ClassificationBatch
+from gauss_vit.errors import BusyError, CheckpointError, ConfigError, DataError, DivergedError, StorageError
+from gauss_vit.train import workdir as workdirs
+from gauss_vit.train.checkpoint import restore_state, saved_steps
+from gauss_vit.train.loop import Run, fit
+from gauss_vit.train.mesh import MeshConfig
+from gauss_vit.train.metrics_log import entries
+from gauss_vit.train.optimizer import AdamW, Sgd
+from gauss_vit.train.program import make_program
+from gauss_vit.train.state import TrainState
+from tests.train.bits import trace_of
+from tests.train.states import data_files, flip_byte
+from tests.train.toy import NUM_EVAL, TRAINING, batch_of, experiment_of, run_in
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The workdir of a run that nothing happened to."""
+    workdir = tmp_path_factory.mktemp("undisturbed")
+    fit(run_in(workdir))
+    return workdir
+
+
+@pytest.fixture(autouse=True)
+def logs(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """Collects what a run says."""
+    caplog.set_level(logging.INFO)
+    return caplog
+
+
+def with_training(run: Run, **changes: int | str | None) -> Run:
+    training = dataclasses.replace(run.training, **changes)
+    return dataclasses.replace(run, training=training, experiment=experiment_of(training))
+
+
+def with_batches(run: Run, change: Callable[[int, ClassificationBatch], ClassificationBatch]) -> Run:
+    """Does something at every batch, numbered by the step that it is for."""
+
+    def train(start: int) -> Iterator[ClassificationBatch]:
+        for step in range(start, run.training.num_steps):
+            yield change(step, batch_of(step, run.training.batch_size))
+
+    return dataclasses.replace(run, feed=dataclasses.replace(run.feed, train=train))
+
+
+def interrupted_at(run: Run, step: int, number: signal.Signals = signal.SIGTERM) -> Run:
+    """Sends a signal to the process while it waits for a batch."""
+
+    def change(current: int, batch: ClassificationBatch) -> ClassificationBatch:
+        if current == step:
+            os.kill(os.getpid(), number)
+        return batch
+
+    return with_batches(run, change)
+
+
+def final_state(run: Run) -> TrainState:
+    return jax.device_get(restore_state(run.workdir, make_program(run).abstract).arrays)
+
+
+def test_run_leaves_what_it_promises(undisturbed: Path):
+    names = {path.name.split(".tfevents")[0] for path in undisturbed.iterdir() if not path.name.startswith(".")}
+    assert names == {
+        "config.json",
+        "env.json",
+        "metrics.jsonl",
+        "metrics.csv",
+        "train.log",
+        "checkpoints",
+        "events.out",
+    }
+    assert saved_steps(undisturbed) == [9, 12]
+    assert json.loads((undisturbed / "config.json").read_text()) == experiment_of(TRAINING)
+
+
+def test_lines_come_at_their_steps_and_at_the_end(undisturbed: Path):
+    lines = [(entry["split"], entry["step"]) for entry in entries(undisturbed / "metrics.jsonl")]
+    assert lines == [("eval", 4), ("train", 5), ("eval", 8), ("train", 10), ("train", 12), ("eval", 12)]
+
+
+def test_evaluation_counts_are_exact(undisturbed: Path):
+    counts = [entry["num_examples"] for entry in entries(undisturbed / "metrics.jsonl") if entry["split"] == "eval"]
+    assert counts == [NUM_EVAL] * 3
+
+
+def test_same_run_has_the_same_bits(undisturbed: Path, tmp_path: Path):
+    fit(run_in(tmp_path))
+    assert trace_of(tmp_path) == trace_of(undisturbed)
+
+
+@pytest.mark.parametrize("step", [1, 3, 4, 5, 7, 11])
+def test_interrupted_run_ends_with_the_same_bits(
+    undisturbed: Path, tmp_path: Path, step: int, logs: pytest.LogCaptureFixture
+):
+    run = run_in(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        fit(interrupted_at(run, step))
+    assert caught.value.code == 143
+    assert max(saved_steps(tmp_path)) == step
+    assert f"SIGTERM: saved step {step}, exiting 143" in logs.messages
+    fit(run)
+    assert f"resumed from step {step} (verified)" in logs.messages
+    assert trace_of(tmp_path) == trace_of(undisturbed)
+    jax.tree.map(np.testing.assert_array_equal, final_state(run), final_state(run_in(undisturbed)))
+
+
+def test_many_interruptions_end_with_the_same_bits(undisturbed: Path, tmp_path: Path):
+    run = run_in(tmp_path)
+    for step in (2, 5, 6, 9):
+        with pytest.raises(SystemExit):
+            fit(interrupted_at(run, step, signal.SIGINT))
+    fit(run)
+    assert trace_of(tmp_path) == trace_of(undisturbed)
+
+
+def test_signal_before_the_first_update_saves_nothing(tmp_path: Path):
+    with pytest.raises(SystemExit):
+        fit(interrupted_at(run_in(tmp_path), 0))
+    assert saved_steps(tmp_path) == []
+
+
+@pytest.mark.parametrize("which", [1, 2, 3])
+def test_interrupted_evaluation_is_done_again_and_counted_once(undisturbed: Path, tmp_path: Path, which: int):
+    run, calls = run_in(tmp_path), []
+
+    def evaluation() -> Iterator[ClassificationBatch]:
+        calls.append(None)
+        for index, batch in enumerate(run.feed.evaluation()):
+            if len(calls) == which and index == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+            yield batch
+
+    with pytest.raises(SystemExit):
+        fit(dataclasses.replace(run, feed=dataclasses.replace(run.feed, evaluation=evaluation)))
+    assert max(saved_steps(tmp_path)) == 4 * which
+    fit(run)
+    fit(run)
+    assert (tmp_path / "metrics.jsonl").read_text() == (undisturbed / "metrics.jsonl").read_text()
+
+
+def test_crash_between_checkpoints_ends_with_the_same_bits(undisturbed: Path, tmp_path: Path):
+    def crash(step: int, batch: ClassificationBatch) -> ClassificationBatch:
+        if step == 11:
+            raise OSError("the disk of the data set is gone")
+        return batch
+
+    with pytest.raises(OSError, match="data set"):
+        fit(with_batches(run_in(tmp_path), crash))
+    fit(run_in(tmp_path))
+    assert trace_of(tmp_path) == trace_of(undisturbed)
+
+
+def test_finished_run_is_left_alone(tmp_path: Path, logs: pytest.LogCaptureFixture):
+    fit(run_in(tmp_path))
+    before = sorted((path, path.stat().st_mtime_ns) for path in (tmp_path, *tmp_path.rglob("*")))
+    fit(run_in(tmp_path))
+    assert logs.messages[-1] == "already finished at step 12; nothing to do"
+    assert sorted((path, path.stat().st_mtime_ns) for path in (tmp_path, *tmp_path.rglob("*"))) == before
+
+
+def test_more_steps_go_on_where_the_run_ended(tmp_path: Path, logs: pytest.LogCaptureFixture):
+    fit(run_in(tmp_path / "long", dataclasses.replace(TRAINING, num_steps=15)))
+    fit(run_in(tmp_path / "short"))
+    fit(with_training(run_in(tmp_path / "short"), num_steps=15))
+    assert "config: training.num_steps: 12 -> 15" in logs.messages
+    long, short = (trace_of(tmp_path / name)[2].leaves for name in ("long", "short"))
+    assert long == short
+
+
+@pytest.mark.parametrize("change", [{"batch_size": 16}, {"num_steps": 11}])
+def test_other_training_is_refused_and_nothing_is_overwritten(tmp_path: Path, change: dict[str, int]):
+    fit(run_in(tmp_path))
+    before = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*"))
+    with pytest.raises(ConfigError, match="training") as caught:
+        fit(with_training(run_in(tmp_path), **change))
+    assert caught.value.code == "RESUME-CONFIG"
+    assert sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*")) == before
+
+
+def test_changed_data_are_refused(tmp_path: Path):
+    with pytest.raises(SystemExit):
+        fit(interrupted_at(run_in(tmp_path), 5))
+    run = run_in(tmp_path)
+    with pytest.raises(CheckpointError, match="batch 5 is other, and was digest-5") as caught:
+        fit(dataclasses.replace(run, feed=dataclasses.replace(run.feed, digest=lambda step: "other")))
+    assert caught.value.code == "RESUME-DATA"
+
+
+def test_damaged_checkpoint_is_set_aside_and_trained_again(
+    undisturbed: Path, tmp_path: Path, logs: pytest.LogCaptureFixture
+):
+    fit(run_in(tmp_path))
+    flip_byte(data_files(tmp_path, 12)[0])
+    fit(run_in(tmp_path))
+    assert any("checkpoint 12 is damaged" in message for message in logs.messages)
+    assert "resumed from step 9 (verified)" in logs.messages
+    assert (tmp_path / "corrupt" / "12").is_dir()
+    assert trace_of(tmp_path) == trace_of(undisturbed)
+
+
+def test_run_never_starts_from_scratch_over_damaged_checkpoints(tmp_path: Path):
+    fit(run_in(tmp_path))
+    for step in saved_steps(tmp_path):
+        flip_byte(tmp_path / "checkpoints" / str(step) / "meta" / "metadata")
+    with pytest.raises(CheckpointError) as caught:
+        fit(run_in(tmp_path))
+    assert caught.value.code == "CKPT-NONE-VALID"
+
+
+@pytest.mark.parametrize("mesh", [MeshConfig(data=8), MeshConfig(data=2, fsdp=4)])
+def test_run_on_eight_devices_has_the_same_losses(undisturbed: Path, tmp_path: Path, mesh: MeshConfig):
+    fit(dataclasses.replace(run_in(tmp_path), mesh=mesh))
+    together, alone = (list(entries(workdir / "metrics.jsonl")) for workdir in (tmp_path, undisturbed))
+    for one, other in zip(together, alone, strict=True):
+        assert one["num_examples"] == other["num_examples"]
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-5, abs=1e-5)
+
+
+def test_run_goes_on_with_other_devices(undisturbed: Path, tmp_path: Path):
+    with pytest.raises(SystemExit):
+        fit(interrupted_at(dataclasses.replace(run_in(tmp_path), mesh=MeshConfig(data=2, fsdp=4)), 6))
+    fit(run_in(tmp_path))
+    for one, other in zip(entries(tmp_path / "metrics.jsonl"), entries(undisturbed / "metrics.jsonl"), strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-5, abs=1e-5)
+
+
+def diverging(run: Run) -> Run:
+    """Makes one finite update, so large that the next loss is not."""
+    return dataclasses.replace(run, optimizer=Sgd(learning_rate=1e37, momentum=0.9, weight_decay=0.0))
+
+
+def test_divergence_is_found_at_its_step_and_never_saved(tmp_path: Path):
+    with pytest.raises(DivergedError, match=r"step 2, .*batch digest digest-1; .*; last good checkpoint: 1"):
+        fit(diverging(run_in(tmp_path, dataclasses.replace(TRAINING, checkpoint_every=1))))
+    assert saved_steps(tmp_path) == [1]
+
+
+class Poison:
+    """Lets the loss be NaN from one step on, as a model that overflows would."""
+
+    def __init__(self, step: int):
+        self.step = step
+
+    def __call__(self, step: int, batch: ClassificationBatch) -> ClassificationBatch:
+        label = batch.label if step < self.step else np.full_like(batch.label, 10**6)
+        return dataclasses.replace(batch, label=label)
+
+
+@pytest.mark.parametrize("step", [6, 7, 9, 12])
+def test_nan_is_found_on_every_kind_of_step(tmp_path: Path, step: int):
+    run = with_batches(run_in(tmp_path), Poison(step - 1))
+    with pytest.raises(DivergedError, match=f"loss is nan at step {step}, .*digest-{step - 1}.*0.loss"):
+        fit(run)
+    assert all(saved < step for saved in saved_steps(tmp_path))
+
+
+def test_metric_that_is_nan_costs_no_checkpoint(tmp_path: Path, logs: pytest.LogCaptureFixture):
+    run = run_in(tmp_path, dataclasses.replace(TRAINING, best_metric="loss", eval_every=3, keep_checkpoints=1))
+    calls = []
+
+    def evaluation() -> Iterator[ClassificationBatch]:
+        calls.append(None)
+        poison = Poison(0 if len(calls) in (3, 4) else 1)
+        yield from (poison(0, batch) for batch in run.feed.evaluation())
+
+    fit(dataclasses.replace(run, feed=dataclasses.replace(run.feed, evaluation=evaluation)))
+    assert "loss is nan at step 9: not ranked" in logs.messages
+    losses = {entry["step"]: entry["loss"] for entry in entries(tmp_path / "metrics.jsonl") if entry["split"] == "eval"}
+    best = min((3, 6), key=lambda step: losses[step])
+    assert losses[9] is None and losses[12] is None
+    assert (saved_steps(tmp_path), str((tmp_path / "checkpoints" / "best").readlink())) == ([best, 12], str(best))
+
+
+def test_unknown_best_metric_is_refused(tmp_path: Path):
+    with pytest.raises(ConfigError, match="best_metric 'top2' is not measured"):
+        fit(run_in(tmp_path, dataclasses.replace(TRAINING, best_metric="top2")))
+
+
+@pytest.mark.parametrize(("every", "steps"), [(None, [12]), (5, [5, 10, 12]), (6, [6, 12])])
+def test_observers_see_steps_and_parameters(tmp_path: Path, every: int | None, steps: list[int]):
+    seen: list[tuple[int, PyTree]] = []
+    run = run_in(tmp_path, dataclasses.replace(TRAINING, observe_every=every))
+    fit(dataclasses.replace(run, observers=(lambda step, params: seen.append((step, jax.device_get(params))),)))
+    assert [step for step, _ in seen] == steps
+    jax.tree.map(np.testing.assert_array_equal, seen[-1][1], final_state(run).params)
+
+
+@pytest.mark.parametrize(
+    ("changes", "lines"),
+    [
+        ({"log_every": 6}, [("eval", 4), ("train", 6), ("eval", 8), ("train", 12), ("eval", 12)]),
+        ({"eval_every": 6}, [("train", 5), ("eval", 6), ("train", 10), ("train", 12), ("eval", 12)]),
+    ],
+)
+def test_intervals_are_those_of_the_config(tmp_path: Path, changes: dict[str, int], lines: list[tuple[str, int]]):
+    fit(run_in(tmp_path, dataclasses.replace(TRAINING, **changes)))
+    assert [(entry["split"], entry["step"]) for entry in entries(tmp_path / "metrics.jsonl")] == lines
+
+
+@pytest.mark.parametrize(
+    ("changes", "steps"), [({"checkpoint_every": 5}, [10, 12]), ({"keep_checkpoints": 3}, [6, 9, 12])]
+)
+def test_checkpoints_are_those_of_the_config(tmp_path: Path, changes: dict[str, int], steps: list[int]):
+    fit(run_in(tmp_path, dataclasses.replace(TRAINING, **changes)))
+    assert saved_steps(tmp_path) == steps
+
+
+def test_evaluation_does_not_depend_on_its_batch_size(undisturbed: Path, tmp_path: Path):
+    training = dataclasses.replace(TRAINING, eval_batch_size=5)
+    fit(run_in(tmp_path, training))
+    for one, other in zip(entries(tmp_path / "metrics.jsonl"), entries(undisturbed / "metrics.jsonl"), strict=True):
+        assert (one["top1"], one["num_examples"]) == (other["top1"], other["num_examples"])
+
+
+@pytest.mark.parametrize("field", ["batch_size", "eval_batch_size"])
+def test_batch_that_does_not_fit_the_devices_is_refused(tmp_path: Path, field: str):
+    run = run_in(tmp_path, dataclasses.replace(TRAINING, **{field: 12}))
+    with pytest.raises(ConfigError, match=f"training.{field} 12 is not divisible by the number of devices 8"):
+        fit(dataclasses.replace(run, mesh=MeshConfig()))
+
+
+def test_feed_that_ends_early_is_an_error(tmp_path: Path):
+    run = run_in(tmp_path)
+    feed = dataclasses.replace(run.feed, train=lambda start: (batch_of(step, 8) for step in range(start, 5)))
+    with pytest.raises(DataError, match="end at step 5 of 12"):
+        fit(dataclasses.replace(run, feed=feed))
+
+
+def test_workdir_in_use_is_refused(tmp_path: Path):
+    with workdirs.hold(tmp_path), pytest.raises(BusyError):
+        fit(run_in(tmp_path))
+
+
+def test_failed_save_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: pytest.LogCaptureFixture):
+    def fail(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("orbax.checkpoint.CheckpointManager._finalize_checkpoint", fail)
+    with pytest.raises(StorageError, match="saving checkpoint 3 failed"):
+        fit(run_in(tmp_path))
+    assert not any(message.startswith(("finished", "saved")) for message in logs.messages)
+
+
+def test_failure_of_the_last_save_is_not_success(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: pytest.LogCaptureFixture
+):
+    def fail(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("orbax.checkpoint.CheckpointManager._finalize_checkpoint", fail)
+    with pytest.raises(StorageError, match="saving checkpoint 12 failed"):
+        fit(run_in(tmp_path, dataclasses.replace(TRAINING, checkpoint_every=100)))
+    assert not any(message.startswith("finished") for message in logs.messages)
+
+
+@pytest.mark.parametrize("change", [{"seed": 4}, {"optimizer": AdamW(learning_rate=0.02, weight_decay=0.05)}])
+def test_seed_and_optimizer_change_the_result(undisturbed: Path, tmp_path: Path, change: dict):
+    fit(dataclasses.replace(run_in(tmp_path), **change))
+    assert trace_of(tmp_path)[2].leaves["params.kernel"] != trace_of(undisturbed)[2].leaves["params.kernel"]
+
+
+def test_program_compiles_each_function_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    programs = []
+    monkeypatch.setattr(
+        "gauss_vit.train.loop.make_program", lambda run: programs.append(make_program(run)) or programs[-1]
+    )
+    fit(dataclasses.replace(run_in(tmp_path), mesh=MeshConfig(data=2, fsdp=4)))
+    assert [function._cache_size() for function in (programs[0].train_step, programs[0].eval_step)] == [1, 1]

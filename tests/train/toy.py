@@ -1,0 +1,105 @@
+"""A classifier small enough to train in milliseconds, and data that need no files."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from gauss_vit.batches import ClassificationBatch
+from gauss_vit.schema import JsonValue
+from gauss_vit.tasks.classification import Classification
+from gauss_vit.train.config import Training
+from gauss_vit.train.mesh import MeshConfig
+from gauss_vit.train.normalization import Normalization
+from gauss_vit.train.optimizer import AdamW, Constant
+from gauss_vit.train.run import Feed, Run
+
+HEIGHT, WIDTH, CLASSES = 4, 6, 3
+NUM_EVAL = 37
+
+
+class Toy(nnx.Module):
+    """Scales the pixels by a Gaussian amplitude, drops some in training, and classifies them linearly."""
+
+    def __init__(self, *, key: PRNGKeyArray):
+        shape = (HEIGHT * WIDTH * 3, CLASSES)
+        self.kernel = nnx.Param(jax.random.normal(key, shape, jnp.float32) * 0.1)
+        self.bias = nnx.Param(jnp.zeros((CLASSES,), jnp.float32))
+        self.amplitude = nnx.Param(jnp.full((1,), 2.0, jnp.float32))
+
+    def __call__(
+        self, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "batch classes"]:
+        """Computes logits; a key turns dropout on."""
+        flat = images.reshape(images.shape[0], -1) * self.amplitude[...][None, :]
+        if key is not None:
+            flat = jnp.where(jax.random.bernoulli(key, 0.9, flat.shape), flat, jnp.zeros_like(flat))
+        return flat @ self.kernel[...] + self.bias[...][None, :]
+
+
+def build(key: PRNGKeyArray) -> Toy:
+    """Makes the toy."""
+    return Toy(key=key)
+
+
+def batch_of(step: int, batch_size: int, *, seed: int = 0) -> ClassificationBatch:
+    """Draws a batch, whose class is told by its brightness, as a pure function of the step."""
+    random = np.random.default_rng([seed, step])
+    label = random.integers(CLASSES, size=batch_size).astype(np.int32)
+    noise = random.integers(64, size=(batch_size, HEIGHT, WIDTH, 3))
+    return ClassificationBatch(
+        image=(noise + 64 * label[:, None, None, None]).astype(np.uint8),
+        label=label,
+        is_real=np.ones(batch_size, bool),
+    )
+
+
+def eval_batches(num_examples: int, batch_size: int) -> Iterator[ClassificationBatch]:
+    """Cuts so many examples into batches; the last one is short."""
+    whole = batch_of(10**6, num_examples)
+    for start in range(0, num_examples, batch_size):
+        yield jax.tree.map(lambda leaf, start=start: leaf[start : start + batch_size], whole)
+
+
+def feed(batch_size: int, eval_batch_size: int, *, num_steps: int = 10**6) -> Feed:
+    """Makes the feed of a run."""
+
+    def train(start: int) -> Iterator[ClassificationBatch]:
+        yield from (batch_of(step, batch_size) for step in range(start, num_steps))
+
+    return Feed(
+        train=train,
+        evaluation=lambda: eval_batches(NUM_EVAL, eval_batch_size),
+        digest=lambda step: f"digest-{step}",
+    )
+
+
+TRAINING = Training(
+    batch_size=8, num_steps=12, eval_batch_size=16, log_every=5, eval_every=4, checkpoint_every=3, keep_checkpoints=2
+)
+
+
+def run_in(workdir: Path, training: Training = TRAINING) -> Run:
+    """Makes a run of the toy on one device."""
+    return Run(
+        workdir=workdir,
+        experiment=experiment_of(training),
+        build=build,
+        task=Classification(),
+        normalization=Normalization(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25)),
+        optimizer=AdamW(learning_rate=0.01, weight_decay=0.05, schedule=Constant()),
+        training=training,
+        mesh=MeshConfig(data=1),
+        seed=3,
+        feed=feed(training.batch_size, training.eval_batch_size),
+    )
+
+
+def experiment_of(training: Training) -> dict[str, JsonValue]:
+    """Makes the JSON that a config would make."""
+    return {"training": dataclasses.asdict(training), "seed": 3}
