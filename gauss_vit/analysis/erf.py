@@ -1,0 +1,327 @@
+"""Effective receptive fields: where in the image the features of a token respond to the pixels.
+
+For a target token n of a feature map y, and the readout r of a protocol (the channel mean, in the paper),
+
+    G_i = mean over RGB of d r(y_i[n]) / d image_i,    R = sum over images i of ReLU(G_i),    ERF = R / sum(R)
+
+ReLU acts on each image by itself, so a batch gives the same as its images one by one as long as the model does not mix
+images (no batch statistics). Gradients are with respect to the normalised image.
+
+The model is any function `features: images -> feature map`. Give it as `jax.tree_util.Partial(function, params)` and
+the weights are arguments of the compiled step: changed weights do not recompile it. A plain function works as well,
+with its weights compiled in. One forward pass serves all target tokens of a batch. Inputs may be sharded over their
+batch axis.
+
+    total = accumulate(features, batches, tokens=(center_token((14, 14)),))
+    (result,) = total.maps()
+
+A sum is a value: save it, read it back and pass it as `start` to go on, or merge the sums of several processes.
+
+Source: Kim et al., BMVC 2023, section 2; Luo et al., "Understanding the Effective Receptive Field", NeurIPS 2016.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import Partial
+from jaxtyping import Array, Bool, Float, Float64, Int32, PyTree
+
+from gauss_vit.analysis.protocol import BMVC2023, ErfProtocol, balanced_signs
+from gauss_vit.analysis.token import Token, center_token, check_token
+from gauss_vit.errors import ConfigError
+from gauss_vit.ops.grid import Grid
+
+FeatureFunction = Callable[[Float[Array, "batch height width 3"]], Float[Array, "batch rows columns channels"]]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class ErfBatch:
+    """Images to measure on.
+
+    Attributes:
+      image: float [batch, height, width, 3], normalised as the model takes them.
+      is_real: bool [batch], False in padding, which counts for nothing.
+    """
+
+    image: PyTree
+    is_real: PyTree
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErfMap:
+    """The effective receptive field of one token.
+
+    Attributes:
+      values: float64 [height, width] of the image in pixels, not negative, with sum 1.
+      num_images: how many images it averages.
+      token: (row, column) of the target.
+      grid: (height, width) of the feature map.
+      protocol: what was measured.
+    """
+
+    values: Float64[np.ndarray, "height width"]
+    num_images: int
+    token: Token
+    grid: Grid
+    protocol: ErfProtocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErfSum:
+    """A running sum over images; `+` joins two.
+
+    Attributes:
+      values: float64 [tokens, height, width], the sum of the rectified gradients.
+      num_images: how many images were added.
+      tokens: the target of each map.
+      grid: (height, width) of the feature map.
+      protocol: what is measured.
+    """
+
+    values: Float64[np.ndarray, "tokens height width"]
+    num_images: int
+    tokens: tuple[Token, ...]
+    grid: Grid
+    protocol: ErfProtocol
+
+    def __add__(self, other: "ErfSum") -> "ErfSum":
+        """Joins sums over different images.
+
+        Raises:
+          ConfigError: they measure different things.
+        """
+        for name in ("tokens", "grid", "protocol"):
+            if vars(self)[name] != vars(other)[name]:
+                raise ConfigError(
+                    f"receptive fields with {name} {vars(self)[name]} and {vars(other)[name]} cannot be added",
+                    code="ERF-MERGE",
+                )
+        if self.values.shape != other.values.shape:
+            raise ConfigError(
+                f"receptive fields of shapes {self.values.shape} and {other.values.shape} cannot be added",
+                code="ERF-MERGE",
+            )
+        return replace(self, values=self.values + other.values, num_images=self.num_images + other.num_images)
+
+    def maps(self) -> tuple[ErfMap, ...]:
+        """Divides each map by its sum.
+
+        Raises:
+          ConfigError: a map has no positive gradient anywhere.
+        """
+        for token, total in zip(self.tokens, self.values.sum(axis=(1, 2)), strict=True):
+            if not total > 0:
+                raise ConfigError(
+                    f"no pixel of {self.num_images} images raises token {token}: its receptive field is empty",
+                    do="measure another layer, or more images",
+                    code="ERF-EMPTY",
+                )
+        return tuple(
+            ErfMap(
+                values=values / values.sum(),
+                num_images=self.num_images,
+                token=token,
+                grid=self.grid,
+                protocol=self.protocol,
+            )
+            for token, values in zip(self.tokens, self.values, strict=True)
+        )
+
+
+def batch_of(images: Float[Array | np.ndarray, "batch height width 3"]) -> ErfBatch:
+    """Makes a batch without padding."""
+    return ErfBatch(image=jnp.asarray(images), is_real=jnp.ones(images.shape[:1], jnp.bool_))
+
+
+def feature_grid(features: FeatureFunction, image_size: Grid) -> Grid:
+    """Finds the (height, width) of a feature map for images of (height, width) pixels, computing nothing."""
+    images = jax.ShapeDtypeStruct((1, *image_size, 3), jnp.float32)
+    return jax.eval_shape(features, images).shape[1:3]
+
+
+def begin(
+    features: FeatureFunction, batch: ErfBatch, *, tokens: tuple[Token, ...], protocol: ErfProtocol = BMVC2023
+) -> ErfSum:
+    """Makes an empty sum, after checks that the measurement is defined.
+
+    Args:
+      features: the model up to the target layer.
+      batch: images to test it on, such as the first batch; they are not added.
+      tokens: target patches.
+      protocol: what to measure.
+
+    Raises:
+      ConfigError: there is no token, one lies outside the grid, or the target is degenerate (`check_target`).
+    """
+    grid = jax.eval_shape(features, batch.image).shape[1:3]
+    if not tokens:
+        raise ConfigError("no target token is given", do="give one, such as center", code="ERF-TOKEN")
+    for token in tokens:
+        check_token(token, grid)
+    check_target(features, batch, token=tokens[0], protocol=protocol)
+    zeros = np.zeros((len(tokens), *batch.image.shape[1:3]), np.float64)
+    return ErfSum(values=zeros, num_images=0, tokens=tokens, grid=grid, protocol=protocol)
+
+
+def add(total: ErfSum, features: FeatureFunction, batch: ErfBatch) -> ErfSum:
+    """Adds a batch to a sum; sums are float64 on the host.
+
+    Raises:
+      ConfigError: a gradient is not finite.
+    """
+    positions = jnp.asarray(total.tokens, jnp.int32)
+    sums = _token_sums(_as_partial(features), batch, positions, protocol=total.protocol)
+    (values, is_finite), num_images = jax.device_get((sums, jnp.sum(batch.is_real, dtype=jnp.int32)))
+    _check_finite(bool(is_finite.all()), total.num_images)
+    return replace(total, values=total.values + values, num_images=total.num_images + int(num_images))
+
+
+def accumulate(
+    features: FeatureFunction,
+    batches: Iterable[ErfBatch],
+    *,
+    tokens: tuple[Token, ...],
+    protocol: ErfProtocol = BMVC2023,
+    start: ErfSum | None = None,
+) -> ErfSum:
+    """Sums the rectified gradients of all batches, for every target token.
+
+    Args:
+      features: the model up to the target layer.
+      batches: images; equal shapes are compiled once.
+      tokens: target patches as (row, column).
+      protocol: what to measure.
+      start: a sum to go on from; its images are not to be among `batches`.
+
+    Raises:
+      ConfigError: there are no images, a token lies outside the grid, the target is degenerate (`check_target`), a
+        gradient is not finite, or `start` measures something else.
+    """
+    remaining = iter(batches)
+    first = next(remaining, None)
+    if first is None:
+        if start is None:
+            raise ConfigError("there are no images to measure on", do="give at least one", code="ERF-NO-IMAGES")
+        return start
+    empty = begin(features, first, tokens=tokens, protocol=protocol)
+    total = empty if start is None else start + empty
+    for batch in chain([first], remaining):
+        total = add(total, features, batch)
+    return total
+
+
+def measure(
+    features: FeatureFunction,
+    images: Float[Array | np.ndarray, "batch height width 3"],
+    *,
+    token: Token | None = None,
+    protocol: ErfProtocol = BMVC2023,
+) -> ErfMap:
+    """Measures one token, the central one by default, on one batch of normalised images.
+
+    Raises:
+      ConfigError: as `accumulate`.
+
+    >>> pool = lambda images: images.reshape(-1, 2, 4, 2, 4, 3).mean(axis=(2, 4))
+    >>> measure(pool, jnp.ones((1, 8, 8, 3), jnp.float32)).values[:4, :4].sum().item()
+    1.0
+    """
+    batch = batch_of(images)
+    target = center_token(jax.eval_shape(features, batch.image).shape[1:3]) if token is None else token
+    (result,) = accumulate(features, [batch], tokens=(target,), protocol=protocol).maps()
+    return result
+
+
+def check_target(features: FeatureFunction, batch: ErfBatch, *, token: Token, protocol: ErfProtocol = BMVC2023) -> None:
+    """Refuses a target whose readout does not depend on the image, up to rounding.
+
+    LayerNorm with a constant scale makes the channel mean of every token constant: the true gradient of that mean is
+    zero, and what a computer returns for it is rounding noise, about eps times the gradients that cancel. Such noise is
+    not small in any absolute sense (weights may have any scale), so it is compared with what cancels: the gradient of a
+    second readout of the same token that differs from the first only in random signs of its channel weights, half of
+    them negative. That one has weights of the same norm, but no reason to cancel. For features in general the two
+    gradients have norms of the same order, a LayerNorm with scales that differ by a tenth gives about a tenth, and a
+    degenerate target about eps. In between, at sqrt(eps) of the feature's type (3e-4 for float32), half of the
+    digits of the gradient are lost to cancellation; below that the target is refused. A token whose gradients are
+    both zero is refused too. Normalisation treats tokens alike, so one token stands for all.
+
+    Raises:
+      ConfigError: the target is degenerate, or a gradient is not finite.
+    """
+    position = jnp.asarray(token, jnp.int32)
+    norms = _gradient_norms(_as_partial(features), batch, position, protocol=protocol)
+    measured, probe = (float(norm) for norm in jax.device_get(norms))
+    _check_finite(math.isfinite(measured) and math.isfinite(probe), 0)
+    shape = jax.eval_shape(features, batch.image)
+    if measured > float(jnp.finfo(shape.dtype).eps) ** 0.5 * probe:
+        return
+    raise ConfigError(
+        f"protocol {protocol.name} is degenerate for this feature map: the gradient of the readout of token {token} has"
+        f" norm {measured:.1e}, against {probe:.1e} for the same channels with random signs, so it is rounding noise"
+        " (a LayerNorm with constant scale makes the mean of its channels constant)",
+        do="use --protocol=pre_norm or --protocol=random_projection",
+        code="ERF-DEGENERATE",
+    )
+
+
+def _check_finite(is_finite: bool, num_images: int) -> None:
+    if not is_finite:
+        raise ConfigError(
+            f"a gradient is not finite after {num_images} images",
+            do="check the weights and run the model in float32",
+            code="ERF-NOT-FINITE",
+        )
+
+
+def _as_partial(features: FeatureFunction) -> Partial:
+    """Makes the function an argument of a compiled step: its arrays are traced, the rest is compared by identity."""
+    return features if isinstance(features, Partial) else Partial(features)
+
+
+def _token_channels(
+    feature_map: Float[Array, "batch rows columns channels"], position: Int32[Array, "2"]
+) -> Float[Array, "batch channels"]:
+    """Takes one token of each image, in float32 at least."""
+    channels = feature_map[:, position[0], position[1], :]
+    return channels.astype(jnp.float64 if channels.dtype == jnp.float64 else jnp.float32)
+
+
+@partial(jax.jit, static_argnames=("protocol",))
+def _token_sums(
+    features: Partial, batch: ErfBatch, positions: Int32[Array, "tokens 2"], *, protocol: ErfProtocol
+) -> tuple[Float[Array, "tokens height width"], Bool[Array, " tokens"]]:
+    """Sums the maps of the real images of a batch; one forward pass, then one backward pass a token.
+
+    Also says of which tokens all gradients are finite. The maps do not show it: a ReLU may turn NaN into 0 (XLA's
+    maximum on CPU does).
+    """
+    feature_map, pull_back = jax.vjp(features, batch.image)
+
+    def token_sum(position: Int32[Array, "2"]) -> tuple[Float[Array, "height width"], Bool[Array, ""]]:
+        readout = jax.grad(lambda values: jnp.sum(protocol.readout(_token_channels(values, position))))
+        (gradient,) = pull_back(readout(feature_map))
+        is_finite = jnp.all(jnp.isfinite(gradient), where=batch.is_real[:, None, None, None])
+        return jnp.sum(protocol.image_map(gradient), axis=0, where=batch.is_real[:, None, None]), is_finite
+
+    return jax.lax.map(token_sum, positions)
+
+
+@partial(jax.jit, static_argnames=("protocol",))
+def _gradient_norms(
+    features: Partial, batch: ErfBatch, position: Int32[Array, "2"], *, protocol: ErfProtocol
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Gives the norms of the gradients of the readout and of the same readout with random signs, over real images."""
+    channels, pull_back = jax.vjp(lambda images: _token_channels(features(images), position), batch.image)
+    weights = jax.grad(lambda values: jnp.sum(protocol.readout(values)))(channels)
+    weights = jnp.where(batch.is_real[:, None], weights, jnp.zeros_like(weights))
+    signs = jnp.asarray(balanced_signs(weights.shape[-1]), weights.dtype)
+    (measured,) = pull_back(weights)
+    (probe,) = pull_back(weights * signs[None, :])
+    return jnp.linalg.norm(measured), jnp.linalg.norm(probe)

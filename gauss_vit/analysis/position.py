@@ -1,0 +1,112 @@
+"""What a model's position biases look like: offset tables, the row of a patch, and a Gaussian fitted to each layer."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Float64
+
+from gauss_vit.analysis.gaussian_fit import GaussianFit, fit_position_rows
+from gauss_vit.analysis.token import Token, center_token, check_token
+from gauss_vit.ops.grid import Grid, offset_shape
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnedGaussian:
+    """The parameters of the Gaussian term of every layer.
+
+    Attributes:
+      amplitude: [depth, heads], or [depth, 1] where heads share it; the peak of the bias is its square. Sign is free.
+      sigma_y: [depth, heads] or [depth, 1], the standard deviation along rows in patches. Sign is free.
+      sigma_x: the same along columns; equal to `sigma_y` where the term is isotropic.
+    """
+
+    amplitude: Float[np.ndarray, "depth #heads"]
+    sigma_y: Float[np.ndarray, "depth #heads"]
+    sigma_x: Float[np.ndarray, "depth #heads"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PositionAnalysis:
+    """The position bias of every layer, averaged over its heads.
+
+    Attributes:
+      tables: [depth, dy, dx] in logits; offset (0, 0) is in the middle, offsets are query minus key in patches.
+      grid: (height, width) in patches.
+      token: the patch whose row was fitted.
+      fits: the Gaussian fitted to that row, layer by layer.
+      learned: the parameters of the Gaussian term; None where the model has none.
+    """
+
+    tables: Float64[np.ndarray, "depth dy dx"]
+    grid: Grid
+    token: Token
+    fits: tuple[GaussianFit, ...]
+    learned: LearnedGaussian | None
+
+    @property
+    def depth(self) -> int:
+        """The number of layers."""
+        return self.tables.shape[0]
+
+    def to_json(self) -> dict[str, object]:
+        """Gives grid, token and one record a layer (from 1): the fit and, if there is one, the learned Gaussian."""
+        layers = [
+            {"layer": index + 1, "fit": fit.to_json()} | _learned_json(self.learned, index)
+            for index, fit in enumerate(self.fits)
+        ]
+        return {"grid": list(self.grid), "token": list(self.token), "layers": layers}
+
+
+def row_of(
+    tables: Float[np.ndarray, "*layers dy dx"], token: Token, *, grid: Grid
+) -> Float[np.ndarray, "*layers height width"]:
+    """Lays out the bias from one query patch to every key patch on the grid of keys.
+
+    The bias of query i and key j is `table[y_i - y_j + height - 1, x_i - x_j + width - 1]`, so the row is a window of
+    the table read backwards along both axes.
+
+    Raises:
+      ValueError: the tables do not fit the grid, or the token lies outside it.
+    """
+    if tables.shape[-2:] != offset_shape(grid):
+        raise ValueError(f"a grid of {grid} needs tables of {offset_shape(grid)}, got {tables.shape[-2:]}")
+    row, column = check_token(token, grid)
+    window = tables[..., row : row + grid[0], column : column + grid[1]]
+    return window[..., ::-1, ::-1]
+
+
+def analyse_position(
+    tables: Float[np.ndarray, "depth heads dy dx"],
+    *,
+    grid: Grid,
+    token: Token | None = None,
+    learned: LearnedGaussian | None = None,
+) -> PositionAnalysis:
+    """Averages the tables over heads and fits a Gaussian to one patch's row of every layer, less its minimum.
+
+    Args:
+      tables: logits over offsets.
+      grid: (height, width) in patches.
+      token: the query patch of the row; the central one by default.
+      learned: the parameters of the Gaussian term, carried along.
+
+    Raises:
+      ValueError: the tables do not fit the grid, or a value is not finite.
+
+    Source: Kim et al., BMVC 2023, figures 5 and 6 and table 1 (there with dropout on; here it is off).
+    """
+    mean_tables = tables.astype(np.float64).mean(axis=1)
+    target = center_token(grid) if token is None else token
+    fits = fit_position_rows(row_of(mean_tables, target, grid=grid))
+    return PositionAnalysis(tables=mean_tables, grid=grid, token=target, fits=fits, learned=learned)
+
+
+def _learned_json(learned: LearnedGaussian | None, index: int) -> dict[str, object]:
+    if learned is None:
+        return {}
+    values = {
+        "amplitude": learned.amplitude[index].tolist(),
+        "sigma_y": np.abs(learned.sigma_y[index]).tolist(),
+        "sigma_x": np.abs(learned.sigma_x[index]).tolist(),
+    }
+    return {"gaussian": values}

@@ -1,0 +1,1 @@
+"""Figures: one function each, from a result to a matplotlib figure that belongs to nobody else."""

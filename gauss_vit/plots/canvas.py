@@ -1,0 +1,93 @@
+"""Blank figures in the style of the project, and figures as the bytes of a file."""
+
+import io
+from typing import Literal
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colorbar import Colorbar
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+TITLE_SIZE = 10.0
+LABEL_SIZE = 9.0
+TICK_SIZE = 8.0
+FAINT = "0.45"
+
+FileFormat = Literal["png", "pdf"]
+# Dates would make two drawings of one result differ.
+_NO_DATE = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None, "Creator": None}}
+
+
+def blank_figure(
+    width_inches: float, height_inches: float, *, layout: Literal["constrained", "compressed"] = "constrained"
+) -> Figure:
+    """Makes an empty figure; pyplot and its global state are not involved.
+
+    Args:
+      width_inches: of the whole figure.
+      height_inches: of the whole figure.
+      layout: how matplotlib places the axes; "compressed" takes out the gaps between images of a fixed proportion.
+    """
+    figure = Figure(figsize=(width_inches, height_inches), layout=layout, facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def encode(figure: Figure, file_format: FileFormat, *, dots_per_inch: int = 200) -> bytes:
+    """Draws a figure as a PNG or PDF file; the same figure gives the same bytes.
+
+    Args:
+      figure: what to draw.
+      file_format: "png" or "pdf".
+      dots_per_inch: resolution of a PNG, and of the images inside a PDF.
+    """
+    file = io.BytesIO()
+    figure.savefig(file, format=file_format, dpi=dots_per_inch, metadata=_NO_DATE[file_format])
+    return file.getvalue()
+
+
+def write_heading(figure: Figure, heading: str) -> Text:
+    """Puts a title above all axes of a figure, at the left, as it is."""
+    return figure.suptitle(heading, x=0.012, ha="left", fontsize=TITLE_SIZE + 1, fontweight="bold", parse_math=False)
+
+
+def write_caption(figure: Figure, caption: str) -> Text:
+    """Puts a short text below all axes of a figure, at the left, as it is."""
+    return figure.supxlabel(caption, x=0.012, ha="left", fontsize=LABEL_SIZE, color="0.25", parse_math=False)
+
+
+def style_axes(axes: Axes, *, x_label: str, y_label: str) -> None:
+    """Labels the axes and makes ticks quiet."""
+    axes.set_xlabel(x_label, fontsize=LABEL_SIZE)
+    axes.set_ylabel(y_label, fontsize=LABEL_SIZE)
+    _quieten(axes)
+
+
+def hide_box(axes: Axes) -> None:
+    """Leaves only the left and lower lines of a line plot."""
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def add_colour_bar(figure: Figure, mapped: ScalarMappable, axes: Axes, label: str) -> None:
+    """Adds a colour bar with its unit at the right of an image, as high as the image."""
+    bar = figure.colorbar(mapped, cax=axes.inset_axes((1.03, 0.0, 0.04, 1.0)))
+    _label_bar(bar, label)
+
+
+def add_shared_colour_bar(figure: Figure, mapped: ScalarMappable, axes: list[Axes], label: str) -> None:
+    """Adds one colour bar with its unit at the right of several images that share a scale."""
+    _label_bar(figure.colorbar(mapped, ax=axes, fraction=0.03, aspect=24, pad=0.015), label)
+
+
+def _label_bar(bar: Colorbar, label: str) -> None:
+    bar.set_label(label, fontsize=LABEL_SIZE)
+    bar.outline.set_linewidth(0.6)
+    _quieten(bar.ax)
+
+
+def _quieten(axes: Axes) -> None:
+    axes.tick_params(labelsize=TICK_SIZE, width=0.6, length=3)
+    for spine in axes.spines.values():
+        spine.set_linewidth(0.6)

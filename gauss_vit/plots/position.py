@@ -1,0 +1,202 @@
+"""Figures of position biases: offset tables layer by layer, rows of single patches, and fits over depth."""
+
+import math
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.colors import CenteredNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+
+from gauss_vit.analysis.position import LearnedGaussian, PositionAnalysis, row_of
+from gauss_vit.analysis.token import Token
+from gauss_vit.plots.canvas import (
+    LABEL_SIZE,
+    TICK_SIZE,
+    add_shared_colour_bar,
+    blank_figure,
+    hide_box,
+    style_axes,
+    write_caption,
+    write_heading,
+)
+
+MOST_COLUMNS = 6
+CELL_INCHES = 1.5
+# Room for a caption.
+LEAST_INCHES = 5.6
+PATCH_COLOUR = "#00e5ff"
+# Colours that differ in print and for the colour-blind (Okabe and Ito).
+VERTICAL, HORIZONTAL, QUALITY = "#0072b2", "#d55e00", "#009e73"
+
+
+def tables_figure(analysis: PositionAnalysis, *, title: str) -> Figure:
+    """Draws the offset table of every layer, averaged over heads, on one scale of logits.
+
+    Args:
+      analysis: of the model's position bias.
+      title: the model's name.
+    """
+    columns = min(MOST_COLUMNS, analysis.depth)
+    figure, panels = _panels(analysis.depth, columns, shape=analysis.grid)
+    height, width = analysis.grid
+    extent = (0.5 - width, width - 0.5, height - 0.5, 0.5 - height)
+    norm, colours = _scale(analysis.tables)
+    for index, axes in enumerate(panels):
+        axes.imshow(analysis.tables[index], cmap=colours, norm=norm, extent=extent, interpolation="nearest")
+        _name_panel(axes, f"layer {index + 1}")
+        _label_outer(axes, index, columns=columns, num_panels=analysis.depth, labels=("dx (patch)", "dy (patch)"))
+    add_shared_colour_bar(figure, panels[0].images[0], panels, "bias (logits)")
+    write_heading(figure, title)
+    write_caption(figure, "Position bias by offset, query minus key; mean over heads")
+    return figure
+
+
+def rows_figure(analysis: PositionAnalysis, tokens: tuple[Token, ...], *, layer: int, title: str) -> Figure:
+    """Draws the bias from a few query patches to every key patch in one layer; each query patch is outlined.
+
+    Args:
+      analysis: of the model's position bias.
+      tokens: the query patches.
+      layer: which layer, from 1.
+      title: the model's name.
+    """
+    columns = min(MOST_COLUMNS, len(tokens))
+    figure, panels = _panels(len(tokens), columns, shape=analysis.grid)
+    table = analysis.tables[layer - 1]
+    norm, colours = _scale(table)
+    for index, (axes, token) in enumerate(zip(panels, tokens, strict=True)):
+        row = row_of(table, token, grid=analysis.grid)
+        axes.imshow(row, cmap=colours, norm=norm, interpolation="nearest")
+        corner = (token[1] - 0.5, token[0] - 0.5)
+        axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=PATCH_COLOUR, linewidth=1.2, clip_on=False))
+        _name_panel(axes, f"query {token}")
+        _label_outer(axes, index, columns=columns, num_panels=len(tokens), labels=("column (patch)", "row (patch)"))
+    add_shared_colour_bar(figure, panels[0].images[0], panels, "bias (logits)")
+    write_heading(figure, title)
+    write_caption(figure, f"Layer {layer}: bias from the outlined query patch to every key patch, mean over heads")
+    return figure
+
+
+def layers_figure(analysis: PositionAnalysis, *, title: str) -> Figure:
+    """Draws sigma, peak and R squared of every layer: fitted, and learned where the model has a Gaussian term.
+
+    Sigmas beyond the grid's longer side are runaway fits: they are left out of the lines and their layers are marked.
+
+    Args:
+      analysis: of the model's position bias.
+      title: the model's name.
+    """
+    figure = blank_figure(8.6, 3.1)
+    sigma, peak, quality = figure.subplots(1, 3)
+    layers = np.arange(1, analysis.depth + 1)
+    _draw_sigmas(sigma, layers, analysis)
+    _draw_peaks(peak, layers, analysis)
+    values = [fit.r_squared for fit in analysis.fits]
+    quality.plot(layers, values, color=QUALITY, marker="o", markersize=3.5, linewidth=1.2)
+    quality.set_ylim(0, 1.04)
+    style_axes(quality, x_label="layer", y_label="R² of the Gaussian fit")
+    for axes in (sigma, peak, quality):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.set_xlim(0.5, analysis.depth + 0.5)
+        axes.grid(axis="y", color="0.9", linewidth=0.6)
+        axes.set_axisbelow(True)
+        hide_box(axes)
+    write_heading(figure, title)
+    write_caption(figure, f"Fitted to the row of patch {analysis.token} less its minimum, mean over heads")
+    return figure
+
+
+def _draw_sigmas(axes: Axes, layers: np.ndarray, analysis: PositionAnalysis) -> None:
+    limit = max(analysis.grid)
+    for name, colour in (("x", HORIZONTAL), ("y", VERTICAL)):
+        fitted = np.array([fit.sigma_x if name == "x" else fit.sigma_y for fit in analysis.fits])
+        shown = np.where(fitted <= limit, fitted, np.nan)
+        axes.plot(layers, shown, color=colour, marker="o", markersize=3.5, linewidth=1.2, label=f"fitted {name}")
+    if analysis.learned is not None:
+        _draw_learned_sigmas(axes, layers, analysis.learned)
+    runaway = [index + 1 for index, fit in enumerate(analysis.fits) if not max(fit.sigma_x, fit.sigma_y) <= limit]
+    axes.set_ylim(0, None)
+    axes.plot(
+        runaway,
+        np.full(len(runaway), 0.03),
+        color="0.3",
+        marker="x",
+        markersize=5,
+        linestyle="none",
+        transform=axes.get_xaxis_transform(),
+        label="no Gaussian" if runaway else "_",
+    )
+    style_axes(axes, x_label="layer", y_label="sigma (patches)")
+    _add_legend(axes, columns=2)
+
+
+def _draw_learned_sigmas(axes: Axes, layers: np.ndarray, learned: LearnedGaussian) -> None:
+    down, across = np.abs(learned.sigma_y), np.abs(learned.sigma_x)
+    if np.array_equal(down, across):
+        _draw_heads(axes, layers, down, colour="0.2", label="learned")
+        return
+    _draw_heads(axes, layers, across, colour=HORIZONTAL, label="learned x")
+    _draw_heads(axes, layers, down, colour=VERTICAL, label="learned y")
+
+
+def _draw_peaks(axes: Axes, layers: np.ndarray, analysis: PositionAnalysis) -> None:
+    """Draws how far the table reaches above its minimum, and the learned amplitude squared, both in logits."""
+    reach = analysis.tables.max(axis=(1, 2)) - analysis.tables.min(axis=(1, 2))
+    axes.plot(layers, reach, color=QUALITY, marker="o", markersize=3.5, linewidth=1.2, label="range of the table")
+    if analysis.learned is not None:
+        _draw_heads(axes, layers, analysis.learned.amplitude**2, colour="0.2", label="learned amplitude²")
+    axes.set_ylim(0, None)
+    style_axes(axes, x_label="layer", y_label="bias (logits)")
+    _add_legend(axes, columns=1)
+
+
+def _draw_heads(
+    axes: Axes, layers: np.ndarray, values: Float[np.ndarray, "depth heads"], *, colour: str, label: str
+) -> None:
+    """Draws the mean over heads as a dashed line, and the span of the heads behind it."""
+    axes.plot(layers, values.mean(axis=1), color=colour, linestyle=(0, (4, 2)), linewidth=1.2, label=label)
+    if values.shape[1] > 1:
+        axes.fill_between(layers, values.min(axis=1), values.max(axis=1), color=colour, alpha=0.15, linewidth=0)
+
+
+def _add_legend(axes: Axes, *, columns: int) -> None:
+    """Puts the legend into room made above the lines."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, low + 1.45 * (high - low))
+    axes.legend(fontsize=TICK_SIZE, frameon=False, loc="upper left", ncols=columns, columnspacing=1.0, handlelength=1.8)
+
+
+def _panels(num_panels: int, columns: int, *, shape: tuple[int, int]) -> tuple[Figure, list[Axes]]:
+    """Makes image panels in rows of equal size."""
+    rows = math.ceil(num_panels / columns)
+    proportion = min(2.0, max(0.5, shape[0] / shape[1]))
+    width_inches, height_inches = columns * CELL_INCHES + 1.2, rows * (CELL_INCHES * proportion + 0.3) + 0.95
+    figure = blank_figure(max(LEAST_INCHES, width_inches), height_inches, layout="compressed")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat[num_panels:]:
+        axes.remove()
+    return figure, list(grid.flat[:num_panels])
+
+
+def _scale(tables: Float[np.ndarray, "*layers dy dx"]) -> tuple[Normalize, str]:
+    """Picks colours: sequential from 0 where no logit is negative, else diverging with white at 0."""
+    largest = float(np.abs(tables).max()) or 1.0
+    if tables.min() >= 0:
+        return Normalize(vmin=0.0, vmax=largest), "viridis"
+    return CenteredNorm(vcenter=0.0, halfrange=largest), "RdBu_r"
+
+
+def _name_panel(axes: Axes, name: str) -> None:
+    axes.set_title(name, fontsize=LABEL_SIZE, pad=3)
+
+
+def _label_outer(axes: Axes, index: int, *, columns: int, num_panels: int, labels: tuple[str, str]) -> None:
+    """Labels axes at the left and lower edge of the panels only."""
+    is_left, is_lowest = index % columns == 0, index + columns >= num_panels
+    style_axes(axes, x_label=labels[0] if is_lowest else "", y_label=labels[1] if is_left else "")
+    axes.tick_params(labelbottom=is_lowest, labelleft=is_left)
+    axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))

@@ -1,0 +1,47 @@
+"""Figures as files."""
+
+import subprocess
+import sys
+
+import pytest
+
+from gauss_vit.plots.canvas import blank_figure, encode, write_caption, write_heading
+
+
+@pytest.mark.parametrize(("file_format", "magic"), [("png", b"\x89PNG\r\n\x1a\n"), ("pdf", b"%PDF-")])
+def test_a_figure_is_a_file_of_either_format(file_format, magic):
+    figure = blank_figure(2.0, 1.0)
+    figure.subplots().plot([0, 1], [1, 0])
+    assert encode(figure, file_format).startswith(magic)
+
+
+@pytest.mark.parametrize("file_format", ["png", "pdf"])
+def test_equal_figures_are_equal_bytes(file_format):
+    def draw():
+        figure = blank_figure(2.0, 1.0)
+        figure.subplots().plot([0, 1], [1, 0])
+        return encode(figure, file_format)
+
+    assert draw() == draw()
+
+
+def test_resolution_is_in_dots_per_inch():
+    content = encode(blank_figure(2.0, 1.0), "png", dots_per_inch=50)
+    width, height = (int.from_bytes(content[start : start + 4], "big") for start in (16, 20))
+    assert (width, height) == (100, 50)
+
+
+def test_names_of_users_start_no_formula():
+    figure = blank_figure(3.0, 1.0)
+    heading, caption = write_heading(figure, r"run_$\frac{"), write_caption(figure, "cost $5 and $x_")
+    assert not heading.get_parse_math()
+    assert not caption.get_parse_math()
+    assert encode(figure, "png")
+
+
+def test_pyplot_is_not_involved():
+    script = (
+        "import sys, gauss_vit.plots.erf, gauss_vit.plots.position;"
+        "sys.exit('matplotlib.pyplot' in sys.modules or 'tkinter' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
