@@ -1,0 +1,66 @@
+"""Twenty classes of Tiny ImageNet at 64x64 with the Gaussian attention bias: real photos on a small machine.
+
+`configs/tiny_imagenet20.py:none` is the same without the Gaussian.
+
+Command:  python -m gauss_vit.main --config=configs/tiny_imagenet20.py --workdir=W --config.data.data_dir=TFDS
+Data:     a TFDS data set `tiny_imagenet20` in array_record form: 10,000 training and 1,000 validation images of 20
+          classes of tiny-imagenet-200.
+"""
+
+import dataclasses
+
+from gauss_vit.data.config import Data
+from gauss_vit.data.transforms import RandomFlip, RandomResizedCrop, ResizeCenterCrop
+from gauss_vit.experiment import Experiment
+from gauss_vit.models.presets import RELPOS_SMALL
+from gauss_vit.position import Gaussian
+from gauss_vit.tasks.classification import Classification
+from gauss_vit.train.config import Training
+from gauss_vit.train.mesh import MeshConfig
+from gauss_vit.train.optimizer import AdamW, Cosine
+
+STEPS_PER_EPOCH = 156  # 10,000 images in batches of 64
+
+
+def get_config(bias: str = "gauss") -> Experiment:
+    """The experiment with the Gaussian ("gauss") or without it ("none")."""
+    terms = {"gauss": Gaussian(), "none": None}
+    model = dataclasses.replace(
+        RELPOS_SMALL,
+        image_size=(64, 64),
+        patch_size=(8, 8),
+        width=128,
+        depth=6,
+        num_heads=4,
+        num_classes=20,
+        layer_scale=None,
+        gaussian=terms[bias],
+    )
+    data = Data(
+        name="tiny_imagenet20",
+        train_split="train",
+        eval_split="validation",
+        train_transforms=(RandomResizedCrop(scale=(0.35, 1.0)), RandomFlip()),
+        eval_transform=ResizeCenterCrop(crop_fraction=1.0),
+        pixel_mean=(0.5, 0.5, 0.5),
+        pixel_std=(0.5, 0.5, 0.5),
+        num_threads=2,
+    )
+    return Experiment(
+        model=model,
+        task=Classification(label_smoothing=0.1),
+        data=data,
+        optimizer=AdamW(learning_rate=1e-3, weight_decay=0.05, schedule=Cosine(warmup_steps=40)),
+        training=Training(
+            batch_size=64,
+            num_steps=3 * STEPS_PER_EPOCH,
+            eval_batch_size=200,
+            log_every=39,
+            eval_every=STEPS_PER_EPOCH,
+            checkpoint_every=STEPS_PER_EPOCH,
+            observe_every=STEPS_PER_EPOCH,
+            best_metric="top1",
+        ),
+        mesh=MeshConfig(),
+        seed=0,
+    )

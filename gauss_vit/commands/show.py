@@ -1,0 +1,118 @@
+"""`show`: what a config would train, where it would lie and what it would cost, without data and without training."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+
+import jax
+from jax.sharding import AbstractMesh, PartitionSpec
+from jaxtyping import PyTree
+
+from gauss_vit import experiment
+from gauss_vit.commands.command import Invocation, say
+from gauss_vit.experiment import Experiment
+from gauss_vit.models import vit
+from gauss_vit.train import cost, mesh, optimizer
+from gauss_vit.train.state import AbstractModel, abstract_state
+from gauss_vit.tree import flatten_paths
+
+
+def run(invocation: Invocation) -> None:
+    """Writes the resolved config, the parameter table, and the cost to standard output."""
+    shown = invocation.required_experiment()
+    num_devices = invocation.integer("mesh")
+    devices = mesh.make_abstract(shown.mesh, jax.device_count() if num_devices is None else num_devices)
+    mesh.check_batch_size("training.batch_size", shown.training.batch_size, devices)
+    lines = [
+        json.dumps(experiment.to_json(shown), indent=2),
+        "",
+        *parameter_table(shown, devices),
+        "",
+        *cost_lines(shown, devices),
+    ]
+    say("\n".join(lines))
+
+
+def parameter_table(shown: Experiment, devices: AbstractMesh) -> list[str]:
+    """One line a parameter: path, shape, how many numbers, whether it is decayed, and how it is split."""
+    params = abstract_params(shown)
+    decayed = flatten_paths(optimizer.decay_mask(shown.optimizer, params))
+    shardings = flatten_paths(mesh.tree_shardings(devices, params))
+    rows = [
+        (path, _shape(leaf.shape), f"{leaf.size:,}", "yes" if decayed[path] else "no", _split(shardings[path].spec))
+        for path, leaf in flatten_paths(params).items()
+    ]
+    total = sum(leaf.size for leaf in jax.tree.leaves(params))
+    header = ("parameter", "shape", "count", "decay", "split over")
+    return align([header, *rows, ("total", "", f"{total:,}", "", "")])
+
+
+def cost_lines(shown: Experiment, devices: AbstractMesh) -> list[str]:
+    """Operations of an image and of a step, and the memory of one device."""
+    unrolled = dataclasses.replace(shown.model, unroll=shown.model.depth)
+    graph, params = vit.abstract(unrolled)
+    flops = cost.image_flops(AbstractModel(graph=graph, params=params), shown.model.image_size)
+    batch = shown.training.batch_size
+    axes = ", ".join(f"{name}={size}" for name, size in devices.shape.items())
+    held = device_memory(shown, devices)
+    return [
+        f"FLOPs of an image: {flops.forward:.4g} forward, {flops.backward:.4g} forward and backward",
+        f"FLOPs of a step of {batch} images: {flops.backward * batch:.4g}",
+        f"memory of one of {devices.size} devices ({axes}):",
+        *align([(f"  {name}", megabytes(size)) for name, size in [*held.items(), ("total", sum(held.values()))]]),
+    ]
+
+
+def device_memory(shown: Experiment, devices: AbstractMesh) -> dict[str, int]:
+    """What one device holds in a training step, in bytes, by its purpose."""
+    graph, params = vit.abstract(shown.model)
+    transform = optimizer.make(shown.optimizer, params, shown.training.num_steps)
+    state = abstract_state(params, transform)
+    size, local_batch = shown.model.image_size, shown.training.batch_size // devices.size
+    model = AbstractModel(graph=graph, params=params)
+    return {
+        "parameters": _bytes_on_device(params, devices),
+        "gradients": _bytes_on_device(params, devices),
+        "optimizer state": _bytes_on_device(state.opt_state, devices),
+        "activations": cost.activation_bytes(model, size, batch_size=local_batch),
+        "images (uint8)": math.prod((*size, 3)) * local_batch,
+    }
+
+
+def abstract_params(shown: Experiment) -> PyTree:
+    """The shapes and types of an experiment's parameters."""
+    return vit.abstract(shown.model)[1]
+
+
+def align(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Pads the cells of a table to columns.
+
+    >>> align([("a", "bb"), ("ccc", "d")])
+    ['a    bb', 'ccc  d']
+    """
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def megabytes(size: int) -> str:
+    """Writes a number of bytes in units of 10^6.
+
+    >>> megabytes(1_500_000)
+    '1.50 MB'
+    """
+    return f"{size / 1e6:,.2f} MB"
+
+
+def _bytes_on_device(tree: PyTree, devices: AbstractMesh) -> int:
+    return cost.device_bytes(tree, mesh.tree_shardings(devices, tree))
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return " x ".join(str(size) for size in shape) or "scalar"
+
+
+def _split(spec: PartitionSpec) -> str:
+    """The axes that a parameter is split over, or that every device has it whole."""
+    axes = [f"{axis} (axis {place})" for place, axis in enumerate(spec) if axis is not None]
+    return ", ".join(axes) or "-"

@@ -1,0 +1,60 @@
+"""The flags of every verb, declared where nothing heavy is imported.
+
+One function a verb. Each takes absl's `FlagValues` and declares into it; `main` reads them back into
+`Invocation.options`.
+`--config` and `--config.KEY=VALUE` are declared by `main` itself, for the verbs that take an experiment.
+"""
+
+from absl import flags
+
+
+def define_train(flag_values: flags.FlagValues) -> None:
+    """`train`: where the run lives."""
+    _define_workdir(flag_values)
+
+
+def define_evaluate(flag_values: flags.FlagValues) -> None:
+    """`evaluate`: the run to measure."""
+    _define_workdir(flag_values)
+
+
+def define_show(flag_values: flags.FlagValues) -> None:
+    """`show`: how many devices to lay the parameters out on."""
+    flags.DEFINE_integer(
+        "mesh",
+        None,
+        "Number of devices to show the layout for; they need not exist.",
+        lower_bound=1,
+        flag_values=flag_values,
+    )
+
+
+def define_erf(flag_values: flags.FlagValues) -> None:
+    """`erf`: the model, the images and the protocol of a receptive field."""
+    _define_model(flag_values)
+    flags.DEFINE_string("images", None, "Folder of images.", flag_values=flag_values)
+    flags.DEFINE_string("out", None, "Folder for the results.", flag_values=flag_values)
+    flags.DEFINE_integer(
+        "max_images", None, "Number of images to use; all by default.", lower_bound=1, flag_values=flag_values
+    )
+    flags.DEFINE_integer("batch_size", 8, "Images in one pass.", lower_bound=1, flag_values=flag_values)
+    flags.DEFINE_string("token", "center", "`center`, `all` or `row,column`.", flag_values=flag_values)
+    flags.DEFINE_string("layer", "last", "`last` or the number of a block.", flag_values=flag_values)
+    flags.DEFINE_string("protocol", "bmvc2023", "Name of the measuring protocol.", flag_values=flag_values)
+
+
+def define_position(flag_values: flags.FlagValues) -> None:
+    """`position`: the model whose position bias is drawn and fitted."""
+    _define_model(flag_values)
+    flags.DEFINE_string("out", None, "Folder for the results.", flag_values=flag_values)
+
+
+def _define_workdir(flag_values: flags.FlagValues) -> None:
+    flags.DEFINE_string("workdir", None, "Folder of the run.", flag_values=flag_values)
+
+
+def _define_model(flag_values: flags.FlagValues) -> None:
+    """Declares the two ways to name a model; `commands/model_source.py` reads them."""
+    _define_workdir(flag_values)
+    flags.DEFINE_string("model", None, "Name of a preset, instead of --workdir.", flag_values=flag_values)
+    flags.DEFINE_bool("gaussian", False, "Add the Gaussian bias to the preset.", flag_values=flag_values)

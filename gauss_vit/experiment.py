@@ -1,0 +1,88 @@
+"""The root value of a run: all that a config file says, typed, frozen, and the same as JSON."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gauss_vit import config_file, overrides, schema
+from gauss_vit.data.config import Data
+from gauss_vit.errors import ConfigError
+from gauss_vit.models.vit import ViTConfig
+from gauss_vit.tasks.classification import Classification
+from gauss_vit.train.config import Training
+from gauss_vit.train.mesh import MeshConfig
+from gauss_vit.train.optimizer import AdamW, Sgd
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """Everything that decides a run's numbers. A config file's `get_config` returns one.
+
+    Attributes:
+      model: the network.
+      task: what is minimised and measured.
+      data: what is read, and how images become arrays.
+      optimizer: how parameters move.
+      training: how long, and how often a run reports, evaluates and saves.
+      mesh: how many devices, and what is split over them.
+      seed: where all randomness of the run comes from: initial values, order of examples, augmentation, dropout.
+
+    Raises:
+      ConfigError: the seed is out of range.
+    """
+
+    model: ViTConfig
+    task: Classification
+    data: Data
+    optimizer: AdamW | Sgd
+    training: Training
+    mesh: MeshConfig
+    seed: int
+
+    def __post_init__(self):
+        if not 0 <= self.seed < 2**32:
+            raise ConfigError(f"seed must be in 0 .. 2^32 - 1, got {self.seed}")
+
+
+def load(source: str) -> Experiment:
+    """Builds the experiment of a config file.
+
+    Args:
+      source: what `--config` says: `FILE.py`, `FILE.py:ARGUMENT` or `FILE.json`.
+
+    Raises:
+      ConfigError: with everything that is wrong in the file.
+    """
+    return config_file.load(source, Experiment)
+
+
+def override(experiment: Experiment, changes: Mapping[str, schema.JsonValue]) -> Experiment:
+    """Changes values by their dotted keys, such as `{"model.depth": 2}`, and checks the whole again.
+
+    Raises:
+      ConfigError: with every change that does not fit.
+    """
+    return from_json(overrides.replace(to_json(experiment), changes))
+
+
+def to_json(experiment: Experiment) -> schema.JsonObject:
+    """Writes the experiment as JSON objects; `from_json` gives an equal one."""
+    return schema.encode_fields(experiment)
+
+
+def from_json(data: schema.JsonValue) -> Experiment:
+    """Builds the experiment of decoded JSON. Types come from the annotations alone: nothing is imported by name.
+
+    Raises:
+      ConfigError: with every key that is unknown or missing and every value that does not fit.
+    """
+    return config_file.build(data, Experiment)
+
+
+def read(path: Path) -> Experiment:
+    """Reads the experiment that a run has stored as JSON.
+
+    Raises:
+      ConfigError: the file is no JSON or does not describe an experiment.
+    """
+    return config_file.read_json(path, Experiment)

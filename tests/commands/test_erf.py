@@ -1,0 +1,163 @@
+"""The `erf` verb: its files hold what was asked for, whatever the batch size."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+from PIL import Image
+
+from gauss_vit.commands import erf
+from gauss_vit.commands.command import Invocation
+from gauss_vit.commands.model_source import IMAGENET, NamedModel
+from gauss_vit.data.transforms import ResizeCenterCrop
+from gauss_vit.errors import ConfigError, DataError
+from gauss_vit.models import vit
+from tests.tiny_config import MODEL
+
+DEFAULTS = {
+    "workdir": None,
+    "model": "tiny",
+    "gaussian": False,
+    "max_images": None,
+    "batch_size": 8,
+    "token": "center",
+    "layer": "last",
+    "protocol": "bmvc2023",
+}
+METRIC_KEYS = [
+    "shape",
+    "sum",
+    "min",
+    "max",
+    "argmax_yx",
+    "center_yx",
+    "center_value",
+    "com_x",
+    "com_y",
+    "radial_cumulative_mass",
+]
+
+
+@pytest.fixture(scope="module")
+def named():
+    graph, state = nnx.split(vit.build(MODEL, jax.random.key(0)))
+    return NamedModel(
+        name="tiny.v1",
+        config=MODEL,
+        graph=graph,
+        params=nnx.to_pure_dict(state),
+        step=5,
+        transform=ResizeCenterCrop(),
+        normalization=IMAGENET,
+    )
+
+
+@pytest.fixture(autouse=True)
+def tiny_model(monkeypatch, named):
+    monkeypatch.setattr(erf, "named_model", lambda invocation: named)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (10, 40, 60, 3), dtype=np.uint8)
+    for index, image in enumerate(pixels):
+        Image.fromarray(image).save(images / f"{index}.png")
+    return images
+
+
+def run(folder, out, **options):
+    call(DEFAULTS | {"images": str(folder), "out": str(out)} | options)
+    return out
+
+
+def call(options):
+    erf.run(Invocation(verb="erf", experiment=None, options=options, arguments=()))
+
+
+def read(path):
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def test_arrays_record_and_picture_are_written_under_the_models_name(folder, tmp_path, capsys):
+    out = run(folder, tmp_path / "out")
+    assert sorted(path.name for path in out.iterdir()) == ["tiny.v1.json", "tiny.v1.npz", "tiny.v1.png"]
+    arrays = read(out / "tiny.v1.npz")
+    assert arrays["erf"].shape == (16, 32)
+    assert arrays["erf"].dtype == np.float64
+    assert arrays["erf"].sum() == pytest.approx(1, abs=1e-12)
+    assert arrays["num_images"] == 10
+    assert "10 images" in capsys.readouterr().out
+
+
+def test_the_record_has_openerfs_keys_and_the_fit(folder, tmp_path):
+    record = json.loads((run(folder, tmp_path) / "tiny.v1.json").read_text())
+    assert list(record)[: len(METRIC_KEYS)] == METRIC_KEYS
+    assert record["shape"] == [16, 32]
+    assert (record["token"], record["grid"], record["num_images"], record["step"]) == ([0, 1], [2, 4], 10, 5)
+    assert {"sigma_x", "sigma_y", "r_squared", "converged"} <= set(record["gaussian_fit"])
+    assert record["data_config"]["input_size"] == [3, 16, 32]
+    assert record["data_config"]["mean"] == list(IMAGENET.mean)
+
+
+def test_batch_size_and_padding_do_not_matter(folder, tmp_path):
+    expected = read(run(folder, tmp_path / "a", batch_size=16) / "tiny.v1.npz")
+    result = read(run(folder, tmp_path / "b", batch_size=3) / "tiny.v1.npz")
+    assert result["num_images"] == expected["num_images"]
+    np.testing.assert_allclose(result["erf"], expected["erf"], rtol=1e-4, atol=1e-8)
+
+
+def test_max_images_takes_the_first_in_name_order(folder, tmp_path):
+    few = read(run(folder, tmp_path / "a", max_images=1) / "tiny.v1.npz")
+    for path in sorted(folder.iterdir())[1:]:
+        path.unlink()
+    only = read(run(folder, tmp_path / "b") / "tiny.v1.npz")
+    assert few["num_images"] == 1
+    np.testing.assert_array_equal(few["erf"], only["erf"])
+
+
+def test_what_differs_from_the_default_is_in_the_file_name(folder, tmp_path):
+    run(folder, tmp_path, token="1,2", layer="1", protocol="pre_norm", max_images=1)
+    record = json.loads((tmp_path / "tiny.v1_token-1-2_layer-1_pre_norm.json").read_text())
+    assert (record["token"], record["layer"], record["protocol"]) == ([1, 2], 1, "pre_norm")
+
+
+def test_all_tokens_are_stacked(folder, tmp_path):
+    run(folder, tmp_path, token="all", max_images=2)
+    arrays = read(tmp_path / "tiny.v1_token-all.npz")
+    assert arrays["erf"].shape == (8, 16, 32)
+    assert arrays["tokens"].tolist()[5] == [1, 1]
+    records = json.loads((tmp_path / "tiny.v1_token-all.json").read_text())["tokens"]
+    assert [record["token"] for record in records] == arrays["tokens"].tolist()
+    assert (tmp_path / "tiny.v1_token-all.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"protocol": "bmvc"}, "unknown protocol"),
+        ({"token": "2,0"}, "outside the grid of 2 x 4"),
+        ({"layer": "first"}, "expected a layer as last or a number"),
+        ({"layer": "9"}, "no layer 9"),
+        ({"images": None}, "needs --images"),
+    ],
+)
+def test_wrong_flags_are_refused_and_nothing_is_written(folder, tmp_path, options, message):
+    with pytest.raises(ConfigError, match=message):
+        call(DEFAULTS | {"images": str(folder), "out": str(tmp_path / "out")} | options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_image_is_named(folder, tmp_path):
+    (folder / "3.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"3\.png"):
+        run(folder, tmp_path / "out")
+
+
+def test_an_empty_folder_is_refused(tmp_path):
+    with pytest.raises(DataError, match="no images"):
+        run(tmp_path, tmp_path / "out")

@@ -1,0 +1,112 @@
+"""Feature maps and tables read from a model's parameters."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from gauss_vit.analysis.erf import accumulate, batch_of, feature_grid
+from gauss_vit.analysis.protocol import BMVC2023, PRE_NORM
+from gauss_vit.commands.feature_reader import features_of, learned_gaussian, position_tables
+from gauss_vit.errors import ConfigError
+from gauss_vit.models import vit
+from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.relative import RelativeTable
+from tests.tiny_config import MODEL
+
+NORMED = dataclasses.replace(MODEL, class_token=True, pool="token", norm="before_pool")
+
+
+@functools.cache
+def params_of(config):
+    return nnx.to_pure_dict(nnx.split(vit.build(config, jax.random.key(3)))[1])
+
+
+def images():
+    return jnp.asarray(np.random.default_rng(0).normal(size=(2, 16, 32, 3)), jnp.float32)
+
+
+@pytest.mark.parametrize("config", [MODEL, NORMED])
+def test_the_end_of_the_trunk_is_the_models(config):
+    params = params_of(config)
+    expected = vit.build(config, jax.random.key(3)).features(images())
+    for protocol, feature_map in ((BMVC2023, expected.last), (PRE_NORM, expected.pre_norm)):
+        features = features_of(config, params, layer=None, protocol=protocol)
+        np.testing.assert_allclose(features(images()), feature_map, rtol=1e-5, atol=1e-6)
+        assert feature_grid(features, (16, 32)) == (2, 4)
+
+
+def test_a_layer_is_the_residual_stream_behind_its_block():
+    params = params_of(NORMED)
+    model = vit.build(NORMED, jax.random.key(3))
+    last, streams = model.scan_blocks(model.embed(images()), collect=True)
+    for layer, stream in ((1, streams[1]), (2, last)):
+        features = features_of(NORMED, params, layer=layer, protocol=BMVC2023)
+        np.testing.assert_allclose(features(images()), stream[:, 1:].reshape(2, 2, 4, 16), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("layer", [0, 3])
+def test_a_layer_that_is_not_there_is_refused(layer):
+    with pytest.raises(ConfigError, match=f"no layer {layer} in a model of 2"):
+        features_of(MODEL, params_of(MODEL), layer=layer, protocol=BMVC2023)
+
+
+def test_models_in_bfloat16_are_measured_in_float32():
+    config = dataclasses.replace(MODEL, dtype="bfloat16")
+    assert features_of(config, params_of(config), layer=None, protocol=BMVC2023)(images()).dtype == jnp.float32
+
+
+def test_a_fresh_final_normalisation_is_degenerate_and_pre_norm_is_not():
+    params, batch = params_of(NORMED), batch_of(images())
+    with pytest.raises(ConfigError, match="degenerate"):
+        accumulate(features_of(NORMED, params, layer=None, protocol=BMVC2023), [batch], tokens=((0, 1),))
+    features = features_of(NORMED, params, layer=None, protocol=PRE_NORM)
+    (result,) = accumulate(features, [batch], tokens=((0, 1),), protocol=PRE_NORM).maps()
+    assert result.values[:8, 8:16].sum() > 0.2
+
+
+def test_tables_are_the_sum_of_the_terms_of_every_block():
+    config = dataclasses.replace(MODEL, relative=RelativeTable())
+    params = params_of(config)
+    graph, _ = vit.abstract(config)
+    tables = position_tables(graph, params)
+    (relative,) = params["blocks"]["attention"]["bias"][config.relative.name].values()
+    assert tables.shape == (2, 2, 3, 7)
+    dy, dx = np.meshgrid(np.arange(-1, 2), np.arange(-3, 4), indexing="ij")
+    gaussian = 4 * np.exp(-(dy**2 + dx**2) / 2)
+    np.testing.assert_allclose(
+        tables, np.asarray(relative).reshape(tables.shape) + gaussian[None, None], rtol=1e-5, atol=1e-6
+    )
+
+
+def test_a_model_without_position_bias_has_no_tables():
+    config = dataclasses.replace(MODEL, gaussian=None)
+    graph, _ = vit.abstract(config)
+    with pytest.raises(ConfigError, match="no position bias"):
+        position_tables(graph, params_of(config))
+    assert learned_gaussian(config, params_of(config)) is None
+
+
+@pytest.mark.parametrize("per_head", [False, True])
+@pytest.mark.parametrize("anisotropic", [False, True])
+def test_learned_sigmas_are_in_patches_whatever_their_unit(per_head, anisotropic):
+    term = Gaussian(amplitude=1.5, sigma=0.5, per_head=per_head, anisotropic=anisotropic, unit="image")
+    config = dataclasses.replace(MODEL, gaussian=term)
+    learned = learned_gaussian(config, params_of(config))
+    shape = (2, 2 if per_head else 1)
+    np.testing.assert_allclose(learned.amplitude, np.full(shape, 1.5))
+    np.testing.assert_allclose(learned.sigma_y, np.full(shape, 1.0))
+    np.testing.assert_allclose(learned.sigma_x, np.full(shape, 2.0))
+
+
+def test_learned_sigmas_describe_the_table():
+    config = dataclasses.replace(MODEL, gaussian=Gaussian(sigma=0.7))
+    params = params_of(config)
+    learned = learned_gaussian(config, params)
+    table = position_tables(vit.abstract(config)[0], params)[1, 0]
+    expected = learned.amplitude[1] ** 2 * np.exp(-1 / (2 * learned.sigma_x[1] ** 2))
+    np.testing.assert_allclose(table[1, 4], expected[0], rtol=1e-6)

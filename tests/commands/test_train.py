@@ -1,0 +1,149 @@
+"""`train`: the layout of a workdir, doing nothing twice, refusing early, and the proof that the bias is live."""
+
+import dataclasses
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from gauss_vit import experiment as experiments
+from gauss_vit import main as program
+from gauss_vit.commands import classification_data, train
+from gauss_vit.errors import ConfigError
+from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.train.mesh import MeshConfig
+from gauss_vit.train.normalization import Normalization
+from gauss_vit.train.optimizer import Cosine
+from gauss_vit.train.proof import TermEffect
+from tests.commands.conftest import CONFIG
+from tests.tiny_config import get_config
+
+
+def contents(folder: Path) -> dict[str, int]:
+    """Every file with the time of its last change."""
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_workdir_holds_what_is_promised(workdir: Path, data_flag: str):
+    names = {path.name for path in workdir.iterdir()}
+    assert {"config.json", "env.json", "train.log", "metrics.jsonl", "metrics.csv", "checkpoints"} <= names
+    assert {path.name for path in (workdir / "checkpoints").iterdir()} >= {"2", "4"}
+    assert {path.suffix for path in (workdir / "erf").glob("step_0000004*")} == {".npz", ".json", ".png"}
+    assert list((workdir / "position").glob("step_0000004*.json"))
+    assert any(name.startswith("events.out.tfevents") for name in names)
+    stored = experiments.read(workdir / "config.json")
+    data = dataclasses.replace(get_config().data, data_dir=data_flag.partition("=")[2])
+    assert stored == dataclasses.replace(get_config(), data=data)
+
+
+def test_metrics_are_one_json_object_a_line_with_exact_counts(workdir: Path):
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    evaluated = [line for line in lines if "num_examples" in json.dumps(line) and line["step"] == 4]
+    assert any("50" in json.dumps(line) for line in evaluated)
+
+
+def test_finished_run_is_left_as_it_is(workdir: Path, data_flag: str, capsys: pytest.CaptureFixture[str]):
+    before = contents(workdir)
+    assert program.main([CONFIG, data_flag, f"--workdir={workdir}"]) == 0
+    assert "already finished at step 4; nothing to do" in capsys.readouterr().err
+    assert contents(workdir) == before
+
+
+def test_other_experiment_in_the_workdir_is_refused(workdir: Path, data_flag: str, capsys: pytest.CaptureFixture[str]):
+    before = contents(workdir)
+    assert program.main([CONFIG, data_flag, f"--workdir={workdir}", "--config.optimizer.learning_rate=0.5"]) == 2
+    assert "optimizer.learning_rate: 0.001 -> 0.5" in capsys.readouterr().err
+    assert contents(workdir) == before
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["--config.training.batch_size=12"], "training.batch_size 12 is not divisible by the number of devices 8"),
+        (["--config.training.eval_batch_size=33"], "training.eval_batch_size 33 is not divisible"),
+        (["--config.mesh.fsdp=3"], "fsdp 3 does not divide the number of devices 8"),
+        (["--config.optimizer.schedule.warmup_steps=9"], "warmup_steps 9"),
+        (["--config.optimizer.no_decay=nothing"], "'nothing' matches no parameter"),
+        (["--config.model.num_classes=7"], "model.num_classes is 7, but digits has 10 classes"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_is_trained(
+    tmp_path: Path, data_flag: str, capsys: pytest.CaptureFixture[str], overrides: list, expected: str
+):
+    assert program.main([CONFIG, data_flag, f"--workdir={tmp_path}/run", *overrides]) == 2
+    assert expected in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_missing_data_set_is_named_with_status_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    arguments = [CONFIG, f"--workdir={tmp_path}/run", "--config.data.name=none", f"--config.data.data_dir={tmp_path}"]
+    assert program.main(arguments) == 3
+    assert "error[DATA-TFDS]" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_workdir_that_is_a_file_has_status_8(tmp_path: Path, data_flag: str, capsys: pytest.CaptureFixture[str]):
+    path = tmp_path / "file"
+    path.write_text("")
+    assert program.main([CONFIG, data_flag, f"--workdir={path}"]) == 8
+    assert "error[WORKDIR]" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_dead_bias_is_refused(data_flag: str):
+    shown = _with_data(data_flag)
+    dead = dataclasses.replace(shown, model=dataclasses.replace(shown.model, gaussian=Gaussian(amplitude=1e-12)))
+    with pytest.raises(ConfigError, match="without effect: gaussian in block 0, gaussian in block 1"):
+        train.prove(dead, classification_data.feed(dead), _normalization())
+
+
+def test_live_bias_is_counted_block_by_block(data_flag: str):
+    shown = _with_data(data_flag)
+    effects = train.prove(shown, classification_data.feed(shown), _normalization())
+    assert train.summary(effects) == "position bias live: gaussian in 2 of 2 blocks"
+
+
+def test_model_without_bias_needs_no_proof(data_flag: str):
+    shown = _with_data(data_flag)
+    plain = dataclasses.replace(shown, model=dataclasses.replace(shown.model, gaussian=None))
+    assert train.prove(plain, classification_data.feed(plain), _normalization()) == ()
+
+
+def test_summary_counts_only_live_terms():
+    effects = [
+        TermEffect(layer=layer, term="gaussian", change=0.1, gradient=gradient, is_zero=False)
+        for layer, gradient in enumerate((1.0, 0.0, 2.0))
+    ]
+    assert train.summary(effects) == "position bias live: gaussian in 2 of 3 blocks"
+
+
+def test_run_that_fits_passes_the_checks():
+    train.check_fits_devices(dataclasses.replace(get_config(), mesh=MeshConfig(fsdp=4)))
+
+
+def test_schedule_longer_than_the_run_is_refused():
+    optimizer = dataclasses.replace(get_config().optimizer, schedule=Cosine(warmup_steps=4))
+    with pytest.raises(ConfigError, match="warmup_steps 4"):
+        train.check_fits_devices(dataclasses.replace(get_config(), optimizer=optimizer))
+
+
+def test_single_process_opens_no_sockets(
+    tmp_path: Path, data_flag: str, monkeypatch: pytest.MonkeyPatch, workdir: Path
+):
+    del workdir
+
+    def refuse(*arguments: object) -> None:
+        raise AssertionError("a socket is opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    flags = ["--config.training.num_steps=2", "--config.training.checkpoint_every=2", "--config.model.gaussian=None"]
+    assert program.main([CONFIG, data_flag, f"--workdir={tmp_path}/run", *flags]) == 0
+
+
+def _with_data(data_flag: str):
+    data = dataclasses.replace(get_config().data, data_dir=data_flag.partition("=")[2])
+    return dataclasses.replace(get_config(), data=data)
+
+
+def _normalization() -> Normalization:
+    return Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))

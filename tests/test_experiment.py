@@ -1,0 +1,119 @@
+"""The experiment: typed, hashable, the same as JSON, and every key of it can be overridden."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from gauss_vit import experiment, overrides, schema
+from gauss_vit.errors import ConfigError
+from gauss_vit.experiment import Experiment
+from gauss_vit.models.presets import PRESETS
+from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.relative import RelativeTable
+from gauss_vit.train.optimizer import Constant, Sgd, Step
+from tests.tiny_config import get_config
+
+TINY = get_config()
+VARIANTS = {
+    "tiny": TINY,
+    "sgd": dataclasses.replace(
+        TINY, optimizer=Sgd(learning_rate=0.1, momentum=0.9, weight_decay=0.0, schedule=Step(boundaries=(2, 3)))
+    ),
+    "constant": dataclasses.replace(TINY, optimizer=dataclasses.replace(TINY.optimizer, schedule=Constant())),
+    "no gaussian": dataclasses.replace(TINY, model=dataclasses.replace(TINY.model, gaussian=None)),
+    "table": dataclasses.replace(TINY, model=dataclasses.replace(TINY.model, relative=RelativeTable())),
+    **{name: dataclasses.replace(TINY, model=model) for name, model in PRESETS.items()},
+}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_json_text_gives_an_equal_experiment_back(name: str):
+    text = json.dumps(experiment.to_json(VARIANTS[name]), allow_nan=False)
+    assert experiment.from_json(json.loads(text)) == VARIANTS[name]
+
+
+def test_experiments_are_hashable_and_equal_by_value():
+    assert hash(get_config()) == hash(TINY)
+    assert get_config() == TINY
+
+
+def test_no_config_type_has_a_field_that_the_json_form_needs():
+    types = schema.config_types(Experiment)
+    assert len(types) > 10
+    assert not any("type" in schema.field_names(cls) for cls in types)
+
+
+def test_names_of_config_types_are_distinct():
+    names = [cls.__name__ for cls in schema.config_types(Experiment)]
+    assert len(set(names)) == len(names)
+
+
+def test_stored_experiment_is_read_back(tmp_path: Path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(experiment.to_json(TINY)), encoding="utf-8")
+    assert experiment.read(path) == TINY
+    assert experiment.load(str(path)) == TINY
+
+
+def test_config_file_is_loaded():
+    assert experiment.load("tests/tiny_config.py") == TINY
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_key_can_be_overridden_with_its_own_value(name: str):
+    shown = VARIANTS[name]
+    data = experiment.to_json(shown)
+    for path in overrides.keys_of(shown).leaves:
+        value = data
+        for key in schema.split(path):
+            value = value[key]
+        assert experiment.override(shown, {path: value}) == shown
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"seed": 7}, dataclasses.replace(TINY, seed=7)),
+        ({"model.gaussian": None}, VARIANTS["no gaussian"]),
+        ({"optimizer.schedule": {"type": "Constant"}}, VARIANTS["constant"]),
+        (
+            {"model.gaussian.sigma": 2},
+            dataclasses.replace(TINY, model=dataclasses.replace(TINY.model, gaussian=Gaussian(sigma=2.0))),
+        ),
+        (
+            {"model.width": 24, "model.num_heads": 3},
+            dataclasses.replace(TINY, model=dataclasses.replace(TINY.model, width=24, num_heads=3)),
+        ),
+    ],
+)
+def test_overrides_change_what_they_name(changes: dict, expected: Experiment):
+    assert experiment.override(TINY, changes) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"training.batch_size": -3}, "training.batch_size must be an integer >= 1, got -3"),
+        ({"optimizer.learning_rate": float("nan")}, "optimizer.learning_rate must be"),
+        ({"optimizer.learning_rate": 0}, "optimizer.learning_rate must be"),
+        ({"model.width": 15}, "model.width 15 is not divisible by num_heads 2"),
+        ({"model.image_size": [30, 32]}, "model"),
+        ({"data.train_transforms": [{"type": "Mixup"}]}, "data.train_transforms[0].type must be one of"),
+        ({"model.gaussian": {"sigma": -1.0}}, "model.gaussian.sigma must be"),
+        ({"seed": -1}, "seed must be in 0 .. 2^32 - 1, got -1"),
+        ({"seed": 2**64}, "seed must fit in 64 bits"),
+        ({"seed": None}, "seed must be an integer, got None"),
+    ],
+)
+def test_values_out_of_range_are_refused_with_their_key(changes: dict, expected: str):
+    with pytest.raises(ConfigError) as caught:
+        experiment.override(TINY, changes)
+    assert str(caught.value).startswith(expected)
+
+
+def test_problems_of_different_parts_are_named_together():
+    with pytest.raises(ConfigError, match="3 problems") as caught:
+        experiment.override(TINY, {"training.batch_size": 0, "training.log_every": 0, "model.depth": "x"})
+    assert "training.log_every" in str(caught.value)

@@ -1,0 +1,55 @@
+"""A complete experiment that runs in seconds on a CPU: a config file, and a module for tests to import."""
+
+from gauss_vit.data.config import Data
+from gauss_vit.data.transforms import RandomShift, Resize, ResizeCenterCrop
+from gauss_vit.experiment import Experiment
+from gauss_vit.models.vit import ViTConfig
+from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.tasks.classification import Classification
+from gauss_vit.train.config import Training
+from gauss_vit.train.mesh import MeshConfig
+from gauss_vit.train.optimizer import AdamW, Cosine
+
+MODEL = ViTConfig(
+    image_size=(16, 32),
+    patch_size=(8, 8),
+    width=16,
+    depth=2,
+    num_heads=2,
+    num_classes=10,
+    class_token=False,
+    pool="mean",
+    norm="after_pool",
+    absolute=None,
+    relative=None,
+    gaussian=Gaussian(sigma=1.0),
+    biases="all",
+    layer_scale=None,
+    start="truncated_normal",
+)
+DATA = Data(
+    name="digits",
+    train_split="train",
+    eval_split="test[:50]",
+    train_transforms=(Resize(), RandomShift(max_shift_px=1)),
+    eval_transform=ResizeCenterCrop(crop_fraction=1.0),
+    pixel_mean=(0.5, 0.5, 0.5),
+    pixel_std=(0.5, 0.5, 0.5),
+    num_threads=1,
+)
+TRAINING = Training(
+    batch_size=16, num_steps=4, eval_batch_size=32, log_every=2, eval_every=4, checkpoint_every=2, observe_every=4
+)
+
+
+def get_config() -> Experiment:
+    """Two narrow blocks with a Gaussian bias, on images of 2 x 4 patches."""
+    return Experiment(
+        model=MODEL,
+        task=Classification(label_smoothing=0.1),
+        data=DATA,
+        optimizer=AdamW(learning_rate=1e-3, weight_decay=0.05, schedule=Cosine(warmup_steps=1)),
+        training=TRAINING,
+        mesh=MeshConfig(),
+        seed=0,
+    )
