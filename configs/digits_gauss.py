@@ -26,12 +26,12 @@ def get_config() -> Experiment:
         image_size=(32, 32),
         patch_size=(4, 4),
         width=64,
-        depth=6,
+        depth=4,
         num_heads=4,
         num_classes=10,
-        layer_scale=None,
+        layer_scale=0.1,
         relative=RelativeMlp(hidden=32),
-        gaussian=Gaussian(),
+        gaussian=Gaussian(sigma=2.0),
     )
     data = Data(
         name="digits",
@@ -56,6 +56,7 @@ def get_config() -> Experiment:
             eval_every=200,
             checkpoint_every=200,
             observe_every=200,
+            observe_images=360,
             best_metric="top1",
         ),
         mesh=MeshConfig(),

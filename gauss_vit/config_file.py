@@ -186,7 +186,7 @@ def _recording(config_types: Sequence[type]) -> Iterator[None]:
 
     originals = {config_type: config_type.__init__ for config_type in config_types}
     for config_type in config_types:
-        config_type.__init__ = record  # pyright: ignore[reportAttributeAccessIssue]
+        config_type.__init__ = record  # pyrefly: ignore
     try:
         yield
     finally:

@@ -89,7 +89,7 @@ def read(flag_values: flags.FlagValues, keys: Keys) -> dict[str, schema.JsonValu
         for path in keys.groups
         if f"{PREFIX}.{path}" in flag_values
     }
-    texts = flag_values[PREFIX].override_values  # pyright: ignore[reportAttributeAccessIssue]
+    texts = flag_values[PREFIX].override_values  # pyrefly: ignore
     leaves = {
         path: text if isinstance(text, bool) else read_text(text, keys.leaves[path]) for path, text in texts.items()
     }

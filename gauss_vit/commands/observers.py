@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import math
 from itertools import islice
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import PyTree
 
 from gauss_vit.analysis.erf import ErfBatch, accumulate
-from gauss_vit.analysis.protocol import PRE_NORM
+from gauss_vit.analysis.protocol import BMVC2023
 from gauss_vit.analysis.token import center_token
 from gauss_vit.commands import classification_data, erf, position
 from gauss_vit.commands.feature_reader import features_of
@@ -22,7 +23,7 @@ from gauss_vit.train.normalization import Normalization
 from gauss_vit.train.run import Observer
 
 _LOGGER = logging.getLogger(__name__)
-_BATCH_SIZE, _NUM_BATCHES = 8, 2
+_BATCH_SIZE = 8
 
 
 def of(experiment: Experiment, folder: Path) -> tuple[Observer, ...]:
@@ -46,18 +47,18 @@ def of(experiment: Experiment, folder: Path) -> tuple[Observer, ...]:
 def erf_observer(experiment: Experiment, folder: Path) -> Observer:
     """Measures the central token's receptive field on the first evaluation images, and writes `step_N.*`.
 
-    It reads the residual stream before the final normalisation, where it is defined at every step; the `erf` verb
-    offers all protocols.
+    It follows the paper's protocol; where a final normalisation has not moved from its start, there is nothing to see
+    and the step has no picture.
     """
     batches = _eval_images(experiment)
     tokens = (center_token(experiment.model.grid),)
 
     def observe(step: int, params: PyTree) -> None:
         named = _at_step(experiment, step, params)
-        features = features_of(named.config, named.params, layer=None, protocol=PRE_NORM)
-        maps = accumulate(features, batches, tokens=tokens, protocol=PRE_NORM).maps()
+        features = features_of(named.config, named.params, layer=None, protocol=BMVC2023)
+        maps = accumulate(features, batches, tokens=tokens, protocol=BMVC2023).maps()
         measurement = erf.Measurement(
-            tokens=tokens, layer=None, protocol=PRE_NORM, paths=(), batch_size=_BATCH_SIZE, stem=named.name
+            tokens=tokens, layer=None, protocol=BMVC2023, paths=(), batch_size=_BATCH_SIZE, stem=named.name
         )
         erf.write_results(folder, named, measurement, maps)
 
@@ -108,7 +109,8 @@ def _eval_images(experiment: Experiment) -> tuple[ErfBatch, ...]:
         dataclasses.replace(experiment, data=data), source, batch_size=_BATCH_SIZE
     )
     normalize = Normalization(mean=data.pixel_mean, std=data.pixel_std)
+    num_batches = math.ceil(experiment.training.observe_images / _BATCH_SIZE)
     return tuple(
         ErfBatch(image=normalize(jnp.asarray(batch.image)), is_real=jnp.asarray(batch.is_real))
-        for batch in islice(batches, _NUM_BATCHES)
+        for batch in islice(batches, num_batches)
     )

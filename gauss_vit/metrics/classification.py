@@ -56,8 +56,8 @@ class ClassificationMetric:
             num_examples=jnp.sum(is_real, dtype=jnp.int32),
         )
 
-    def merge(self, other: "ClassificationMetric") -> "ClassificationMetric":
-        """Adds two metrics."""
+    def merge(self, other: PyTree) -> "ClassificationMetric":
+        """Adds another metric of this kind."""
         return jax.tree.map(lambda mine, theirs: mine + theirs, self, other)
 
     def compute(self) -> dict[str, float]:

@@ -32,6 +32,8 @@ class Gaussian:
       anisotropic: separate standard deviations for dy and dx.
       unit: "patch" measures offsets in patches; "image" in fractions of the image's sides, so that the Gaussian keeps
         its place in the picture at every resolution.
+      image: the (height, width) of the image in patches, for unit "image" where the table covers a window of it; the
+        table's own grid when None.
 
     Raises:
       ConfigError: a start value is not finite, the amplitude is 0, or sigma is not positive.
@@ -44,6 +46,7 @@ class Gaussian:
     per_head: bool = False
     anisotropic: bool = False
     unit: Literal["patch", "image"] = "patch"
+    image: tuple[int, int] | None = None
 
     def __post_init__(self):
         if not np.isfinite(self.amplitude) or self.amplitude == 0:
@@ -76,7 +79,7 @@ class Gaussian:
         amplitude = params["amplitude"].astype(jnp.float32)
         sigma = params["sigma"].astype(jnp.float32)
         sigma_y, sigma_x = (sigma[0], sigma[1]) if self.anisotropic else (sigma, sigma)
-        scale_y, scale_x = grid if self.unit == "image" else (1, 1)
+        scale_y, scale_x = (self.image or grid) if self.unit == "image" else (1, 1)
         vertical = _exponent(grid[0], scale_y, sigma_y)
         horizontal = _exponent(grid[1], scale_x, sigma_x)
         shape = (amplitude.shape[0], 2 * grid[0] - 1, 2 * grid[1] - 1)

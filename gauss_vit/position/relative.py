@@ -1,14 +1,16 @@
 """The relative position bias of Swin and BEiT: one learned number for every head and offset."""
 
+import math
 from dataclasses import dataclass
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from gauss_vit.ops.grid import Grid, offset_shape
 from gauss_vit.ops.initializers import truncated_normal
 from gauss_vit.position.term import TermParams
+
+_NUM_PREFIX = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +33,14 @@ class RelativeTable:
         return "relative"
 
     def init(self, key: PRNGKeyArray, *, grid: Grid, num_heads: int) -> dict[str, Array]:
-        """Gives `table`, float32 [heads, 2 height - 1, 2 width - 1], and with `has_prefix` also `prefix` [heads, 3]."""
-        table_key, prefix_key = jax.random.split(key)
-        params = {"table": truncated_normal(table_key, (num_heads, *offset_shape(grid)), std=self.init_std)}
+        """Gives `table`, float32 [heads, 2 height - 1, 2 width - 1].
+
+        With `has_prefix` it is `table_and_prefix` instead, [heads, (2 height - 1) (2 width - 1) + 3], as in BEiT.
+        """
         if self.has_prefix:
-            params["prefix"] = truncated_normal(prefix_key, (num_heads, 3), std=self.init_std)
-        return params
+            shape = (num_heads, math.prod(offset_shape(grid)) + _NUM_PREFIX)
+            return {"table_and_prefix": truncated_normal(key, shape, std=self.init_std)}
+        return {"table": truncated_normal(key, (num_heads, *offset_shape(grid)), std=self.init_std)}
 
     def table(self, params: TermParams, grid: Grid, *, key: PRNGKeyArray | None = None) -> Float[Array, "heads dy dx"]:
         """Gives the table itself, in float32 logits.
@@ -45,11 +49,19 @@ class RelativeTable:
           ValueError: the grid is not the one of the parameters; a table must be resampled when it is loaded.
         """
         del key
-        offset_table = params["table"].astype(jnp.float32)
+        offset_table = self._offsets(params, grid).astype(jnp.float32)
         if offset_table.shape[1:] != offset_shape(grid):
             raise ValueError(f"a grid of {grid} needs a table of {offset_shape(grid)}, got {offset_table.shape[1:]}")
         return offset_table
 
     def prefix(self, params: TermParams) -> Float[Array, "heads 3"] | None:
         """Gives the logits from class token to patch, from patch to class token, and of the class token to itself."""
-        return params["prefix"].astype(jnp.float32) if self.has_prefix else None
+        return params["table_and_prefix"][:, -_NUM_PREFIX:].astype(jnp.float32) if self.has_prefix else None
+
+    def _offsets(self, params: TermParams, grid: Grid) -> Float[Array, "heads dy dx"]:
+        if not self.has_prefix:
+            return params["table"]
+        flat = params["table_and_prefix"][:, :-_NUM_PREFIX]
+        if flat.shape[1] != math.prod(offset_shape(grid)):
+            raise ValueError(f"a grid of {grid} needs a table of {offset_shape(grid)}, got {flat.shape[1]} numbers")
+        return flat.reshape(-1, *offset_shape(grid))

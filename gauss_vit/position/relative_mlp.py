@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.ops.grid import Grid, offset_shape
-from gauss_vit.ops.initializers import fan_in_uniform
+from gauss_vit.ops.initializers import fan_in_uniform, truncated_normal
 from gauss_vit.position.term import TermParams
 
 
@@ -54,18 +54,23 @@ class RelativeMlp:
     def init(self, key: PRNGKeyArray, *, grid: Grid, num_heads: int) -> dict[str, Array]:
         """Gives `fc1_kernel` [2, hidden], `fc1_bias`, `fc2_kernel` [hidden, heads] and, for "cr", `fc2_bias`.
 
-        All are uniform within +-1 / sqrt(fan-in), PyTorch's default, as in timm's relative-position transformers.
+        For "cr" all are uniform within +-1 / sqrt(fan-in), PyTorch's default, as in timm's relative-position
+        transformers; for "swin" kernels are truncated normal with a standard deviation of 0.02 and the bias is 0.
         """
         del grid
         keys = jax.random.split(key, 4)
-        params = {
+        if self.mode == "swin":
+            return {
+                "fc1_kernel": truncated_normal(keys[0], (2, self.hidden), std=0.02),
+                "fc1_bias": jnp.zeros((self.hidden,), jnp.float32),
+                "fc2_kernel": truncated_normal(keys[2], (self.hidden, num_heads), std=0.02),
+            }
+        return {
             "fc1_kernel": fan_in_uniform(keys[0], (2, self.hidden), fan_in=2),
             "fc1_bias": fan_in_uniform(keys[1], (self.hidden,), fan_in=2),
             "fc2_kernel": fan_in_uniform(keys[2], (self.hidden, num_heads), fan_in=self.hidden),
+            "fc2_bias": fan_in_uniform(keys[3], (num_heads,), fan_in=self.hidden),
         }
-        if self.mode == "cr":
-            params["fc2_bias"] = fan_in_uniform(keys[3], (num_heads,), fan_in=self.hidden)
-        return params
 
     def table(self, params: TermParams, grid: Grid, *, key: PRNGKeyArray | None = None) -> Float[Array, "heads dy dx"]:
         """Runs the network on every offset, in float32 logits; a key turns its dropout on."""

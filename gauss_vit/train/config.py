@@ -17,6 +17,7 @@ class Training:
       eval_every: steps between evaluations.
       checkpoint_every: steps between checkpoints.
       observe_every: steps between calls of the observers; None is only at the end.
+      observe_images: evaluation images over which an observer averages.
       keep_checkpoints: how many of the newest checkpoints stay on disk, besides the best.
       best_metric: name of the evaluation metric whose best checkpoint stays on disk, `loss` being best when lowest and
         every other when highest; None keeps the newest only. Only checkpoints at a step of an evaluation compete.
@@ -29,6 +30,7 @@ class Training:
     eval_every: int
     checkpoint_every: int
     observe_every: int | None = None
+    observe_images: int = 64
     keep_checkpoints: int = 3
     best_metric: str | None = None
 

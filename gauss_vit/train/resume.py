@@ -13,7 +13,7 @@ from gauss_vit.train.workdir import CONFIG
 
 MAY_CHANGE = (
     r"training\.(log|eval|checkpoint|observe)_every",
-    r"training\.eval_batch_size",
+    r"training\.(eval_batch_size|observe_images)",
     r"training\.(keep_checkpoints|best_metric)",
     r"data\.(data_dir|num_threads)",
     r"mesh\..*",
