@@ -7,6 +7,7 @@ from pathlib import Path
 from gauss_vit import config_file, overrides, schema
 from gauss_vit.data.config import Data
 from gauss_vit.errors import ConfigError
+from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
@@ -31,7 +32,7 @@ class Experiment:
       ConfigError: the seed is out of range.
     """
 
-    model: ViTConfig
+    model: ViTConfig | SwinConfig
     task: Classification
     data: Data
     optimizer: AdamW | Sgd

@@ -5,7 +5,7 @@ regular expression and a value; the first expression that matches the whole path
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import jax
@@ -33,6 +33,22 @@ def flatten_paths(tree: PyTree) -> dict[str, PyTree]:
     """
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     return {path_of(key_path): leaf for key_path, leaf in leaves}
+
+
+def unflatten_paths(leaves: Mapping[str, PyTree]) -> PyTree:
+    """Rebuilds a nested dict; the inverse of `flatten_paths` for trees of dicts alone.
+
+    >>> unflatten_paths({"a.b": 1, "c": 2})
+    {'a': {'b': 1}, 'c': 2}
+    """
+    tree: dict[str, PyTree] = {}
+    for path, leaf in leaves.items():
+        *parents, last = path.split(".")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = leaf
+    return tree
 
 
 def match_rules(tree: PyTree, rules: Sequence[tuple[str, Value]], default: Value) -> PyTree:

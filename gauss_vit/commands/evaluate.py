@@ -10,7 +10,7 @@ from jaxtyping import PyTree
 from gauss_vit.commands import classification_data, model_source
 from gauss_vit.commands.command import Invocation, say
 from gauss_vit.experiment import Experiment
-from gauss_vit.models import vit
+from gauss_vit.models import construct
 from gauss_vit.schema import JsonValue
 from gauss_vit.train import evaluation, mesh, workdir
 from gauss_vit.train.normalization import Normalization
@@ -43,7 +43,7 @@ def evaluate_run(folder: Path, experiment: Experiment) -> dict[str, JsonValue]:
       The step, the data set and split, and the metrics; a metric that is not finite is None.
     """
     devices = mesh.make(mesh.MeshConfig(), jax.devices())
-    graph, abstract = vit.abstract(experiment.model)
+    graph, abstract = construct.abstract(experiment.model)
     restored = model_source.restore(folder, mesh.with_shardings(devices, abstract))
     data = experiment.data
     forward = Forward(

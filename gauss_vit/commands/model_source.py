@@ -1,5 +1,5 @@
 """The model that a command line names: the newest checkpoint of `--workdir`, or a preset by `--model`, perhaps with
-`--gaussian`."""
+`--gaussian` and with `--weights` from a file."""
 
 import dataclasses
 from pathlib import Path
@@ -10,18 +10,20 @@ from jaxtyping import PyTree
 
 from gauss_vit import experiment, schema
 from gauss_vit.commands.command import Invocation, warn
+from gauss_vit.commands.preset_images import IMAGENET, preparation
 from gauss_vit.data.transforms import ResizeCenterCrop
 from gauss_vit.errors import ConfigError
-from gauss_vit.models import vit
+from gauss_vit.models import construct, pretrained
+from gauss_vit.models.name_tables import ModelConfig
 from gauss_vit.models.presets import PRESETS
+from gauss_vit.ops.grid import Grid
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.train import checkpoint, mesh
 from gauss_vit.train.normalization import Normalization
 from gauss_vit.train.state import run_key
 from gauss_vit.train.workdir import CONFIG
 
-IMAGENET = Normalization(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-"""Mean and deviation of ImageNet's pixels, for presets: they belong to no data set."""
+__all__ = ["IMAGENET", "NamedModel", "import_weights", "named_model", "preset_config", "restore", "run_experiment"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,13 +36,13 @@ class NamedModel:
       config: of the model.
       graph: the model's structure; `flax.nnx.merge(graph, params)` is the model.
       params: its parameters, a nested dict on one device.
-      step: how many updates they have seen; 0 for a preset, whose parameters are fresh.
+      step: how many updates they have seen here; 0 for a preset, whose parameters are fresh or from a file.
       transform: from an image of any size to one of the model's, on the host.
       normalization: from its bytes to the model's input, on the device.
     """
 
     name: str
-    config: vit.ViTConfig
+    config: ModelConfig
     graph: nnx.GraphDef
     params: PyTree
     step: int
@@ -49,23 +51,47 @@ class NamedModel:
 
 
 def named_model(invocation: Invocation) -> NamedModel:
-    """Makes the model that `--workdir`, or `--model` and `--gaussian`, name.
+    """Makes the model that `--workdir`, or `--model`, `--gaussian` and `--weights`, name.
 
     Raises:
       ConfigError: neither or both are given, or the name is unknown.
-      CheckpointError: the workdir has no checkpoint that verifies.
+      CheckpointError: the workdir has no checkpoint that verifies, or the weights are refused.
     """
     if invocation.is_given("workdir") == invocation.is_given("model"):
         raise ConfigError(f"{invocation.verb} needs either --workdir=W or --model=NAME")
     if invocation.is_given("model"):
-        return preset(invocation.text("model"), adds_gaussian=invocation.switch("gaussian"))
-    if invocation.switch("gaussian"):
-        raise ConfigError("--gaussian changes a preset, not a trained model", do="leave it out, or give --model=NAME")
+        return _preset(invocation)
+    for flag in ("gaussian", "weights"):
+        if invocation.options[flag]:
+            raise ConfigError(
+                f"--{flag} changes a preset, not a trained model", do="leave it out, or give --model=NAME"
+            )
     return trained(invocation.path("workdir"))
 
 
-def preset(name: str, *, adds_gaussian: bool) -> NamedModel:
-    """Makes a preset with fresh parameters, the same ones every time.
+def _preset(invocation: Invocation) -> NamedModel:
+    """Makes a preset, with parameters from a file or with fresh ones, the same every time."""
+    name, adds_gaussian = invocation.text("model"), invocation.switch("gaussian")
+    config = preset_config(name, adds_gaussian=adds_gaussian)
+    if invocation.is_given("weights"):
+        graph, params = construct.abstract(config)[0], jax.device_put(import_weights(invocation, config).params)
+    else:
+        graph, state = nnx.split(construct.build(config, run_key(0)))
+        params = nnx.to_pure_dict(state)
+    images = preparation(name)
+    return NamedModel(
+        name=f"{name}_gaussian" if adds_gaussian else name,
+        config=config,
+        graph=graph,
+        params=params,
+        step=0,
+        transform=images.transform,
+        normalization=images.normalization,
+    )
+
+
+def preset_config(name: str, *, adds_gaussian: bool) -> ModelConfig:
+    """Gives a preset by its name.
 
     Raises:
       ConfigError: there is no preset of this name.
@@ -75,18 +101,36 @@ def preset(name: str, *, adds_gaussian: bool) -> NamedModel:
         remedy = f"try {suggestion}" if suggestion else f"use one of {', '.join(PRESETS)}"
         raise ConfigError(f"unknown model {name!r}", do=remedy)
     config = PRESETS[name]
-    if adds_gaussian:
-        config = dataclasses.replace(config, gaussian=Gaussian())
-    graph, state = nnx.split(vit.build(config, run_key(0)))
-    return NamedModel(
-        name=f"{name}_gaussian" if adds_gaussian else name,
-        config=config,
-        graph=graph,
-        params=nnx.to_pure_dict(state),
-        step=0,
-        transform=ResizeCenterCrop(),
-        normalization=IMAGENET,
-    )
+    return dataclasses.replace(config, gaussian=Gaussian()) if adds_gaussian else config
+
+
+def import_weights(invocation: Invocation, config: ModelConfig) -> pretrained.Imported:
+    """Reads the parameters of a model from the file that `--weights` names, as `--head` and `--source_grid` say.
+
+    Raises:
+      ConfigError: a flag is wrong.
+      CheckpointError: the file is refused, or does not fit.
+    """
+    head = invocation.text("head")
+    if head not in ("file", "fresh"):
+        raise ConfigError(f"--head is file or fresh, got {head!r}")
+    source_grid = parse_grid(invocation.text("source_grid")) if invocation.is_given("source_grid") else None
+    return pretrained.load_weights(invocation.path("weights"), config, head=head, source_grid=source_grid)
+
+
+def parse_grid(text: str) -> Grid:
+    """Reads HEIGHT,WIDTH in patches.
+
+    Raises:
+      ConfigError: it is something else.
+
+    >>> parse_grid("14,20")
+    (14, 20)
+    """
+    sides = text.split(",")
+    if len(sides) != 2 or not all(side.strip().isdecimal() and 0 < int(side) < 10_000 for side in sides):
+        raise ConfigError(f"expected a grid as HEIGHT,WIDTH in patches and got {text!r}", do="write 14,14, for example")
+    return int(sides[0]), int(sides[1])
 
 
 def trained(workdir: Path) -> NamedModel:
@@ -97,7 +141,7 @@ def trained(workdir: Path) -> NamedModel:
       CheckpointError: no checkpoint verifies.
     """
     run = run_experiment(workdir)
-    graph, abstract = vit.abstract(run.model)
+    graph, abstract = construct.abstract(run.model)
     one_device = mesh.make(mesh.MeshConfig(data=1), jax.devices())
     restored = restore(workdir, mesh.with_shardings(one_device, abstract))
     return NamedModel(

@@ -18,7 +18,7 @@ from gauss_vit.commands.feature_reader import features_of
 from gauss_vit.commands.model_source import NamedModel
 from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
-from gauss_vit.models import vit
+from gauss_vit.models import construct
 from gauss_vit.train.normalization import Normalization
 from gauss_vit.train.run import Observer
 
@@ -39,7 +39,7 @@ def of(experiment: Experiment, folder: Path) -> tuple[Observer, ...]:
     if jax.process_count() > 1:
         return ()
     observers = [tolerant(erf_observer(experiment, folder / "erf"), name="receptive field")]
-    if experiment.model.terms:
+    if experiment.model.has_position_bias:
         observers.append(tolerant(position_observer(experiment, folder / "position"), name="position bias"))
     return tuple(observers)
 
@@ -70,7 +70,8 @@ def position_observer(experiment: Experiment, folder: Path) -> Observer:
 
     def observe(step: int, params: PyTree) -> None:
         named = _at_step(experiment, step, params)
-        position.write_results(folder, named, position.analyse(named))
+        for stem, analysis in position.analyse(named).items():
+            position.write_results(folder / stem, named, analysis)
 
     return observe
 
@@ -89,7 +90,7 @@ def tolerant(observe: Observer, *, name: str) -> Observer:
 
 def _at_step(experiment: Experiment, step: int, params: PyTree) -> NamedModel:
     """The model of a step on one device, under a name that sorts by step."""
-    graph, _ = vit.abstract(experiment.model)
+    graph, _ = construct.abstract(experiment.model)
     return NamedModel(
         name=f"step_{step:07d}",
         config=experiment.model,

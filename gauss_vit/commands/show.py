@@ -12,7 +12,7 @@ from jaxtyping import PyTree
 from gauss_vit import experiment
 from gauss_vit.commands.command import Invocation, say
 from gauss_vit.experiment import Experiment
-from gauss_vit.models import vit
+from gauss_vit.models import construct
 from gauss_vit.train import cost, mesh, optimizer
 from gauss_vit.train.state import AbstractModel, abstract_state
 from gauss_vit.tree import flatten_paths
@@ -51,7 +51,7 @@ def parameter_table(shown: Experiment, devices: AbstractMesh) -> list[str]:
 def cost_lines(shown: Experiment, devices: AbstractMesh) -> list[str]:
     """Operations of an image and of a step, and the memory of one device."""
     unrolled = dataclasses.replace(shown.model, unroll=shown.model.depth)
-    graph, params = vit.abstract(unrolled)
+    graph, params = construct.abstract(unrolled)
     flops = cost.image_flops(AbstractModel(graph=graph, params=params), shown.model.image_size)
     batch = shown.training.batch_size
     axes = ", ".join(f"{name}={size}" for name, size in devices.shape.items())
@@ -66,7 +66,7 @@ def cost_lines(shown: Experiment, devices: AbstractMesh) -> list[str]:
 
 def device_memory(shown: Experiment, devices: AbstractMesh) -> dict[str, int]:
     """What one device holds in a training step, in bytes, by its purpose."""
-    graph, params = vit.abstract(shown.model)
+    graph, params = construct.abstract(shown.model)
     transform = optimizer.make(shown.optimizer, params, shown.training.num_steps)
     state = abstract_state(params, transform)
     size, local_batch = shown.model.image_size, shown.training.batch_size // devices.size
@@ -82,7 +82,7 @@ def device_memory(shown: Experiment, devices: AbstractMesh) -> dict[str, int]:
 
 def abstract_params(shown: Experiment) -> PyTree:
     """The shapes and types of an experiment's parameters."""
-    return vit.abstract(shown.model)[1]
+    return construct.abstract(shown.model)[1]
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -2,16 +2,18 @@
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jaxtyping import PyTree
 
 from gauss_vit import experiment as experiments
 from gauss_vit.commands import classification_data, observers
 from gauss_vit.commands.command import Invocation
 from gauss_vit.experiment import Experiment
-from gauss_vit.models import vit
+from gauss_vit.models import construct
 from gauss_vit.train import checkpoint, loop, mesh, optimizer, proof, workdir
 from gauss_vit.train.normalization import Normalization
 from gauss_vit.train.proof import TermEffect
@@ -32,16 +34,17 @@ def run(invocation: Invocation) -> None:
     experiment, folder = invocation.required_experiment(), invocation.path("workdir")
     check_fits_devices(experiment)
     with workdir.hold(folder):
-        is_fresh = not checkpoint.saved_steps(folder)
+        newest = max(checkpoint.saved_steps(folder), default=None)
     feed = classification_data.feed(experiment)
     normalization = Normalization(mean=experiment.data.pixel_mean, std=experiment.data.pixel_std)
-    if is_fresh:
-        _LOGGER.info("%s", summary(prove(experiment, feed, normalization)))
+    if not newest:
+        params = start_params(experiment, folder if newest == 0 else None)
+        _LOGGER.info("%s", summary(prove(experiment, params, feed=feed, normalization=normalization)))
     loop.fit(
         Run(
             workdir=folder,
             experiment=experiments.to_json(experiment),
-            build=lambda key: vit.ViT(experiment.model, key=key),
+            build=experiment.model.make,
             task=experiment.task,
             normalization=normalization,
             optimizer=experiment.optimizer,
@@ -63,22 +66,33 @@ def check_fits_devices(experiment: Experiment) -> None:
     devices = mesh.make(experiment.mesh, jax.devices())
     mesh.check_batch_size("training.batch_size", experiment.training.batch_size, devices)
     mesh.check_batch_size("training.eval_batch_size", experiment.training.eval_batch_size, devices)
-    _, params = vit.abstract(experiment.model)
+    _, params = construct.abstract(experiment.model)
     optimizer.make(experiment.optimizer, params, experiment.training.num_steps)
 
 
-def prove(experiment: Experiment, feed: Feed, normalization: Normalization) -> tuple[TermEffect, ...]:
-    """Measures what every position bias of the fresh model does to the first training images.
+def start_params(experiment: Experiment, folder: Path | None) -> PyTree:
+    """Gives the parameters before the first step: fresh ones, or those of the checkpoint 0 of a converted workdir."""
+    if folder is None:
+        return nnx.to_pure_dict(nnx.state(construct.build(experiment.model, run_key(experiment.seed))))
+    one_device = mesh.make(mesh.MeshConfig(data=1), jax.devices())
+    _, abstract = construct.abstract(experiment.model)
+    return checkpoint.restore_params(folder, mesh.with_shardings(one_device, abstract)).arrays
+
+
+def prove(
+    experiment: Experiment, params: PyTree, *, feed: Feed, normalization: Normalization
+) -> tuple[TermEffect, ...]:
+    """Measures what every position bias does to the first training images.
 
     Raises:
       ConfigError: a bias does nothing in some block.
     """
-    if not experiment.model.terms:
+    if not experiment.model.has_position_bias:
         return ()
-    graph, state = nnx.split(vit.build(experiment.model, run_key(experiment.seed)))
+    graph, _ = construct.abstract(experiment.model)
     batch = next(iter(feed.train(0)))
     images = normalization(jnp.asarray(batch.image[:_NUM_PROOF_IMAGES]))
-    effects = proof.measure_effects(graph, nnx.to_pure_dict(state), images)
+    effects = proof.measure_effects(graph, params, images)
     proof.require_effect(effects)
     return effects
 

@@ -22,7 +22,7 @@ class BlockConfig:
     Attributes:
       attention: its attention; width, dropout and the start of dense layers hold for the whole block.
       mlp_ratio: hidden channels of the MLP over the width.
-      norm: each branch is normalised "before" it, or "after" it (SwinV2).
+      norm: each branch is normalised "before" it, or "after" it, from a scale of 0 (SwinV2).
       norm_epsilon: added to the variance in every normalisation.
       layer_scale: where the gain of each residual branch starts; None for no such gain.
       drops_paths: stochastic depth is on in training.
@@ -63,9 +63,11 @@ class Block(nnx.Module):
     def __init__(self, config: BlockConfig, *, key: PRNGKeyArray):
         attention_key, mlp_key = jax.random.split(key)
         attention = config.attention
-        self.norm1 = LayerNorm(attention.width, epsilon=config.norm_epsilon)
+        # A branch that is normalised at its end starts at zero: the block starts as the identity (SwinV2, section 3.2).
+        start = 0.0 if config.norm == "after" else 1.0
+        self.norm1 = LayerNorm(attention.width, epsilon=config.norm_epsilon, start=start)
         self.attention = Attention(attention, key=attention_key)
-        self.norm2 = LayerNorm(attention.width, epsilon=config.norm_epsilon)
+        self.norm2 = LayerNorm(attention.width, epsilon=config.norm_epsilon, start=start)
         self.mlp = make_mlp(config, key=mlp_key)
         self.layer_scale1 = make_gain(config)
         self.layer_scale2 = make_gain(config)

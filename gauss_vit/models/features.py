@@ -1,8 +1,10 @@
 """What a model returns beside its logits, as typed values."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import jax
+from flax import nnx
 from jaxtyping import PyTree
 
 
@@ -28,7 +30,9 @@ class Features:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
 class Intermediates:
-    """What every block does, stacked over depth.
+    """What blocks of equal shape do, stacked over depth.
+
+    Where attention runs in windows, its batch is images by windows, windows fastest.
 
     Attributes:
       tokens: [depth, batch, tokens, channels], the residual stream as it leaves each block; prefix tokens first.
@@ -40,3 +44,33 @@ class Intermediates:
     tokens: PyTree
     attention_weights: PyTree
     logits_bias: PyTree
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class AttentionInputs:
+    """Attention layers of equal shape with what enters them on given images.
+
+    Attributes:
+      graph: structure of one layer, `models.attention.Attention`.
+      params: its parameters, stacked: [layers, ...].
+      tokens: [layers, batch, tokens, channels], the input of each.
+      mask: [windows, tokens, tokens], logits of every window, or None.
+      shared: [heads or 1, dy, dx], an offset table that comes from outside of the layers, or None.
+      layers: int [layers], their places among all layers of the model, from 0.
+    """
+
+    graph: nnx.GraphDef = field(metadata={"static": True})
+    params: PyTree
+    tokens: PyTree
+    mask: PyTree
+    shared: PyTree
+    layers: PyTree
+
+    def map(self, function: Callable[..., PyTree]) -> PyTree:
+        """Stacks what a function of (layer, tokens, mask, shared) gives for every layer."""
+
+        def of_layer(layer: tuple[PyTree, PyTree]) -> PyTree:
+            return function(nnx.merge(self.graph, layer[0]), layer[1], self.mask, self.shared)
+
+        return jax.lax.map(of_layer, (self.params, self.tokens))

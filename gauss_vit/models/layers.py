@@ -43,10 +43,10 @@ class Linear(nnx.Module):
 
 
 class LayerNorm(nnx.Module):
-    """Layer normalisation: `scale` and `bias` [channels]."""
+    """Layer normalisation: `scale` [channels], from `start`, and `bias` [channels], from 0."""
 
-    def __init__(self, channels: int, *, epsilon: float):
-        self.scale = nnx.Param(jnp.ones((channels,), jnp.float32))
+    def __init__(self, channels: int, *, epsilon: float, start: float = 1.0):
+        self.scale = nnx.Param(jnp.full((channels,), start, jnp.float32))
         self.bias = nnx.Param(jnp.zeros((channels,), jnp.float32))
         self.epsilon = epsilon
 

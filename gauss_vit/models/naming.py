@@ -1,7 +1,8 @@
 """Other projects' parameter names as tables: (their name, our path, how the array changes on the way).
 
 One table reads weights and writes them: names are templates such as `blocks.{layer}.attn.qkv.weight`. `{layer}` in
-their name is an index into our stacked leading axis; every other placeholder stands in both names.
+their name is an index into our stacked leading axis; every other placeholder stands in both names. Several of their
+tensors may be parts of one of ours, as query, key and value are.
 """
 
 import re
@@ -12,7 +13,7 @@ import numpy as np
 from jaxtyping import PyTree, Shaped
 
 from gauss_vit.errors import CheckpointError
-from gauss_vit.tree import flatten_paths
+from gauss_vit.tree import flatten_paths, unflatten_paths
 
 Tensor = Shaped[np.ndarray, "..."]
 _LISTED = 20
@@ -51,16 +52,35 @@ class Rule:
       theirs: a template of their name.
       ours: a template of our path.
       transform: how the array changes.
+      part: which of how many equal parts of our last axis their tensor is; all parts need a rule.
     """
 
     theirs: str
     ours: str
     transform: Transform = SAME
+    part: tuple[int, int] = (0, 1)
 
     @property
     def is_stacked(self) -> bool:
         """Their tensors of all layers are one array of ours."""
         return "{layer}" in self.theirs
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """Where one of their tensors goes.
+
+    Attributes:
+      rule: the line of the table.
+      path: our parameter.
+      layer: the index into its leading axis; None where it has no such axis.
+      shape: of our array there: one layer, one part.
+    """
+
+    rule: Rule
+    path: str
+    layer: int | None
+    shape: tuple[int, ...]
 
 
 def from_theirs(tensors: Mapping[str, Tensor], rules: Sequence[Rule], target: PyTree) -> PyTree:
@@ -77,21 +97,20 @@ def from_theirs(tensors: Mapping[str, Tensor], rules: Sequence[Rule], target: Py
     Raises:
       CheckpointError: every missing, unexpected or misshaped tensor, all at once, by name.
     """
-    wanted = _expected_names(rules, target)
-    missing = sorted(set(wanted) - set(tensors))
-    unexpected = sorted(set(tensors) - set(wanted))
-    found: dict[str, dict[int, Tensor]] = {}
+    places = _places(rules, target)
     misshaped = []
-    for name in sorted(set(wanted) & set(tensors)):
-        rule, path, layer, shape = wanted[name]
+    found: dict[str, dict[tuple[int | None, int], Tensor]] = {}
+    for name in sorted(set(places) & set(tensors)):
+        place, given = places[name], np.asarray(tensors[name])
         try:
-            array = rule.transform.to_ours(np.asarray(tensors[name]))
+            array = place.rule.transform.to_ours(given)
         except ValueError:
-            array = np.asarray(tensors[name])
-        if array.shape != shape:
-            misshaped.append(f"{name} gives {array.shape} for {path} {shape}")
-        found.setdefault(path, {})[layer] = array
-    _refuse({"missing": missing, "unexpected": unexpected, "misshaped": misshaped})
+            array = given
+        if array.shape != place.shape:
+            misshaped.append(f"{name} gives {array.shape} for {place.path} {place.shape}")
+        found.setdefault(place.path, {})[place.layer, place.rule.part[0]] = array
+    missing, unexpected = sorted(set(places) - set(tensors)), sorted(set(tensors) - set(places))
+    refuse({"missing": missing, "unexpected": unexpected, "misshaped": misshaped})
     return _assemble(found, target)
 
 
@@ -103,31 +122,95 @@ def to_theirs(params: PyTree, rules: Sequence[Rule]) -> dict[str, Tensor]:
     """
     leaves = flatten_paths(params)
     return {
-        name: np.ascontiguousarray(rule.transform.to_theirs(_layer_of(np.asarray(leaves[path]), layer)))
-        for name, (rule, path, layer, _) in _expected_names(rules, params).items()
+        name: np.ascontiguousarray(place.rule.transform.to_theirs(_cut(np.asarray(leaves[place.path]), place)))
+        for name, place in _places(rules, params).items()
     }
 
 
-def _layer_of(leaf: Tensor, layer: int) -> Tensor:
-    return leaf if layer < 0 else leaf[layer]
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """One of their tensors as our tree wants it.
+
+    Attributes:
+      shape: in their layout.
+      path: of our parameter that it belongs to.
+    """
+
+    shape: tuple[int, ...]
+    path: str
 
 
-def _expected_names(rules: Sequence[Rule], target: PyTree) -> dict[str, tuple[Rule, str, int, tuple[int, ...]]]:
-    """Lists their names for our tree: the rule, our path, the layer (-1 for none) and our shape of one layer."""
-    names = {}
+def expected(rules: Sequence[Rule], target: PyTree) -> dict[str, Expected]:
+    """Says which tensors of theirs our tree of arrays or of shapes wants, by name.
+
+    Raises:
+      CheckpointError: a parameter of ours has no name of theirs.
+    """
+    shapes: dict[tuple[Rule, str], tuple[int, ...]] = {}
+    wanted = {}
+    for name, place in _places(rules, target).items():
+        key = (place.rule, place.path)
+        if key not in shapes:
+            stand_in = np.broadcast_to(np.int8(0), place.shape)
+            shapes[key] = place.rule.transform.to_theirs(stand_in).shape
+        wanted[name] = Expected(shape=shapes[key], path=place.path)
+    return wanted
+
+
+def shown_name(name: str) -> str:
+    r"""Makes a name that anybody may have written fit for a message: escaped, and cut.
+
+    >>> print(shown_name(chr(27) + "[31m"))
+    \x1b[31m
+    """
+    return ascii(name)[1:-1][:200]
+
+
+def refuse(problems: Mapping[str, Sequence[str]], *, do: str = "") -> None:
+    """Raises one error that names every problem; does nothing where there is none.
+
+    Args:
+      problems: what is wrong by kind, such as "missing": names, shown escaped and cut.
+      do: the remedy.
+
+    Raises:
+      CheckpointError: code CKPT-TREE.
+    """
+    parts = []
+    for kind, entries in problems.items():
+        if entries:
+            shown = ", ".join(shown_name(entry) for entry in entries[:_LISTED])
+            rest = f" and {len(entries) - _LISTED} more" if len(entries) > _LISTED else ""
+            parts.append(f"{len(entries)} {kind}: {shown}{rest}")
+    if parts:
+        raise CheckpointError(f"the weights do not fit the model; {'; '.join(parts)}", code="CKPT-TREE", do=do)
+
+
+def _cut(leaf: Tensor, place: _Place) -> Tensor:
+    """Takes the layer and the part of a place out of our array."""
+    layer = leaf if place.layer is None else leaf[place.layer]
+    index, count = place.rule.part
+    return np.split(layer, count, axis=-1)[index] if count > 1 else layer
+
+
+def _places(rules: Sequence[Rule], target: PyTree) -> dict[str, _Place]:
+    """Lists where each of their tensors goes in our tree."""
+    places = {}
     unnamed = []
     for path, leaf in flatten_paths(target).items():
         matches = [(rule, match) for rule in rules if (match := re.fullmatch(_pattern(rule.ours), path))]
         if not matches:
             unnamed.append(path)
-            continue
-        rule, match = matches[0]
-        layers = range(leaf.shape[0]) if rule.is_stacked else (-1,)
-        for layer in layers:
-            name = rule.theirs.format(layer=layer, **match.groupdict())
-            names[name] = (rule, path, layer, tuple(leaf.shape[1:] if rule.is_stacked else leaf.shape))
-    _refuse({"without a name in the target format": unnamed})
-    return names
+        parts = [each for each in matches if each[0].part[1] > 1 and each[0].ours == matches[0][0].ours]
+        for rule, match in parts or matches[:1]:
+            shape = tuple(leaf.shape[1:] if rule.is_stacked else leaf.shape)
+            if rule.part[1] > 1:
+                shape = (*shape[:-1], shape[-1] // rule.part[1])
+            for layer in range(leaf.shape[0]) if rule.is_stacked else (None,):
+                name = rule.theirs.format(layer=layer, **match.groupdict())
+                places[name] = _Place(rule=rule, path=path, layer=layer, shape=shape)
+    refuse({"without a name in the target format": unnamed})
+    return places
 
 
 def _pattern(template: str) -> str:
@@ -136,33 +219,18 @@ def _pattern(template: str) -> str:
     return "".join(f"(?P<{part}>[^.]+)" if index % 2 else re.escape(part) for index, part in enumerate(parts))
 
 
-def _assemble(found: Mapping[str, Mapping[int, Tensor]], target: PyTree) -> PyTree:
-    """Stacks the layers of every leaf and rebuilds the tree of the target."""
+def _assemble(found: Mapping[str, Mapping[tuple[int | None, int], Tensor]], target: PyTree) -> PyTree:
+    """Joins the parts and stacks the layers of every leaf, and rebuilds the tree of the target."""
 
     def leaf_of(path: str) -> Tensor:
-        layers = found[path]
-        return layers[-1] if -1 in layers else np.stack([layers[index] for index in range(len(layers))])
+        pieces = found[path]
+        num_parts = 1 + max(part for _, part in pieces)
+        layers = sorted({layer for layer, _ in pieces if layer is not None})
+        joined = [_join([pieces[layer, part] for part in range(num_parts)]) for layer in layers or (None,)]
+        return np.stack(joined) if layers else joined[0]
 
-    tree: dict[str, PyTree] = {}
-    for path in flatten_paths(target):
-        *parents, last = path.split(".")
-        node = tree
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[last] = leaf_of(path)
-    return tree
+    return unflatten_paths({path: leaf_of(path) for path in flatten_paths(target)})
 
 
-def _refuse(problems: Mapping[str, Sequence[str]]) -> None:
-    """Raises one error that names every problem.
-
-    Names come from files that anybody may have written: they are shown escaped and cut.
-    """
-    parts = []
-    for kind, entries in problems.items():
-        if entries:
-            shown = ", ".join(ascii(entry)[1:-1][:200] for entry in entries[:_LISTED])
-            rest = f" and {len(entries) - _LISTED} more" if len(entries) > _LISTED else ""
-            parts.append(f"{len(entries)} {kind}: {shown}{rest}")
-    if parts:
-        raise CheckpointError(f"the weights do not fit the model; {'; '.join(parts)}", code="CKPT-TREE")
+def _join(parts: Sequence[Tensor]) -> Tensor:
+    return np.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]

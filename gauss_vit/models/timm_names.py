@@ -8,7 +8,7 @@ from gauss_vit.ops.grid import Grid, offset_shape
 
 
 def vit_rules(config: ViTConfig) -> tuple[Rule, ...]:
-    """Gives the names of `vision_transformer.py` and `vision_transformer_relpos.py` for a config.
+    """Gives timm's names for a config: of `vision_transformer`, `vision_transformer_relpos`, `beit` or `cait`.
 
     The Gaussian has no name there: it must be baked into a relative table first.
     """
@@ -17,20 +17,10 @@ def vit_rules(config: ViTConfig) -> tuple[Rule, ...]:
         Rule(theirs="patch_embed.proj.bias", ours="patch_embed.bias"),
         Rule(theirs="cls_token", ours="class_token"),
         Rule(theirs="pos_embed", ours="position_embed", transform=BATCH_OF_ONE),
-        *_normalised("norm1"),
-        *_normalised("norm2"),
-        *_dense("attn.qkv", "attention.query_key_value"),
-        *_dense("attn.proj", "attention.projection"),
-        *_relative_mlp(),
-        Rule(
-            theirs="blocks.{layer}.attn.rel_pos.relative_position_bias_table",
-            ours="blocks.attention.bias.relative.table",
-            transform=offset_table(config.grid),
-        ),
-        *_dense("mlp.fc1", "mlp.fc1"),
-        *_dense("mlp.fc2", "mlp.fc2"),
-        Rule(theirs="blocks.{layer}.ls1.gamma", ours="blocks.layer_scale1"),
-        Rule(theirs="blocks.{layer}.ls2.gamma", ours="blocks.layer_scale2"),
+        *_attention(config),
+        *trunk("blocks", "blocks", gain=_gain_name(config)),
+        *_class_attention(),
+        *trunk("blocks_token_only", "class_blocks", gain=_gain_name(config)),
         Rule(theirs=f"{_final_norm(config)}.weight", ours="norm.scale"),
         Rule(theirs=f"{_final_norm(config)}.bias", ours="norm.bias"),
         Rule(theirs="head.weight", ours="head.kernel", transform=TRANSPOSED),
@@ -42,27 +32,81 @@ def _final_norm(config: ViTConfig) -> str:
     return "norm" if config.norm == "before_pool" else "fc_norm"
 
 
-def _normalised(name: str) -> tuple[Rule, ...]:
+def _gain_name(config: ViTConfig) -> str:
+    """LayerScale is `ls1.gamma` in the vision transformers and `gamma_1` in BEiT and CaiT."""
+    return "gamma_{index}" if config.biases == "query_value" or config.class_blocks else "ls{index}.gamma"
+
+
+def dense(theirs: str, ours: str) -> tuple[Rule, ...]:
+    """Names a dense layer, with its bias if there is one."""
     return (
-        Rule(theirs=f"blocks.{{layer}}.{name}.weight", ours=f"blocks.{name}.scale"),
-        Rule(theirs=f"blocks.{{layer}}.{name}.bias", ours=f"blocks.{name}.bias"),
+        Rule(theirs=f"{theirs}.weight", ours=f"{ours}.kernel", transform=TRANSPOSED),
+        Rule(theirs=f"{theirs}.bias", ours=f"{ours}.bias"),
     )
 
 
-def _dense(theirs: str, ours: str) -> tuple[Rule, ...]:
+def trunk(theirs: str, ours: str, *, gain: str) -> tuple[Rule, ...]:
+    """Names what blocks of patches and blocks of the class token have in common."""
+    block = f"{theirs}.{{layer}}"
     return (
-        Rule(theirs=f"blocks.{{layer}}.{theirs}.weight", ours=f"blocks.{ours}.kernel", transform=TRANSPOSED),
-        Rule(theirs=f"blocks.{{layer}}.{theirs}.bias", ours=f"blocks.{ours}.bias"),
+        Rule(theirs=f"{block}.norm1.weight", ours=f"{ours}.norm1.scale"),
+        Rule(theirs=f"{block}.norm1.bias", ours=f"{ours}.norm1.bias"),
+        Rule(theirs=f"{block}.norm2.weight", ours=f"{ours}.norm2.scale"),
+        Rule(theirs=f"{block}.norm2.bias", ours=f"{ours}.norm2.bias"),
+        *dense(f"{block}.mlp.fc1", f"{ours}.mlp.fc1"),
+        *dense(f"{block}.mlp.fc2", f"{ours}.mlp.fc2"),
+        Rule(theirs=f"{block}.{gain.format(index=1)}", ours=f"{ours}.layer_scale1"),
+        Rule(theirs=f"{block}.{gain.format(index=2)}", ours=f"{ours}.layer_scale2"),
     )
 
 
-def _relative_mlp() -> tuple[Rule, ...]:
-    theirs, ours = "blocks.{layer}.attn.rel_pos.mlp", "blocks.attention.bias.relative_mlp"
+def _attention(config: ViTConfig) -> tuple[Rule, ...]:
+    theirs, ours = "blocks.{layer}.attn", "blocks.attention"
     return (
-        Rule(theirs=f"{theirs}.fc1.weight", ours=f"{ours}.fc1_kernel", transform=TRANSPOSED),
-        Rule(theirs=f"{theirs}.fc1.bias", ours=f"{ours}.fc1_bias"),
-        Rule(theirs=f"{theirs}.fc2.weight", ours=f"{ours}.fc2_kernel", transform=TRANSPOSED),
-        Rule(theirs=f"{theirs}.fc2.bias", ours=f"{ours}.fc2_bias"),
+        *dense(f"{theirs}.qkv", f"{ours}.query_key_value"),
+        Rule(theirs=f"{theirs}.q_bias", ours=f"{ours}.query_bias"),
+        Rule(theirs=f"{theirs}.v_bias", ours=f"{ours}.value_bias"),
+        *dense(f"{theirs}.proj", f"{ours}.projection"),
+        *dense(f"{theirs}.proj_l", f"{ours}.logits_mixing"),
+        *dense(f"{theirs}.proj_w", f"{ours}.weights_mixing"),
+        *_relative_mlp(f"{theirs}.rel_pos.mlp", f"{ours}.bias.relative_mlp"),
+        *_relative_mlp("shared_rel_pos.mlp", "shared_bias.relative_mlp"),
+        Rule(
+            theirs=f"{theirs}.rel_pos.relative_position_bias_table",
+            ours=f"{ours}.bias.relative.table",
+            transform=offset_table(config.grid),
+        ),
+        Rule(
+            theirs="shared_rel_pos.relative_position_bias_table",
+            ours="shared_bias.relative.table",
+            transform=offset_table(config.grid),
+        ),
+        Rule(
+            theirs=f"{theirs}.relative_position_bias_table",
+            ours=f"{ours}.bias.relative.table_and_prefix",
+            transform=TRANSPOSED,
+        ),
+    )
+
+
+def _relative_mlp(theirs: str, ours: str) -> tuple[Rule, ...]:
+    return tuple(
+        rule
+        for layer in ("fc1", "fc2")
+        for rule in (
+            Rule(theirs=f"{theirs}.{layer}.weight", ours=f"{ours}.{layer}_kernel", transform=TRANSPOSED),
+            Rule(theirs=f"{theirs}.{layer}.bias", ours=f"{ours}.{layer}_bias"),
+        )
+    )
+
+
+def _class_attention() -> tuple[Rule, ...]:
+    theirs, ours = "blocks_token_only.{layer}.attn", "class_blocks"
+    return (
+        *dense(f"{theirs}.q", f"{ours}.query"),
+        *dense(f"{theirs}.k", f"{ours}.key"),
+        *dense(f"{theirs}.v", f"{ours}.value"),
+        *dense(f"{theirs}.proj", f"{ours}.projection"),
     )
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from gauss_vit.errors import ConfigError
 from gauss_vit.models.attention import AttentionConfig, PositionBias
 from gauss_vit.models.blocks import Block, BlockConfig, ClassBlock
-from gauss_vit.models.features import Features, Intermediates
+from gauss_vit.models.features import AttentionInputs, Features, Intermediates
 from gauss_vit.models.layers import LayerNorm, Linear, Start, rematerialise, split_key, stack
 from gauss_vit.ops.dropout import dropout
 from gauss_vit.ops.grid import Grid, grid_of
@@ -28,7 +28,7 @@ _RATES = ("position_dropout", "projection_dropout", "attention_dropout", "head_d
 
 @dataclass(frozen=True, kw_only=True)
 class ViTConfig:
-    """A vision transformer as a value; `build` makes it.
+    """A vision transformer as a value; `construct.build` makes it.
 
     Attributes:
       image_size: (height, width) in pixels; divisible by the patch.
@@ -39,6 +39,7 @@ class ViTConfig:
       num_classes: outputs of the head.
       mlp_ratio: hidden channels of the MLP over `width`.
       class_token: a learned token before the patches.
+      distillation_token: another one, after the class token (DeiT); the head reads the class token alone.
       pool: what the head reads: the class "token" or the "mean" of the patches.
       norm: the final normalisation stands "before_pool" (over every token) or "after_pool".
       norm_epsilon: added to the variance in every normalisation.
@@ -76,6 +77,7 @@ class ViTConfig:
     num_classes: int = 1000
     mlp_ratio: float = 4.0
     class_token: bool
+    distillation_token: bool = False
     pool: Literal["token", "mean"]
     norm: Literal["before_pool", "after_pool"]
     norm_epsilon: float = 1e-6
@@ -104,14 +106,19 @@ class ViTConfig:
         for name in _RATES:
             if not 0 <= vars(self)[name] < 1:
                 raise ConfigError(f"{name} must be in [0, 1), got {vars(self)[name]}")
-        if self.pool == "token" and not self.class_token:
-            raise ConfigError("pool 'token' needs a class token", do="set class_token or pool 'mean'")
-        if self.class_blocks < 0 or (self.class_blocks and not self.class_token):
-            raise ConfigError(f"class_blocks {self.class_blocks} needs a class token and must not be negative")
+        self._check_tokens()
         if self.shares_relative and self.relative is None:
             raise ConfigError("shares_relative needs a relative bias", do="set relative, or shares_relative to False")
         grid_of(self.image_size, self.patch_size)
         self.block()
+
+    def _check_tokens(self) -> None:
+        if self.pool == "token" and not self.class_token:
+            raise ConfigError("pool 'token' needs a class token", do="set class_token or pool 'mean'")
+        if self.class_blocks < 0 or (self.class_blocks and not self.class_token):
+            raise ConfigError(f"class_blocks {self.class_blocks} needs a class token and must not be negative")
+        if self.distillation_token and not self.prefix_tokens > 1:
+            raise ConfigError("distillation_token needs a class token in all blocks")
 
     @property
     def grid(self) -> Grid:
@@ -121,7 +128,12 @@ class ViTConfig:
     @property
     def prefix_tokens(self) -> int:
         """How many tokens stand before the patches in the blocks."""
-        return int(self.class_token and not self.class_blocks)
+        return int(self.class_token and not self.class_blocks) + int(self.distillation_token)
+
+    @property
+    def has_position_bias(self) -> bool:
+        """Attention has position terms on its logits."""
+        return self.relative is not None or self.gaussian is not None
 
     @property
     def terms(self) -> tuple[BiasTerm, ...]:
@@ -133,6 +145,10 @@ class ViTConfig:
     def shared_terms(self) -> tuple[BiasTerm, ...]:
         """The position biases that serve all blocks."""
         return (self.relative,) if self.shares_relative and self.relative is not None else ()
+
+    def make(self, key: PRNGKeyArray) -> "ViT":
+        """Makes the model with fresh parameters."""
+        return ViT(self, key=key)
 
     def block(self) -> BlockConfig:
         """The config of every block."""
@@ -163,7 +179,9 @@ class ViT(nnx.Module):
     def __init__(self, config: ViTConfig, *, key: PRNGKeyArray):
         keys = jax.random.split(key, 7)
         self.patch_embed = _patch_embed(config, keys[0])
-        self.class_token = _class_token(config, keys[1])
+        self.class_token = _token(config, keys[1]) if config.class_token else None
+        is_distilled = config.distillation_token
+        self.distillation_token = _token(config, jax.random.fold_in(keys[1], 1)) if is_distilled else None
         self.position_embed = _position_embed(config, keys[2])
         self.shared_bias = PositionBias(config.shared_terms, grid=config.grid, num_heads=config.num_heads, key=keys[3])
         self.blocks = stack(
@@ -190,7 +208,7 @@ class ViT(nnx.Module):
         stream, _ = self.scan_blocks(self.embed(images, key=embed_key), key=blocks_key)
         stream = self._join_class_token(stream, key=class_key)
         tokens = self.norm(stream) if config.norm == "before_pool" else stream
-        prefix_tokens = int(config.class_token)
+        prefix_tokens = int(config.class_token) + int(config.distillation_token)
         prefix, patches = tokens[:, :prefix_tokens], tokens[:, prefix_tokens:]
         pooled = tokens[:, 0] if config.pool == "token" else jnp.mean(patches, axis=1)
         shape = (images.shape[0], *config.grid, config.width)
@@ -201,7 +219,7 @@ class ViT(nnx.Module):
             pooled=self.norm(pooled) if config.norm == "after_pool" else pooled,
         )
 
-    def intermediates(self, images: Float[Array, "batch height width 3"]) -> Intermediates:
+    def intermediates(self, images: Float[Array, "batch height width 3"]) -> tuple[Intermediates]:
         """Computes what every block does to the images: its output, its attention weights, its logits bias."""
         graph, stacked = nnx.split(self.blocks)
         tokens = self.embed(images)
@@ -218,7 +236,27 @@ class ViT(nnx.Module):
                 logits_bias=block.attention.logits_bias(shared=shared),
             )
 
-        return jax.lax.map(of_block, (stacked, entering))
+        return (jax.lax.map(of_block, (stacked, entering)),)
+
+    def attention_inputs(self, images: Float[Array, "batch height width 3"]) -> tuple[AttentionInputs]:
+        """Gives what enters the attention of every block."""
+        graph, stacked = nnx.split(self.blocks)
+        attention_graph, attention_params = nnx.split(self.blocks.attention)
+        _, entering = self.scan_blocks(self.embed(images), collect=True)
+
+        def before(layer: tuple[PyTree, Array]) -> Array:
+            block = nnx.merge(graph, layer[0])
+            return block.before(layer[1], block.norm1)
+
+        inputs = AttentionInputs(
+            graph=attention_graph,
+            params=attention_params,
+            tokens=jax.lax.map(before, (stacked, entering)),
+            mask=None,
+            shared=self.shared_table(),
+            layers=np.arange(self.config.depth),
+        )
+        return (inputs,)
 
     def embed(
         self, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None = None
@@ -236,6 +274,8 @@ class ViT(nnx.Module):
         embeds_prefix = config.absolute is not None and config.absolute.embeds_prefix
         if position is not None and not embeds_prefix:
             tokens = tokens + jnp.broadcast_to(position, tokens.shape)
+        if self.distillation_token is not None:
+            tokens = jnp.concatenate([_repeat(self.distillation_token, tokens), tokens], axis=1)
         if self.class_token is not None and config.prefix_tokens:
             tokens = jnp.concatenate([_repeat(self.class_token, tokens), tokens], axis=1)
         if position is not None and embeds_prefix:
@@ -284,33 +324,19 @@ class ViT(nnx.Module):
         return jnp.concatenate([token, patches], axis=1)
 
 
-def build(config: ViTConfig, key: PRNGKeyArray) -> ViT:
-    """Makes a model with fresh parameters, drawn in one compiled function."""
-    graph, _ = abstract(config)
-    return nnx.merge(graph, jax.jit(lambda draw: nnx.split(ViT(config, key=draw))[1])(key))
-
-
-def abstract(config: ViTConfig) -> tuple[nnx.GraphDef, PyTree]:
-    """Gives a model's structure and the shapes and types of its parameters as a nested dict, computing nothing."""
-    graph, state = nnx.split(nnx.eval_shape(lambda: ViT(config, key=jax.random.key(0))))
-    return graph, nnx.to_pure_dict(state)
-
-
 def _patch_embed(config: ViTConfig, key: PRNGKeyArray) -> Linear:
     """A convolution of one patch a stride; timm leaves it at PyTorch's start in every model."""
     values = 3 * config.patch_size[0] * config.patch_size[1]
     return Linear(values, config.width, start="fan_in_uniform", key=key)
 
 
-def _class_token(config: ViTConfig, key: PRNGKeyArray) -> nnx.Param | None:
-    if not config.class_token:
-        return None
+def _token(config: ViTConfig, key: PRNGKeyArray) -> nnx.Param:
     return nnx.Param(jax.random.normal(key, (1, 1, config.width), jnp.float32) * jnp.float32(1e-6))
 
 
-def _repeat(class_token: nnx.Param, tokens: Float[Array, "batch tokens channels"]) -> Float[Array, "batch 1 channels"]:
-    """Gives every example the class token, in the type of the tokens."""
-    return jnp.broadcast_to(class_token[...].astype(tokens.dtype), (tokens.shape[0], 1, tokens.shape[2]))
+def _repeat(token: nnx.Param, tokens: Float[Array, "batch tokens channels"]) -> Float[Array, "batch 1 channels"]:
+    """Gives every example a learned token, in the type of the tokens."""
+    return jnp.broadcast_to(token[...].astype(tokens.dtype), (tokens.shape[0], 1, tokens.shape[2]))
 
 
 def _position_embed(config: ViTConfig, key: PRNGKeyArray) -> nnx.Param | None:

@@ -16,11 +16,12 @@ from jaxtyping import Array, Float, PyTree
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.models.attention import Attention
-from gauss_vit.models.vit import ViT
+from gauss_vit.models.construct import Model
 from gauss_vit.position.term import add
 
 # Float32 rounding between two fused programs is about 1e-6; a bias that matters changes a per cent or more.
 _SMALLEST_CHANGE = 1e-5
+_SHARED = "shared"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,7 @@ class TermEffect:
     """What one term does in one block.
 
     Attributes:
-      layer: index of the block, from 0.
+      layer: index of the block among all of the model, from 0.
       term: the term's name.
       change: relative L2 change of the attention's output when the term is removed.
       gradient: L2 norm of the gradient of a fixed random projection of that output with respect to the term's
@@ -59,18 +60,20 @@ def measure_effects(
       params: its parameters.
       images: normalised images; a few are enough.
     """
-    measured = jax.jit(_effects_by_term, static_argnums=0)(graph, params, images)
-    return tuple(
+    measured = jax.device_get(jax.jit(_effects_by_group, static_argnums=0)(graph, params, images))
+    effects = [
         TermEffect(
-            layer=layer,
+            layer=int(layer),
             term=name,
-            change=float(change[layer]),
-            gradient=float(gradient[layer]),
-            is_zero=bool(is_zero[layer]),
+            change=float(change[index]),
+            gradient=float(gradient[index]),
+            is_zero=bool(is_zero[index]),
         )
-        for name, (change, gradient, is_zero) in jax.device_get(measured).items()
-        for layer in range(len(change))
-    )
+        for layers, terms in measured
+        for name, (change, gradient, is_zero) in terms.items()
+        for index, layer in enumerate(layers)
+    ]
+    return tuple(sorted(effects, key=lambda effect: (effect.term, effect.layer)))
 
 
 def require_effect(effects: Sequence[TermEffect]) -> None:
@@ -93,41 +96,45 @@ def require_effect(effects: Sequence[TermEffect]) -> None:
     )
 
 
-def _effects_by_term(
+def _effects_by_group(
     graph: nnx.GraphDef, params: PyTree, images: Float[Array, "batch height width 3"]
+) -> list[tuple[Array, dict[str, tuple[Array, Array, Array]]]]:
+    """Gives the effects by term, stacked over layers of equal shape, with the places of these layers."""
+    model: Model = nnx.merge(graph, params)
+    return [(jnp.asarray(group.layers), group.map(_effects)) for group in model.attention_inputs(images)]
+
+
+def _effects(
+    attention: Attention,
+    tokens: Float[Array, "batch tokens channels"],
+    mask: Float[Array, "windows tokens tokens"] | None,
+    shared: Float[Array, "#heads dy dx"] | None,
 ) -> dict[str, tuple[Array, Array, Array]]:
-    model: ViT = nnx.merge(graph, params)
-    _, streams = model.scan_blocks(model.embed(images), collect=True)
-    block_graph, stacked = nnx.split(model.blocks)
+    """Gives, for each term of one attention layer, the change, the gradient norm, and whether its table is zero.
 
-    def of_block(layer: PyTree) -> dict[str, tuple[Array, Array, Array]]:
-        block_params, stream = layer
-        block = nnx.merge(block_graph, block_params)
-        tokens = block.norm1(stream)
-        return {term.name: _effect(block.attention, tokens, term.name) for term in model.config.terms}
-
-    return jax.lax.map(of_block, (stacked, streams))
-
-
-def _effect(
-    attention: Attention, tokens: Float[Array, "batch tokens channels"], name: str
-) -> tuple[Float[Array, ""], Float[Array, ""], Array]:
-    """Gives the change, the gradient norm, and whether the table is zero, for one term of one attention layer."""
+    A table that all layers share counts as a term of each, called "shared".
+    """
     tables = attention.bias.tables()
-    others = {other: table for other, table in tables.items() if other != name}
-    with_term = attention(tokens).astype(jnp.float32)
-    without = attention.mix(tokens, table=add(others, attention.config.grid)).astype(jnp.float32)
-    change = jnp.linalg.norm(with_term - without) / jnp.maximum(jnp.linalg.norm(with_term), 1e-30)
-
-    attention_graph, state = nnx.split(attention)
+    tables = tables if shared is None else {**tables, _SHARED: shared}
+    graph, state = nnx.split(attention)
     params = nnx.to_pure_dict(state)
-    probe = jax.random.normal(jax.random.key(0), with_term.shape, jnp.float32)
+    outputs = attention(tokens, shared=shared, mask=mask).astype(jnp.float32)
+    probe = jax.random.normal(jax.random.key(0), outputs.shape, jnp.float32)
 
-    def projection(term_params: PyTree) -> Float[Array, ""]:
-        bias = {**params["bias"], name: term_params}
-        outputs = nnx.merge(attention_graph, {**params, "bias": bias})(tokens)
-        return jnp.sum(outputs.astype(jnp.float32) * probe)
+    def change(name: str) -> Float[Array, ""]:
+        others = {other: table for other, table in tables.items() if other != name}
+        without = attention.mix(tokens, table=add(others, attention.config.grid), mask=mask).astype(jnp.float32)
+        return jnp.linalg.norm(outputs - without) / jnp.maximum(jnp.linalg.norm(outputs), 1e-30)
 
-    gradients = jax.tree.leaves(jax.grad(projection)(params["bias"][name]))
-    norm = jnp.sqrt(sum(jnp.sum(jnp.square(gradient)) for gradient in gradients))
-    return change, norm, jnp.all(tables[name] == 0)
+    def gradient(name: str) -> Float[Array, ""]:
+        def projection(term_params: PyTree) -> Float[Array, ""]:
+            own = params if name == _SHARED else {**params, "bias": {**params["bias"], name: term_params}}
+            outside = term_params if name == _SHARED else shared
+            outputs = nnx.merge(graph, own)(tokens, shared=outside, mask=mask)
+            return jnp.sum(outputs.astype(jnp.float32) * probe)
+
+        start = shared if name == _SHARED else params["bias"][name]
+        leaves = jax.tree.leaves(jax.grad(projection)(start))
+        return jnp.sqrt(sum(jnp.sum(jnp.square(leaf)) for leaf in leaves))
+
+    return {name: (change(name), gradient(name), jnp.all(table == 0)) for name, table in tables.items()}

@@ -57,7 +57,7 @@ def abstract_state(params: PyTree, transform: optax.GradientTransformation) -> T
       params: nested dict of jax.ShapeDtypeStruct.
       transform: the optimizer.
     """
-    return jax.eval_shape(lambda concrete: _start(concrete, transform), params)
+    return jax.eval_shape(lambda concrete: start(concrete, transform), params)
 
 
 def init_state(build: Build, transform: optax.GradientTransformation, *, mesh: Mesh, seed: int) -> TrainState:
@@ -67,7 +67,7 @@ def init_state(build: Build, transform: optax.GradientTransformation, *, mesh: M
     """
 
     def init(key: PRNGKeyArray) -> TrainState:
-        return _start(nnx.to_pure_dict(nnx.state(build(key))), transform)
+        return start(nnx.to_pure_dict(nnx.state(build(key))), transform)
 
     key = run_key(seed)
     shardings = tree_shardings(mesh, jax.eval_shape(init, key))
@@ -79,7 +79,8 @@ def run_key(seed: int) -> PRNGKeyArray:
     return jax.random.key(seed, impl="threefry2x32")
 
 
-def _start(params: PyTree, transform: optax.GradientTransformation) -> TrainState:
+def start(params: PyTree, transform: optax.GradientTransformation) -> TrainState:
+    """Makes the state of step 0 from parameters."""
     with jax.numpy_dtype_promotion("standard"):
         opt_state = transform.init(params)
     return TrainState(step=jnp.zeros((), jnp.int32), params=params, opt_state=opt_state)

@@ -12,7 +12,7 @@ from jaxtyping import PyTree
 from gauss_vit.commands import observers
 from gauss_vit.errors import ConfigError, StorageError
 from gauss_vit.experiment import Experiment
-from gauss_vit.models import vit
+from gauss_vit.models import construct
 from gauss_vit.train import mesh
 from tests.tiny_config import get_config
 
@@ -26,7 +26,7 @@ def experiment(data_flag: str) -> Experiment:
 def fresh(experiment: Experiment) -> PyTree:
     """Parameters spread over all devices, as in training."""
     devices = mesh.make(mesh.MeshConfig(fsdp=4), jax.devices())
-    model = vit.build(experiment.model, jax.random.key(0))
+    model = construct.build(experiment.model, jax.random.key(0))
     params = vit.nnx.to_pure_dict(vit.nnx.state(model))
     return jax.device_put(params, mesh.tree_shardings(devices, params))
 

@@ -13,12 +13,12 @@ from gauss_vit.commands.command import Invocation
 from gauss_vit.commands.model_source import IMAGENET, NamedModel
 from gauss_vit.data.transforms import ResizeCenterCrop
 from gauss_vit.errors import ConfigError
-from gauss_vit.models import vit
+from gauss_vit.models import construct
 from tests.tiny_config import MODEL
 
 
 def run(monkeypatch, out, config=MODEL):
-    graph, state = nnx.split(vit.build(config, jax.random.key(0)))
+    graph, state = nnx.split(construct.build(config, jax.random.key(0)))
     named = NamedModel(
         name="tiny",
         config=config,

@@ -11,7 +11,7 @@ from flax import nnx
 from gauss_vit import experiment
 from gauss_vit import main as program
 from gauss_vit.commands import show
-from gauss_vit.models import vit
+from gauss_vit.models import construct
 from gauss_vit.train import mesh
 from tests.tiny_config import get_config
 
@@ -38,7 +38,7 @@ def test_batch_that_does_not_divide_is_refused(capsys: pytest.CaptureFixture[str
 
 def test_table_counts_every_parameter_once():
     table = show.parameter_table(PLANNED, EIGHT)
-    leaves = jax.tree.leaves(nnx.to_pure_dict(nnx.state(vit.build(PLANNED.model, jax.random.key(0)))))
+    leaves = jax.tree.leaves(nnx.to_pure_dict(nnx.state(construct.build(PLANNED.model, jax.random.key(0)))))
     assert table[-1].split() == ["total", f"{sum(leaf.size for leaf in leaves):,}"]
     assert len(table) == len(leaves) + 2
 
@@ -85,4 +85,4 @@ def test_columns_are_aligned():
 
 
 def test_abstract_parameters_are_the_model_s():
-    assert show.abstract_params(TINY) == vit.abstract(TINY.model)[1]
+    assert show.abstract_params(TINY) == construct.abstract(TINY.model)[1]

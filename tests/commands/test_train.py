@@ -29,7 +29,7 @@ def test_workdir_holds_what_is_promised(workdir: Path, data_flag: str):
     names = {path.name for path in workdir.iterdir()}
     assert {"config.json", "env.json", "train.log", "metrics.jsonl", "metrics.csv", "checkpoints"} <= names
     assert {path.name for path in (workdir / "checkpoints").iterdir()} >= {"2", "4"}
-    assert {path.suffix for path in (workdir / "erf").glob("step_0000004*")} == {".npz", ".json", ".png"}
+    assert {path.suffix for path in (workdir / "erf").glob("step_0000004*")} >= {".npz", ".json", ".png"}
     assert list((workdir / "position").glob("step_0000004*.json"))
     assert any(name.startswith("events.out.tfevents") for name in names)
     stored = experiments.read(workdir / "config.json")
@@ -93,19 +93,19 @@ def test_dead_bias_is_refused(data_flag: str):
     shown = _with_data(data_flag)
     dead = dataclasses.replace(shown, model=dataclasses.replace(shown.model, gaussian=Gaussian(amplitude=1e-12)))
     with pytest.raises(ConfigError, match="without effect: gaussian in block 0, gaussian in block 1"):
-        train.prove(dead, classification_data.feed(dead), _normalization())
+        prove(dead)
 
 
 def test_live_bias_is_counted_block_by_block(data_flag: str):
     shown = _with_data(data_flag)
-    effects = train.prove(shown, classification_data.feed(shown), _normalization())
+    effects = prove(shown)
     assert train.summary(effects) == "position bias live: gaussian in 2 of 2 blocks"
 
 
 def test_model_without_bias_needs_no_proof(data_flag: str):
     shown = _with_data(data_flag)
     plain = dataclasses.replace(shown, model=dataclasses.replace(shown.model, gaussian=None))
-    assert train.prove(plain, classification_data.feed(plain), _normalization()) == ()
+    assert prove(plain) == ()
 
 
 def test_summary_counts_only_live_terms():
@@ -143,6 +143,13 @@ def test_single_process_opens_no_sockets(
 def _with_data(data_flag: str):
     data = dataclasses.replace(get_config().data, data_dir=data_flag.partition("=")[2])
     return dataclasses.replace(get_config(), data=data)
+
+
+def prove(experiment):
+    """Proves the start of a fresh run."""
+    params = train.start_params(experiment, None)
+    feed = classification_data.feed(experiment)
+    return train.prove(experiment, params, feed=feed, normalization=_normalization())
 
 
 def _normalization() -> Normalization:

@@ -4,6 +4,8 @@ import zlib
 
 import numpy as np
 
+_SAMPLES = 300
+
 
 def values(name: str, shape: tuple[int, ...]) -> np.ndarray:
     """Gives float64 values in (-1, 1), spread like noise, from a multiplicative hash of the index and the name."""
@@ -17,8 +19,11 @@ def values(name: str, shape: tuple[int, ...]) -> np.ndarray:
 def tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
     """Gives a float32 parameter by timm's name: LayerScales of 0.5, dense layers of unit gain."""
     noise = values(name, shape)
-    if name.endswith("gamma"):
+    if "gamma" in name:
         return (0.5 + 0.1 * noise).astype(np.float32)
+    if name.endswith("logit_scale"):
+        # About SwinV2's start. At its limit of ln 100 float32 loses digits: timm's own gradients would be off by 5e-5.
+        return (np.log(10) + noise).astype(np.float32)
     if "norm" in name and name.endswith("weight"):
         return (1 + 0.3 * noise).astype(np.float32)
     if len(shape) >= 2 and name.endswith("weight"):
@@ -29,3 +34,21 @@ def tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
 def image(shape: tuple[int, int, int, int]) -> np.ndarray:
     """Gives float32 images [batch, height, width, 3], as if normalised."""
     return values("image", shape).astype(np.float32)
+
+
+def image_size_of(name: str) -> tuple[int, int]:
+    """Reads the image size from the end of a timm name."""
+    side = int(name.rsplit("_", 1)[1])
+    return side, side
+
+
+def central_token(grid: tuple[int, int]) -> tuple[int, int]:
+    """The centre of an odd grid, the upper left one of the four of an even one."""
+    return (grid[0] - 1) // 2, (grid[1] - 1) // 2
+
+
+def sample(values: np.ndarray) -> np.ndarray:
+    """Takes about 300 values at an odd stride, so that every axis is met, and appends the norm of all."""
+    flat = values.reshape(-1).astype(np.float32)
+    stride = max(1, flat.size // _SAMPLES) | 1
+    return np.append(flat[::stride], np.float32(np.linalg.norm(flat.astype(np.float64))))

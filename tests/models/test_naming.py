@@ -9,7 +9,7 @@ from flax import nnx
 
 from gauss_vit.errors import CheckpointError
 from gauss_vit.models import naming, timm_names
-from gauss_vit.models.vit import abstract, build
+from gauss_vit.models.construct import abstract, build
 from gauss_vit.position import RelativeTable
 from gauss_vit.tree import flatten_paths
 from tests.models.test_vit import PLAIN, RELATIVE

@@ -9,8 +9,9 @@ import pytest
 from flax import nnx
 
 from gauss_vit.errors import ConfigError
+from gauss_vit.models.construct import abstract, build
 from gauss_vit.models.presets import PRESETS
-from gauss_vit.models.vit import ViTConfig, abstract, build
+from gauss_vit.models.vit import ViTConfig
 from gauss_vit.position import AbsoluteEmbedding, Gaussian, RelativeMlp, RelativeTable
 from gauss_vit.tree import flatten_paths
 
@@ -164,6 +165,15 @@ def test_blocks_can_be_collected_on_the_way():
     np.testing.assert_allclose(last.reshape(2, 2, 3, 16), model.features(images).pre_norm, atol=1e-6)
 
 
+def test_attention_inputs_reproduce_the_weights_of_every_block():
+    config = dataclasses.replace(RELATIVE, shares_relative=True)
+    model, images = build(config, KEY), images_for(config)
+    (inputs,), (between,) = jax.jit(model.attention_inputs)(images), jax.jit(model.intermediates)(images)
+    np.testing.assert_array_equal(inputs.layers, [0, 1, 2])
+    weights = inputs.map(lambda layer, tokens, mask, shared: layer.weights(tokens, shared=shared, mask=mask))
+    np.testing.assert_allclose(weights, between.attention_weights, atol=1e-6)
+
+
 def test_images_of_another_size_are_refused():
     with pytest.raises(ConfigError, match=r"takes images of \(8, 12\), got \(8, 8\)"):
         build(RELATIVE, KEY)(jnp.zeros((1, 8, 8, 3), jnp.float32))
@@ -180,5 +190,78 @@ def test_images_of_another_size_are_refused():
     ],
 )
 def test_values_that_do_not_fit_are_refused(change, message):
+    with pytest.raises(ConfigError, match=message):
+        dataclasses.replace(RELATIVE, **change)
+
+
+VARIANTS = {
+    "class token after the patches": dataclasses.replace(
+        PLAIN, absolute=AbsoluteEmbedding(embeds_prefix=False), mixes_heads=True, class_blocks=2, layer_scale=0.5
+    ),
+    "three biases of a class token": dataclasses.replace(
+        PLAIN, absolute=None, biases="query_value", relative=RelativeTable(has_prefix=True), gaussian=Gaussian()
+    ),
+    "one bias for all blocks": dataclasses.replace(RELATIVE, shares_relative=True, norm="before_pool"),
+    "plain": PLAIN,
+    "relative": RELATIVE,
+}
+
+
+@pytest.mark.parametrize("config", VARIANTS.values(), ids=VARIANTS.keys())
+def test_intermediates_are_those_of_the_forward_pass(config):
+    model, images = build(config, KEY), images_for(config)
+    (inside,) = jax.jit(model.intermediates)(images)
+    tokens = config.prefix_tokens + 6
+    assert inside.tokens.shape == (3, 2, tokens, 16)
+    assert inside.attention_weights.shape == (3, 2, 2, tokens, tokens)
+    assert inside.logits_bias.shape[-2:] == (tokens, tokens)
+    patches = inside.tokens[-1, :, config.prefix_tokens :].reshape(2, 2, 3, 16)
+    np.testing.assert_allclose(patches, model.features(images).pre_norm, rtol=1e-5, atol=1e-5)
+    if not config.mixes_heads:
+        np.testing.assert_allclose(jnp.sum(inside.attention_weights, axis=-1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("config", VARIANTS.values(), ids=VARIANTS.keys())
+def test_every_parameter_of_every_variant_has_a_gradient(config):
+    graph, _ = abstract(config)
+    params = nnx.to_pure_dict(nnx.state(build(config, KEY)))
+    images = images_for(config)
+    gradients = jax.grad(lambda p: jnp.sum(jnp.square(nnx.merge(graph, p)(images))))(params)
+    silent = [path for path, leaf in flatten_paths(gradients).items() if not np.any(leaf)]
+    # A table reaches a shift of all logits of a query only in ways that the softmax ignores.
+    assert [path for path in silent if "fc2_bias" not in path] == []
+
+
+def test_a_shared_bias_serves_every_block():
+    config = VARIANTS["one bias for all blocks"]
+    paths = flatten_paths(abstract(config)[1])
+    assert paths["shared_bias.relative_mlp.fc1_kernel"].shape == (2, 8)
+    assert not any(path.startswith("blocks") and "relative_mlp" in path for path in paths)
+    table = build(config, KEY).shared_table()
+    (inside,) = build(dataclasses.replace(config, gaussian=None), KEY).intermediates(images_for(config))
+    np.testing.assert_allclose(inside.logits_bias[0], inside.logits_bias[2])
+    assert table.shape == (2, 3, 5)
+
+
+def test_the_class_token_sees_its_own_three_biases():
+    config = VARIANTS["three biases of a class token"]
+    model = build(config, KEY)
+    graph, stacked = nnx.split(model.blocks)
+    block = nnx.merge(graph, jax.tree.map(lambda leaf: leaf[1], stacked))
+    to_patch, from_patch, itself = block.attention.bias.prefix().T
+    bias = block.attention.logits_bias()
+    np.testing.assert_array_equal(bias[:, 0, 1:], jnp.broadcast_to(to_patch[:, None], (2, 6)))
+    np.testing.assert_array_equal(bias[:, 1:, 0], jnp.broadcast_to(from_patch[:, None], (2, 6)))
+    np.testing.assert_array_equal(bias[:, 0, 0], itself)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"class_blocks": 1}, "class_blocks 1 needs a class token"),
+        ({"shares_relative": True, "relative": None}, "shares_relative needs a relative bias"),
+    ],
+)
+def test_variants_that_do_not_fit_are_refused(change, message):
     with pytest.raises(ConfigError, match=message):
         dataclasses.replace(RELATIVE, **change)

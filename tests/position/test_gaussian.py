@@ -96,6 +96,15 @@ def test_anisotropic_widths_act_on_their_own_axis():
     assert table[3, 4] == pytest.approx(4 * np.exp(-1 / 18))
 
 
+def test_a_window_of_an_image_has_the_middle_of_its_table():
+    whole = Gaussian(sigma=0.25, unit="image")
+    window = Gaussian(sigma=0.25, unit="image", image=(6, 8))
+    params = whole.init(KEY, grid=(6, 8), num_heads=1)
+    table = whole.table(params, (6, 8))
+    np.testing.assert_array_equal(window.table(params, (3, 4)), table[:, 3:-3, 4:-4])
+    np.testing.assert_array_equal(window.table(params, (6, 8)), table)
+
+
 def test_units_of_the_image_do_not_depend_on_resolution():
     term = Gaussian(sigma=0.25, unit="image")
     coarse = np.asarray(term.table(params_of(term), (4, 8)))[0]

@@ -58,6 +58,13 @@ def test_network_equals_its_formula(mode):
     np.testing.assert_allclose(term.table(params, grid), np.moveaxis(expected, -1, 0), rtol=1e-5)
 
 
+def test_network_of_swin_starts_normal_as_its_dense_layers():
+    params = RelativeMlp(hidden=512, mode="swin").init(KEY, grid=(2, 2), num_heads=6)
+    assert set(params) == {"fc1_kernel", "fc1_bias", "fc2_kernel"}
+    assert float(jnp.std(params["fc2_kernel"])) == pytest.approx(0.02, rel=0.05)
+    assert not np.any(params["fc1_bias"])
+
+
 def test_network_starts_within_the_bounds_of_pytorchs_default():
     params = RelativeMlp(hidden=128).init(KEY, grid=(2, 2), num_heads=6)
     for name, fan_in in {"fc1_kernel": 2, "fc1_bias": 2, "fc2_kernel": 128, "fc2_bias": 128}.items():

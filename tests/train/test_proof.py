@@ -9,9 +9,11 @@ from flax import nnx
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.models import attention as attention_module
-from gauss_vit.models.vit import abstract, build
+from gauss_vit.models import construct
+from gauss_vit.models.construct import abstract, build
 from gauss_vit.position import Gaussian, RelativeTable
 from gauss_vit.train import proof
+from tests.models import test_swin
 from tests.models.test_vit import PLAIN, RELATIVE, images_for
 
 KEY = jax.random.key(0)
@@ -62,6 +64,49 @@ def test_a_dead_amplitude_is_named_with_its_block():
     with pytest.raises(ConfigError, match="gaussian in block 1 ") as caught:
         proof.require_effect(effects_of(RELATIVE, change=kill_block_1))
     assert caught.value.code == "BIAS-DEAD"
+
+
+@pytest.mark.parametrize("name", test_swin.GAUSSIANS)
+def test_every_block_of_every_stage_of_windows_is_measured(name):
+    config = test_swin.GAUSSIANS[name]
+    model = test_swin.lively(config)
+    effects = proof.measure_effects(*nnx.split(model), test_swin.images_for(config))
+    relative = config.relative.name
+    assert [(effect.term, effect.layer) for effect in effects] == [
+        (term, layer) for term in ("gaussian", relative) for layer in range(5)
+    ]
+    proof.require_effect(effects)
+
+
+@pytest.mark.parametrize("layer", range(5))
+def test_a_dead_amplitude_in_windows_is_named_with_its_place_in_the_model(layer):
+    config = test_swin.GAUSSIANS["v1, shared"]
+    graph, _ = construct.abstract(config)
+    params = test_swin.params_of(test_swin.lively(config))
+    stage, index = (0, layer) if layer < 2 else (1, layer - 2)
+    gaussian = params["stages"][str(stage)]["blocks"]["attention"]["bias"]["gaussian"]
+    gaussian["amplitude"] = gaussian["amplitude"].at[index].set(0)
+    with pytest.raises(ConfigError, match=rf"without effect: gaussian in block {layer} \(removing"):
+        proof.require_effect(proof.measure_effects(graph, params, test_swin.images_for(config)))
+
+
+def test_a_shared_bias_is_measured_in_every_block():
+    config = dataclasses.replace(RELATIVE, shares_relative=True)
+    effects = effects_of(config)
+    found = [(effect.term, effect.layer) for effect in effects]
+    assert found == [(term, layer) for term in ("gaussian", "shared") for layer in range(3)]
+    proof.require_effect(effects)
+
+
+def test_a_shared_bias_that_is_constant_is_dead():
+    def flatten(params):
+        mlp = params["shared_bias"]["relative_mlp"]
+        mlp["fc1_kernel"] = jnp.zeros_like(mlp["fc1_kernel"])
+        return params
+
+    config = dataclasses.replace(RELATIVE, shares_relative=True)
+    with pytest.raises(ConfigError, match="without effect: shared in block 0, shared in block 1, shared in block 2"):
+        proof.require_effect(effects_of(config, change=flatten))
 
 
 def test_a_flat_gaussian_is_dead():

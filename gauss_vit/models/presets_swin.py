@@ -1,0 +1,49 @@
+"""timm's names of Swin transformers as config values."""
+
+import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from gauss_vit.models.swin import SwinConfig
+from gauss_vit.position.relative import RelativeTable
+from gauss_vit.position.relative_mlp import RelativeMlp
+
+SWIN_TINY = SwinConfig(
+    width=96,
+    depths=(2, 2, 6, 2),
+    num_heads=(3, 6, 12, 24),
+    window=(7, 7),
+    relative=RelativeTable(),
+    biases="all",
+    similarity="product",
+    norm="before",
+    stochastic_depth=0.1,
+)
+SWIN_SMALL = dataclasses.replace(SWIN_TINY, depths=(2, 2, 18, 2))
+SWIN_BASE = dataclasses.replace(SWIN_SMALL, width=128, num_heads=(4, 8, 16, 32))
+SWIN_LARGE = dataclasses.replace(SWIN_SMALL, width=192, num_heads=(6, 12, 24, 48))
+
+SWINV2_SMALL = dataclasses.replace(
+    SWIN_SMALL,
+    image_size=(256, 256),
+    window=(8, 8),
+    relative=RelativeMlp(hidden=512, mode="swin", dropout=0.0),
+    biases="query_value",
+    similarity="cosine",
+    norm="after",
+)
+SWINV2_BASE = dataclasses.replace(SWINV2_SMALL, width=128, num_heads=(4, 8, 16, 32))
+
+PRESETS_SWIN: Mapping[str, SwinConfig] = MappingProxyType(
+    {
+        "swin_tiny_patch4_window7_224": SWIN_TINY,
+        "swin_small_patch4_window7_224": SWIN_SMALL,
+        "swin_base_patch4_window7_224": SWIN_BASE,
+        "swin_large_patch4_window7_224": SWIN_LARGE,
+        "swinv2_small_window8_256": SWINV2_SMALL,
+        "swinv2_small_window16_256": dataclasses.replace(SWINV2_SMALL, window=(16, 16)),
+        "swinv2_base_window8_256": SWINV2_BASE,
+        "swinv2_base_window16_256": dataclasses.replace(SWINV2_BASE, window=(16, 16)),
+    }
+)
+"""Every Swin transformer by timm's name, as timm builds it for 1,000 classes."""

@@ -1,0 +1,300 @@
+"""Swin transformers: attention in windows on a pyramid of four maps."""
+
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from gauss_vit.errors import ConfigError
+from gauss_vit.models.attention import AttentionConfig
+from gauss_vit.models.blocks import BlockConfig
+from gauss_vit.models.features import AttentionInputs, Features, Intermediates
+from gauss_vit.models.layers import LayerNorm, Linear, split_key
+from gauss_vit.models.window_stage import Stage, StageConfig
+from gauss_vit.ops.dropout import dropout
+from gauss_vit.ops.grid import Grid, grid_of
+from gauss_vit.ops.patches import patchify
+from gauss_vit.ops.windows import halved
+from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.relative import RelativeTable
+from gauss_vit.position.relative_mlp import RelativeMlp
+from gauss_vit.position.term import BiasTerm
+
+_RATES = ("projection_dropout", "attention_dropout", "head_dropout", "stochastic_depth")
+_START = "truncated_normal"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwinConfig:
+    """A Swin transformer as a value; `make` makes it.
+
+    Every stage but the first halves the map and doubles the width. A window is cut to a map that is smaller, and where
+    one window covers a side of the map nothing is shifted along it.
+
+    Attributes:
+      image_size: (height, width) in pixels, divisible by the patch; it decides the windows of every stage.
+      takes_any_size: images of other sizes are taken, too, if the patch divides them; the windows remain, and maps
+        that they do not tile are padded.
+      patch_size: (height, width) in pixels.
+      width: channels of the first stage.
+      depths: number of blocks, a stage each.
+      num_heads: attention heads, a stage each; they must divide its width.
+      window: (height, width) in tokens.
+      num_classes: outputs of the head.
+      mlp_ratio: hidden channels of the MLP over the width.
+      relative: a relative position bias in every block, on the window; None for none.
+      gaussian: the Gaussian attention bias in every block, on the window; None for none. In units of the image it is
+        the image of `image_size`.
+      biases: which of query, key and value are shifted: "all", "none", or "query_value" (SwinV2).
+      similarity: attention by "product" or "cosine" (SwinV2).
+      norm: branches and patch merging are normalised "before" or "after" (SwinV2).
+      norm_epsilon: added to the variance in every normalisation.
+      projection_dropout: rate after the attention's projection and each layer of the MLP, in training, as those below.
+      attention_dropout: rate on the attention weights.
+      head_dropout: rate before the head.
+      stochastic_depth: rate of the last block's residual branches; it grows linearly from 0 at the first.
+      dtype: type of the activations; parameters, statistics and logits are float32.
+      remat: what the backward pass recomputes: nothing ("none"), all but the matrix products ("dots"), or whole blocks
+        ("full").
+      unroll: how many blocks of a stage are compiled one by one in the scan over its blocks, two at least where windows
+        are shifted.
+
+    Raises:
+      ConfigError: a value is out of range or two do not fit.
+
+    Source: Liu et al., Swin Transformer (ICCV 2021) and Swin Transformer V2 (CVPR 2022); timm `swin_transformer.py`
+    and `swin_transformer_v2.py`. The Gaussian in windows: Kim et al., BMVC 2023, section 5.
+    """
+
+    image_size: tuple[int, int] = (224, 224)
+    takes_any_size: bool = False
+    patch_size: tuple[int, int] = (4, 4)
+    width: int
+    depths: tuple[int, ...]
+    num_heads: tuple[int, ...]
+    window: tuple[int, int]
+    num_classes: int = 1000
+    mlp_ratio: float = 4.0
+    relative: RelativeMlp | RelativeTable | None
+    gaussian: Gaussian | None = None
+    biases: Literal["all", "none", "query_value"]
+    similarity: Literal["product", "cosine"]
+    norm: Literal["before", "after"]
+    norm_epsilon: float = 1e-5
+    projection_dropout: float = 0.0
+    attention_dropout: float = 0.0
+    head_dropout: float = 0.0
+    stochastic_depth: float = 0.0
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    remat: Literal["none", "dots", "full"] = "none"
+    unroll: int = 1
+
+    def __post_init__(self):
+        _check_ranges(self)
+        if len(self.depths) != len(self.num_heads):
+            raise ConfigError(f"depths {self.depths} and num_heads {self.num_heads} must be of the same stages")
+        grid_of(self.image_size, self.patch_size)
+        for index in range(len(self.depths)):
+            self.stage(index)
+
+    @property
+    def depth(self) -> int:
+        """The number of blocks in all stages."""
+        return sum(self.depths)
+
+    @property
+    def has_position_bias(self) -> bool:
+        """Attention has position terms on its logits."""
+        return self.relative is not None or self.gaussian is not None
+
+    @property
+    def grid(self) -> Grid:
+        """The (height, width) of the last map, in its tokens."""
+        return self.grid_of_stage(len(self.depths) - 1)
+
+    def grid_of_stage(self, index: int) -> Grid:
+        """Gives the (height, width) of a stage's map, in its tokens."""
+        grid = grid_of(self.image_size, self.patch_size)
+        for _ in range(index):
+            grid = halved(grid)
+        return grid
+
+    def stage(self, index: int) -> StageConfig:
+        """The config of a stage, from 0."""
+        grid = self.grid_of_stage(index)
+        window = (min(self.window[0], grid[0]), min(self.window[1], grid[1]))
+        shift = (_shift(grid[0], window[0]), _shift(grid[1], window[1]))
+        attention = AttentionConfig(
+            width=self.width * 2**index,
+            num_heads=self.num_heads[index],
+            grid=window,
+            terms=self._terms(grid),
+            biases=self.biases,
+            similarity=self.similarity,
+            attention_dropout=self.attention_dropout,
+            projection_dropout=self.projection_dropout,
+            start=_START,
+        )
+        block = BlockConfig(
+            attention=attention,
+            mlp_ratio=self.mlp_ratio,
+            norm=self.norm,
+            norm_epsilon=self.norm_epsilon,
+            drops_paths=self.stochastic_depth > 0,
+        )
+        return StageConfig(
+            block=block,
+            depth=self.depths[index],
+            shift=shift,
+            merges=index > 0,
+            remat=self.remat,
+            unroll=self.unroll,
+        )
+
+    def rates(self, index: int) -> Float[np.ndarray, " depth"]:
+        """Gives a stage's rates of stochastic depth, a block each."""
+        rates = np.linspace(0, self.stochastic_depth, self.depth, dtype=np.float32)
+        first = sum(self.depths[:index])
+        return rates[first : first + self.depths[index]]
+
+    def make(self, key: PRNGKeyArray) -> "Swin":
+        """Makes the model with fresh parameters."""
+        return Swin(self, key=key)
+
+    def _terms(self, grid: Grid) -> tuple[BiasTerm, ...]:
+        """The position biases of the blocks on a grid."""
+        gaussian = self.gaussian
+        if gaussian is not None and gaussian.unit == "image":
+            gaussian = replace(gaussian, image=grid)
+        return tuple(term for term in (self.relative, gaussian) if term is not None)
+
+
+def _check_ranges(config: SwinConfig) -> None:
+    values = vars(config)
+    for name in ("width", "num_classes", "unroll"):
+        if values[name] < 1:
+            raise ConfigError(f"{name} must be at least 1, got {values[name]}")
+    for name in ("depths", "num_heads", "window"):
+        if not values[name] or min(values[name]) < 1:
+            raise ConfigError(f"{name} must be at least 1 each, got {values[name]}")
+    for name in _RATES:
+        if not 0 <= values[name] < 1:
+            raise ConfigError(f"{name} must be in [0, 1), got {values[name]}")
+
+
+def _shift(side: int, window: int) -> int:
+    """Half a window, but nothing where one window covers the side."""
+    return window // 2 if side > window else 0
+
+
+class StageVisit(NamedTuple):
+    """What a stage did to images.
+
+    Attributes:
+      grid: the (height, width) of its map.
+      tokens: the residual stream that leaves it, row by row.
+      entering: the stream that enters each of its blocks; [0, ...] where nobody asked.
+    """
+
+    grid: Grid
+    tokens: Float[Array, "batch tokens channels"]
+    entering: Float[Array, "depth batch tokens channels"]
+
+
+class Swin(nnx.Module):
+    """A Swin transformer.
+
+    Parameters: `patch_embed`, `patch_norm`, `stages.<index>.merging` and `stages.<index>.blocks`, stacked over depth,
+    `norm`, and `head`.
+    """
+
+    def __init__(self, config: SwinConfig, *, key: PRNGKeyArray):
+        embed_key, stages_key, head_key = jax.random.split(key, 3)
+        values = 3 * config.patch_size[0] * config.patch_size[1]
+        # timm leaves this convolution at PyTorch's start.
+        self.patch_embed = Linear(values, config.width, start="fan_in_uniform", key=embed_key)
+        self.patch_norm = LayerNorm(config.width, epsilon=config.norm_epsilon)
+        stage_keys = jax.random.split(stages_key, len(config.depths))
+        self.stages = nnx.Dict(
+            {str(index): Stage(config.stage(index), key=stage_keys[index]) for index in range(len(config.depths))}
+        )
+        last_width = config.width * 2 ** (len(config.depths) - 1)
+        self.norm = LayerNorm(last_width, epsilon=config.norm_epsilon)
+        self.head = Linear(last_width, config.num_classes, start=_START, key=head_key)
+        self.config = config
+
+    def __call__(
+        self, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "batch classes"]:
+        """Computes float32 logits of normalised images; a key turns dropout and stochastic depth on."""
+        trunk_key, head_key = split_key(key, 2)
+        pooled = self.features(images, key=trunk_key).pooled
+        pooled = dropout(pooled, rate=self.config.head_dropout, key=head_key)
+        return self.head(pooled).astype(jnp.float32)
+
+    def features(self, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None = None) -> Features:
+        """Computes the feature maps at the end of the trunk, in the type of the activations."""
+        grid, stream, _ = self.visit_stages(images, key=key)[-1]
+        tokens = self.norm(stream)
+        shape = (images.shape[0], *grid, tokens.shape[-1])
+        return Features(
+            last=tokens.reshape(shape),
+            pre_norm=stream.reshape(shape),
+            prefix=tokens[:, :0],
+            pooled=jnp.mean(tokens, axis=1),
+        )
+
+    def intermediates(self, images: Float[Array, "batch height width 3"]) -> tuple[Intermediates, ...]:
+        """Computes what every block does to the images, a stage each; attention's batch is images by windows."""
+        return tuple(
+            self.stages[str(index)].intermediates(visit.entering, visit.tokens, grid=visit.grid)
+            for index, visit in enumerate(self.visit_stages(images, collect=True))
+        )
+
+    def attention_inputs(self, images: Float[Array, "batch height width 3"]) -> tuple[AttentionInputs, ...]:
+        """Gives what enters the attention of every block: the blocks of a stage that share windows are one group."""
+        depths = self.config.depths
+        return tuple(
+            group
+            for index, visit in enumerate(self.visit_stages(images, collect=True))
+            for group in self.stages[str(index)].attention_inputs(
+                visit.entering, grid=visit.grid, first=sum(depths[:index])
+            )
+        )
+
+    def embed(self, images: Float[Array, "batch height width 3"]) -> Float[Array, "batch tokens channels"]:
+        """Embeds and normalises the patches.
+
+        Raises:
+          ConfigError: the images are not of the model's size, or the patch does not divide them.
+        """
+        config = self.config
+        if images.shape[1:3] != config.image_size and not config.takes_any_size:
+            raise ConfigError(
+                f"the model takes images of {config.image_size}, got {images.shape[1:3]}",
+                do="set image_size, or takes_any_size to keep the windows",
+            )
+        return self.patch_norm(self.patch_embed(patchify(images.astype(config.dtype), config.patch_size)))
+
+    def visit_stages(
+        self,
+        images: Float[Array, "batch height width 3"],
+        *,
+        key: PRNGKeyArray | None = None,
+        collect: bool = False,
+    ) -> tuple[StageVisit, ...]:
+        """Runs all stages; with `collect` also returns the residual stream that enters each block."""
+        stream = self.embed(images)
+        grid = grid_of((images.shape[1], images.shape[2]), self.config.patch_size)
+        visits = []
+        for index, stage_key in enumerate(split_key(key, len(self.config.depths))):
+            stage = self.stages[str(index)]
+            stream, grid = stage.enter(stream, grid)
+            rates = jnp.asarray(self.config.rates(index))
+            stream, entering = stage.scan_blocks(stream, grid=grid, rates=rates, key=stage_key, collect=collect)
+            visits.append(StageVisit(grid=grid, tokens=stream, entering=entering))
+        return tuple(visits)

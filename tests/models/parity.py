@@ -1,0 +1,96 @@
+"""Compares our models with recorded values of timm's.
+
+python -m tests.models.parity [NAME ...]  prints the relative error of every recorded model; it needs no torch.
+"""
+
+import dataclasses
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from gauss_vit.models import naming, timm_names, timm_swin_names
+from gauss_vit.models.construct import abstract
+from gauss_vit.models.presets import PRESETS
+from gauss_vit.models.swin import SwinConfig
+from gauss_vit.models.vit import ViTConfig
+from tests.models import deterministic
+from tests.models.deterministic import central_token, image_size_of, sample
+from tests.models.swin_cases import CASES
+
+QUANTITIES = ("logits", "features", "gradient")
+_FOLDER = Path(__file__).parent
+RECORDED: Mapping[str, np.ndarray] = {
+    **np.load(_FOLDER / "timm_reference.npz"),
+    **np.load(_FOLDER / "timm_swin_reference.npz"),
+}
+NAMES = tuple(dict.fromkeys(key.rsplit(".", 1)[0] for key in RECORDED))
+
+
+def rules_of(config: ViTConfig | SwinConfig) -> tuple[naming.Rule, ...]:
+    """timm's names for a config."""
+    return timm_swin_names.swin_rules(config) if isinstance(config, SwinConfig) else timm_names.vit_rules(config)
+
+
+def deterministic_params(config: ViTConfig | SwinConfig) -> dict:
+    """The weights of the recording in our tree; their names and shapes follow from our abstract parameters."""
+    rules, (_, target) = rules_of(config), abstract(config)
+    tensors = {name: deterministic.tensor(name, each.shape) for name, each in naming.expected(rules, target).items()}
+    return naming.from_theirs(tensors, rules, target)
+
+
+def case_of(name: str) -> tuple[ViTConfig | SwinConfig, tuple[int, int, int, int]]:
+    """The config and the shape of the images of a recording."""
+    if name in CASES:
+        case = CASES[name]
+        return dataclasses.replace(PRESETS[case.name], **case.changes), (case.batch, *case.size, 3)
+    return PRESETS[name], (1, *image_size_of(name), 3)
+
+
+def compute(name: str) -> dict[str, np.ndarray]:
+    """Computes the recorded quantities with our model."""
+    config, shape = case_of(name)
+    graph, _ = abstract(config)
+
+    def target(images, params):
+        model = nnx.merge(graph, params)
+        features = model.features(images)
+        row, column = central_token(features.last.shape[1:3])
+        mean = jnp.sum(jnp.mean(features.last[:, row, column], axis=-1))
+        return mean, (model.head(features.pooled), features.last)
+
+    run = jax.jit(jax.value_and_grad(target, has_aux=True))
+    (_, (logits, last)), gradient = run(jnp.asarray(deterministic.image(shape)), deterministic_params(config))
+    return {key: sample(np.asarray(value)) for key, value in zip(QUANTITIES, (logits, last, gradient), strict=True)}
+
+
+def relative_errors(name: str) -> dict[str, float]:
+    """The L2 distance from timm's values over their norm, by quantity: of the sample, or of the whole's norm."""
+    ours = compute(name)
+    return {key: _relative_error(ours[key], RECORDED[f"{name}.{key}"]) for key in QUANTITIES}
+
+
+def _relative_error(ours: np.ndarray, recorded: np.ndarray) -> float:
+    """The last value of a sample is the norm of all; it would hide errors of the others, and so is compared apart."""
+    parts = ((ours[:-1], recorded[:-1]), (ours[-1:], recorded[-1:]))
+    return max(float(np.linalg.norm(mine - theirs) / np.linalg.norm(theirs)) for mine, theirs in parts)
+
+
+def table(names: Iterable[str]) -> Iterable[str]:
+    """Measures models one by one and gives a row each."""
+    yield f"{'model':48} {'logits':>9} {'features':>9} {'gradient':>9} {'seconds':>8}"
+    for name in names:
+        begin = time.monotonic()
+        cells = " ".join(f"{error:9.1e}" for error in relative_errors(name).values())
+        yield f"{name:48} {cells} {time.monotonic() - begin:8.1f}"
+
+
+if __name__ == "__main__":
+    for row in table(sys.argv[1:] or NAMES):
+        sys.stdout.write(f"{row}\n")
+        sys.stdout.flush()
