@@ -38,12 +38,14 @@ class Verb:
       define: declares its flags.
       takes_config: whether `--config` and overrides mean anything to it.
       usage: its line in the help.
+      takes_arguments: whether words that are not flags, such as file names, mean anything to it.
     """
 
     module: str
     define: Callable[[flags.FlagValues], None]
     takes_config: bool
     usage: str
+    takes_arguments: bool = False
 
 
 VERBS: Mapping[str, Verb] = MappingProxyType(
@@ -64,13 +66,26 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
             module="gauss_vit.commands.erf",
             define=verb_flags.define_erf,
             takes_config=False,
-            usage="(--workdir=W | --model=NAME) --images=DIR --out=DIR    effective receptive field",
+            usage="(--workdir=W | --model=NAME [--weights=F]) --images=DIR --out=DIR    effective receptive field",
+        ),
+        "compare": Verb(
+            module="gauss_vit.commands.compare",
+            define=verb_flags.define_compare,
+            takes_config=False,
+            usage="A.npz B.npz ... --out=FILE    receptive fields of several models, and their differences",
+            takes_arguments=True,
         ),
         "position": Verb(
             module="gauss_vit.commands.position",
             define=verb_flags.define_position,
             takes_config=False,
-            usage="(--workdir=W | --model=NAME) --out=DIR    position biases and their Gaussian fits",
+            usage="(--workdir=W | --model=NAME [--weights=F]) --out=DIR    position biases and their Gaussian fits",
+        ),
+        "convert": Verb(
+            module="gauss_vit.commands.convert",
+            define=verb_flags.define_convert,
+            takes_config=True,
+            usage="(--workdir=W --to=timm --out=F | --weights=F --model=NAME --workdir=W)    weights out and in",
         ),
         "show": Verb(
             module="gauss_vit.commands.show",
@@ -144,6 +159,8 @@ def parse(arguments: Sequence[str]) -> Invocation:
     if keys is not None:
         overrides.define(flag_values, keys, argv)
     positional = _parse_flags(flag_values, argv, keys)
+    if positional and not verb.takes_arguments:
+        raise UsageError(f"unexpected argument {positional[0]!r}", do="put the verb first, and -- before every flag")
     changed = None
     if base is not None and keys is not None:
         changed = experiment.override(base, overrides.read(flag_values, keys))
@@ -214,8 +231,6 @@ def _parse_flags(flag_values: flags.FlagValues, argv: Sequence[str], keys: overr
     repeated = [name for name in flag_values if flag_values[name].present > 1]
     if repeated:
         raise UsageError(f"--{repeated[0]} is given {flag_values[repeated[0]].present} times")
-    if positional:
-        raise UsageError(f"unexpected argument {positional[0]!r}", do="put the verb first, and -- before every flag")
     return tuple(positional)
 
 

@@ -33,7 +33,7 @@ from jax.tree_util import Partial
 from jaxtyping import Array, Bool, Float, Float64, Int32, PyTree
 
 from gauss_vit.analysis.protocol import BMVC2023, ErfProtocol, balanced_signs
-from gauss_vit.analysis.token import Token, center_token, check_token
+from gauss_vit.analysis.token import Token, check_token
 from gauss_vit.errors import ConfigError
 from gauss_vit.ops.grid import Grid
 
@@ -60,6 +60,7 @@ class ErfMap:
 
     Attributes:
       values: float64 [height, width] of the image in pixels, not negative, with sum 1.
+      magnitude: the sum over pixels of the mean map over images; `magnitude * values` is that mean map.
       num_images: how many images it averages.
       token: (row, column) of the target.
       grid: (height, width) of the feature map.
@@ -67,6 +68,7 @@ class ErfMap:
     """
 
     values: Float64[np.ndarray, "height width"]
+    magnitude: float
     num_images: int
     token: Token
     grid: Grid
@@ -79,6 +81,8 @@ class ErfSum:
 
     Attributes:
       values: float64 [tokens, height, width], the sum of the rectified gradients.
+      groups: float64 [groups, tokens, height, width], the same sum dealt to groups, images by turns, from which
+        confidence bands are drawn (`analysis.bootstrap`); None where none are wanted.
       num_images: how many images were added.
       tokens: the target of each map.
       grid: (height, width) of the feature map.
@@ -86,6 +90,7 @@ class ErfSum:
     """
 
     values: Float64[np.ndarray, "tokens height width"]
+    groups: Float64[np.ndarray, "groups tokens height width"] | None
     num_images: int
     tokens: tuple[Token, ...]
     grid: Grid
@@ -103,12 +108,17 @@ class ErfSum:
                     f"receptive fields with {name} {vars(self)[name]} and {vars(other)[name]} cannot be added",
                     code="ERF-MERGE",
                 )
-        if self.values.shape != other.values.shape:
+        if self._shapes() != other._shapes():
             raise ConfigError(
-                f"receptive fields of shapes {self.values.shape} and {other.values.shape} cannot be added",
-                code="ERF-MERGE",
+                f"receptive fields of shapes {self._shapes()} and {other._shapes()} cannot be added", code="ERF-MERGE"
             )
-        return replace(self, values=self.values + other.values, num_images=self.num_images + other.num_images)
+        groups = None if self.groups is None or other.groups is None else self.groups + other.groups
+        return replace(
+            self, values=self.values + other.values, groups=groups, num_images=self.num_images + other.num_images
+        )
+
+    def _shapes(self) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+        return self.values.shape, None if self.groups is None else self.groups.shape
 
     def maps(self) -> tuple[ErfMap, ...]:
         """Divides each map by its sum.
@@ -126,6 +136,7 @@ class ErfSum:
         return tuple(
             ErfMap(
                 values=values / values.sum(),
+                magnitude=float(values.sum() / self.num_images),
                 num_images=self.num_images,
                 token=token,
                 grid=self.grid,
@@ -147,15 +158,21 @@ def feature_grid(features: FeatureFunction, image_size: Grid) -> Grid:
 
 
 def begin(
-    features: FeatureFunction, batch: ErfBatch, *, tokens: tuple[Token, ...], protocol: ErfProtocol = BMVC2023
+    features: FeatureFunction,
+    batch: ErfBatch,
+    *,
+    tokens: tuple[Token, ...],
+    protocol: ErfProtocol = BMVC2023,
+    num_groups: int = 0,
 ) -> ErfSum:
     """Makes an empty sum, after checks that the measurement is defined.
 
     Args:
       features: the model up to the target layer.
-      batch: images to test it on, such as the first batch; they are not added.
+      batch: images, such as the first batch, of which the first serves for the checks; none is added.
       tokens: target patches.
       protocol: what to measure.
+      num_groups: how many groups to deal the images to; 0 for none. Each takes the memory of all maps, in float64.
 
     Raises:
       ConfigError: there is no token, one lies outside the grid, or the target is degenerate (`check_target`).
@@ -165,9 +182,13 @@ def begin(
         raise ConfigError("no target token is given", do="give one, such as center", code="ERF-TOKEN")
     for token in tokens:
         check_token(token, grid)
-    check_target(features, batch, token=tokens[0], protocol=protocol)
-    zeros = np.zeros((len(tokens), *batch.image.shape[1:3]), np.float64)
-    return ErfSum(values=zeros, num_images=0, tokens=tokens, grid=grid, protocol=protocol)
+    one = ErfBatch(image=batch.image[:1], is_real=batch.is_real[:1])
+    check_target(features, one, token=tokens[0], protocol=protocol)
+    shape = (len(tokens), *batch.image.shape[1:3])
+    groups = np.zeros((num_groups, *shape), np.float64) if num_groups else None
+    return ErfSum(
+        values=np.zeros(shape, np.float64), groups=groups, num_images=0, tokens=tokens, grid=grid, protocol=protocol
+    )
 
 
 def add(total: ErfSum, features: FeatureFunction, batch: ErfBatch) -> ErfSum:
@@ -177,10 +198,17 @@ def add(total: ErfSum, features: FeatureFunction, batch: ErfBatch) -> ErfSum:
       ConfigError: a gradient is not finite.
     """
     positions = jnp.asarray(total.tokens, jnp.int32)
-    sums = _token_sums(_as_partial(features), batch, positions, protocol=total.protocol)
-    (values, is_finite), num_images = jax.device_get((sums, jnp.sum(batch.is_real, dtype=jnp.int32)))
+    run = _token_sums if total.groups is None else _token_maps
+    (found, is_finite), is_real = jax.device_get(
+        (run(_as_partial(features), batch, positions, protocol=total.protocol), batch.is_real)
+    )
     _check_finite(bool(is_finite.all()), total.num_images)
-    return replace(total, values=total.values + values, num_images=total.num_images + int(num_images))
+    num_images = total.num_images + int(is_real.sum())
+    if total.groups is None:
+        return replace(total, values=total.values + found, num_images=num_images)
+    maps = found[:, is_real].swapaxes(0, 1).astype(np.float64)
+    groups = _dealt(total.groups, maps, turn=total.num_images)
+    return replace(total, values=total.values + maps.sum(axis=0), groups=groups, num_images=num_images)
 
 
 def accumulate(
@@ -190,6 +218,7 @@ def accumulate(
     tokens: tuple[Token, ...],
     protocol: ErfProtocol = BMVC2023,
     start: ErfSum | None = None,
+    num_groups: int = 0,
 ) -> ErfSum:
     """Sums the rectified gradients of all batches, for every target token.
 
@@ -199,6 +228,7 @@ def accumulate(
       tokens: target patches as (row, column).
       protocol: what to measure.
       start: a sum to go on from; its images are not to be among `batches`.
+      num_groups: how many groups to deal the images to, for confidence bands; 0 for none.
 
     Raises:
       ConfigError: there are no images, a token lies outside the grid, the target is degenerate (`check_target`), a
@@ -210,7 +240,7 @@ def accumulate(
         if start is None:
             raise ConfigError("there are no images to measure on", do="give at least one", code="ERF-NO-IMAGES")
         return start
-    empty = begin(features, first, tokens=tokens, protocol=protocol)
+    empty = begin(features, first, tokens=tokens, protocol=protocol, num_groups=num_groups)
     total = empty if start is None else start + empty
     for batch in chain([first], remaining):
         total = add(total, features, batch)
@@ -234,7 +264,7 @@ def measure(
     1.0
     """
     batch = batch_of(images)
-    target = center_token(jax.eval_shape(features, batch.image).shape[1:3]) if token is None else token
+    target = protocol.center(jax.eval_shape(features, batch.image).shape[1:3]) if token is None else token
     (result,) = accumulate(features, [batch], tokens=(target,), protocol=protocol).maps()
     return result
 
@@ -271,6 +301,19 @@ def check_target(features: FeatureFunction, batch: ErfBatch, *, token: Token, pr
     )
 
 
+def _dealt(
+    groups: Float64[np.ndarray, "groups tokens height width"],
+    maps: Float64[np.ndarray, "images tokens height width"],
+    *,
+    turn: int,
+) -> Float64[np.ndarray, "groups tokens height width"]:
+    """Adds maps to groups by turns, the first one to group `turn` modulo their number."""
+    dealt = groups.copy()
+    for index, image_maps in enumerate(maps, start=turn):
+        dealt[index % len(dealt)] += image_maps
+    return dealt
+
+
 def _check_finite(is_finite: bool, num_images: int) -> None:
     if not is_finite:
         raise ConfigError(
@@ -297,20 +340,47 @@ def _token_channels(
 def _token_sums(
     features: Partial, batch: ErfBatch, positions: Int32[Array, "tokens 2"], *, protocol: ErfProtocol
 ) -> tuple[Float[Array, "tokens height width"], Bool[Array, " tokens"]]:
-    """Sums the maps of the real images of a batch; one forward pass, then one backward pass a token.
+    """Sums the maps of the real images of a batch; also says of which tokens all gradients are finite."""
+    map_of = _token_map(features, batch, protocol)
 
-    Also says of which tokens all gradients are finite. The maps do not show it: a ReLU may turn NaN into 0 (XLA's
-    maximum on CPU does).
+    def token_sum(position: Int32[Array, "2"]) -> tuple[Float[Array, "height width"], Bool[Array, ""]]:
+        maps, is_finite = map_of(position)
+        return jnp.sum(maps, axis=0, where=batch.is_real[:, None, None]), is_finite
+
+    return jax.lax.map(token_sum, positions)
+
+
+@partial(jax.jit, static_argnames=("protocol",))
+def _token_maps(
+    features: Partial, batch: ErfBatch, positions: Int32[Array, "tokens 2"], *, protocol: ErfProtocol
+) -> tuple[Float[Array, "tokens batch height width"], Bool[Array, " tokens"]]:
+    """Gives the maps of every image of a batch; also says of which tokens all gradients are finite."""
+    return jax.lax.map(_token_map(features, batch, protocol), positions)
+
+
+def _token_map(
+    features: Partial, batch: ErfBatch, protocol: ErfProtocol
+) -> Callable[[Int32[Array, "2"]], tuple[Float[Array, "batch height width"], Bool[Array, ""]]]:
+    """Runs the model forward; what it returns runs it backward from a token, once for each readout.
+
+    Whether gradients are finite is found before the maps are made, which do not show it: a ReLU may turn NaN into 0
+    (XLA's maximum on CPU does).
     """
     feature_map, pull_back = jax.vjp(features, batch.image)
 
-    def token_sum(position: Int32[Array, "2"]) -> tuple[Float[Array, "height width"], Bool[Array, ""]]:
-        readout = jax.grad(lambda values: jnp.sum(protocol.readout(_token_channels(values, position))))
-        (gradient,) = pull_back(readout(feature_map))
-        is_finite = jnp.all(jnp.isfinite(gradient), where=batch.is_real[:, None, None, None])
-        return jnp.sum(protocol.image_map(gradient), axis=0, where=batch.is_real[:, None, None]), is_finite
+    def token_map(position: Int32[Array, "2"]) -> tuple[Float[Array, "batch height width"], Bool[Array, ""]]:
+        channels, to_feature_map = jax.vjp(lambda values: _token_channels(values, position), feature_map)
+        weights = [jax.grad(lambda values, read=read: jnp.sum(read(values)))(channels) for read in protocol.readouts]
 
-    return jax.lax.map(token_sum, positions)
+        def readout_map(weight: Float[Array, "batch channels"]) -> tuple[Array, Array]:
+            (gradient,) = pull_back(*to_feature_map(weight))
+            is_finite = jnp.all(jnp.isfinite(gradient), where=batch.is_real[:, None, None, None])
+            return protocol.image_map(gradient), is_finite
+
+        maps, is_finite = jax.lax.map(readout_map, jnp.stack(weights))
+        return jnp.mean(maps, axis=0), jnp.all(is_finite)
+
+    return token_map
 
 
 @partial(jax.jit, static_argnames=("protocol",))
@@ -319,7 +389,7 @@ def _gradient_norms(
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Gives the norms of the gradients of the readout and of the same readout with random signs, over real images."""
     channels, pull_back = jax.vjp(lambda images: _token_channels(features(images), position), batch.image)
-    weights = jax.grad(lambda values: jnp.sum(protocol.readout(values)))(channels)
+    weights = jax.grad(lambda values: jnp.sum(protocol.readouts[0](values)))(channels)
     weights = jnp.where(batch.is_real[:, None], weights, jnp.zeros_like(weights))
     signs = jnp.asarray(balanced_signs(weights.shape[-1]), weights.dtype)
     (measured,) = pull_back(weights)

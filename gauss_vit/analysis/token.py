@@ -1,6 +1,7 @@
 """Target tokens: which patch of a feature map is measured, and where it lies in the image."""
 
 import re
+from collections.abc import Callable
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.ops.grid import Grid
@@ -22,6 +23,15 @@ def center_token(grid: Grid) -> Token:
     ((6, 6), (3, 3), (4, 6))
     """
     return (grid[0] - 1) // 2, (grid[1] - 1) // 2
+
+
+def lower_center_token(grid: Grid) -> Token:
+    """Gives the central patch by convolutional nets' rule: the lower or right one of the two of an even side.
+
+    >>> lower_center_token((14, 14)), lower_center_token((7, 7))
+    ((7, 7), (3, 3))
+    """
+    return grid[0] // 2, grid[1] // 2
 
 
 def all_tokens(grid: Grid) -> tuple[Token, ...]:
@@ -48,8 +58,13 @@ def check_token(token: Token, grid: Grid) -> Token:
     return token
 
 
-def parse_tokens(text: str, grid: Grid) -> tuple[Token, ...]:
+def parse_tokens(text: str, grid: Grid, *, center: Callable[[Grid], Token] = center_token) -> tuple[Token, ...]:
     """Reads a choice of target tokens: `center`, `all`, or `row,column` counted from 0.
+
+    Args:
+      text: what the user wrote.
+      grid: (height, width) in patches.
+      center: says which token is central; a protocol's.
 
     Raises:
       ConfigError: the text is none of these, or the token lies outside the grid.
@@ -58,7 +73,7 @@ def parse_tokens(text: str, grid: Grid) -> tuple[Token, ...]:
     (((6, 6),), ((2, 11),))
     """
     if text == "center":
-        return (center_token(grid),)
+        return (center(grid),)
     if text == "all":
         return all_tokens(grid)
     numbers = re.fullmatch(r"\s*(\d+)\s*,\s*(\d+)\s*", text)

@@ -12,6 +12,11 @@ from gauss_vit.errors import StorageError
 from gauss_vit.plots.canvas import encode
 
 
+def suffixed(path: Path, suffix: str) -> Path:
+    """Adds a suffix; unlike `with_suffix` it keeps dots in the name."""
+    return path.with_name(f"{path.name}.{suffix}")
+
+
 def write_record(path: Path, record: Mapping[str, object]) -> None:
     """Writes a JSON object; a number that is not finite is an error of the caller.
 
@@ -32,13 +37,24 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     _write(path, file.getvalue())
 
 
-def write_figure(path: Path, figure: Figure) -> None:
-    """Writes a figure as PNG.
+def write_scratch(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes named arrays as an npz file that will not stay; it is not compressed, which would take longer.
 
     Raises:
       StorageError: the file cannot be written.
     """
-    _write(path, encode(figure, "png"))
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, **arrays)
+    _write(path, file.getvalue())
+
+
+def write_figure(path: Path, figure: Figure) -> None:
+    """Writes a figure as PDF where the path ends in .pdf, else as PNG.
+
+    Raises:
+      StorageError: the file cannot be written.
+    """
+    _write(path, encode(figure, "pdf" if path.suffix == ".pdf" else "png"))
 
 
 def _write(path: Path, content: bytes) -> None:

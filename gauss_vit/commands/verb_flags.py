@@ -40,13 +40,40 @@ def define_erf(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_integer("batch_size", 8, "Images in one pass.", lower_bound=1, flag_values=flag_values)
     flags.DEFINE_string("token", "center", "`center`, `all` or `row,column`.", flag_values=flag_values)
     flags.DEFINE_string("layer", "last", "`last` or the number of a block.", flag_values=flag_values)
-    flags.DEFINE_string("protocol", "bmvc2023", "Name of the measuring protocol.", flag_values=flag_values)
+    flags.DEFINE_string(
+        "protocol",
+        "bmvc2023",
+        "`bmvc2023`, `pre_norm`, `random_projection`, `replknet` or `luo2016`.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string("dtype", "float32", "`float32`, or `bfloat16`: faster, less exact.", flag_values=flag_values)
+    flags.DEFINE_string("fit", "free", "Gaussian fit: `free` (the paper's) or `bounded`.", flag_values=flag_values)
+    flags.DEFINE_bool("bands", True, "Draw confidence bands over images, for one token.", flag_values=flag_values)
+    flags.DEFINE_integer(
+        "save_every",
+        8,
+        "Batches between two saves, from which a killed run goes on.",
+        lower_bound=1,
+        flag_values=flag_values,
+    )
+
+
+def define_compare(flag_values: flags.FlagValues) -> None:
+    """`compare`: where the comparison of receptive fields goes."""
+    flags.DEFINE_string("out", None, "Results, without suffix.", flag_values=flag_values)
 
 
 def define_position(flag_values: flags.FlagValues) -> None:
     """`position`: the model whose position bias is drawn and fitted."""
     _define_model(flag_values)
     flags.DEFINE_string("out", None, "Folder for the results.", flag_values=flag_values)
+
+
+def define_convert(flag_values: flags.FlagValues) -> None:
+    """`convert`: what goes where, in or out."""
+    _define_model(flag_values)
+    flags.DEFINE_string("to", None, "Whose names to write: `timm` or `hugging_face`.", flag_values=flag_values)
+    flags.DEFINE_string("out", None, "The .safetensors file to write.", flag_values=flag_values)
 
 
 def _define_workdir(flag_values: flags.FlagValues) -> None:
@@ -58,3 +85,13 @@ def _define_model(flag_values: flags.FlagValues) -> None:
     _define_workdir(flag_values)
     flags.DEFINE_string("model", None, "Name of a preset, instead of --workdir.", flag_values=flag_values)
     flags.DEFINE_bool("gaussian", False, "Add the Gaussian bias to the preset.", flag_values=flag_values)
+    flags.DEFINE_string(
+        "weights",
+        None,
+        "Weights of the preset: .safetensors in timm's or Hugging Face's names.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string("head", "file", "`file`: the head of the weights; `fresh`: a new one.", flag_values=flag_values)
+    flags.DEFINE_string(
+        "source_grid", None, "HEIGHT,WIDTH in patches of the weights' positions, if no square.", flag_values=flag_values
+    )

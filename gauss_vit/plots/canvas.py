@@ -7,12 +7,15 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colorbar import Colorbar
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.text import Text
 
-TITLE_SIZE = 10.0
-LABEL_SIZE = 9.0
-TICK_SIZE = 8.0
+# Printed as wide as they are drawn, which figures of one or two columns of a page are, letters have these points.
+TITLE_SIZE = 8.5
+LABEL_SIZE = 8.0
+TICK_SIZE = 7.0
+COLUMN_INCHES = 3.3
+TWO_COLUMNS_INCHES = 6.8
 FAINT = "0.45"
 
 FileFormat = Literal["png", "pdf"]
@@ -76,9 +79,11 @@ def add_colour_bar(figure: Figure, mapped: ScalarMappable, axes: Axes, label: st
     _label_bar(bar, label)
 
 
-def add_shared_colour_bar(figure: Figure, mapped: ScalarMappable, axes: list[Axes], label: str) -> None:
+def add_shared_colour_bar(figure: FigureBase, mapped: ScalarMappable, axes: list[Axes], label: str) -> Colorbar:
     """Adds one colour bar with its unit at the right of several images that share a scale."""
-    _label_bar(figure.colorbar(mapped, ax=axes, fraction=0.03, aspect=24, pad=0.015), label)
+    bar = figure.colorbar(mapped, ax=axes, fraction=0.03, aspect=24, pad=0.015)
+    _label_bar(bar, label)
+    return bar
 
 
 def _label_bar(bar: Colorbar, label: str) -> None:

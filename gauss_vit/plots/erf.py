@@ -7,11 +7,14 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse, Patch, Rectangle
 
+from gauss_vit.analysis.comparison import patch_sums
 from gauss_vit.analysis.erf import ErfMap
 from gauss_vit.analysis.gaussian_fit import GaussianFit
 from gauss_vit.analysis.token import patch_box
 from gauss_vit.plots.canvas import (
+    COLUMN_INCHES,
     FAINT,
+    LABEL_SIZE,
     TICK_SIZE,
     add_colour_bar,
     blank_figure,
@@ -24,13 +27,16 @@ from gauss_vit.plots.canvas import (
 COLOURS = "inferno"
 PATCH_COLOUR = "#7fdbff"
 FIT_COLOUR = "white"
-MAP_INCHES = 3.9
+MAP_INCHES = 2.45
+PROFILE_INCHES = 1.15
 # Shows the neighbours of a target patch that outshines them by far; the colour bar bends with it and stays true.
 DISPLAY_EXPONENT = 0.5
 
 
 def erf_figure(erf: ErfMap, fit: GaussianFit, *, title: str) -> Figure:
     """Draws a receptive field with the target patch, the fitted Gaussian at one sigma, and profiles along both axes.
+
+    It is as wide as one column of a page.
 
     Args:
       erf: the map.
@@ -39,16 +45,20 @@ def erf_figure(erf: ErfMap, fit: GaussianFit, *, title: str) -> Figure:
     """
     height, width = erf.values.shape
     map_height = MAP_INCHES * min(2.0, max(0.5, height / width))
-    figure = blank_figure(MAP_INCHES + 3.6, map_height + 1.1)
+    figure = blank_figure(COLUMN_INCHES, map_height + PROFILE_INCHES + 0.9)
     cells = figure.subplot_mosaic(
-        [["map", "row"], ["map", "column"]], width_ratios=(1.9, 1), gridspec_kw={"wspace": 0.12}
+        [["map", "map"], ["row", "column"]], height_ratios=(map_height + 0.3, PROFILE_INCHES), sharey=False
     )
     _draw_map(figure, cells["map"], erf, fit)
     row, column = _profiles(erf.values)
     top, left, patch_height, patch_width = patch_box(erf.token, grid=erf.grid, image_size=(height, width))
     _draw_profile(cells["row"], row, (left, patch_width), label="column (pixel)")
     _draw_profile(cells["column"], column, (top, patch_height), label="row (pixel)")
-    cells["row"].legend(fontsize=TICK_SIZE, frameon=False, loc="upper right", handlelength=1.4)
+    cells["row"].set_ylabel("share (% per pixel)", fontsize=LABEL_SIZE)
+    highest = max(cells[name].get_ylim()[1] for name in ("row", "column"))
+    for name in ("row", "column"):
+        cells[name].set_ylim(0, highest)
+    cells["column"].legend(fontsize=TICK_SIZE, frameon=False, loc="upper right", handlelength=1.4)
     write_heading(figure, title)
     write_caption(figure, _caption(erf, fit))
     return figure
@@ -64,7 +74,7 @@ def mosaic_figure(maps: tuple[ErfMap, ...], *, title: str) -> Figure:
     rows, columns = maps[0].grid
     mosaic = np.full((rows, columns, rows, columns), np.nan)
     for erf in maps:
-        mosaic[erf.token] = 100 * _patch_shares(erf)
+        mosaic[erf.token] = 100 * patch_sums(erf.values, erf.grid)
     image = mosaic.transpose(0, 2, 1, 3).reshape(rows * rows, columns * columns)
     proportion = min(2.0, max(0.5, (rows / columns) ** 2))
     figure = blank_figure(6.4, 5.4 * proportion + 1.0)
@@ -82,14 +92,6 @@ def mosaic_figure(maps: tuple[ErfMap, ...], *, title: str) -> Figure:
     counts = f"{len(maps)} tokens of {rows} x {columns}, {maps[0].num_images} images, {maps[0].protocol.name}"
     write_caption(figure, f"Fields summed over patches, one cell a token; {counts}")
     return figure
-
-
-def _patch_shares(erf: ErfMap) -> Float[np.ndarray, "rows columns"]:
-    """Sums a map over the patches of its grid; pixels that no patch covers whole go to the last one."""
-    rows, columns = erf.grid
-    row_starts = np.arange(rows) * erf.values.shape[0] // rows
-    column_starts = np.arange(columns) * erf.values.shape[1] // columns
-    return np.add.reduceat(np.add.reduceat(erf.values, row_starts, axis=0), column_starts, axis=1)
 
 
 def _draw_map(figure: Figure, axes: Axes, erf: ErfMap, fit: GaussianFit) -> None:
@@ -141,13 +143,13 @@ def _draw_profile(
     axes.set_ylim(0, None)
     axes.axhline(100 / profile.size, color=FAINT, linewidth=0.9, linestyle=":", label="uniform")
     hide_box(axes)
-    style_axes(axes, x_label=label, y_label="share (% per pixel)")
+    style_axes(axes, x_label=label, y_label="")
 
 
 def _caption(erf: ErfMap, fit: GaussianFit) -> str:
-    """Says what was measured, and the fit, in one line."""
+    """Says what was measured, and the fit, in a line each."""
     measured = f"token {erf.token} of {erf.grid[0]} x {erf.grid[1]}, {erf.num_images} images, {erf.protocol.name}"
     if not fit.converged:
-        return f"{measured}; the Gaussian fit did not converge"
+        return f"{measured}\nThe Gaussian fit did not converge"
     sigmas = f"sigma x {fit.sigma_x:.2f}, y {fit.sigma_y:.2f} px"
-    return f"{measured}; Gaussian fit: {sigmas}, R² {fit.r_squared:.3f}"
+    return f"{measured}\nGaussian fit: {sigmas}, R² {fit.r_squared:.3f}"

@@ -8,7 +8,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.tree_util import Partial
 
 from gauss_vit.analysis.erf import ErfBatch, accumulate, batch_of, begin, check_target, feature_grid, measure
-from gauss_vit.analysis.protocol import BMVC2023, PRE_NORM, RANDOM_PROJECTION
+from gauss_vit.analysis.protocol import BMVC2023, LUO2016, PRE_NORM, RANDOM_PROJECTION, REPLKNET
 from gauss_vit.analysis.token import all_tokens, patch_box
 from gauss_vit.errors import ConfigError
 
@@ -289,3 +289,66 @@ def test_float64_images_are_measured_in_float64():
         values = measure(lambda x: tokens_of(x, weights), pictures, protocol=BMVC2023).values
     expected = np.maximum(np.asarray(EMBED, np.float64).reshape(PATCH, PATCH, 3, 16).mean(axis=(2, 3)), 0)
     np.testing.assert_allclose(values[box_of((4, 6))], expected / expected.sum(), rtol=1e-12, atol=1e-17)
+
+
+def test_replknets_field_is_that_of_its_published_steps():
+    pictures = images(3)
+    (result,) = accumulate(curved, [batch_of(pictures)], tokens=((5, 7),), protocol=REPLKNET).maps()
+    target = jax.grad(lambda x: jax.nn.relu(curved(x)[:, 5, 7]).sum())
+    scores = np.maximum(np.asarray(target(pictures), np.float64), 0).sum(axis=-1)
+    np.testing.assert_allclose(result.magnitude * result.values, scores.mean(axis=0), rtol=1e-4, atol=1e-8)
+    assert measure(curved, pictures, protocol=REPLKNET).token == (5, 7)
+
+
+def test_luos_field_is_near_the_norm_of_the_tokens_jacobian():
+    pictures = images(1)
+    values = measure(curved, pictures, protocol=LUO2016).values
+    jacobian = np.asarray(jax.jacrev(lambda x: curved(x)[0, 4, 6])(pictures), np.float64)[:, 0]
+    norm = np.sqrt(np.square(jacobian).sum(axis=0)).sum(axis=-1)
+    shares = [array.reshape(GRID[0], PATCH, GRID[1], PATCH).sum(axis=(1, 3)) for array in (values, norm / norm.sum())]
+    # The mean size over eight draws scatters by about a quarter at a pixel; a patch averages 48 of them.
+    np.testing.assert_allclose(shares[0], shares[1], atol=0.02)
+    np.testing.assert_allclose(values, by_draws(pictures), rtol=1e-4, atol=1e-8)
+
+
+def by_draws(pictures):
+    """Luo's map by its definition, a draw at a time."""
+    maps = [
+        np.abs(np.asarray(jax.grad(lambda x, read=read: read(curved(x)[:, 4, 6]).sum())(pictures), np.float64))
+        for read in LUO2016.readouts
+    ]
+    mean = np.mean(maps, axis=(0, 1, 4))
+    return mean / mean.sum()
+
+
+def test_groups_are_the_same_sum_dealt_by_turns():
+    batches = [batch_of(images(3, seed)) for seed in range(3)]
+    total = accumulate(curved, batches, tokens=((4, 6),), num_groups=4)
+    plain = accumulate(curved, batches, tokens=((4, 6),))
+    np.testing.assert_allclose(total.groups.sum(axis=0), plain.values, rtol=1e-6, atol=1e-10)
+    singles = [
+        accumulate(curved, [batch_of(batch.image[i : i + 1])], tokens=((4, 6),)) for batch in batches for i in range(3)
+    ]
+    np.testing.assert_allclose(total.groups[1], singles[1].values + singles[5].values, rtol=1e-5, atol=1e-9)
+    assert total.num_images == 9
+
+
+def test_padding_takes_no_turn():
+    padded = ErfBatch(image=images(4), is_real=jnp.asarray([True, False, True, False]))
+    total = accumulate(curved, [padded], tokens=((4, 6),), num_groups=3)
+    assert total.groups.any(axis=(1, 2, 3)).tolist() == [True, True, False]
+    assert total.num_images == 2
+
+
+def test_groups_and_their_absence_do_not_join():
+    first = accumulate(curved, [batch_of(images(1))], tokens=((4, 6),), num_groups=2)
+    with pytest.raises(ConfigError, match="cannot be added"):
+        _ = first + accumulate(curved, [batch_of(images(1))], tokens=((4, 6),))
+    twice = first + first
+    np.testing.assert_array_equal(twice.groups, 2 * first.groups)
+
+
+def test_magnitude_is_the_sum_of_the_mean_map():
+    result = measure(curved, images(3))
+    total = accumulate(curved, [batch_of(images(3))], tokens=((4, 6),))
+    np.testing.assert_allclose(3 * result.magnitude * result.values, total.values[0], rtol=1e-6)

@@ -2,18 +2,17 @@
 
 import math
 
-import chex
 import jax
 import lmfit
 import numpy as np
 import pytest
 
-from gauss_vit.analysis import gaussian_fit
 from gauss_vit.analysis.gaussian_fit import (
     GaussianFit,
     fit_position_rows,
     fit_receptive_fields,
     gaussian_image,
+    image_bounds,
     starting_values,
 )
 
@@ -205,16 +204,6 @@ def test_a_map_without_mass_or_extent_is_refused():
         fit_receptive_fields(np.ones((1, 1, 8)))
 
 
-def test_fits_of_one_shape_compile_once():
-    chex.clear_trace_counter()
-    traced = chex.assert_max_traces(gaussian_fit._search_batch.__wrapped__, n=1)
-    compiled = jax.jit(traced)
-    with jax.enable_x64(True):
-        for sigma in (2.0, 3.0):
-            starts = jax.numpy.asarray(starting_values(14, 14)[None, None])
-            compiled(jax.numpy.asarray(gaussian_row(sigma)[None]), starts)
-
-
 def test_the_world_outside_stays_in_float32():
     fit_position_rows(gaussian_row(2.0)[None])
     assert jax.numpy.asarray(np.ones(2)).dtype == jax.numpy.float32
@@ -243,3 +232,37 @@ def test_real_maps_have_the_published_fits(real_fits):
 def test_a_map_without_gaussian_shape_is_reported_as_not_converged(real_fits):
     assert not real_fits[RUNS_AWAY].converged
     assert real_fits[RUNS_AWAY].r_squared == pytest.approx(0.055, abs=1e-3)
+
+
+def test_bounds_change_nothing_where_they_do_not_bind():
+    maps = np.stack([draw(40, 56, (1.0, 27.0, 19.0, 5.0, 8.0)) + 1e-5, draw(40, 56, (1.0, 9.0, 30.0, 3.0, 4.0)) + 1e-4])
+    for free, bounded in zip(
+        fit_receptive_fields(maps), fit_receptive_fields(maps, bounds=image_bounds(40, 56)), strict=True
+    ):
+        np.testing.assert_allclose(values_of(bounded), values_of(free), rtol=1e-7)
+
+
+def test_a_centre_outside_the_map_is_held_at_its_border_where_the_rest_is_best():
+    (free,) = fit_receptive_fields(draw(40, 56, (1.0, -6.0, 20.0, 8.0, 5.0))[None])
+    (bounded,) = fit_receptive_fields(draw(40, 56, (1.0, -6.0, 20.0, 8.0, 5.0))[None], bounds=image_bounds(40, 56))
+    assert free.center_x == pytest.approx(-6, abs=1e-6)
+    assert bounded.converged
+    assert bounded.center_x == 0.0
+    assert bounded.center_y == pytest.approx(20, abs=1e-6)
+    assert 5 < bounded.sigma_x < 8
+    assert bounded.r_squared < free.r_squared
+
+
+def test_a_real_map_that_runs_away_is_held_by_openerfs_bounds(real_maps):
+    (fit,) = fit_receptive_fields(real_maps[RUNS_AWAY][None], bounds=image_bounds(224, 224))
+    assert fit.converged
+    assert fit.r_squared == pytest.approx(0.038, abs=5e-4)
+    assert (fit.center_x, fit.center_y) == (223.0, 0.0)
+
+
+def test_a_search_from_a_near_fit_ends_in_the_same_place():
+    values = draw(60, 80, (1.0, 40.0, 30.0, 6.0, 4.0)) + 1e-5
+    (whole,) = fit_receptive_fields(values[None])
+    noisy = values * np.random.default_rng(0).uniform(0.9, 1.1, values.shape)
+    (expected,), (found,) = fit_receptive_fields(noisy[None]), fit_receptive_fields(noisy[None], start=whole)
+    np.testing.assert_allclose(values_of(found), values_of(expected), rtol=1e-7)

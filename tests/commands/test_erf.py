@@ -13,7 +13,7 @@ from gauss_vit.commands.command import Invocation
 from gauss_vit.commands.model_source import IMAGENET, NamedModel
 from gauss_vit.data.transforms import ResizeCenterCrop
 from gauss_vit.errors import ConfigError, DataError
-from gauss_vit.models import vit
+from gauss_vit.models import construct
 from tests.tiny_config import MODEL
 
 DEFAULTS = {
@@ -25,6 +25,10 @@ DEFAULTS = {
     "token": "center",
     "layer": "last",
     "protocol": "bmvc2023",
+    "dtype": "float32",
+    "fit": "free",
+    "bands": True,
+    "save_every": 1,
 }
 METRIC_KEYS = [
     "shape",
@@ -42,7 +46,7 @@ METRIC_KEYS = [
 
 @pytest.fixture(scope="module")
 def named():
-    graph, state = nnx.split(vit.build(MODEL, jax.random.key(0)))
+    graph, state = nnx.split(construct.build(MODEL, jax.random.key(0)))
     return NamedModel(
         name="tiny.v1",
         config=MODEL,
@@ -85,7 +89,7 @@ def read(path):
 
 def test_arrays_record_and_picture_are_written_under_the_models_name(folder, tmp_path, capsys):
     out = run(folder, tmp_path / "out")
-    assert sorted(path.name for path in out.iterdir()) == ["tiny.v1.json", "tiny.v1.npz", "tiny.v1.png"]
+    assert sorted(path.name for path in out.iterdir()) == ["tiny.v1.json", "tiny.v1.npz", "tiny.v1.pdf", "tiny.v1.png"]
     arrays = read(out / "tiny.v1.npz")
     assert arrays["erf"].shape == (16, 32)
     assert arrays["erf"].dtype == np.float64
@@ -161,3 +165,50 @@ def test_a_damaged_image_is_named(folder, tmp_path):
 def test_an_empty_folder_is_refused(tmp_path):
     with pytest.raises(DataError, match="no images"):
         run(tmp_path, tmp_path / "out")
+
+
+def test_the_record_has_summary_and_bands(folder, tmp_path):
+    out = run(folder, tmp_path)
+    record, arrays = json.loads((out / "tiny.v1.json").read_text()), read(out / "tiny.v1.npz")
+    assert record["from_target"]["target_yx"] == [3.5, 11.5]
+    assert record["bands"]["num_groups"] == 10
+    low, high = record["bands"]["half_mass_radius"]
+    assert low <= record["from_target"]["half_mass_radius"] <= high
+    low, high = arrays["radial_mass_band"]
+    assert (low <= high).all()
+    assert arrays["radii_px"].shape == arrays["radial_mass"].shape == low.shape
+    assert record["dtype"] == "float32"
+
+
+def test_bands_can_be_left_out(folder, tmp_path):
+    out = run(folder, tmp_path, bands=False)
+    assert json.loads((out / "tiny.v1.json").read_text())["bands"] is None
+    assert "radial_mass_band" not in read(out / "tiny.v1.npz")
+
+
+def test_bands_do_not_change_the_map(folder, tmp_path):
+    with_bands = read(run(folder, tmp_path / "a") / "tiny.v1.npz")["erf"]
+    without = read(run(folder, tmp_path / "b", bands=False) / "tiny.v1.npz")["erf"]
+    np.testing.assert_allclose(with_bands, without, rtol=1e-5, atol=1e-10)
+
+
+def test_half_precision_and_the_bounded_fit_are_in_the_file_name(folder, tmp_path):
+    run(folder, tmp_path, dtype="bfloat16", fit="bounded")
+    record = json.loads((tmp_path / "tiny.v1_bfloat16_bounded.json").read_text())
+    assert record["dtype"] == "bfloat16"
+    assert 0 <= record["gaussian_fit"]["center_x"] <= 31
+
+
+@pytest.mark.parametrize("protocol", ["replknet", "luo2016"])
+def test_other_protocols_are_measured_by_name(folder, tmp_path, protocol):
+    run(folder, tmp_path, protocol=protocol, max_images=2)
+    record = json.loads((tmp_path / f"tiny.v1_{protocol}.json").read_text())
+    assert record["protocol"] == protocol
+    # RepLKNet's centre of a 2 x 4 grid is the lower right one of the four.
+    assert record["token"] == ([1, 2] if protocol == "replknet" else [0, 1])
+
+
+@pytest.mark.parametrize("options", [{"dtype": "float16"}, {"fit": "tight"}])
+def test_unknown_words_are_refused(folder, tmp_path, options):
+    with pytest.raises(ConfigError, match="expected --"):
+        run(folder, tmp_path / "out", **options)

@@ -11,11 +11,9 @@ from flax import nnx
 
 from gauss_vit.analysis.erf import accumulate, batch_of, feature_grid
 from gauss_vit.analysis.protocol import BMVC2023, PRE_NORM
-from gauss_vit.commands.feature_reader import features_of, learned_gaussian, position_tables
+from gauss_vit.commands.feature_reader import features_of
 from gauss_vit.errors import ConfigError
-from gauss_vit.models import vit
-from gauss_vit.position.gaussian import Gaussian
-from gauss_vit.position.relative import RelativeTable
+from gauss_vit.models import construct
 from tests.tiny_config import MODEL
 
 NORMED = dataclasses.replace(MODEL, class_token=True, pool="token", norm="before_pool")
@@ -23,7 +21,7 @@ NORMED = dataclasses.replace(MODEL, class_token=True, pool="token", norm="before
 
 @functools.cache
 def params_of(config):
-    return nnx.to_pure_dict(nnx.split(vit.build(config, jax.random.key(3)))[1])
+    return nnx.to_pure_dict(nnx.split(construct.build(config, jax.random.key(3)))[1])
 
 
 def images():
@@ -33,7 +31,7 @@ def images():
 @pytest.mark.parametrize("config", [MODEL, NORMED])
 def test_the_end_of_the_trunk_is_the_models(config):
     params = params_of(config)
-    expected = vit.build(config, jax.random.key(3)).features(images())
+    expected = construct.build(config, jax.random.key(3)).features(images())
     for protocol, feature_map in ((BMVC2023, expected.last), (PRE_NORM, expected.pre_norm)):
         features = features_of(config, params, layer=None, protocol=protocol)
         np.testing.assert_allclose(features(images()), feature_map, rtol=1e-5, atol=1e-6)
@@ -42,7 +40,7 @@ def test_the_end_of_the_trunk_is_the_models(config):
 
 def test_a_layer_is_the_residual_stream_behind_its_block():
     params = params_of(NORMED)
-    model = vit.build(NORMED, jax.random.key(3))
+    model = construct.build(NORMED, jax.random.key(3))
     last, streams = model.scan_blocks(model.embed(images()), collect=True)
     for layer, stream in ((1, streams[1]), (2, last)):
         features = features_of(NORMED, params, layer=layer, protocol=BMVC2023)
@@ -67,46 +65,3 @@ def test_a_fresh_final_normalisation_is_degenerate_and_pre_norm_is_not():
     features = features_of(NORMED, params, layer=None, protocol=PRE_NORM)
     (result,) = accumulate(features, [batch], tokens=((0, 1),), protocol=PRE_NORM).maps()
     assert result.values[:8, 8:16].sum() > 0.2
-
-
-def test_tables_are_the_sum_of_the_terms_of_every_block():
-    config = dataclasses.replace(MODEL, relative=RelativeTable())
-    params = params_of(config)
-    graph, _ = vit.abstract(config)
-    tables = position_tables(graph, params)
-    (relative,) = params["blocks"]["attention"]["bias"][config.relative.name].values()
-    assert tables.shape == (2, 2, 3, 7)
-    dy, dx = np.meshgrid(np.arange(-1, 2), np.arange(-3, 4), indexing="ij")
-    gaussian = 4 * np.exp(-(dy**2 + dx**2) / 2)
-    np.testing.assert_allclose(
-        tables, np.asarray(relative).reshape(tables.shape) + gaussian[None, None], rtol=1e-5, atol=1e-6
-    )
-
-
-def test_a_model_without_position_bias_has_no_tables():
-    config = dataclasses.replace(MODEL, gaussian=None)
-    graph, _ = vit.abstract(config)
-    with pytest.raises(ConfigError, match="no position bias"):
-        position_tables(graph, params_of(config))
-    assert learned_gaussian(config, params_of(config)) is None
-
-
-@pytest.mark.parametrize("per_head", [False, True])
-@pytest.mark.parametrize("anisotropic", [False, True])
-def test_learned_sigmas_are_in_patches_whatever_their_unit(per_head, anisotropic):
-    term = Gaussian(amplitude=1.5, sigma=0.5, per_head=per_head, anisotropic=anisotropic, unit="image")
-    config = dataclasses.replace(MODEL, gaussian=term)
-    learned = learned_gaussian(config, params_of(config))
-    shape = (2, 2 if per_head else 1)
-    np.testing.assert_allclose(learned.amplitude, np.full(shape, 1.5))
-    np.testing.assert_allclose(learned.sigma_y, np.full(shape, 1.0))
-    np.testing.assert_allclose(learned.sigma_x, np.full(shape, 2.0))
-
-
-def test_learned_sigmas_describe_the_table():
-    config = dataclasses.replace(MODEL, gaussian=Gaussian(sigma=0.7))
-    params = params_of(config)
-    learned = learned_gaussian(config, params)
-    table = position_tables(vit.abstract(config)[0], params)[1, 0]
-    expected = learned.amplitude[1] ** 2 * np.exp(-1 / (2 * learned.sigma_x[1] ** 2))
-    np.testing.assert_allclose(table[1, 4], expected[0], rtol=1e-6)

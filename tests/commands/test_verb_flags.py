@@ -7,15 +7,22 @@ from absl import flags
 
 from gauss_vit.commands import verb_flags
 
+MODEL = {
+    "workdir": None,
+    "model": None,
+    "gaussian": False,
+    "weights": None,
+    "head": "file",
+    "source_grid": None,
+}
 DEFAULTS = {
     verb_flags.define_train: {"workdir": None},
     verb_flags.define_evaluate: {"workdir": None},
     verb_flags.define_show: {"mesh": None},
-    verb_flags.define_position: {"workdir": None, "model": None, "gaussian": False, "out": None},
-    verb_flags.define_erf: {
-        "workdir": None,
-        "model": None,
-        "gaussian": False,
+    verb_flags.define_position: MODEL | {"out": None},
+    verb_flags.define_convert: MODEL | {"to": None, "out": None},
+    verb_flags.define_erf: MODEL
+    | {
         "images": None,
         "out": None,
         "max_images": None,
@@ -23,7 +30,12 @@ DEFAULTS = {
         "token": "center",
         "layer": "last",
         "protocol": "bmvc2023",
+        "dtype": "float32",
+        "fit": "free",
+        "bands": True,
+        "save_every": 8,
     },
+    verb_flags.define_compare: {"out": None},
 }
 
 

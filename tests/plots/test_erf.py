@@ -20,7 +20,7 @@ def field(token=(4, 6), sigma=9.0):
     row, column = (8 * index + 3.5 for index in token)
     y, x = np.indices(IMAGE_SIZE)
     values = np.exp(-((y - row) ** 2 + (x - column) ** 2) / (2 * sigma**2))
-    return ErfMap(values=values / values.sum(), num_images=7, token=token, grid=GRID, protocol=BMVC2023)
+    return ErfMap(values=values / values.sum(), magnitude=1.0, num_images=7, token=token, grid=GRID, protocol=BMVC2023)
 
 
 def drawn(erf):

@@ -1,0 +1,210 @@
+"""A receptive field measured image by image, in a run that may be killed and repeated.
+
+Sums are saved beside the results every few batches, under a digest of everything that they depend on. The same command
+goes on from there and ends with the same bits, because batches have the same borders and sums the same order; a command
+that measures anything else starts anew. The file is removed once the results are written.
+"""
+
+import dataclasses
+import hashlib
+import json
+import logging
+import sys
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from gauss_vit.analysis.erf import ErfBatch, ErfSum, FeatureFunction, add, begin
+from gauss_vit.analysis.gaussian_fit import UNBOUNDED, FitBounds
+from gauss_vit.analysis.protocol import ErfProtocol
+from gauss_vit.analysis.token import Token
+from gauss_vit.commands.feature_reader import ActivationType, features_of
+from gauss_vit.commands.model_source import NamedModel
+from gauss_vit.commands.result_files import write_scratch
+from gauss_vit.data.image import load_image, to_array
+from gauss_vit.errors import ConfigError
+from gauss_vit.train import mesh
+from gauss_vit.tree import flatten_paths
+
+_LOGGER = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """What to measure on which images.
+
+    Attributes:
+      tokens: target patches.
+      layer: the block that is read, from 1; None is the end of the trunk.
+      protocol: how the field is defined.
+      paths: image files.
+      batch_size: images in one pass.
+      stem: name of the result files, without suffix.
+      dtype: type of the model's activations.
+      num_groups: groups of images for confidence bands; 0 for none.
+      save_every: batches between two saves.
+      bounds: of the Gaussian fit.
+    """
+
+    tokens: tuple[Token, ...]
+    layer: int | None
+    protocol: ErfProtocol
+    paths: tuple[Path, ...]
+    batch_size: int
+    stem: str
+    dtype: ActivationType = "float32"
+    num_groups: int = 0
+    save_every: int = 8
+    bounds: FitBounds = UNBOUNDED
+
+
+def measure(named: NamedModel, measurement: Measurement, *, partial: Path | None = None) -> ErfSum:
+    """Sums the receptive fields of every token, with the images spread over all devices.
+
+    Args:
+      named: the model.
+      measurement: what to measure.
+      partial: where to save sums and to look for saved ones; None for neither.
+
+    Raises:
+      ConfigError: there are no images, or the measurement is not defined (`analysis.erf.begin`).
+      DataError: an image is damaged.
+      StorageError: the sums cannot be saved.
+    """
+    if not measurement.paths:
+        raise ConfigError("there are no images to measure on", do="give at least one", code="ERF-NO-IMAGES")
+    devices = mesh.make(mesh.MeshConfig(), jax.devices())
+    params = jax.device_put(named.params, mesh.replicated(devices))
+    features = features_of(
+        named.config, params, layer=measurement.layer, protocol=measurement.protocol, dtype=measurement.dtype
+    )
+    key = "" if partial is None else digest(named, measurement)
+    total = None if partial is None else _saved(partial, measurement, key=key)
+    done = 0 if total is None else total.num_images
+    num_images = len(measurement.paths)
+    with _progress(named.name, done, num_images) as progress:
+        for number, batch in enumerate(_ahead(_batches(named, measurement, devices, done=done)), start=1):
+            total = add(_begun(measurement, features, batch) if total is None else total, features, batch)
+            progress.update(total.num_images - progress.n)
+            is_due = number % measurement.save_every == 0 or total.num_images == num_images
+            if partial is not None and is_due:
+                _save(partial, total, key=key)
+    assert total is not None, "there is an image"
+    return total
+
+
+def _begun(measurement: Measurement, features: FeatureFunction, batch: ErfBatch) -> ErfSum:
+    return begin(
+        features,
+        batch,
+        tokens=measurement.tokens,
+        protocol=measurement.protocol,
+        num_groups=measurement.num_groups,
+    )
+
+
+def digest(named: NamedModel, measurement: Measurement) -> str:
+    """Names everything that the bits of a sum depend on: parameters, images, what is measured, and on what machine."""
+    words = hashlib.blake2b(digest_size=16)
+    meaning = (
+        named.config,
+        named.transform,
+        named.normalization,
+        measurement.tokens,
+        measurement.layer,
+        measurement.protocol.name,
+        measurement.batch_size,
+        measurement.dtype,
+        measurement.num_groups,
+        jax.__version__,
+        jax.default_backend(),
+        jax.device_count(),
+    )
+    words.update(repr(meaning).encode())
+    for path, leaf in sorted(flatten_paths(named.params).items()):
+        array = np.asarray(jax.device_get(leaf))
+        words.update(json.dumps([path, str(array.dtype), array.shape]).encode())
+        words.update(np.ascontiguousarray(array).tobytes())
+    for path in measurement.paths:
+        words.update(hashlib.blake2b(path.read_bytes()).digest())
+    return words.hexdigest()
+
+
+def _save(path: Path, total: ErfSum, *, key: str) -> None:
+    groups = {} if total.groups is None else {"groups": total.groups}
+    write_scratch(
+        path,
+        {
+            "key": np.array(key),
+            "values": total.values,
+            "num_images": np.array(total.num_images, np.int64),
+            "grid": np.array(total.grid, np.int64),
+            **groups,
+        },
+    )
+
+
+def _saved(path: Path, measurement: Measurement, *, key: str) -> ErfSum | None:
+    """Reads saved sums; None where there are none of this measurement."""
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        _LOGGER.warning("%s cannot be read (%s); starting anew", path, error)
+        return None
+    if str(arrays["key"]) != key:
+        _LOGGER.warning("%s is of another measurement; starting anew", path)
+        return None
+    _LOGGER.info("going on after %d of %d images", arrays["num_images"], len(measurement.paths))
+    rows, columns = arrays["grid"].tolist()
+    return ErfSum(
+        values=arrays["values"],
+        groups=arrays["groups"] if measurement.num_groups else None,
+        num_images=int(arrays["num_images"]),
+        tokens=measurement.tokens,
+        grid=(rows, columns),
+        protocol=measurement.protocol,
+    )
+
+
+def _batches(
+    named: NamedModel, measurement: Measurement, devices: jax.sharding.Mesh, *, done: int
+) -> Iterator[ErfBatch]:
+    """Decodes, normalises and places the images; the last batch is padded to a size that is compiled already."""
+    size = -(-min(measurement.batch_size, len(measurement.paths)) // devices.size) * devices.size
+    for start in range(done, len(measurement.paths), size):
+        paths = measurement.paths[start : start + size]
+        pixels = np.zeros((size, *named.config.image_size, 3), np.uint8)
+        for index, path in enumerate(paths):
+            pixels[index] = to_array(named.transform(load_image(path), size=named.config.image_size))
+        placed = mesh.place_batch(ErfBatch(image=pixels, is_real=np.arange(size) < len(paths)), devices)
+        yield dataclasses.replace(placed, image=named.normalization(placed.image))
+
+
+def _ahead(batches: Iterator[ErfBatch]) -> Iterator[ErfBatch]:
+    """Prepares the next batch while the last one is used."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        pending = pool.submit(next, batches, None)
+        while (batch := pending.result()) is not None:
+            pending = pool.submit(next, batches, None)
+            yield batch
+
+
+def _progress(name: str, done: int, total: int) -> tqdm:
+    """A bar on standard error, where that is a terminal."""
+    return tqdm(
+        initial=done,
+        total=total,
+        desc=name,
+        unit="image",
+        file=sys.stderr,
+        disable=not sys.stderr.isatty(),
+        leave=False,
+    )
