@@ -61,8 +61,8 @@ def features_of(
       params: its parameters, a nested dict; they are arguments of whatever compiles the result.
       layer: the block whose output is read, from 1; None is the end of the trunk, the only one of a Swin transformer.
       protocol: says whether that end is read behind a final normalisation.
-      dtype: type of the activations, whatever the model was trained in. Half precision moves about half a per cent of a
-        map's mass elsewhere (docs/receptive_fields.md).
+      dtype: type of the activations, whatever the model was trained in. Half precision changes a map by about half a
+        per cent, the relative L1 difference (docs/receptive_fields.md).
 
     Raises:
       ConfigError: there is no such layer.

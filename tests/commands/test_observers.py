@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from flax import nnx
 from jaxtyping import PyTree
 
 from gauss_vit.commands import observers
@@ -20,14 +21,15 @@ from tests.tiny_config import get_config
 @pytest.fixture(scope="module")
 def experiment(data_flag: str) -> Experiment:
     data = dataclasses.replace(get_config().data, data_dir=data_flag.partition("=")[2])
-    return dataclasses.replace(get_config(), data=data)
+    training = dataclasses.replace(get_config().training, observe_images=16)
+    return dataclasses.replace(get_config(), data=data, training=training)
 
 
 def fresh(experiment: Experiment) -> PyTree:
     """Parameters spread over all devices, as in training."""
     devices = mesh.make(mesh.MeshConfig(fsdp=4), jax.devices())
     model = construct.build(experiment.model, jax.random.key(0))
-    params = vit.nnx.to_pure_dict(vit.nnx.state(model))
+    params = nnx.to_pure_dict(nnx.state(model))
     return jax.device_put(params, mesh.tree_shardings(devices, params))
 
 
@@ -38,7 +40,7 @@ def test_receptive_field_sums_to_one_and_names_its_step(experiment: Experiment, 
         assert arrays["erf"].sum() == pytest.approx(1.0)
         assert arrays["num_images"] == 16
     record = json.loads((tmp_path / "step_0000007.json").read_text())
-    assert record["step"] == 7 and record["protocol"] == "pre_norm"
+    assert record["step"] == 7 and record["protocol"] == "bmvc2023"
 
 
 def test_position_record_holds_the_learned_sigma(experiment: Experiment, tmp_path: Path):
