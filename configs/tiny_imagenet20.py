@@ -5,6 +5,9 @@
 Command:  python -m gauss_vit.main --config=configs/tiny_imagenet20.py --workdir=W --config.data.data_dir=TFDS
 Data:     a TFDS data set `tiny_imagenet20` in array_record form: 10,000 training and 1,000 validation images of 20
           classes of tiny-imagenet-200.
+Time:     four to twelve minutes on two CPU cores, three epochs.
+Expected: well above chance, which is 0.05.
+Measured: top-1 0.325 and 0.350 with the Gaussian (seeds 0 and 1), 0.333 and 0.335 without; docs/results.md.
 """
 
 import dataclasses

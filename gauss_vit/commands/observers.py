@@ -3,11 +3,11 @@
 import dataclasses
 import logging
 import math
-from itertools import islice
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import PyTree
 
 from gauss_vit.analysis.erf import ErfBatch, accumulate
@@ -110,8 +110,9 @@ def _eval_images(experiment: Experiment) -> tuple[ErfBatch, ...]:
         dataclasses.replace(experiment, data=data), source, batch_size=_BATCH_SIZE
     )
     normalize = Normalization(mean=data.pixel_mean, std=data.pixel_std)
-    num_batches = math.ceil(experiment.training.observe_images / _BATCH_SIZE)
+    wanted = np.arange(math.ceil(experiment.training.observe_images / _BATCH_SIZE) * _BATCH_SIZE)
+    is_wanted = (wanted < experiment.training.observe_images).reshape(-1, _BATCH_SIZE)
     return tuple(
-        ErfBatch(image=normalize(jnp.asarray(batch.image)), is_real=jnp.asarray(batch.is_real))
-        for batch in islice(batches, num_batches)
+        ErfBatch(image=normalize(jnp.asarray(batch.image)), is_real=jnp.asarray(batch.is_real & among))
+        for batch, among in zip(batches, is_wanted, strict=False)
     )

@@ -21,7 +21,7 @@ from tests.tiny_config import get_config
 @pytest.fixture(scope="module")
 def experiment(data_flag: str) -> Experiment:
     data = dataclasses.replace(get_config().data, data_dir=data_flag.partition("=")[2])
-    training = dataclasses.replace(get_config().training, observe_images=16)
+    training = dataclasses.replace(get_config().training, observe_images=13)
     return dataclasses.replace(get_config(), data=data, training=training)
 
 
@@ -38,7 +38,7 @@ def test_receptive_field_sums_to_one_and_names_its_step(experiment: Experiment, 
     with np.load(tmp_path / "step_0000007.npz", allow_pickle=False) as arrays:
         assert arrays["erf"].shape == experiment.model.image_size
         assert arrays["erf"].sum() == pytest.approx(1.0)
-        assert arrays["num_images"] == 16
+        assert arrays["num_images"] == 13
     record = json.loads((tmp_path / "step_0000007.json").read_text())
     assert record["step"] == 7 and record["protocol"] == "bmvc2023"
 
