@@ -67,7 +67,7 @@ NAMES = (
 
 def reference(name: str) -> dict[str, np.ndarray]:
     """Gives samples of the logits, the last feature map and the gradient of the target, float32, and their norms."""
-    model = timm.create_model(name).eval()
+    model = timm.create_model(name, num_classes=1000).eval()
     state = {key: torch.from_numpy(deterministic.tensor(key, tuple(v.shape))) for key, v in model.state_dict().items()}
     model.load_state_dict(state, strict=True)
     size = image_size_of(name)

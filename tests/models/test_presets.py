@@ -1,0 +1,60 @@
+"""Every preset is the architecture of its name: parameter counts, and the Gaussian on each of them."""
+
+import dataclasses
+
+import jax
+import pytest
+
+from gauss_vit.models.construct import abstract
+from gauss_vit.models.presets import PRESETS
+from gauss_vit.position import Gaussian
+
+# Counts of timm 1.0.31 (and 0.6.7) for 1,000 classes.
+COUNTS = {
+    "vit_small_patch16_224": 22_050_664,
+    "vit_base_patch16_224": 86_567_656,
+    "vit_large_patch16_224": 304_326_632,
+    "vit_base_patch32_224": 88_224_232,
+    "vit_base_patch8_224": 86_576_872,
+    "vit_base_patch16_384": 86_859_496,
+    "deit_tiny_patch16_224": 5_717_416,
+    "deit_small_patch16_224": 22_050_664,
+    "deit_base_patch16_224": 86_567_656,
+    "deit3_small_patch16_224": 22_059_496,
+    "deit3_base_patch16_224": 86_585_320,
+    "deit3_large_patch16_224": 304_374_760,
+    "vit_relpos_small_patch16_224": 21_983_920,
+    "vit_relpos_medium_patch16_224": 38_747_208,
+    "vit_relpos_base_patch16_224": 86_429_560,
+    "vit_relpos_medium_patch16_cls_224": 38_764_616,
+    "vit_relpos_base_patch16_clsgap_224": 86_430_328,
+    "vit_srelpos_small_patch16_224": 21_973_486,
+    "vit_srelpos_medium_patch16_224": 38_735_856,
+    "beit_base_patch16_224": 86_530_984,
+    "beit_large_patch16_224": 304_430_568,
+    "cait_xxs24_224": 11_956_264,
+    "cait_s24_224": 46_916_200,
+    "swin_tiny_patch4_window7_224": 28_288_354,
+    "swin_small_patch4_window7_224": 49_606_258,
+    "swin_base_patch4_window7_224": 87_768_224,
+    "swin_large_patch4_window7_224": 196_532_476,
+    "swinv2_small_window8_256": 49_728_418,
+    "swinv2_small_window16_256": 49_728_418,
+    "swinv2_base_window8_256": 87_918_816,
+    "swinv2_base_window16_256": 87_918_816,
+}
+
+
+def count(config):
+    return sum(leaf.size for leaf in jax.tree.leaves(abstract(config)[1]))
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_number_of_parameters_equals_timms(name):
+    assert count(PRESETS[name]) == COUNTS[name]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_gaussian_adds_two_parameters_a_block_to_every_model(name):
+    config = PRESETS[name]
+    assert count(dataclasses.replace(config, gaussian=Gaussian())) == count(config) + 2 * config.depth
