@@ -192,7 +192,7 @@ def _help(arguments: Sequence[str]) -> str:
 
 def _split_verb(arguments: Sequence[str]) -> tuple[str, Sequence[str]]:
     if not arguments:
-        raise UsageError("nothing to do", do=f"try {PROGRAM} --config=configs/smoke.py --workdir=/tmp/run")
+        raise UsageError("nothing to do", do=f"try {PROGRAM} --config=configs/digits_gauss.py --workdir=runs/digits")
     if arguments[0].startswith("-"):
         return DEFAULT_VERB, arguments
     if arguments[0] not in VERBS:
