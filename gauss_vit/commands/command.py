@@ -73,7 +73,7 @@ class Invocation:
           ConfigError: `--config` is not given.
         """
         if self.experiment is None:
-            raise ConfigError(f"{self.verb} needs --config", do="add --config=configs/smoke.py")
+            raise ConfigError(f"{self.verb} needs --config", do="add --config=configs/digits_gauss.py")
         return self.experiment
 
 
