@@ -3,7 +3,9 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import pytest
+from flax import nnx
 
 from gauss_vit.models.construct import abstract
 from gauss_vit.models.presets import PRESETS
@@ -58,3 +60,18 @@ def test_number_of_parameters_equals_timms(name):
 def test_the_gaussian_adds_two_parameters_a_block_to_every_model(name):
     config = PRESETS[name]
     assert count(dataclasses.replace(config, gaussian=Gaussian())) == count(config) + 2 * config.depth
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_model_takes_a_rectangle_and_a_batch_of_one(name):
+    config = dataclasses.replace(PRESETS[name], image_size=(160, 288), gaussian=Gaussian())
+    graph, params = abstract(config)
+    image = jax.ShapeDtypeStruct((1, 160, 288, 3), jnp.float32)
+
+    def run(params, image):
+        model = nnx.merge(graph, params)
+        return model(image), model.features(image).last
+
+    logits, last = jax.eval_shape(run, params, image)
+    assert logits.shape == (1, 1000)
+    assert last.shape[:3] == (1, *config.grid)
