@@ -29,7 +29,8 @@ def test_workdir_holds_what_is_promised(workdir: Path, data_flag: str):
     names = {path.name for path in workdir.iterdir()}
     assert {"config.json", "env.json", "train.log", "metrics.jsonl", "metrics.csv", "checkpoints"} <= names
     assert {path.name for path in (workdir / "checkpoints").iterdir()} >= {"2", "4"}
-    assert {path.suffix for path in (workdir / "erf").glob("step_0000004*")} >= {".npz", ".json", ".png"}
+    suffixes = {path.suffix for path in (workdir / "erf").glob("step_0000004*")}
+    assert suffixes == {".npz", ".json", ".png", ".pdf"}
     assert list((workdir / "position").glob("step_0000004*.json"))
     assert any(name.startswith("events.out.tfevents") for name in names)
     stored = experiments.read(workdir / "config.json")
