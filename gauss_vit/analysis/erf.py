@@ -12,6 +12,8 @@ the weights are arguments of the compiled step: changed weights do not recompile
 with its weights compiled in. One forward pass serves all target tokens of a batch. Inputs may be sharded over their
 batch axis.
 
+A single token costs less where the function knows a shorter way to it: `analysis.gradient.TokenReader`.
+
     total = accumulate(features, batches, tokens=(center_token((14, 14)),))
     (result,) = total.maps()
 
@@ -21,37 +23,27 @@ Source: Kim et al., BMVC 2023, section 2; Luo et al., "Understanding the Effecti
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import chain
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import Partial
-from jaxtyping import Array, Bool, Float, Float64, Int32, PyTree
+from jaxtyping import Array, Float, Float64
 
-from gauss_vit.analysis.protocol import BMVC2023, ErfProtocol, balanced_signs
+from gauss_vit.analysis.gradient import (
+    ErfBatch,
+    FeatureFunction,
+    as_partial,
+    gradient_norms,
+    token_maps,
+    token_sums,
+)
+from gauss_vit.analysis.protocol import BMVC2023, ErfProtocol
 from gauss_vit.analysis.token import Token, check_token
 from gauss_vit.errors import ConfigError
 from gauss_vit.ops.grid import Grid
-
-FeatureFunction = Callable[[Float[Array, "batch height width 3"]], Float[Array, "batch rows columns channels"]]
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True, kw_only=True)
-class ErfBatch:
-    """Images to measure on.
-
-    Attributes:
-      image: float [batch, height, width, 3], normalised as the model takes them.
-      is_real: bool [batch], False in padding, which counts for nothing.
-    """
-
-    image: PyTree
-    is_real: PyTree
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,9 +190,9 @@ def add(total: ErfSum, features: FeatureFunction, batch: ErfBatch) -> ErfSum:
       ConfigError: a gradient is not finite.
     """
     positions = jnp.asarray(total.tokens, jnp.int32)
-    run = _token_sums if total.groups is None else _token_maps
+    run = token_sums if total.groups is None else token_maps
     (found, is_finite), is_real = jax.device_get(
-        (run(_as_partial(features), batch, positions, protocol=total.protocol), batch.is_real)
+        (run(as_partial(features), batch, positions, protocol=total.protocol), batch.is_real)
     )
     _check_finite(bool(is_finite.all()), total.num_images)
     num_images = total.num_images + int(is_real.sum())
@@ -286,7 +278,7 @@ def check_target(features: FeatureFunction, batch: ErfBatch, *, token: Token, pr
       ConfigError: the target is degenerate, or a gradient is not finite.
     """
     position = jnp.asarray(token, jnp.int32)
-    norms = _gradient_norms(_as_partial(features), batch, position, protocol=protocol)
+    norms = gradient_norms(as_partial(features), batch, position, protocol=protocol)
     measured, probe = (float(norm) for norm in jax.device_get(norms))
     _check_finite(math.isfinite(measured) and math.isfinite(probe), 0)
     shape = jax.eval_shape(features, batch.image)
@@ -321,77 +313,3 @@ def _check_finite(is_finite: bool, num_images: int) -> None:
             do="check the weights and run the model in float32",
             code="ERF-NOT-FINITE",
         )
-
-
-def _as_partial(features: FeatureFunction) -> Partial:
-    """Makes the function an argument of a compiled step: its arrays are traced, the rest is compared by identity."""
-    return features if isinstance(features, Partial) else Partial(features)
-
-
-def _token_channels(
-    feature_map: Float[Array, "batch rows columns channels"], position: Int32[Array, "2"]
-) -> Float[Array, "batch channels"]:
-    """Takes one token of each image, in float32 at least."""
-    channels = feature_map[:, position[0], position[1], :]
-    return channels.astype(jnp.float64 if channels.dtype == jnp.float64 else jnp.float32)
-
-
-@partial(jax.jit, static_argnames=("protocol",))
-def _token_sums(
-    features: Partial, batch: ErfBatch, positions: Int32[Array, "tokens 2"], *, protocol: ErfProtocol
-) -> tuple[Float[Array, "tokens height width"], Bool[Array, " tokens"]]:
-    """Sums the maps of the real images of a batch; also says of which tokens all gradients are finite."""
-    map_of = _token_map(features, batch, protocol)
-
-    def token_sum(position: Int32[Array, "2"]) -> tuple[Float[Array, "height width"], Bool[Array, ""]]:
-        maps, is_finite = map_of(position)
-        return jnp.sum(maps, axis=0, where=batch.is_real[:, None, None]), is_finite
-
-    return jax.lax.map(token_sum, positions)
-
-
-@partial(jax.jit, static_argnames=("protocol",))
-def _token_maps(
-    features: Partial, batch: ErfBatch, positions: Int32[Array, "tokens 2"], *, protocol: ErfProtocol
-) -> tuple[Float[Array, "tokens batch height width"], Bool[Array, " tokens"]]:
-    """Gives the maps of every image of a batch; also says of which tokens all gradients are finite."""
-    return jax.lax.map(_token_map(features, batch, protocol), positions)
-
-
-def _token_map(
-    features: Partial, batch: ErfBatch, protocol: ErfProtocol
-) -> Callable[[Int32[Array, "2"]], tuple[Float[Array, "batch height width"], Bool[Array, ""]]]:
-    """Runs the model forward; what it returns runs it backward from a token, once for each readout.
-
-    Whether gradients are finite is found before the maps are made, which do not show it: a ReLU may turn NaN into 0
-    (XLA's maximum on CPU does).
-    """
-    feature_map, pull_back = jax.vjp(features, batch.image)
-
-    def token_map(position: Int32[Array, "2"]) -> tuple[Float[Array, "batch height width"], Bool[Array, ""]]:
-        channels, to_feature_map = jax.vjp(lambda values: _token_channels(values, position), feature_map)
-        weights = [jax.grad(lambda values, read=read: jnp.sum(read(values)))(channels) for read in protocol.readouts]
-
-        def readout_map(weight: Float[Array, "batch channels"]) -> tuple[Array, Array]:
-            (gradient,) = pull_back(*to_feature_map(weight))
-            is_finite = jnp.all(jnp.isfinite(gradient), where=batch.is_real[:, None, None, None])
-            return protocol.image_map(gradient), is_finite
-
-        maps, is_finite = jax.lax.map(readout_map, jnp.stack(weights))
-        return jnp.mean(maps, axis=0), jnp.all(is_finite)
-
-    return token_map
-
-
-@partial(jax.jit, static_argnames=("protocol",))
-def _gradient_norms(
-    features: Partial, batch: ErfBatch, position: Int32[Array, "2"], *, protocol: ErfProtocol
-) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Gives the norms of the gradients of the readout and of the same readout with random signs, over real images."""
-    channels, pull_back = jax.vjp(lambda images: _token_channels(features(images), position), batch.image)
-    weights = jax.grad(lambda values: jnp.sum(protocol.readouts[0](values)))(channels)
-    weights = jnp.where(batch.is_real[:, None], weights, jnp.zeros_like(weights))
-    signs = jnp.asarray(balanced_signs(weights.shape[-1]), weights.dtype)
-    (measured,) = pull_back(weights)
-    (probe,) = pull_back(weights * signs[None, :])
-    return jnp.linalg.norm(measured), jnp.linalg.norm(probe)

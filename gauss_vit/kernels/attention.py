@@ -1,8 +1,10 @@
 """The one entry point of attention: queries, keys, values and an offset table in, mixed values out."""
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from gauss_vit.kernels.reference import HeadMixing, attend, attention_logits, attention_weights
+from gauss_vit.kernels.whole import attend_whole
 from gauss_vit.ops.grid import Grid
 from gauss_vit.position.term import expand
 
@@ -42,6 +44,20 @@ def attention(
     if table is not None:
         bias = expand(table, grid, prefix_tokens=prefix_tokens, prefix_bias=prefix_bias)
     scale = query.shape[-1] ** -0.5 if scale is None else scale
+    if mixing is None and (dropout_key is None or dropout_rate == 0):
+        return attend_whole(query * jnp.asarray(scale, query.dtype), key, value, _joint_bias(bias, mask))
     logits = attention_logits(query, key, scale=scale, bias=bias, mask=mask)
     weights = attention_weights(logits, mixing)
     return attend(weights, value, dropout_rate=dropout_rate, dropout_key=dropout_key)
+
+
+def _joint_bias(
+    bias: Float[Array, "#heads query key"] | None, mask: Float[Array, "windows query key"] | None
+) -> Float[Array, "groups heads query key"] | None:
+    """Adds the bias of all images and the mask of every window, either of which may be missing."""
+    if mask is None:
+        return None if bias is None else bias[None]
+    if bias is None:
+        return mask[:, None]
+    shape = (mask.shape[0], *bias.shape)
+    return jnp.broadcast_to(bias[None], shape) + jnp.broadcast_to(mask[:, None], shape)

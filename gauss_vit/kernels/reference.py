@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from gauss_vit.ops.contract import contract
 from gauss_vit.ops.dropout import dropout
 
 
@@ -47,7 +48,7 @@ def attention_logits(
     Source: Kim et al., BMVC 2023, equation 2, with the width of a head for D as in every implementation.
     """
     scaled = query * jnp.asarray(scale, query.dtype)
-    logits = jnp.einsum("bqhc,bkhc->bhqk", scaled, key).astype(jnp.float32)
+    logits = contract("bqhc,bkhc->bhqk", scaled, key, dtype=jnp.float32)
     if bias is not None:
         logits = logits + jnp.broadcast_to(bias.astype(jnp.float32)[None], logits.shape)
     if mask is not None:
@@ -76,7 +77,7 @@ def attend(
 ) -> Float[Array, "batch query heads channels"]:
     """Sums the values by their weights, in the type of the values."""
     kept = dropout(weights.astype(value.dtype), rate=dropout_rate, key=dropout_key)
-    return jnp.einsum("bhqk,bkhc->bqhc", kept, value)
+    return contract("bhqk,bkhc->bqhc", kept, value)
 
 
 def _mix(

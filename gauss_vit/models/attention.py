@@ -7,12 +7,13 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.kernels.attention import attention
-from gauss_vit.kernels.reference import HeadMixing, attention_logits, attention_weights
+from gauss_vit.kernels.reference import HeadMixing, attend, attention_logits, attention_weights
 from gauss_vit.models.layers import Linear, Start, split_key
+from gauss_vit.ops.dense import dense
 from gauss_vit.ops.dropout import dropout
 from gauss_vit.ops.grid import Grid
 from gauss_vit.position import term
@@ -185,26 +186,58 @@ class Attention(nnx.Module):
         logits = attention_logits(query, keys, scale=self._scale(), bias=bias, mask=mask)
         return attention_weights(logits, self._mixing())
 
+    def at_token(
+        self,
+        tokens: Float[Array, "batch tokens channels"],
+        index: Int[Array, ""],
+        *,
+        shared: Float[Array, "#heads dy dx"] | None = None,
+    ) -> Float[Array, "batch 1 channels"]:
+        """Mixes the tokens for one of them alone, without dropout: a row of what the layer computes.
+
+        Args:
+          tokens: prefix tokens first, then the patches row by row.
+          index: of the token, prefix tokens counted.
+          shared: an offset table that is added to this layer's own.
+        """
+        (query,) = self._heads(jax.lax.dynamic_slice_in_dim(tokens, index, 1, axis=1), slice(0, 1))
+        keys, value = self._heads(tokens, slice(1, 3))
+        query, keys = self._compared(query, keys)
+        bias = jax.lax.dynamic_slice_in_dim(self.logits_bias(shared=shared), index, 1, axis=1)
+        logits = attention_logits(query, keys, scale=self._scale(), bias=bias)
+        mixed = attend(attention_weights(logits, self._mixing()), value)
+        return self.projection(mixed.reshape(tokens.shape[0], 1, tokens.shape[2]))
+
     def _project(self, tokens: Float[Array, "batch tokens channels"]) -> tuple[Array, Array, Array]:
         """Gives query, key and value, each [batch, tokens, heads, channels of a head]."""
+        query, keys, value = self._heads(tokens, slice(0, 3))
+        return *self._compared(query, keys), value
+
+    def _heads(self, tokens: Float[Array, "batch tokens channels"], parts: slice) -> tuple[Array, ...]:
+        """Gives some of query (0), key (1) and value (2), each [batch, tokens, heads, channels of a head]."""
         config = self.config
-        joint = self.query_key_value(tokens)
+        kernel, bias = self.query_key_value.arrays()
         if self.query_bias is not None and self.value_bias is not None:
             query_bias, value_bias = self.query_bias[...], self.value_bias[...]
-            bias = jnp.concatenate([query_bias, jnp.zeros_like(query_bias), value_bias]).astype(joint.dtype)
-            joint = joint + jnp.broadcast_to(bias, joint.shape)
-        split = joint.reshape(*tokens.shape[:2], 3, config.num_heads, config.width // config.num_heads)
-        query, key, value = split[:, :, 0], split[:, :, 1], split[:, :, 2]
+            bias = jnp.concatenate([query_bias, jnp.zeros_like(query_bias), value_bias])
+        columns = slice(parts.start * config.width, parts.stop * config.width)
+        joint = dense(tokens, kernel[:, columns], None if config.biases == "none" else bias[columns])
+        split = joint.reshape(*tokens.shape[:2], -1, config.num_heads, config.width // config.num_heads)
+        return tuple(part[:, :, 0] for part in jnp.split(split, split.shape[2], axis=2))
+
+    def _compared(
+        self,
+        query: Float[Array, "batch query heads channels"],
+        key: Float[Array, "batch key heads channels"],
+    ) -> tuple[Float[Array, "batch query heads channels"], Float[Array, "batch key heads channels"]]:
+        """Brings queries and keys to the form whose products are logits: of unit length, where those are cosines."""
         if self.logit_scale is None:
-            return query, key, value
+            return query, key
         limit = jnp.log(jnp.float32(_LARGEST_COSINE_SCALE))
         scale = jnp.exp(jnp.minimum(self.logit_scale[...], limit))[None, None, :, None]
         unit = _normalised(query)
-        return (
-            (unit * jnp.broadcast_to(scale, unit.shape)).astype(query.dtype),
-            _normalised(key).astype(key.dtype),
-            value,
-        )
+        scaled = unit * jnp.broadcast_to(scale, unit.shape)
+        return scaled.astype(query.dtype), _normalised(key).astype(key.dtype)
 
     def _scale(self) -> float:
         channels = self.config.width // self.config.num_heads

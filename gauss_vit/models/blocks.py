@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from gauss_vit.kernels.reference import attend, attention_logits, attention_weights
 from gauss_vit.models.attention import Attention, AttentionConfig
@@ -96,9 +96,27 @@ class Block(nnx.Module):
             path_keys = [None, None]
         mixed = self.attention_branch(tokens, shared=shared, layout=layout, key=attention_key)
         tokens = tokens + stochastic_depth(mixed, rate=drop_rate, key=path_keys[0])
-        transformed = self.mlp(self.before(tokens, self.norm2), key=mlp_key)
-        transformed = scale(self._after(transformed, self.norm2), self.layer_scale2)
+        transformed = self._mlp_branch(tokens, key=mlp_key)
         return tokens + stochastic_depth(transformed, rate=drop_rate, key=path_keys[1])
+
+    def at_token(
+        self,
+        tokens: Float[Array, "batch tokens channels"],
+        index: Int[Array, ""],
+        *,
+        shared: Float[Array, "#heads dy dx"] | None = None,
+    ) -> Float[Array, "batch 1 channels"]:
+        """Gives one token as it leaves the block, without dropout, computing nothing for the others but what it asks.
+
+        Args:
+          tokens: the stream; all tokens of an image meet.
+          index: of the token, prefix tokens counted.
+          shared: an offset table that all blocks share.
+        """
+        mixed = self.attention.at_token(self.before(tokens, self.norm1), index, shared=shared)
+        token = jax.lax.dynamic_slice_in_dim(tokens, index, 1, axis=1)
+        token = token + scale(self._after(mixed, self.norm1), self.layer_scale1)
+        return token + self._mlp_branch(token, key=None)
 
     def attention_branch(
         self,
@@ -122,6 +140,13 @@ class Block(nnx.Module):
     ) -> Float[Array, "batch tokens channels"]:
         """Gives what enters a branch."""
         return norm(tokens) if self.config.norm == "before" else tokens
+
+    def _mlp_branch(
+        self, tokens: Float[Array, "batch tokens channels"], *, key: PRNGKeyArray | None
+    ) -> Float[Array, "batch tokens channels"]:
+        """Computes what the MLP adds to the stream."""
+        transformed = self.mlp(self.before(tokens, self.norm2), key=key)
+        return scale(self._after(transformed, self.norm2), self.layer_scale2)
 
     def _after(
         self, branch: Float[Array, "batch tokens channels"], norm: LayerNorm

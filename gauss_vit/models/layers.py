@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
+from gauss_vit.ops.activation import gelu
 from gauss_vit.ops.dense import dense, layer_norm
 from gauss_vit.ops.dropout import dropout
 from gauss_vit.ops.initializers import fan_in_uniform, truncated_normal
@@ -69,7 +70,7 @@ class Mlp(nnx.Module):
     ) -> Float[Array, "batch tokens channels"]:
         """Transforms every token; a key turns dropout on after each layer."""
         first, second = split_key(key, 2)
-        hidden = jax.nn.gelu(self.fc1(tokens), approximate=False)
+        hidden = gelu(self.fc1(tokens))
         hidden = dropout(hidden, rate=self.dropout_rate, key=first)
         return dropout(self.fc2(hidden), rate=self.dropout_rate, key=second)
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.models.attention import AttentionConfig, PositionBias
@@ -219,6 +219,26 @@ class ViT(nnx.Module):
             pooled=self.norm(pooled) if config.norm == "after_pool" else pooled,
         )
 
+    def token_features(
+        self, images: Float[Array, "batch height width 3"], position: Int[Array, "2"], *, is_normalized: bool
+    ) -> Float[Array, "batch channels"]:
+        """Computes the features of one patch, equal to `features(images)` there, without dropout.
+
+        The last block is computed for that patch alone, which saves most of it, forward and backward.
+
+        Args:
+          images: normalised.
+          position: (row, column) of the patch.
+          is_normalized: whether to read `last` or `pre_norm`.
+        """
+        config = self.config
+        tokens = self._before_last_block(self.embed(images))
+        graph, stacked = nnx.split(self.blocks)
+        block: Block = nnx.merge(graph, jax.tree.map(lambda leaf: leaf[-1], stacked))
+        index = config.prefix_tokens + position[0] * config.grid[1] + position[1]
+        token = block.at_token(tokens, index, shared=self.shared_table())[:, 0]
+        return self.norm(token) if is_normalized and config.norm == "before_pool" else token
+
     def intermediates(self, images: Float[Array, "batch height width 3"]) -> tuple[Intermediates]:
         """Computes what every block does to the images: its output, its attention weights, its logits bias."""
         graph, stacked = nnx.split(self.blocks)
@@ -305,6 +325,22 @@ class ViT(nnx.Module):
 
         scanned = rematerialise(body, config.remat)
         return jax.lax.scan(scanned, tokens, (stacked, rates, keys), unroll=min(config.unroll, config.depth))
+
+    def _before_last_block(
+        self, tokens: Float[Array, "batch tokens channels"]
+    ) -> Float[Array, "batch tokens channels"]:
+        """Runs all blocks but the last, without dropout. Their parameters are indexed: a slice would copy them."""
+        config = self.config
+        graph, stacked = nnx.split(self.blocks)
+        shared = self.shared_table()
+
+        def body(stream: Array, index: Array) -> tuple[Array, None]:
+            block = nnx.merge(graph, jax.tree.map(lambda leaf: leaf[index], stacked))
+            return block(stream, drop_rate=jnp.float32(0), shared=shared), None
+
+        scanned = rematerialise(body, config.remat)
+        indices = jnp.arange(config.depth - 1)
+        return jax.lax.scan(scanned, tokens, indices, unroll=max(1, min(config.unroll, config.depth - 1)))[0]
 
     def _join_class_token(
         self, patches: Float[Array, "batch tokens channels"], *, key: PRNGKeyArray | None

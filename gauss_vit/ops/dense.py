@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from gauss_vit.ops.contract import contract
+
 
 def dense(
     inputs: Float[Array, "*batch inputs"],
@@ -15,7 +17,8 @@ def dense(
     bias: Float[Array, " outputs"] | None = None,
 ) -> Float[Array, "*batch outputs"]:
     """Computes `inputs kernel + bias` in the type of the inputs."""
-    outputs = jax.lax.dot_general(inputs, kernel.astype(inputs.dtype), (((inputs.ndim - 1,), (0,)), ((), ())))
+    flat = inputs.reshape(-1, inputs.shape[-1])
+    outputs = contract("mk,kn->mn", flat, kernel).reshape(*inputs.shape[:-1], kernel.shape[-1])
     if bias is None:
         return outputs
     return outputs + jnp.broadcast_to(bias.astype(inputs.dtype), outputs.shape)

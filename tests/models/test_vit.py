@@ -207,6 +207,23 @@ def test_intermediates_are_those_of_the_forward_pass(config):
 
 
 @pytest.mark.parametrize("config", VARIANTS.values(), ids=VARIANTS.keys())
+def test_the_features_of_one_patch_are_those_of_the_map(config):
+    model, images = build(config, KEY), images_for(config)
+    position = jnp.array([1, 2], jnp.int32)
+    features = model.features(images)
+    for is_normalized, expected in ((True, features.last), (False, features.pre_norm)):
+        found = model.token_features(images, position, is_normalized=is_normalized)
+        np.testing.assert_allclose(found, expected[:, 1, 2], rtol=1e-5, atol=1e-5)
+
+
+def test_the_features_of_one_patch_of_a_single_block_are_those_of_the_map():
+    config = dataclasses.replace(PLAIN, depth=1)
+    model, images = build(config, KEY), images_for(config, batch=1)
+    found = model.token_features(images, jnp.array([0, 1], jnp.int32), is_normalized=False)
+    np.testing.assert_allclose(found, model.features(images).pre_norm[:, 0, 1], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("config", VARIANTS.values(), ids=VARIANTS.keys())
 def test_every_parameter_of_every_variant_has_a_gradient(config):
     graph, _ = abstract(config)
     params = nnx.to_pure_dict(nnx.state(build(config, KEY)))

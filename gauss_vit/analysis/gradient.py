@@ -1,0 +1,150 @@
+"""Gradients of a token's readout with respect to the images, compiled: the inner step of receptive fields."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+from jax.tree_util import Partial
+from jaxtyping import Array, Bool, Float, Int32, PyTree
+
+from gauss_vit.analysis.protocol import ErfProtocol, balanced_signs
+
+FeatureFunction = Callable[[Float[Array, "batch height width 3"]], Float[Array, "batch rows columns channels"]]
+Position = Int32[Array, "2"]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class ErfBatch:
+    """Images to measure on.
+
+    Attributes:
+      image: float [batch, height, width, 3], normalised as the model takes them.
+      is_real: bool [batch], False in padding, which counts for nothing.
+    """
+
+    image: PyTree
+    is_real: PyTree
+
+
+@runtime_checkable
+class TokenReader(Protocol):
+    """A feature function of (parameters, images) that knows a shorter way to one token of its map."""
+
+    def __call__(
+        self, params: PyTree, images: Float[Array, "batch height width 3"]
+    ) -> Float[Array, "batch rows columns channels"]:
+        """Computes the feature map."""
+        ...
+
+    def at_token(
+        self, params: PyTree, images: Float[Array, "batch height width 3"], position: Position
+    ) -> Float[Array, "batch channels"]:
+        """Computes the same map at (row, column) alone."""
+        ...
+
+
+def as_partial(features: FeatureFunction) -> Partial:
+    """Makes the function an argument of a compiled step: its arrays are traced, the rest is compared by identity."""
+    return features if isinstance(features, Partial) else Partial(features)
+
+
+@partial(jax.jit, static_argnames=("protocol",))
+def token_sums(
+    features: Partial, batch: ErfBatch, positions: Int32[Array, "tokens 2"], *, protocol: ErfProtocol
+) -> tuple[Float[Array, "tokens height width"], Bool[Array, " tokens"]]:
+    """Sums the maps of the real images of a batch; also says of which tokens all gradients are finite."""
+    map_of = _token_map(features, batch, protocol, num_tokens=len(positions))
+
+    def token_sum(position: Position) -> tuple[Float[Array, "height width"], Bool[Array, ""]]:
+        maps, is_finite = map_of(position)
+        return jnp.sum(maps, axis=0, where=batch.is_real[:, None, None]), is_finite
+
+    return jax.lax.map(token_sum, positions)
+
+
+@partial(jax.jit, static_argnames=("protocol",))
+def token_maps(
+    features: Partial, batch: ErfBatch, positions: Int32[Array, "tokens 2"], *, protocol: ErfProtocol
+) -> tuple[Float[Array, "tokens batch height width"], Bool[Array, " tokens"]]:
+    """Gives the maps of every image of a batch; also says of which tokens all gradients are finite."""
+    return jax.lax.map(_token_map(features, batch, protocol, num_tokens=len(positions)), positions)
+
+
+@partial(jax.jit, static_argnames=("protocol",))
+def gradient_norms(
+    features: Partial, batch: ErfBatch, position: Position, *, protocol: ErfProtocol
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Gives the norms of the gradients of the readout and of the same readout with random signs, over real images."""
+    channels, pull_back = _backward(features, batch, num_tokens=1)(position)
+    weights = jax.grad(lambda values: jnp.sum(protocol.readouts[0](values)))(channels)
+    weights = jnp.where(batch.is_real[:, None], weights, jnp.zeros_like(weights))
+    signs = jnp.asarray(balanced_signs(weights.shape[-1]), weights.dtype)
+    return jnp.linalg.norm(pull_back(weights)), jnp.linalg.norm(pull_back(weights * signs[None, :]))
+
+
+def _token_map(
+    features: Partial, batch: ErfBatch, protocol: ErfProtocol, *, num_tokens: int
+) -> Callable[[Position], tuple[Float[Array, "batch height width"], Bool[Array, ""]]]:
+    """Runs the model forward; what it returns runs it backward from a token, once for each readout.
+
+    Whether gradients are finite is found before the maps are made, which do not show it: a ReLU may turn NaN into 0
+    (XLA's maximum on CPU does).
+    """
+    backward = _backward(features, batch, num_tokens=num_tokens)
+
+    def token_map(position: Position) -> tuple[Float[Array, "batch height width"], Bool[Array, ""]]:
+        channels, pull_back = backward(position)
+        weights = [jax.grad(lambda values, read=read: jnp.sum(read(values)))(channels) for read in protocol.readouts]
+
+        def readout_map(weight: Float[Array, "batch channels"]) -> tuple[Array, Array]:
+            gradient = pull_back(weight)
+            is_finite = jnp.all(jnp.isfinite(gradient), where=batch.is_real[:, None, None, None])
+            return protocol.image_map(gradient), is_finite
+
+        maps, is_finite = jax.lax.map(readout_map, jnp.stack(weights))
+        return jnp.mean(maps, axis=0), jnp.all(is_finite)
+
+    return token_map
+
+
+PullBack = Callable[[Float[Array, "batch channels"]], Float[Array, "batch height width 3"]]
+
+
+def _backward(
+    features: Partial, batch: ErfBatch, *, num_tokens: int
+) -> Callable[[Position], tuple[Float[Array, "batch channels"], PullBack]]:
+    """Makes a function from a position to the channels there and the gradient of a weighted sum of them.
+
+    One forward pass serves all positions, unless there is one alone and the features know a shorter way to it.
+    """
+    reader = features.func
+    if num_tokens == 1 and isinstance(reader, TokenReader) and not features.keywords:
+
+        def of_reader(position: Position) -> tuple[Array, PullBack]:
+            read = partial(_read_token, reader, *features.args, position=position)
+            channels, pull_back = jax.vjp(read, batch.image)
+            return channels, lambda weight: pull_back(weight)[0]
+
+        return of_reader
+    feature_map, to_images = jax.vjp(features, batch.image)
+
+    def of_map(position: Position) -> tuple[Array, PullBack]:
+        channels, to_map = jax.vjp(lambda values: _exact(values[:, position[0], position[1]]), feature_map)
+        return channels, lambda weight: to_images(*to_map(weight))[0]
+
+    return of_map
+
+
+def _read_token(
+    reader: TokenReader, params: PyTree, images: Float[Array, "batch height width 3"], *, position: Position
+) -> Float[Array, "batch channels"]:
+    return _exact(reader.at_token(params, images, position))
+
+
+def _exact(channels: Float[Array, "batch channels"]) -> Float[Array, "batch channels"]:
+    """Brings channels to float32 at least."""
+    return channels.astype(jnp.float64 if channels.dtype == jnp.float64 else jnp.float32)

@@ -1,0 +1,109 @@
+"""Attention on whole rows of logits, with its own backward pass: what XLA runs for up to about a thousand tokens.
+
+Against differentiating the specification it keeps one array of [batch, heads, query, key] from the forward pass, the
+unnormalised weights in the type of the activations; divides the outputs, which are few, and not the weights, which are
+many; and gives the bias its gradient as one sum over the batch. Heads stand before tokens throughout, so that every
+product is a plain one of matrices.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from gauss_vit.ops.contract import contract
+
+Residuals = tuple[Array, Array, Array, Array, Array, Array]
+
+
+@jax.custom_vjp
+def attend_whole(
+    query: Float[Array, "batch query heads channels"],
+    key: Float[Array, "batch key heads channels"],
+    value: Float[Array, "batch key heads channels"],
+    bias: Float[Array, "groups #heads query key"] | None,
+) -> Float[Array, "batch query heads channels"]:
+    """Computes softmax(query key^T + bias) value; the softmax is in float32, products in the type of the operands.
+
+    It has no forward-mode derivative (`jax.jvp`).
+
+    Args:
+      query: queries, scaled already.
+      key: keys.
+      value: values.
+      bias: logits of every pair of tokens. The batch is images by groups, groups fastest: one group for a bias of all
+        images, the windows of an image for one that differs between them.
+    """
+    return _forward(query, key, value, bias)[0]
+
+
+def _forward(
+    query: Float[Array, "batch query heads channels"],
+    key: Float[Array, "batch key heads channels"],
+    value: Float[Array, "batch key heads channels"],
+    bias: Float[Array, "groups #heads query key"] | None,
+) -> tuple[Float[Array, "batch query heads channels"], Residuals]:
+    query, key, value = (_heads_first(part) for part in (query, key, value))
+    logits = contract("bhqc,bhkc->bhqk", query, key, dtype=jnp.float32)
+    if bias is not None:
+        logits = _add_bias(logits, bias)
+    largest = jax.lax.stop_gradient(jnp.max(logits, axis=-1, keepdims=True))
+    weights = jnp.exp(logits - jnp.broadcast_to(largest, logits.shape))
+    total = jnp.sum(weights, axis=-1, keepdims=True)
+    weights = weights.astype(value.dtype)
+    mixed = contract("bhqk,bhkc->bhqc", weights, value, dtype=jnp.float32)
+    mixed = (mixed / jnp.broadcast_to(total, mixed.shape)).astype(value.dtype)
+    return _heads_first(mixed), (query, key, value, weights, total, mixed)
+
+
+def _forward_with_bias(
+    query: Float[Array, "batch query heads channels"],
+    key: Float[Array, "batch key heads channels"],
+    value: Float[Array, "batch key heads channels"],
+    bias: Float[Array, "groups #heads query key"] | None,
+) -> tuple[Float[Array, "batch query heads channels"], tuple[Residuals, Array | None]]:
+    outputs, residuals = _forward(query, key, value, bias)
+    return outputs, (residuals, bias)
+
+
+def _backward(
+    saved: tuple[Residuals, Float[Array, "groups #heads query key"] | None],
+    cotangent: Float[Array, "batch query heads channels"],
+) -> tuple[Array, Array, Array, Array | None]:
+    (query, key, value, weights, total, mixed), bias = saved
+    outer = _heads_first(cotangent).astype(jnp.float32)
+    outer = outer / jnp.broadcast_to(total, outer.shape)
+    along = jnp.sum(outer * mixed.astype(jnp.float32), axis=-1, keepdims=True)
+    outer = outer.astype(value.dtype)
+    to_weights = contract("bhqc,bhkc->bhqk", outer, value, dtype=jnp.float32)
+    to_logits = weights.astype(jnp.float32) * (to_weights - jnp.broadcast_to(along, to_weights.shape))
+    narrow = to_logits.astype(query.dtype)
+    to_query = contract("bhqk,bhkc->bhqc", narrow, key)
+    to_key = contract("bhqk,bhqc->bhkc", narrow, query)
+    to_value = contract("bhqk,bhqc->bhkc", weights, outer)
+    to_bias = None if bias is None else _sum_to_bias(to_logits, bias)
+    return _heads_first(to_query), _heads_first(to_key), _heads_first(to_value), to_bias
+
+
+attend_whole.defvjp(_forward_with_bias, _backward)
+
+
+def _heads_first(values: Float[Array, "batch first second channels"]) -> Float[Array, "batch second first channels"]:
+    """Swaps heads and tokens; it is its own inverse."""
+    return jnp.transpose(values, (0, 2, 1, 3))
+
+
+def _add_bias(
+    logits: Float[Array, "batch heads query key"], bias: Float[Array, "groups #heads query key"]
+) -> Float[Array, "batch heads query key"]:
+    grouped = logits.reshape(-1, bias.shape[0], *logits.shape[1:])
+    return (grouped + jnp.broadcast_to(bias.astype(jnp.float32)[None], grouped.shape)).reshape(logits.shape)
+
+
+def _sum_to_bias(
+    to_logits: Float[Array, "batch heads query key"], bias: Float[Array, "groups #heads query key"]
+) -> Float[Array, "groups #heads query key"]:
+    grouped = to_logits.reshape(-1, bias.shape[0], *to_logits.shape[1:])
+    summed = jnp.sum(grouped, axis=0)
+    if bias.shape[1] == 1:
+        summed = jnp.sum(summed, axis=1, keepdims=True)
+    return summed.astype(bias.dtype)
