@@ -19,8 +19,11 @@ class ClassificationBatch:
       image: uint8 [batch, height, width, 3], RGB in 0..255, not normalised.
       label: int32 [batch], class indices; 0 in padding.
       is_real: bool [batch], False in padding.
+      accepted: bool [batch, classes], every class that counts as right, where a data set names several (ImageNet-ReaL);
+        None where the label is the only one.
     """
 
     image: PyTree
     label: PyTree
     is_real: PyTree
+    accepted: PyTree = None

@@ -13,7 +13,8 @@ from gauss_vit.commands.result_files import suffixed, write_arrays, write_figure
 from gauss_vit.errors import ConfigError, DataError
 from gauss_vit.plots.comparison import MAX_FIELDS, comparison_figure
 
-_PARTIAL = ".partial.npz"
+# Other files of `erf` that lie among its results.
+_NO_SINGLE_FIELDS = (".partial.npz", "_interventions.npz", "_layer-all.npz")
 
 
 def run(invocation: Invocation) -> None:
@@ -27,7 +28,16 @@ def run(invocation: Invocation) -> None:
       StorageError: the results cannot be written.
     """
     out = invocation.path("out")
-    fields = tuple(read(path) for path in result_paths(invocation.arguments))
+    write_comparison(out, tuple(read(path) for path in result_paths(invocation.arguments)))
+
+
+def write_comparison(out: Path, fields: tuple[MeasuredField, ...]) -> None:
+    """Compares receptive fields with the first of them, in OUT.png, OUT.pdf, OUT.json and OUT.npz.
+
+    Raises:
+      ConfigError: there are fewer than two fields, or too many, or of different sizes.
+      StorageError: the results cannot be written.
+    """
     if not 2 <= len(fields) <= MAX_FIELDS:
         raise ConfigError(
             f"compare takes 2 to {MAX_FIELDS} receptive fields and got {len(fields)}", do="name .npz files of erf"
@@ -54,7 +64,7 @@ def result_paths(arguments: tuple[str, ...]) -> tuple[Path, ...]:
     paths: list[Path] = []
     for path in (Path(argument).expanduser() for argument in arguments):
         if path.is_dir():
-            paths += sorted(found for found in path.glob("*.npz") if not found.name.endswith(_PARTIAL))
+            paths += sorted(found for found in path.glob("*.npz") if not found.name.endswith(_NO_SINGLE_FIELDS))
         elif path.is_file():
             paths.append(path)
         else:

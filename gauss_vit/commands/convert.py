@@ -21,7 +21,7 @@ from gauss_vit.models.pretrained import Imported
 from gauss_vit.models.safetensors_file import write
 from gauss_vit.models.timm_call import timm_call
 from gauss_vit.tasks.classification import Classification
-from gauss_vit.train import checkpoint, mesh, optimizer, workdir
+from gauss_vit.train import average, checkpoint, mesh, optimizer, workdir
 from gauss_vit.train.checkpoint_writer import CheckpointWriter
 from gauss_vit.train.config import Training
 from gauss_vit.train.environment import describe_environment
@@ -144,4 +144,4 @@ def _state(experiment: Experiment, params: PyTree) -> TrainState:
     """Starts the optimizer on imported parameters, on one device."""
     transform = optimizer.make(experiment.optimizer, params, experiment.training.num_steps)
     device = mesh.replicated(mesh.make(MeshConfig(data=1), jax.devices()))
-    return start(jax.device_put(params, device), transform)
+    return average.begin(start(jax.device_put(params, device), transform), experiment.training.ema_decay)

@@ -4,46 +4,36 @@ import dataclasses
 from pathlib import Path
 from typing import get_args
 
-import numpy as np
-
-from gauss_vit.analysis.bootstrap import NUM_GROUPS, ErfBands, confidence_bands
-from gauss_vit.analysis.erf import ErfMap, ErfSum
-from gauss_vit.analysis.gaussian_fit import UNBOUNDED, FitBounds, GaussianFit, fit_receptive_fields, image_bounds
-from gauss_vit.analysis.metrics import erf_metrics
+from gauss_vit.analysis.bootstrap import NUM_GROUPS
+from gauss_vit.analysis.erf import ErfMap
+from gauss_vit.analysis.gaussian_fit import UNBOUNDED, FitBounds, image_bounds
 from gauss_vit.analysis.protocol import protocol_named
-from gauss_vit.analysis.summary import profile_radii, radial_mass, summarize
-from gauss_vit.analysis.token import parse_tokens, patch_center
-from gauss_vit.commands.command import Invocation, say
+from gauss_vit.analysis.token import parse_tokens
+from gauss_vit.commands import compare
+from gauss_vit.commands.command import Invocation
+from gauss_vit.commands.erf_results import write_layers, write_results, write_strips, write_total
 from gauss_vit.commands.erf_run import Measurement, measure
 from gauss_vit.commands.feature_reader import ActivationType
+from gauss_vit.commands.interventions import intervened
 from gauss_vit.commands.model_source import NamedModel, named_model
-from gauss_vit.commands.result_files import suffixed, write_arrays, write_figure, write_record
+from gauss_vit.commands.result_files import suffixed
 from gauss_vit.data.image import open_images
 from gauss_vit.errors import ConfigError
-from gauss_vit.plots.erf import erf_figure, mosaic_figure
+from gauss_vit.models.intervention import parse_interventions
+from gauss_vit.plots.strips import Strip
 
+__all__ = ["Measurement", "parse_layer", "run", "write_results", "write_total"]
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Result:
-    """One receptive field with everything that is said about it.
-
-    Attributes:
-      erf: the map.
-      fit: the Gaussian fitted to it.
-      bands: what other images would give; None where they were not drawn.
-    """
-
-    erf: ErfMap
-    fit: GaussianFit
-    bands: ErfBands | None
+ALL_LAYERS = "all"
 
 
 def run(invocation: Invocation) -> None:
     """Writes NAME.npz, NAME.json, NAME.png and NAME.pdf to `--out`, and says sigma and R squared of the fit.
 
-    NAME is the model's, with the token, layer and protocol where they are not the default ones. With `--token=all` the
-    arrays are stacked over tokens, the record has a list, and the picture is a mosaic. A run that was killed goes on
-    where it was last saved.
+    NAME is the model's, with the intervention, token, layer and protocol where they are not the default ones. With
+    `--token=all` the arrays are stacked over tokens, the record has a list, and the picture is a mosaic; with
+    `--layer=all` they are stacked over layers, and the picture is a strip. Several interventions are measured one after
+    the other, and NAME_interventions.* compares them. A run that was killed goes on where it was last saved.
 
     Raises:
       ConfigError: a flag is wrong or missing, or the target is degenerate.
@@ -51,25 +41,27 @@ def run(invocation: Invocation) -> None:
       CheckpointError: no checkpoint verifies.
       StorageError: the results cannot be written.
     """
-    protocol = protocol_named(invocation.text("protocol"))
-    out, paths = invocation.path("out"), open_images(invocation.path("images"))
-    named = named_model(invocation)
-    tokens = parse_tokens(invocation.text("token"), named.config.grid, center=protocol.center)
-    measurement = Measurement(
-        tokens=tokens,
-        layer=parse_layer(invocation.text("layer")),
-        protocol=protocol,
-        paths=paths[: invocation.integer("max_images")],
-        batch_size=invocation.integer("batch_size") or 1,
-        stem=_stem(invocation, named.name),
-        dtype=_dtype(invocation.text("dtype")),
-        num_groups=NUM_GROUPS if len(tokens) == 1 and invocation.switch("bands") else 0,
-        save_every=invocation.integer("save_every") or 1,
-        bounds=_bounds(invocation.text("fit"), named.config.image_size),
-    )
-    partial = suffixed(out / measurement.stem, "partial.npz")
-    write_total(out, named, measurement, measure(named, measurement, partial=partial))
-    partial.unlink(missing_ok=True)
+    names = parse_interventions(invocation.text("intervention"))
+    is_layered = invocation.text("layer") == ALL_LAYERS
+    if invocation.text("token") == "all" and (is_layered or len(names) > 1):
+        raise ConfigError(
+            "--token=all goes with one layer and one intervention", do="choose a token, such as --token=center"
+        )
+    plan, named = _plan(invocation)
+    out, seed = invocation.path("out"), invocation.integer("seed") or 0
+    variants = tuple(intervened(named, name, seed=seed) for name in names)
+    measured = tuple((variant, dataclasses.replace(plan, stem=_stem(invocation, variant.name))) for variant in variants)
+    together = out / f"{_stem(invocation, named.name)}_interventions"
+    if is_layered:
+        _run_layers(out, measured, together=together)
+        return
+    for variant, measurement in measured:
+        partial = suffixed(out / measurement.stem, "partial.npz")
+        write_total(out, variant, measurement, measure(variant, measurement, partial=partial))
+        partial.unlink(missing_ok=True)
+    if len(measured) > 1:
+        paths = [suffixed(out / measurement.stem, "npz") for _, measurement in measured]
+        compare.write_comparison(together, tuple(compare.read(path) for path in paths))
 
 
 def parse_layer(text: str) -> int | None:
@@ -81,51 +73,56 @@ def parse_layer(text: str) -> int | None:
     if text == "last":
         return None
     if not text.isdecimal():
-        raise ConfigError(f"expected a layer as last or a number and got {text!r}", do="write last, or 1 for the first")
+        raise ConfigError(
+            f"expected a layer as last or a number and got {text!r}", do="write last, all, or 1 for the first"
+        )
     return int(text)
 
 
-def write_total(out: Path, named: NamedModel, measurement: Measurement, total: ErfSum) -> None:
-    """Fits a Gaussian to every map, draws its bands, writes arrays, record and pictures, and says the outcome.
-
-    Raises:
-      ConfigError: a map is empty.
-      StorageError: the results cannot be written.
-    """
-    maps = total.maps()
-    fits = fit_receptive_fields(np.stack([erf.values for erf in maps]), bounds=measurement.bounds)
-    results = tuple(
-        Result(erf=erf, fit=fit, bands=confidence_bands(total, erf, fit, bounds=measurement.bounds))
-        for erf, fit in zip(maps, fits, strict=True)
+def _plan(invocation: Invocation) -> tuple[Measurement, NamedModel]:
+    """Reads what to measure, and on which model; the name of the files is that of the model as it is."""
+    protocol = protocol_named(invocation.text("protocol"))
+    paths = open_images(invocation.path("images"))
+    invocation.path("out")
+    named = named_model(invocation)
+    tokens = parse_tokens(invocation.text("token"), named.config.grid, center=protocol.center)
+    has_bands = len(tokens) == 1 and invocation.text("layer") != ALL_LAYERS and invocation.switch("bands")
+    plan = Measurement(
+        tokens=tokens,
+        layer=None if invocation.text("layer") == ALL_LAYERS else parse_layer(invocation.text("layer")),
+        protocol=protocol,
+        paths=paths[: invocation.integer("max_images")],
+        batch_size=invocation.integer("batch_size") or 1,
+        stem=named.name,
+        dtype=_dtype(invocation.text("dtype")),
+        num_groups=NUM_GROUPS if has_bands else 0,
+        save_every=invocation.integer("save_every") or 1,
+        bounds=_bounds(invocation.text("fit"), named.config.image_size),
     )
-    _write(out / measurement.stem, results, context=_context(named, measurement), title=named.name)
+    return plan, named
 
 
-def write_results(out: Path, named: NamedModel, measurement: Measurement, maps: tuple[ErfMap, ...]) -> None:
-    """Does what `write_total` does for maps alone, without bands.
+def _run_layers(out: Path, measured: tuple[tuple[NamedModel, Measurement], ...], *, together: Path) -> None:
+    """Measures every layer of every model, and puts the strips of several below one another."""
+    strips: list[Strip] = []
+    for named, measurement in measured:
+        maps = _measure_layers(out, named, measurement)
+        strips.append(write_layers(out, named, measurement, maps))
+    if len(strips) > 1:
+        write_strips(together, tuple(strips), maps[0])
 
-    Raises:
-      StorageError: the results cannot be written.
-    """
-    fits = fit_receptive_fields(np.stack([erf.values for erf in maps]), bounds=measurement.bounds)
-    results = tuple(Result(erf=erf, fit=fit, bands=None) for erf, fit in zip(maps, fits, strict=True))
-    _write(out / measurement.stem, results, context=_context(named, measurement), title=named.name)
 
-
-def _write(path: Path, results: tuple[Result, ...], *, context: dict[str, object], title: str) -> None:
-    records = [_record(result) for result in results]
-    maps = tuple(result.erf for result in results)
-    if len(results) == 1:
-        write_arrays(suffixed(path, "npz"), _single(results[0], title))
-        write_record(suffixed(path, "json"), records[0] | context)
-        figure = erf_figure(maps[0], results[0].fit, title=title)
-    else:
-        write_arrays(suffixed(path, "npz"), _stacked(maps))
-        write_record(suffixed(path, "json"), {"tokens": records} | context)
-        figure = mosaic_figure(maps, title=title)
-    write_figure(suffixed(path, "png"), figure)
-    write_figure(suffixed(path, "pdf"), figure)
-    say(f"{path}.npz .json .png .pdf: {maps[0].num_images} images, {_summary(results)}")
+def _measure_layers(out: Path, named: NamedModel, measurement: Measurement) -> tuple[ErfMap, ...]:
+    """Measures layer after layer; what is saved of a killed run is kept until all are done."""
+    steps = [
+        dataclasses.replace(measurement, layer=layer, stem=f"{measurement.stem}-{layer}")
+        for layer in range(1, named.config.depth + 1)
+    ]
+    partials = [suffixed(out / step.stem, "partial.npz") for step in steps]
+    maps = [measure(named, step, partial=partial).maps()[0] for step, partial in zip(steps, partials, strict=True)]
+    for partial in partials:
+        partial.unlink(missing_ok=True)
+    return tuple(maps)
 
 
 def _dtype(text: str) -> ActivationType:
@@ -150,77 +147,3 @@ def _stem(invocation: Invocation, name: str) -> str:
     plain = (("protocol", "bmvc2023"), ("dtype", "float32"), ("fit", "free"))
     suffixes += [f"_{invocation.text(flag)}" for flag, default in plain if invocation.text(flag) != default]
     return name + "".join(suffixes)
-
-
-def _record(result: Result) -> dict[str, object]:
-    erf = result.erf
-    measured: dict[str, object] = {
-        "num_images": erf.num_images,
-        "token": list(erf.token),
-        "grid": list(erf.grid),
-        "protocol": erf.protocol.name,
-        "magnitude": erf.magnitude,
-        "gaussian_fit": result.fit.to_json(),
-        "from_target": summarize(erf, result.fit).to_json(),
-        "bands": None if result.bands is None else result.bands.to_json(),
-    }
-    return erf_metrics(erf.values).to_json() | measured
-
-
-def _context(named: NamedModel, measurement: Measurement) -> dict[str, object]:
-    return {
-        "model": named.name,
-        "step": named.step,
-        "layer": "last" if measurement.layer is None else measurement.layer,
-        "dtype": measurement.dtype,
-        "data_config": _data_config(named),
-    }
-
-
-def _data_config(named: NamedModel) -> dict[str, object]:
-    """Says how images were prepared, under OpenERF's keys."""
-    return {
-        "input_size": [3, *named.config.image_size],
-        "interpolation": named.transform.interpolation,
-        "mean": list(named.normalization.mean),
-        "std": list(named.normalization.std),
-        "crop_pct": named.transform.crop_fraction,
-        "crop_mode": "center",
-    }
-
-
-def _single(result: Result, title: str) -> dict[str, np.ndarray]:
-    """Gives the arrays of one map: all that `compare` needs."""
-    erf = result.erf
-    target = patch_center(erf.token, grid=erf.grid, image_size=erf.values.shape)
-    radii = profile_radii(erf.values.shape, target)
-    arrays = {
-        "erf": erf.values,
-        "num_images": np.array(erf.num_images, np.int64),
-        "magnitude": np.array(erf.magnitude),
-        "token": np.array(erf.token, np.int64),
-        "grid": np.array(erf.grid, np.int64),
-        "protocol": np.array(erf.protocol.name),
-        "title": np.array(title),
-        "radii_px": radii,
-        "radial_mass": radial_mass(erf.values, target, radii_px=radii),
-    }
-    return arrays if result.bands is None else arrays | {"radial_mass_band": result.bands.profile}
-
-
-def _stacked(maps: tuple[ErfMap, ...]) -> dict[str, np.ndarray]:
-    return {
-        "erf": np.stack([erf.values for erf in maps]),
-        "tokens": np.array([erf.token for erf in maps], np.int64),
-        "num_images": np.array(maps[0].num_images, np.int64),
-    }
-
-
-def _summary(results: tuple[Result, ...]) -> str:
-    if len(results) > 1:
-        num_converged = sum(result.fit.converged for result in results)
-        return f"{len(results)} tokens, {num_converged} Gaussian fits converged"
-    fit = results[0].fit
-    if not fit.converged:
-        return "the Gaussian fit did not converge"
-    return f"sigma x {fit.sigma_x:.2f} y {fit.sigma_y:.2f} px, R2 {fit.r_squared:.3f}"

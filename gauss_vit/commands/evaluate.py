@@ -1,74 +1,156 @@
 """`evaluate`: the metrics of a run's newest checkpoint on the whole evaluation split, with exact counts."""
 
+import csv
+import dataclasses
+import functools
+import io
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
+import numpy as np
+from flax import nnx
+from jax.sharding import Mesh
 from jaxtyping import PyTree
 
-from gauss_vit.commands import classification_data, model_source
+from gauss_vit.commands import model_source
 from gauss_vit.commands.command import Invocation, say
+from gauss_vit.commands.evaluation_data import batches_of, chosen_names, open_source
+from gauss_vit.commands.result_files import write_arrays, write_text
+from gauss_vit.data.examples import Source
+from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
+from gauss_vit.metrics.class_subsets import CLASS_SUBSETS
+from gauss_vit.metrics.classification_report import ClassificationReport
 from gauss_vit.models import construct
 from gauss_vit.schema import JsonValue
-from gauss_vit.train import evaluation, mesh, workdir
+from gauss_vit.tasks.assessment import ClassSubset, assess
+from gauss_vit.train import checkpoint, evaluation, mesh, workdir
 from gauss_vit.train.normalization import Normalization
 from gauss_vit.train.step import Forward, make_eval_step
 
-RESULT = "evaluation.json"
+RESULT, MATRIX, CLASSES = "evaluation.json", "confusion.npz", "confusion.csv"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What was measured.
+
+    Attributes:
+      result: step, data set, split and metrics, for JSON; a metric that is not finite is None.
+      report: the sums.
+      class_names: of the classes in question, in the order of the report's tables.
+    """
+
+    result: dict[str, JsonValue]
+    report: ClassificationReport
+    class_names: tuple[str, ...]
 
 
 def run(invocation: Invocation) -> None:
-    """Writes one JSON object to the last line of standard output, and to `evaluation.json` in the workdir.
+    """Writes one JSON object to the last line of standard output and to `evaluation.json` in the workdir.
 
-    `--config`, such as `--config=W/config.json --config.data.data_dir=D`, replaces the run's own config.
+    Beside it are `confusion.npz`, with the matrix and the accuracy of every class, and `confusion.csv`, the latter by
+    name. `--config`, such as `--config=W/config.json --config.data.eval_split=test`, replaces the run's own config;
+    `--best` measures the checkpoint that was best while training (the paper's choice, with that split), `--ema` the
+    moving average, `--subset` among the classes of ImageNet-A or ImageNet-R alone.
 
     Raises:
+      ConfigError: the run keeps no average, or the subset is unknown or does not fit.
       CheckpointError: no checkpoint verifies, or it does not fit the config.
       DataError: the data set is missing or damaged.
       StorageError: the workdir cannot be written; the result is on standard output all the same.
     """
     folder = invocation.path("workdir")
     experiment = invocation.experiment or model_source.run_experiment(folder)
-    result = evaluate_run(folder, experiment)
-    say(json.dumps(result))
-    workdir.write_json(folder / RESULT, result)
+    evaluated = evaluate_run(
+        folder,
+        experiment,
+        which="ema" if invocation.switch("ema") else "params",
+        step=checkpoint.best_step(folder) if invocation.switch("best") else None,
+        subset=invocation.text("subset") if invocation.is_given("subset") else None,
+    )
+    say(json.dumps(evaluated.result))
+    workdir.write_json(folder / RESULT, evaluated.result)
+    write_arrays(folder / MATRIX, evaluated.report.tables())
+    write_text(folder / CLASSES, class_table(evaluated.class_names, evaluated.report))
 
 
-def evaluate_run(folder: Path, experiment: Experiment) -> dict[str, JsonValue]:
+def evaluate_run(
+    folder: Path,
+    experiment: Experiment,
+    *,
+    which: checkpoint.Weights = "params",
+    step: int | None = None,
+    subset: str | None = None,
+) -> Evaluation:
     """Measures the newest checkpoint that verifies.
 
-    Returns:
-      The step, the data set and split, and the metrics; a metric that is not finite is None.
+    Args:
+      folder: the workdir.
+      experiment: of the run.
+      which: the parameters of the last update, or their moving average.
+      step: the only checkpoint that will do; None is the newest.
+      subset: name of the classes to choose among; None is all.
     """
+    if which == "ema" and experiment.training.ema_decay is None:
+        raise ConfigError("the run keeps no moving average", do="leave out --ema, or train with training.ema_decay")
+    source = open_source(experiment, subset)
+    chosen = None if subset is None else ClassSubset(indices=CLASS_SUBSETS[subset], num_labels=source.num_classes)
     devices = mesh.make(mesh.MeshConfig(), jax.devices())
     graph, abstract = construct.abstract(experiment.model)
-    restored = model_source.restore(folder, mesh.with_shardings(devices, abstract))
+    restored = model_source.restore(folder, mesh.with_shardings(devices, abstract), which=which, step=step)
+    report = _measure(experiment, graph, params=restored.arrays, source=source, subset=chosen, devices=devices)
+    metrics = {name: value if math.isfinite(value) else None for name, value in report.compute().items()}
+    choices = {name: value for name, value in (("weights", which), ("subset", subset)) if value not in ("params", None)}
     data = experiment.data
-    forward = Forward(
-        graph=graph,
-        task=experiment.task,
-        normalization=Normalization(mean=data.pixel_mean, std=data.pixel_std),
+    return Evaluation(
+        result={"step": restored.step, "data": data.name, "split": data.eval_split, **choices, **metrics},
+        report=report,
+        class_names=chosen_names(source, chosen),
     )
-    metrics = _metrics(experiment, forward, params=restored.arrays, devices=devices)
-    finite = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
-    return {"step": restored.step, "data": data.name, "split": data.eval_split, **finite}
 
 
-def _metrics(
-    experiment: Experiment, forward: Forward, *, params: PyTree, devices: jax.sharding.Mesh
-) -> dict[str, float]:
-    """Sums the metric over the split in batches that divide among the devices."""
+def _measure(
+    experiment: Experiment,
+    graph: nnx.GraphDef,
+    *,
+    params: PyTree,
+    source: Source,
+    subset: ClassSubset | None,
+    devices: Mesh,
+) -> ClassificationReport:
+    """Sums the metrics over the split in batches that divide among the devices."""
+    data, task = experiment.data, experiment.task
+    normalization = Normalization(mean=data.pixel_mean, std=data.pixel_std)
+    forward = Forward(graph=graph, task=task, normalization=normalization)
     batch_size = -(-experiment.training.eval_batch_size // devices.size) * devices.size
-    source = classification_data.open_split(experiment, experiment.data.eval_split)
-    total = evaluation.evaluate(
-        make_eval_step(forward, mesh=devices, params=params),
+    report = evaluation.evaluate(
+        make_eval_step(
+            forward, mesh=devices, params=params, measure=functools.partial(assess, task=task, subset=subset)
+        ),
         params,
-        classification_data.eval_batches(experiment, source, batch_size=batch_size),
+        batches_of(experiment, source, batch_size=batch_size),
         mesh=devices,
         batch_size=batch_size // jax.process_count(),
         should_stop=lambda: False,
     )
-    assert total is not None, "nothing can stop it"
-    return total.compute()
+    assert isinstance(report, ClassificationReport), "nothing can stop it"
+    return report
+
+
+def class_table(class_names: Sequence[str], report: ClassificationReport) -> str:
+    """Writes one line a class: its name, its examples, how many are right, and the class it is most taken for."""
+    tables = report.tables()
+    counts = tables["counts"]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["class", "num_examples", "num_right", "accuracy", "most_taken_for"])
+    for index, name in enumerate(class_names):
+        wrong = np.where(np.arange(len(counts)) == index, 0, counts[index])
+        taken_for = class_names[int(wrong.argmax())] if wrong.any() else ""
+        total, right = int(counts[index].sum()), int(counts[index, index])
+        writer.writerow([name, total, right, f"{right / total:.6f}" if total else "", taken_for])
+    return text.getvalue()

@@ -14,6 +14,7 @@ from gauss_vit.commands.preset_images import IMAGENET, preparation
 from gauss_vit.data.transforms import ResizeCenterCrop
 from gauss_vit.errors import ConfigError
 from gauss_vit.models import construct, pretrained
+from gauss_vit.models.intervention import Intervention
 from gauss_vit.models.name_tables import ModelConfig
 from gauss_vit.models.presets import PRESETS
 from gauss_vit.ops.grid import Grid
@@ -39,6 +40,8 @@ class NamedModel:
       step: how many updates they have seen here; 0 for a preset, whose parameters are fresh or from a file.
       transform: from an image of any size to one of the model's, on the host.
       normalization: from its bytes to the model's input, on the device.
+      intervention: what was done to its position information (`models.intervention`).
+      intervention_seed: of what was drawn anew by it; None where nothing was.
     """
 
     name: str
@@ -48,6 +51,8 @@ class NamedModel:
     step: int
     transform: ResizeCenterCrop
     normalization: Normalization
+    intervention: Intervention = "none"
+    intervention_seed: int | None = None
 
 
 def named_model(invocation: Invocation) -> NamedModel:
@@ -155,17 +160,21 @@ def trained(workdir: Path) -> NamedModel:
     )
 
 
-def restore(workdir: Path, abstract: PyTree) -> checkpoint.Restored:
+def restore(
+    workdir: Path, abstract: PyTree, *, which: checkpoint.Weights = "params", step: int | None = None
+) -> checkpoint.Restored:
     """Restores the parameters of the newest checkpoint that verifies, and warns of newer ones that do not.
 
     Args:
       workdir: folder of a run, which may be training.
       abstract: nested dict of shapes, types and shardings.
+      which: the parameters of the last update, or their moving average.
+      step: the only checkpoint that will do; None is the newest.
 
     Raises:
       CheckpointError: there is none.
     """
-    restored = checkpoint.restore_params(workdir, abstract)
+    restored = checkpoint.restore_params(workdir, abstract, which=which, step=step)
     for step, reason in restored.damaged:
         warn(f"checkpoint {step} does not verify: {reason}; using {restored.step} instead")
     return restored

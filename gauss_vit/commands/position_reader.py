@@ -57,6 +57,13 @@ def position_groups(config: ViTConfig | SwinConfig, params: PyTree) -> tuple[Pos
     return (_group("", vit.blocks, vit.config.block().attention, shared=vit.shared_table()),)
 
 
+def position_embedding(config: ViTConfig | SwinConfig, params: PyTree) -> Float[np.ndarray, "tokens channels"] | None:
+    """Gives the absolute embedding of the patches, behind that of prefix tokens if these have one; None for none."""
+    if not isinstance(config, ViTConfig) or config.absolute is None:
+        return None
+    return np.asarray(jax.device_get(params["position_embed"]))
+
+
 def _group(
     name: str, blocks: Block, attention: AttentionConfig, *, shared: Float[Array, "#heads dy dx"] | None
 ) -> PositionGroup:

@@ -48,6 +48,24 @@ def write_scratch(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     _write(path, file.getvalue())
 
 
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file in UTF-8.
+
+    Raises:
+      StorageError: the file cannot be written.
+    """
+    _write(path, text.encode())
+
+
+def write_animation(path: Path, content: bytes) -> None:
+    """Writes the bytes of a moving picture.
+
+    Raises:
+      StorageError: the file cannot be written.
+    """
+    _write(path, content)
+
+
 def write_figure(path: Path, figure: Figure) -> None:
     """Writes a figure as PDF where the path ends in .pdf, else as PNG.
 

@@ -68,14 +68,15 @@ def device_memory(shown: Experiment, devices: AbstractMesh) -> dict[str, int]:
     """What one device holds in a training step, in bytes, by its purpose."""
     graph, params = construct.abstract(shown.model)
     transform = optimizer.make(shown.optimizer, params, shown.training.num_steps)
-    state = abstract_state(params, transform)
-    size, local_batch = shown.model.image_size, shown.training.batch_size // devices.size
+    state, training = abstract_state(params, transform), shown.training
+    size, local_batch = shown.model.image_size, training.batch_size // devices.size
     model = AbstractModel(graph=graph, params=params)
     return {
         "parameters": _bytes_on_device(params, devices),
         "gradients": _bytes_on_device(params, devices),
         "optimizer state": _bytes_on_device(state.opt_state, devices),
-        "activations": cost.activation_bytes(model, size, batch_size=local_batch),
+        **({} if training.ema_decay is None else {"moving average": _bytes_on_device(params, devices)}),
+        "activations": cost.activation_bytes(model, size, batch_size=local_batch // training.accumulate),
         "images (uint8)": math.prod((*size, 3)) * local_batch,
     }
 

@@ -14,8 +14,33 @@ def define_train(flag_values: flags.FlagValues) -> None:
 
 
 def define_evaluate(flag_values: flags.FlagValues) -> None:
-    """`evaluate`: the run to measure."""
+    """`evaluate`: the run to measure, and by what."""
     _define_workdir(flag_values)
+    flags.DEFINE_bool("ema", False, "Measure the moving average of the parameters.", flag_values=flag_values)
+    flags.DEFINE_bool("best", False, "The best checkpoint instead of the newest.", flag_values=flag_values)
+    flags.DEFINE_string(
+        "subset",
+        None,
+        "`imagenet_a` or `imagenet_r`: choose among these 200 of ImageNet's classes.",
+        flag_values=flag_values,
+    )
+
+
+def define_probe(flag_values: flags.FlagValues) -> None:
+    """`probe`: the run whose frozen features are judged, and how."""
+    _define_workdir(flag_values)
+    flags.DEFINE_bool("ema", False, "Judge the moving average of the parameters.", flag_values=flag_values)
+    flags.DEFINE_integer("neighbours", 20, "Examples that vote.", lower_bound=1, flag_values=flag_values)
+    flags.DEFINE_integer(
+        "shots",
+        10,
+        "Labelled examples of each class for the linear classifier.",
+        lower_bound=1,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_float(
+        "penalty", 1024.0, "On the classifier's squared weights.", lower_bound=0.0, flag_values=flag_values
+    )
 
 
 def define_show(flag_values: flags.FlagValues) -> None:
@@ -39,7 +64,7 @@ def define_erf(flag_values: flags.FlagValues) -> None:
     )
     flags.DEFINE_integer("batch_size", 8, "Images in one pass.", lower_bound=1, flag_values=flag_values)
     flags.DEFINE_string("token", "center", "`center`, `all` or `row,column`.", flag_values=flag_values)
-    flags.DEFINE_string("layer", "last", "`last` or the number of a block.", flag_values=flag_values)
+    flags.DEFINE_string("layer", "last", "`last`, `all` or the number of a block.", flag_values=flag_values)
     flags.DEFINE_string(
         "protocol",
         "bmvc2023",
@@ -48,6 +73,13 @@ def define_erf(flag_values: flags.FlagValues) -> None:
     )
     flags.DEFINE_string("dtype", "float32", "`float32`, or `bfloat16`: faster, less exact.", flag_values=flag_values)
     flags.DEFINE_string("fit", "free", "Gaussian fit: `free` (the paper's) or `bounded`.", flag_values=flag_values)
+    flags.DEFINE_string(
+        "intervention",
+        "none",
+        "`none`, `reinit`, `paper_code`, `zero` or `without_gaussian` on position information; several with commas.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_integer("seed", 0, "Of what an intervention draws.", lower_bound=0, flag_values=flag_values)
     flags.DEFINE_bool("bands", True, "Draw confidence bands over images, for one token.", flag_values=flag_values)
     flags.DEFINE_integer(
         "save_every",
@@ -64,9 +96,36 @@ def define_compare(flag_values: flags.FlagValues) -> None:
 
 
 def define_position(flag_values: flags.FlagValues) -> None:
-    """`position`: the model whose position bias is drawn and fitted."""
+    """`position`: the model whose positions are drawn and fitted, and images for its attention."""
     _define_model(flag_values)
     flags.DEFINE_string("out", None, "Folder for the results.", flag_values=flag_values)
+    flags.DEFINE_string("token", "center", "`center` or `row,column`.", flag_values=flag_values)
+    flags.DEFINE_string("images", None, "Folder of images, to see how far attention looks.", flag_values=flag_values)
+    flags.DEFINE_integer(
+        "max_images", None, "Number of images to use; all by default.", lower_bound=1, flag_values=flag_values
+    )
+
+
+def define_report(flag_values: flags.FlagValues) -> None:
+    """`report`: the model, the images and the file of a page to explore them."""
+    _define_model(flag_values)
+    flags.DEFINE_string("images", None, "Folder of images; a run has its own.", flag_values=flag_values)
+    flags.DEFINE_string("out", "report.html", "The .html file to write.", flag_values=flag_values)
+    flags.DEFINE_integer(
+        "max_images", None, "Images to average fields over; all by default.", lower_bound=1, flag_values=flag_values
+    )
+    flags.DEFINE_integer("show_images", 8, "Images to look at.", lower_bound=1, flag_values=flag_values)
+    flags.DEFINE_integer("batch_size", 8, "Images in one pass.", lower_bound=1, flag_values=flag_values)
+    flags.DEFINE_string("protocol", "bmvc2023", "How a field is defined, as in `erf`.", flag_values=flag_values)
+
+
+def define_movie(flag_values: flags.FlagValues) -> None:
+    """`movie`: the run whose observations are played, and how fast."""
+    _define_workdir(flag_values)
+    flags.DEFINE_string("out", None, "The .gif file; W/erf.gif by default.", flag_values=flag_values)
+    flags.DEFINE_float(
+        "fps", 4.0, "Pictures a second, up to 50.", lower_bound=0.1, upper_bound=50.0, flag_values=flag_values
+    )
 
 
 def define_convert(flag_values: flags.FlagValues) -> None:
@@ -74,6 +133,19 @@ def define_convert(flag_values: flags.FlagValues) -> None:
     _define_model(flag_values)
     flags.DEFINE_string("to", None, "Whose names to write: `timm` or `hugging_face`.", flag_values=flag_values)
     flags.DEFINE_string("out", None, "The .safetensors file to write.", flag_values=flag_values)
+
+
+def define_data(flag_values: flags.FlagValues) -> None:
+    """`data`: what `prepare` reads and writes; `check` takes a config."""
+    flags.DEFINE_string("from", None, "Folder of images, or of the ImageNet archives.", flag_values=flag_values)
+    flags.DEFINE_string("name", None, "Name of the TFDS data set to write.", flag_values=flag_values)
+    flags.DEFINE_string("data_dir", None, "The TFDS folder to write it to.", flag_values=flag_values)
+    flags.DEFINE_integer(
+        "size", None, "Shrink to this shorter side, in pixels.", lower_bound=1, flag_values=flag_values
+    )
+    flags.DEFINE_string(
+        "labels", None, "Synsets of the ImageNet validation images, one a line.", flag_values=flag_values
+    )
 
 
 def _define_workdir(flag_values: flags.FlagValues) -> None:

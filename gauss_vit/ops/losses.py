@@ -21,6 +21,40 @@ def cross_entropy(
     return -((1 - label_smoothing) * of_label + label_smoothing * of_all)
 
 
+def soft_cross_entropy(
+    logits: Float[Array, "batch classes"], target: Float[Array, "batch classes"]
+) -> Float[Array, " batch"]:
+    """Computes the cross entropy of every example against a distribution over the classes, in nats."""
+    return -jnp.sum(target * jax.nn.log_softmax(logits.astype(jnp.float32), axis=-1), axis=-1)
+
+
+def binary_cross_entropy(
+    logits: Float[Array, "batch classes"], target: Float[Array, "batch classes"]
+) -> Float[Array, " batch"]:
+    """Computes the mean over the classes of the cross entropy of each class against its own yes and no, in nats.
+
+    Args:
+      logits: log-odds of every class, which need not exclude one another.
+      target: in 0..1; a row may hold several ones (many labels) or none.
+
+    Source: Wightman et al., arXiv:2110.00476; timm's `BinaryCrossEntropy` without a threshold, which DeiT III uses.
+    """
+    values = logits.astype(jnp.float32)
+    return jnp.mean(jax.nn.softplus(values) - target * values, axis=-1)
+
+
+def smooth_one_hot(
+    label: Int[Array, " batch"], *, num_classes: int, label_smoothing: float = 0.0
+) -> Float[Array, "batch classes"]:
+    """Writes classes as distributions; `label_smoothing` is the share spread evenly over all classes.
+
+    >>> smooth_one_hot(jnp.asarray([1]), num_classes=4, label_smoothing=0.4).tolist()[0][:2]
+    [0.10000000149011612, 0.7000000476837158]
+    """
+    one_hot = jax.nn.one_hot(label, num_classes, dtype=jnp.float32)
+    return (1 - label_smoothing) * one_hot + label_smoothing / num_classes
+
+
 def masked_mean(values: Float[Array, " batch"], is_real: Bool[Array, " batch"]) -> Float[Array, ""]:
     """Averages over the real examples; 0 where there is none."""
     weight = is_real.astype(values.dtype)

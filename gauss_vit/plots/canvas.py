@@ -73,7 +73,7 @@ def hide_box(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def add_colour_bar(figure: Figure, mapped: ScalarMappable, axes: Axes, label: str) -> None:
+def add_colour_bar(figure: FigureBase, mapped: ScalarMappable, axes: Axes, label: str) -> None:
     """Adds a colour bar with its unit at the right of an image, as high as the image."""
     bar = figure.colorbar(mapped, cax=axes.inset_axes((1.03, 0.0, 0.04, 1.0)))
     _label_bar(bar, label)
@@ -82,6 +82,13 @@ def add_colour_bar(figure: Figure, mapped: ScalarMappable, axes: Axes, label: st
 def add_shared_colour_bar(figure: FigureBase, mapped: ScalarMappable, axes: list[Axes], label: str) -> Colorbar:
     """Adds one colour bar with its unit at the right of several images that share a scale."""
     bar = figure.colorbar(mapped, ax=axes, fraction=0.03, aspect=24, pad=0.015)
+    _label_bar(bar, label)
+    return bar
+
+
+def fill_colour_bar(figure: FigureBase, mapped: ScalarMappable, label: str) -> Colorbar:
+    """Fills a narrow part of a figure with a colour bar and its unit."""
+    bar = figure.colorbar(mapped, cax=figure.subplots())
     _label_bar(bar, label)
     return bar
 

@@ -15,6 +15,7 @@ from gauss_vit.analysis.token import Token
 from gauss_vit.plots.canvas import (
     LABEL_SIZE,
     TICK_SIZE,
+    TWO_COLUMNS_INCHES,
     add_shared_colour_bar,
     blank_figure,
     hide_box,
@@ -25,8 +26,7 @@ from gauss_vit.plots.canvas import (
 
 MOST_COLUMNS = 6
 CELL_INCHES = 1.5
-# Room for a caption.
-LEAST_INCHES = 5.6
+_BAR_INCHES = 1.2
 PATCH_COLOUR = "#00e5ff"
 # Colours that differ in print and for the colour-blind (Okabe and Ito).
 VERTICAL, HORIZONTAL, QUALITY = "#0072b2", "#d55e00", "#009e73"
@@ -43,7 +43,7 @@ def tables_figure(analysis: PositionAnalysis, *, title: str) -> Figure:
     figure, panels = _panels(analysis.depth, columns, shape=analysis.grid)
     height, width = analysis.grid
     extent = (0.5 - width, width - 0.5, height - 0.5, 0.5 - height)
-    norm, colours = _scale(analysis.tables)
+    norm, colours = bias_colours(analysis.tables)
     for index, axes in enumerate(panels):
         axes.imshow(analysis.tables[index], cmap=colours, norm=norm, extent=extent, interpolation="nearest")
         _name_panel(axes, f"layer {index + 1}")
@@ -66,7 +66,7 @@ def rows_figure(analysis: PositionAnalysis, tokens: tuple[Token, ...], *, layer:
     columns = min(MOST_COLUMNS, len(tokens))
     figure, panels = _panels(len(tokens), columns, shape=analysis.grid)
     table = analysis.tables[layer - 1]
-    norm, colours = _scale(table)
+    norm, colours = bias_colours(table)
     for index, (axes, token) in enumerate(zip(panels, tokens, strict=True)):
         row = row_of(table, token, grid=analysis.grid)
         axes.imshow(row, cmap=colours, norm=norm, interpolation="nearest")
@@ -89,7 +89,7 @@ def layers_figure(analysis: PositionAnalysis, *, title: str) -> Figure:
       analysis: of the model's position bias.
       title: the model's name.
     """
-    figure = blank_figure(8.6, 3.1)
+    figure = blank_figure(TWO_COLUMNS_INCHES, 2.7)
     sigma, peak, quality = figure.subplots(1, 3)
     layers = np.arange(1, analysis.depth + 1)
     _draw_sigmas(sigma, layers, analysis)
@@ -170,18 +170,19 @@ def _add_legend(axes: Axes, *, columns: int) -> None:
 
 
 def _panels(num_panels: int, columns: int, *, shape: tuple[int, int]) -> tuple[Figure, list[Axes]]:
-    """Makes image panels in rows of equal size."""
+    """Makes image panels in rows of equal size, as wide as two columns of a page."""
     rows = math.ceil(num_panels / columns)
     proportion = min(2.0, max(0.5, shape[0] / shape[1]))
-    width_inches, height_inches = columns * CELL_INCHES + 1.2, rows * (CELL_INCHES * proportion + 0.3) + 0.95
-    figure = blank_figure(max(LEAST_INCHES, width_inches), height_inches, layout="compressed")
+    cell = min(CELL_INCHES, (TWO_COLUMNS_INCHES - _BAR_INCHES) / columns)
+    height_inches = rows * (cell * proportion + 0.3) + 0.95
+    figure = blank_figure(TWO_COLUMNS_INCHES, height_inches, layout="compressed")
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat[num_panels:]:
         axes.remove()
     return figure, list(grid.flat[:num_panels])
 
 
-def _scale(tables: Float[np.ndarray, "*layers dy dx"]) -> tuple[Normalize, str]:
+def bias_colours(tables: Float[np.ndarray, "*layers dy dx"]) -> tuple[Normalize, str]:
     """Picks colours: sequential from 0 where no logit is negative, else diverging with white at 0."""
     largest = float(np.abs(tables).max()) or 1.0
     if tables.min() >= 0:

@@ -9,13 +9,14 @@ A checkpoint is the folder `checkpoints/<step>` with `state` (arrays) and `meta`
 
 import contextlib
 import dataclasses
+import functools
 import gc
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import jax
 import orbax.checkpoint as ocp
@@ -23,6 +24,7 @@ from jaxtyping import PyTree
 
 from gauss_vit.errors import CheckpointError
 from gauss_vit.train import record as records
+from gauss_vit.train import retention
 from gauss_vit.train.record import DamagedError, Record
 from gauss_vit.train.state import TrainState
 
@@ -32,6 +34,7 @@ CHECKPOINTS, CORRUPT = "checkpoints", "corrupt"
 _LOGGER = logging.getLogger(__name__)
 
 Arrays = TypeVar("Arrays")
+Weights = Literal["params", "ema"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,22 +107,40 @@ def restore_state(workdir: Path, abstract: TrainState) -> Restored | None:
     return _newest_valid(workdir, lambda step: _read(workdir, step, abstract, subtree=""))
 
 
-def restore_params(workdir: Path, abstract: PyTree) -> Restored:
+def best_step(workdir: Path) -> int:
+    """Finds the checkpoint that was best on the evaluation split, the earlier of equal ones.
+
+    Raises:
+      CheckpointError: code CKPT-MISSING, the run has not linked any.
+    """
+    link = workdir / CHECKPOINTS / retention.BEST
+    if not (link.is_symlink() and link.is_dir()):
+        raise CheckpointError(
+            f"{link} does not exist", code="CKPT-MISSING", do="train with training.best_metric, such as top1"
+        )
+    return int(link.readlink().name)
+
+
+def restore_params(workdir: Path, abstract: PyTree, *, which: Weights = "params", step: int | None = None) -> Restored:
     """Restores the parameters alone of the newest checkpoint that verifies, and changes nothing on disk.
 
     Args:
       workdir: folder of the run; it may be training at the same time.
       abstract: nested dict of shapes, types and shardings.
+      which: the parameters of the last update, or their moving average.
+      step: the only checkpoint that will do; None is the newest.
 
     Raises:
-      CheckpointError: code CKPT-MISSING if there is no checkpoint, and as `restore_state`.
+      CheckpointError: code CKPT-MISSING if there is no checkpoint, and as `restore_state`; CKPT-TREE also if the run
+        kept no average.
     """
     if not saved_steps(workdir):
         raise CheckpointError(
             f"no checkpoint in {workdir / CHECKPOINTS}", code="CKPT-MISSING", do="train first, or correct --workdir"
         )
-    restored = _newest_valid(workdir, lambda step: _read(workdir, step, {"params": abstract}, subtree="params."))
-    return dataclasses.replace(restored, arrays=restored.arrays["params"])
+    read = functools.partial(_read, workdir, abstract={which: abstract}, subtree=f"{which}.")
+    restored = _newest_valid(workdir, read, steps=None if step is None else [step])
+    return dataclasses.replace(restored, arrays=restored.arrays[which])
 
 
 def set_aside(workdir: Path, step: int) -> Path:
@@ -135,10 +156,10 @@ def set_aside(workdir: Path, step: int) -> Path:
     return (workdir / CHECKPOINTS / str(step)).rename(folder / name)
 
 
-def _newest_valid(workdir: Path, read: Callable[[int], Restored]) -> Restored:
-    """Walks back from the newest checkpoint to one that verifies."""
+def _newest_valid(workdir: Path, read: Callable[[int], Restored], *, steps: Sequence[int] | None = None) -> Restored:
+    """Walks back from the newest checkpoint, of all or of some, to one that verifies."""
     damaged: list[tuple[int, str]] = []
-    for step in reversed(saved_steps(workdir)):
+    for step in reversed(saved_steps(workdir) if steps is None else steps):
         with _without_orphans():
             try:
                 return dataclasses.replace(read(step), damaged=tuple(damaged))

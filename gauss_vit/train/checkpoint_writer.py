@@ -125,8 +125,8 @@ class CheckpointWriter:
         best = None
         if self._best_metric is not None:
             if self._best_metric in progress.metrics:
-                self._values[progress.step] = progress.metrics[self._best_metric]
-            best = retention.best_step(self._values, is_lower_better=self._best_metric == "loss")
+                self._values[progress.step] = float(progress.metrics[self._best_metric])
+            best = retention.best_step(self._values, is_lower_better=self._best_metric.removeprefix("ema_") == "loss")
         if best is not None:
             retention.link_best(self._folder, best)
         for step in retention.steps_to_remove(saved_steps(self._workdir), num_newest=self._num_newest, best=best):
@@ -158,5 +158,5 @@ def _recorded_values(workdir: Path, metric: str) -> dict[int, float]:
             _LOGGER.warning("checkpoint %d does not compete for the best: %s", step, error)
             continue
         if metric in metrics:
-            values[step] = metrics[metric]
+            values[step] = float(metrics[metric])
     return values

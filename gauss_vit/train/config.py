@@ -19,8 +19,12 @@ class Training:
       observe_every: steps between calls of the observers; None is only at the end.
       observe_images: evaluation images over which an observer averages.
       keep_checkpoints: how many of the newest checkpoints stay on disk, besides the best.
-      best_metric: name of the evaluation metric whose best checkpoint stays on disk, `loss` being best when lowest and
-        every other when highest; None keeps the newest only. Only checkpoints at a step of an evaluation compete.
+      best_metric: name of the evaluation metric whose best checkpoint stays on disk, `loss` and `ema_loss` being best
+        when lowest and every other when highest, the earlier of equal ones; None keeps the newest only. Only
+        checkpoints at a step of an evaluation compete.
+      accumulate: parts that a batch is cut into, differentiated one after the other to save memory; 1 is the whole.
+      ema_decay: d of the moving average of the parameters, a <- d a + (1 - d) p after each update, such as 0.99996. It
+        is evaluated too, its metrics begin with `ema_`. None keeps no average.
     """
 
     batch_size: int
@@ -33,6 +37,8 @@ class Training:
     observe_images: int = 64
     keep_checkpoints: int = 3
     best_metric: str | None = None
+    accumulate: int = 1
+    ema_decay: float | None = None
 
     def __post_init__(self) -> None:
         """Checks ranges.
@@ -47,5 +53,9 @@ class Training:
         ]
         if self.best_metric == "":
             errors.append("best_metric must be the name of a metric or None, got an empty string")
+        if self.ema_decay is not None and not 0 <= self.ema_decay < 1:
+            errors.append(f"ema_decay must be in [0, 1) or None, got {self.ema_decay}")
+        if not errors and self.batch_size % self.accumulate:
+            errors.append(f"batch_size {self.batch_size} is not divisible by accumulate {self.accumulate}")
         if errors:
             raise ConfigError("; ".join(errors))

@@ -10,6 +10,7 @@ import math
 from itertools import islice
 
 import jax
+from jaxtyping import PyTree
 
 from gauss_vit.batches import ClassificationBatch
 from gauss_vit.errors import CheckpointError, ConfigError, DataError, DivergedError
@@ -21,7 +22,7 @@ from gauss_vit.train.evaluation import evaluate
 from gauss_vit.train.interruption import EXIT_STATUS, Interruption
 from gauss_vit.train.interval import Interval
 from gauss_vit.train.mesh import place_batch
-from gauss_vit.train.metrics_log import EVAL, TRAIN, is_evaluated
+from gauss_vit.train.metrics_log import EVAL, OBSERVE, TRAIN, is_evaluated
 from gauss_vit.train.program import Program, fresh_state, make_program
 from gauss_vit.train.progress import Pace, progress_line
 from gauss_vit.train.record import Progress
@@ -130,31 +131,36 @@ class _Loop:
         self._pace.restart()
 
     def _measure(self) -> None:
-        """Evaluates and observes, if that is due."""
+        """Evaluates and observes, if that is due; a resume repeats both where the evaluation was interrupted."""
         training = self._run.training
         with self._pace.paused():
             if self._run.is_due(training.eval_every, self._step):
                 self._interval.settle()
-                self._evaluate()
+                if not self._evaluate():
+                    return
             if self._run.is_due(training.observe_every, self._step):
                 self._interval.settle()
-                for observer in self._run.observers:
-                    observer(self._step, self._state.params)
+                self._observe()
 
-    def _evaluate(self) -> None:
-        """Measures the evaluation split; when it is interrupted, nothing is reported, and a resume does it again."""
-        run, program = self._run, self._program
-        metric = evaluate(
-            program.eval_step,
-            self._state.params,
-            run.feed.evaluation(),
-            mesh=program.mesh,
-            batch_size=run.training.eval_batch_size,
-            should_stop=self._interruption.is_requested,
-        )
-        if metric is None:
-            return
-        values = metric.compute()
+    def _observe(self) -> None:
+        """Calls the observers and reports their numbers; where there are none, no line."""
+        values = {
+            name: value
+            for observer in self._run.observers
+            for name, value in observer(self._step, self._state.params).items()
+        }
+        if values:
+            self._report.write(OBSERVE, self._step, values)
+
+    def _evaluate(self) -> bool:
+        """Measures the evaluation split, and says whether it was not interrupted: if it was, nothing is reported."""
+        run = self._run
+        values = self._metrics_of(self._state.params, prefix="")
+        if values and self._state.ema is not None:
+            averaged = self._metrics_of(self._state.ema, prefix="ema_")
+            values = {**values, **averaged} if averaged else {}
+        if not values:
+            return False
         _check_best_metric(run.training.best_metric, values)
         for name, value in values.items():
             if not math.isfinite(value):
@@ -162,6 +168,19 @@ class _Loop:
         self._evaluation = {name: value for name, value in values.items() if math.isfinite(value)}
         self._report.write(EVAL, self._step, values)
         _LOGGER.info("[%d/%d] eval %s", self._step, run.training.num_steps, _sentence(values))
+        return True
+
+    def _metrics_of(self, params: PyTree, *, prefix: str) -> dict[str, float]:
+        """Measures parameters on the evaluation split; nothing when it is interrupted."""
+        metric = evaluate(
+            self._program.eval_step,
+            params,
+            self._run.feed.evaluation(),
+            mesh=self._program.mesh,
+            batch_size=self._run.training.eval_batch_size,
+            should_stop=self._interruption.is_requested,
+        )
+        return {} if metric is None else {f"{prefix}{name}": value for name, value in metric.compute().items()}
 
     def _save(self) -> None:
         """Starts to save the state, once it is known to be finite and its numbers are on the disk."""
@@ -210,7 +229,7 @@ class _Loop:
 def _compare_with_recorded(run: Run) -> list[str]:
     """Compares the config with the one that the workdir was started with, and lists what may differ."""
     recorded = resume.recorded_experiment(run.workdir)
-    return [] if recorded is None else resume.check_same_run(recorded, run.experiment)
+    return [] if recorded is None else resume.check_same_run(run.with_defaults(recorded), run.experiment)
 
 
 def _is_complete(run: Run, restored: Restored | None) -> bool:

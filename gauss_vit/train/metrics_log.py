@@ -1,7 +1,7 @@
 """metrics.jsonl: every number of a run, one JSON object a line, the same bits however often the run was interrupted.
 
-A line holds the step, the split and the metrics; never a time. A number that is not finite is written as null. The same
-numbers as a table are in metrics.csv, made anew from the lines.
+A line holds the step, the split (training, evaluation, or what observers say) and the metrics; never a time. A number
+that is not finite is written as null. The same numbers as a table are in metrics.csv, made anew from the lines.
 """
 
 import csv
@@ -14,7 +14,7 @@ from pathlib import Path
 from gauss_vit.errors import StorageError
 
 LINES, TABLE = "metrics.jsonl", "metrics.csv"
-TRAIN, EVAL = "train", "eval"
+TRAIN, EVAL, OBSERVE = "train", "eval", "observe"
 
 Entry = dict[str, str | int | float | None]
 

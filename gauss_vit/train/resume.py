@@ -13,7 +13,7 @@ from gauss_vit.train.workdir import CONFIG
 
 MAY_CHANGE = (
     r"training\.(log|eval|checkpoint|observe)_every",
-    r"training\.(eval_batch_size|observe_images)",
+    r"training\.(eval_batch_size|observe_images|accumulate)",
     r"training\.(keep_checkpoints|best_metric)",
     r"data\.(data_dir|num_threads)",
     r"mesh\..*",
@@ -48,7 +48,7 @@ def check_same_run(recorded: Mapping[str, JsonValue], current: Mapping[str, Json
     """Compares two experiments.
 
     Args:
-      recorded: what the workdir was started with.
+      recorded: what the workdir was started with; fields that did not exist then stand at their defaults.
       current: what is asked for now.
 
     Returns:

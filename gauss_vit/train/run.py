@@ -15,7 +15,8 @@ from gauss_vit.train.optimizer import Optimizer
 from gauss_vit.train.state import Build
 from gauss_vit.train.step import Task
 
-Observer = Callable[[int, PyTree], None]
+Observer = Callable[[int, PyTree], Mapping[str, float]]
+"""Looks at the parameters of a step, and gives the numbers to log about them: none where there is nothing to say."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,10 @@ class Run:
       mesh: how many devices each axis has.
       seed: of parameters and dropout.
       feed: the batches.
-      observers: called with the step and the parameters, every `observe_every` steps and at the end.
+      observers: called with the step and the parameters, every `observe_every` steps and at the end; what they give is
+        logged as one line.
+      with_defaults: adds to a config that an earlier version has stored the fields that came since, at their defaults.
+      initial: the parameters of step 0, a nested dict; None draws them from the seed.
     """
 
     workdir: Path
@@ -62,6 +66,8 @@ class Run:
     seed: int
     feed: Feed
     observers: tuple[Observer, ...] = ()
+    with_defaults: Callable[[Mapping[str, JsonValue]], Mapping[str, JsonValue]] = dict
+    initial: PyTree = None
 
     def is_due(self, every: int | None, step: int) -> bool:
         """Says whether something is to be done at a step; at the last one everything is."""

@@ -24,11 +24,13 @@ class TrainState:
       step: int32 scalar, how many updates were made.
       params: nested dict of float32 parameters.
       opt_state: the state of the gradient transformation.
+      ema: the moving average of the parameters, or None where none is kept, as in runs of earlier versions.
     """
 
     step: PyTree
     params: PyTree
     opt_state: PyTree
+    ema: PyTree = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,6 +74,21 @@ def init_state(build: Build, transform: optax.GradientTransformation, *, mesh: M
     key = run_key(seed)
     shardings = tree_shardings(mesh, jax.eval_shape(init, key))
     return jax.jit(init, out_shardings=shardings)(key)
+
+
+def place_state(params: PyTree, transform: optax.GradientTransformation, *, mesh: Mesh) -> TrainState:
+    """Makes the state of step 0 from given parameters, each device only its own part.
+
+    Args:
+      params: nested dict of arrays, the same in every process.
+      transform: the optimizer.
+      mesh: the devices.
+    """
+
+    def begin(given: PyTree) -> TrainState:
+        return start(given, transform)
+
+    return jax.jit(begin, out_shardings=tree_shardings(mesh, jax.eval_shape(begin, params)))(params)
 
 
 def run_key(seed: int) -> PRNGKeyArray:

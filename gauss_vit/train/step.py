@@ -17,10 +17,17 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
 
 from gauss_vit.batches import ClassificationBatch
+from gauss_vit.ops.mixing import Mixture, dominant_label
+from gauss_vit.tasks.augmentation import Augmented
+from gauss_vit.train import average
+from gauss_vit.train.accumulation import Accumulated, Examples, accumulate
 from gauss_vit.train.mesh import batch_sharding, replicated, tree_shardings
 from gauss_vit.train.normalization import Normalization
 from gauss_vit.train.state import TrainState, run_key
 from gauss_vit.tree import flatten_paths
+
+# A stream of its own: the model splits the step's key into numbers that start at 0.
+_AUGMENTATION = 0x61756721
 
 
 @runtime_checkable
@@ -40,7 +47,15 @@ class Metric(Protocol):
 class Task(Protocol):
     """What is minimised and what is measured."""
 
-    def loss(self, logits: Float[Array, "batch classes"], batch: ClassificationBatch) -> Float[Array, ""]:
+    def augment(
+        self, images: Float[Array, "batch height width 3"], batch: ClassificationBatch, *, key: PRNGKeyArray
+    ) -> Augmented:
+        """Changes normalised training images, and says what was mixed into them."""
+        ...
+
+    def loss(
+        self, logits: Float[Array, "batch classes"], batch: ClassificationBatch, *, mixture: Mixture | None = None
+    ) -> Float[Array, ""]:
         """Gives the float32 mean over the real examples."""
         ...
 
@@ -91,12 +106,36 @@ class Forward:
         self, params: PyTree, batch: ClassificationBatch, *, key: PRNGKeyArray | None
     ) -> Float[Array, "batch classes"]:
         """Applies the model to a batch of bytes; a key of None is inference."""
-        model = nnx.merge(self.graph, params)
-        return model(self.normalization(batch.image), key=key).astype(jnp.float32)
+        return self.apply(params, self.normalization(batch.image), key=key)
+
+    def apply(
+        self, params: PyTree, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None
+    ) -> Float[Array, "batch classes"]:
+        """Applies the model to normalised images; a key of None is inference."""
+        return nnx.merge(self.graph, params)(images, key=key).astype(jnp.float32)
+
+    def examples(self, batch: ClassificationBatch, *, key: PRNGKeyArray) -> Examples:
+        """Normalises and augments a training batch."""
+        augmented = self.task.augment(self.normalization(batch.image), batch, key=key)
+        return Examples(batch=dataclasses.replace(batch, image=None), augmented=augmented)
+
+    def loss(self, params: PyTree, examples: Examples, key: PRNGKeyArray) -> tuple[Float[Array, ""], PyTree]:
+        """Gives the training loss of examples, and the sums of the metric."""
+        batch, mixture = examples.batch, examples.augmented.mixture
+        logits = self.apply(params, examples.augmented.image, key=key)
+        measured = batch if mixture is None else dataclasses.replace(batch, label=dominant_label(batch.label, mixture))
+        return self.task.loss(logits, batch, mixture=mixture), self.task.metric(logits, measured)
 
 
 def make_train_step(
-    forward: Forward, transform: optax.GradientTransformation, *, mesh: Mesh, seed: int, state: TrainState
+    forward: Forward,
+    transform: optax.GradientTransformation,
+    *,
+    mesh: Mesh,
+    seed: int,
+    state: TrainState,
+    num_parts: int = 1,
+    ema_decay: float | None = None,
 ) -> TrainStep:
     """Compiles, at its first call, one update.
 
@@ -104,47 +143,42 @@ def make_train_step(
       forward: the model and the task.
       transform: the optimizer.
       mesh: the devices.
-      seed: of the run; dropout at a step depends on both.
+      seed: of the run; dropout and augmentation at a step depend on both.
       state: the train state, or its shapes.
+      num_parts: how many parts of the batch are differentiated one after the other.
+      ema_decay: of the moving average, if the state has one.
     """
 
     def train_step(state: TrainState, batch: ClassificationBatch) -> tuple[TrainState, Outcome]:
         key = jax.random.fold_in(run_key(seed), state.step)
-
-        def loss_of(params: PyTree) -> tuple[Float[Array, ""], PyTree]:
-            logits = forward.logits(params, batch, key=key)
-            return forward.task.loss(logits, batch), forward.task.metric(logits, batch)
-
-        (loss, metric), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.params)
-        updated = _update(state, gradients, transform)
-        flags = _finite_flags(_audited(loss, gradients, updated))
+        examples = forward.examples(batch, key=jax.random.fold_in(key, _AUGMENTATION))
+        sums = accumulate(forward.loss, state.params, examples, key=key, num_parts=num_parts, mesh=mesh)
+        updated = _update(state, sums.gradients, transform, ema_decay=ema_decay)
+        flags = _finite_flags(_audited(sums.loss, sums.gradients, updated))
         is_finite = jnp.all(flags)
         updated = jax.tree.map(lambda new, old: jnp.where(is_finite, new, old), updated, state)
-        outcome = Outcome(
-            loss=loss,
-            metric=metric,
-            gradient_norm=optax.tree.norm(gradients),
-            is_finite=is_finite,
-            first_bad=jnp.argmin(flags).astype(jnp.int32),
-        )
-        return updated, outcome
+        return updated, _outcome(sums, flags)
 
     at_rest = tree_shardings(mesh, state)
     entering, leaving = (at_rest, batch_sharding(mesh)), (at_rest, replicated(mesh))
     return jax.jit(train_step, in_shardings=entering, out_shardings=leaving, donate_argnums=0)
 
 
-def make_eval_step(forward: Forward, *, mesh: Mesh, params: PyTree) -> EvalStep:
+def make_eval_step(
+    forward: Forward, *, mesh: Mesh, params: PyTree, measure: Callable[..., Metric] | None = None
+) -> EvalStep:
     """Compiles, at its first call, the metric of one batch.
 
     Args:
       forward: the model and the task.
       mesh: the devices.
       params: the parameters, or their shapes.
+      measure: (logits, batch) to sums over the real examples; None is the task's own metric.
     """
+    sums = forward.task.metric if measure is None else measure
 
     def eval_step(params: PyTree, batch: ClassificationBatch) -> PyTree:
-        return forward.task.metric(forward.logits(params, batch, key=None), batch)
+        return sums(forward.logits(params, batch, key=None), batch)
 
     return jax.jit(
         eval_step,
@@ -163,12 +197,26 @@ def audited_paths(state: TrainState) -> list[str]:
     return list(flatten_paths(_floating(_audited(loss, state.params, state))))
 
 
-def _update(state: TrainState, gradients: PyTree, transform: optax.GradientTransformation) -> TrainState:
-    """Applies the optimizer, whose bias correction mixes floats and integers."""
+def _outcome(sums: Accumulated, flags: Bool[Array, " leaves"]) -> Outcome:
+    """Reports an update."""
+    return Outcome(
+        loss=sums.loss,
+        metric=sums.metric,
+        gradient_norm=optax.tree.norm(sums.gradients),
+        is_finite=jnp.all(flags),
+        first_bad=jnp.argmin(flags).astype(jnp.int32),
+    )
+
+
+def _update(
+    state: TrainState, gradients: PyTree, transform: optax.GradientTransformation, *, ema_decay: float | None
+) -> TrainState:
+    """Applies the optimizer, whose bias correction mixes floats and integers, and moves the average after it."""
     with jax.numpy_dtype_promotion("standard"):
         updates, opt_state = transform.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-    return TrainState(step=state.step + 1, params=params, opt_state=opt_state)
+    ema = state.ema if ema_decay is None else average.follow(state.ema, params, ema_decay)
+    return TrainState(step=state.step + 1, params=params, opt_state=opt_state, ema=ema)
 
 
 def _audited(loss: PyTree, gradients: PyTree, updated: TrainState) -> tuple[dict[str, PyTree], ...]:

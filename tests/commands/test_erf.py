@@ -29,6 +29,8 @@ DEFAULTS = {
     "fit": "free",
     "bands": True,
     "save_every": 1,
+    "intervention": "none",
+    "seed": 0,
 }
 METRIC_KEYS = [
     "shape",
@@ -212,3 +214,60 @@ def test_other_protocols_are_measured_by_name(folder, tmp_path, protocol):
 def test_unknown_words_are_refused(folder, tmp_path, options):
     with pytest.raises(ConfigError, match="expected --"):
         run(folder, tmp_path / "out", **options)
+
+
+def test_an_intervention_is_in_file_name_and_record(folder, tmp_path):
+    run(folder, tmp_path / "a", max_images=2)
+    run(folder, tmp_path / "a", max_images=2, intervention="without_gaussian")
+    record = json.loads((tmp_path / "a" / "tiny.v1_without_gaussian.json").read_text())
+    assert (record["model"], record["intervention"]) == ("tiny.v1_without_gaussian", "without_gaussian")
+    assert json.loads((tmp_path / "a" / "tiny.v1.json").read_text())["intervention"] == "none"
+    before, after = (read(tmp_path / "a" / f"tiny.v1{end}.npz")["erf"] for end in ("", "_without_gaussian"))
+    assert np.abs(before - after).max() > 1e-6
+
+
+def test_several_interventions_are_measured_and_compared_with_the_first(folder, tmp_path):
+    out = run(folder, tmp_path / "out", max_images=2, intervention="none,zero,without_gaussian")
+    stems = ["tiny.v1", "tiny.v1_interventions", "tiny.v1_without_gaussian", "tiny.v1_zero"]
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        f"{stem}.{suffix}" for stem in stems for suffix in ("json", "npz", "pdf", "png")
+    )
+    fields = json.loads((out / "tiny.v1_interventions.json").read_text())["fields"]
+    assert [field["title"] for field in fields] == ["tiny.v1", "tiny.v1_zero", "tiny.v1_without_gaussian"]
+    # A Gaussian of amplitude 0 and none are the same.
+    zero, without = (read(out / f"tiny.v1_{name}.npz")["erf"] for name in ("zero", "without_gaussian"))
+    np.testing.assert_allclose(zero, without, rtol=1e-4, atol=1e-9)
+    assert fields[1]["against_first"]["moved_mass"] > 1e-4
+
+
+def test_every_layer_is_measured_and_drawn_as_a_strip(folder, tmp_path):
+    out = run(folder, tmp_path / "out", max_images=2, layer="all")
+    stem = "tiny.v1_layer-all"
+    assert sorted(path.name for path in out.iterdir()) == [f"{stem}.{end}" for end in ("json", "npz", "pdf", "png")]
+    arrays, record = read(out / f"{stem}.npz"), json.loads((out / f"{stem}.json").read_text())
+    assert arrays["erf"].shape == (2, 16, 32)
+    np.testing.assert_allclose(arrays["erf"].sum(axis=(1, 2)), 1)
+    assert [layer["layer"] for layer in record["layers"]] == [1, 2]
+    one = read(run(folder, tmp_path / "one", max_images=2, layer="1", bands=False) / "tiny.v1_layer-1.npz")
+    np.testing.assert_allclose(arrays["erf"][0], one["erf"], rtol=1e-5, atol=1e-10)
+
+
+def test_strips_of_several_interventions_are_put_together(folder, tmp_path):
+    out = run(folder, tmp_path, max_images=1, layer="all", intervention="none,zero")
+    assert (out / "tiny.v1_layer-all_interventions.png").stat().st_size > 5000
+    assert (out / "tiny.v1_zero_layer-all.npz").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"intervention": "zeros"}, "'zeros' is none"),
+        ({"intervention": "paper_code"}, "nothing that the intervention paper_code could change"),
+        ({"intervention": "none,zero", "token": "all"}, "one intervention"),
+        ({"layer": "all", "token": "all"}, "one layer"),
+    ],
+)
+def test_interventions_that_cannot_be_are_refused(folder, tmp_path, options, message):
+    with pytest.raises(ConfigError, match=message):
+        run(folder, tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()

@@ -1,11 +1,17 @@
 """`evaluate`: one JSON object on the last line, with the numbers that training itself reported."""
 
+import csv
+import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gauss_vit import main as program
+from gauss_vit.commands import evaluate, model_source
+from gauss_vit.data.examples import Example
+from gauss_vit.data.sources import TfdsSource
 
 
 def evaluated(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict:
@@ -15,7 +21,7 @@ def evaluated(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict:
 
 def reported(workdir: Path) -> dict:
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-    return lines[-1]
+    return [line for line in lines if line["split"] == "eval"][-1]
 
 
 def test_last_line_is_the_result_and_is_kept_in_the_workdir(workdir: Path, capsys: pytest.CaptureFixture[str]):
@@ -67,3 +73,81 @@ def test_run_without_checkpoint_has_status_4(workdir: Path, tmp_path: Path, caps
 def test_folder_without_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert program.main(["evaluate", f"--workdir={tmp_path}"]) == 2
     assert f"{tmp_path} holds no run" in capsys.readouterr().err
+
+
+def test_confusion_is_written_by_class(workdir: Path, capsys: pytest.CaptureFixture[str]):
+    result = evaluated(capsys, f"--workdir={workdir}")
+    with np.load(workdir / "confusion.npz") as tables:
+        counts, accuracy = tables["counts"], tables["accuracy"]
+    assert counts.shape == (10, 10) and counts.sum() == 50
+    assert np.trace(counts) == result["top1"] * 50
+    assert result["class_mean_top1"] == pytest.approx(np.nanmean(accuracy))
+    rows = list(csv.DictReader((workdir / "confusion.csv").read_text().splitlines()))
+    assert [int(row["num_examples"]) for row in rows] == counts.sum(axis=1).tolist()
+    assert [int(row["num_right"]) for row in rows] == np.diag(counts).tolist()
+
+
+def test_average_of_a_run_without_one_is_refused(workdir: Path, capsys: pytest.CaptureFixture[str]):
+    assert program.main(["evaluate", f"--workdir={workdir}", "--ema"]) == 2
+    assert "the run keeps no moving average" in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("subset", "message"), [("imagenet_a", "200 of ImageNet"), ("imagenet_b", "unknown subset")])
+def test_subset_that_does_not_fit_is_refused(
+    workdir: Path, capsys: pytest.CaptureFixture[str], subset: str, message: str
+):
+    assert program.main(["evaluate", f"--workdir={workdir}", f"--subset={subset}"]) == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_accepted_classes_come_from_the_examples(workdir: Path, monkeypatch: pytest.MonkeyPatch):
+    experiment = model_source.run_experiment(workdir)
+    plain = evaluate.evaluate_run(workdir, experiment)
+
+    def with_accepted(source: TfdsSource, index: int) -> Example:
+        example = get(source, index)
+        return dataclasses.replace(example, accepted_labels=(example.label,) if index % 5 else ())
+
+    get = TfdsSource.__getitem__
+    monkeypatch.setattr(TfdsSource, "__getitem__", with_accepted)
+    result = evaluate.evaluate_run(workdir, experiment).result
+    assert result["num_real_examples"] == 40
+    assert result["top1"] == plain.result["top1"]
+    assert abs(result["real_top1"] * 40 - plain.result["top1"] * 50) <= 10
+
+
+def test_best_checkpoint_is_measured_instead_of_the_newest(
+    tmp_path: Path, data_flag: str, capsys: pytest.CaptureFixture[str]
+):
+    flags = ["--config.training.best_metric=num_examples", "--config.training.eval_every=2"]
+    assert program.main(["--config=tests/tiny_config.py", data_flag, f"--workdir={tmp_path}", *flags]) == 0
+    # All have as many examples: the earlier of equal ones is the best.
+    assert evaluated(capsys, f"--workdir={tmp_path}", "--best")["step"] == 2
+    assert evaluated(capsys, f"--workdir={tmp_path}")["step"] == 4
+
+
+def test_best_of_a_run_that_ranks_nothing_has_status_4(workdir: Path, capsys: pytest.CaptureFixture[str]):
+    assert program.main(["evaluate", f"--workdir={workdir}", "--best"]) == 4
+    assert "error[CKPT-MISSING]" in capsys.readouterr().err.splitlines()[-1]
+
+
+ALL_ON = (
+    "--config.task.mixing.mixup=0.2",
+    "--config.task.mixing.cutmix=1.0",
+    "--config.task.erasing.probability=0.25",
+    "--config.training.ema_decay=0.9",
+    "--config.training.accumulate=2",
+    "--config.optimizer.rates.layer_decay=0.75",
+)
+
+
+def test_recipe_of_mixing_averaging_and_layer_decay_trains_and_is_evaluated(
+    tmp_path: Path, data_flag: str, capsys: pytest.CaptureFixture[str]
+):
+    assert program.main(["--config=tests/tiny_config.py", data_flag, f"--workdir={tmp_path}", *ALL_ON]) == 0
+    reported_last = reported(tmp_path)
+    plain, averaged = evaluated(capsys, f"--workdir={tmp_path}"), evaluated(capsys, f"--workdir={tmp_path}", "--ema")
+    assert averaged["weights"] == "ema"
+    assert plain["loss"] == pytest.approx(reported_last["loss"], rel=1e-6)
+    assert averaged["loss"] == pytest.approx(reported_last["ema_loss"], rel=1e-6)
+    assert averaged["loss"] != plain["loss"]

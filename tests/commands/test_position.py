@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 from flax import nnx
+from PIL import Image
 
 from gauss_vit.commands import position
 from gauss_vit.commands.command import Invocation
@@ -14,10 +15,14 @@ from gauss_vit.commands.model_source import IMAGENET, NamedModel
 from gauss_vit.data.transforms import ResizeCenterCrop
 from gauss_vit.errors import ConfigError
 from gauss_vit.models import construct
+from gauss_vit.position.absolute import AbsoluteEmbedding
 from tests.tiny_config import MODEL
 
+DEFAULTS = {"token": "center", "images": None, "max_images": None}
+FIGURES = [f"_{name}.{suffix}" for name in ("layers", "rows", "strip", "tables") for suffix in ("pdf", "png")]
 
-def run(monkeypatch, out, config=MODEL):
+
+def run(monkeypatch, out, config=MODEL, **options):
     graph, state = nnx.split(construct.build(config, jax.random.key(0)))
     named = NamedModel(
         name="tiny",
@@ -29,13 +34,15 @@ def run(monkeypatch, out, config=MODEL):
         normalization=IMAGENET,
     )
     monkeypatch.setattr(position, "named_model", lambda invocation: named)
-    position.run(Invocation(verb="position", experiment=None, options={"out": str(out)}, arguments=()))
+    position.run(
+        Invocation(verb="position", experiment=None, options=DEFAULTS | {"out": str(out)} | options, arguments=())
+    )
 
 
 def test_tables_fits_and_pictures_are_written(monkeypatch, tmp_path, capsys):
     run(monkeypatch, tmp_path / "out")
     names = sorted(path.name.removeprefix("tiny_position") for path in (tmp_path / "out").iterdir())
-    assert names == [".json", ".npz", "_layers.png", "_rows.png", "_tables.png"]
+    assert names == [".json", ".npz", *FIGURES]
     assert "2 layers" in capsys.readouterr().out
 
 
@@ -60,3 +67,70 @@ def test_a_model_without_position_bias_is_refused(monkeypatch, tmp_path):
     with pytest.raises(ConfigError, match="no position bias"):
         run(monkeypatch, tmp_path / "out", dataclasses.replace(MODEL, gaussian=None))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    for index in range(3):
+        pixels = np.random.default_rng(index).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(images / f"{index}.png")
+    return images
+
+
+ABSOLUTE = dataclasses.replace(MODEL, gaussian=None, absolute=AbsoluteEmbedding())
+
+
+def test_a_model_with_an_absolute_embedding_alone_has_its_similarities(monkeypatch, tmp_path):
+    run(monkeypatch, tmp_path / "out", ABSOLUTE)
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == [f"tiny_embedding.{suffix}" for suffix in ("json", "npz", "pdf", "png")]
+    with np.load(tmp_path / "out" / "tiny_embedding.npz") as archive:
+        similarity = archive["similarity"]
+    assert similarity.shape == (2, 4, 2, 4)
+    np.testing.assert_allclose(np.einsum("ijij->ij", similarity), 1)
+    record = json.loads((tmp_path / "out" / "tiny_embedding.json").read_text())
+    assert (record["model"], record["step"], record["grid"], record["token"]) == ("tiny", 5, [2, 4], [0, 1])
+
+
+def test_images_show_how_far_attention_looks(monkeypatch, tmp_path, folder, capsys):
+    run(monkeypatch, tmp_path / "out", images=str(folder), max_images=2, token="1,2")
+    names = {path.name.removeprefix("tiny_attention") for path in (tmp_path / "out").glob("tiny_attention*")}
+    assert names == {".json", ".npz"} | {
+        f"_{name}.{suffix}" for name in ("distance", "rollout") for suffix in ("pdf", "png")
+    }
+    with np.load(tmp_path / "out" / "tiny_attention.npz") as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    assert arrays["distance_px"].shape == (2, 2)
+    np.testing.assert_allclose(arrays["distance_px"], 8 * arrays["distance"], rtol=1e-5)
+    np.testing.assert_allclose(arrays["rollout"].sum(axis=(1, 2)), 1, rtol=1e-5)
+    assert arrays["token"].tolist() == [1, 2]
+    record = json.loads((tmp_path / "out" / "tiny_attention.json").read_text())
+    assert (record["num_images"], len(record["layers"])) == (2, 2)
+    assert "mean attention distance" in capsys.readouterr().out
+
+
+def test_the_token_is_that_of_the_fit(monkeypatch, tmp_path):
+    run(monkeypatch, tmp_path, token="1,3")
+    assert json.loads((tmp_path / "tiny_position.json").read_text())["token"] == [1, 3]
+
+
+def test_a_model_without_positions_has_attention_all_the_same(monkeypatch, tmp_path, folder):
+    run(monkeypatch, tmp_path / "out", dataclasses.replace(MODEL, gaussian=None), images=str(folder), max_images=1)
+    assert {path.name.split(".")[0] for path in (tmp_path / "out").iterdir()} == {
+        "tiny_attention",
+        "tiny_attention_distance",
+        "tiny_attention_rollout",
+    }
+
+
+@pytest.mark.parametrize(("word", "message"), [("all", "one token"), ("2,0", "outside the grid")])
+def test_tokens_that_cannot_be_are_refused(monkeypatch, tmp_path, word, message):
+    with pytest.raises(ConfigError, match=message):
+        run(monkeypatch, tmp_path / "out", token=word)
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_heads_are_not_a_number():
+    np.testing.assert_array_equal(position._padded([np.ones(1), np.ones(2)]), [[1, np.nan], [1, 1]])

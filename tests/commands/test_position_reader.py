@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from gauss_vit.commands.position_reader import position_groups
+from gauss_vit.commands.position_reader import position_embedding, position_groups
 from gauss_vit.errors import ConfigError
 from gauss_vit.models.construct import build
 from gauss_vit.models.swin import SwinConfig
+from gauss_vit.position.absolute import AbsoluteEmbedding
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.relative import RelativeTable
 from gauss_vit.position.relative_mlp import RelativeMlp
@@ -97,3 +98,10 @@ def test_a_bias_that_all_blocks_share_is_in_every_table():
     assert group.learned is None
     assert np.ptp(group.tables[0]) > 0
     np.testing.assert_array_equal(group.tables[0], group.tables[1])
+
+
+def test_the_embedding_is_that_of_the_model_and_swin_has_none():
+    config = dataclasses.replace(MODEL, absolute=AbsoluteEmbedding())
+    np.testing.assert_array_equal(position_embedding(config, params_of(config)), params_of(config)["position_embed"])
+    assert position_embedding(MODEL, params_of(MODEL)) is None
+    assert position_embedding(SWIN, params_of(SWIN)) is None

@@ -17,9 +17,11 @@ MODEL = {
 }
 DEFAULTS = {
     verb_flags.define_train: {"workdir": None},
-    verb_flags.define_evaluate: {"workdir": None},
+    verb_flags.define_evaluate: {"workdir": None, "ema": False, "best": False, "subset": None},
+    verb_flags.define_data: {"from": None, "name": None, "data_dir": None, "size": None, "labels": None},
+    verb_flags.define_probe: {"workdir": None, "ema": False, "neighbours": 20, "shots": 10, "penalty": 1024.0},
     verb_flags.define_show: {"mesh": None},
-    verb_flags.define_position: MODEL | {"out": None},
+    verb_flags.define_position: MODEL | {"out": None, "token": "center", "images": None, "max_images": None},
     verb_flags.define_convert: MODEL | {"to": None, "out": None},
     verb_flags.define_erf: MODEL
     | {
@@ -34,6 +36,8 @@ DEFAULTS = {
         "fit": "free",
         "bands": True,
         "save_every": 8,
+        "intervention": "none",
+        "seed": 0,
     },
     verb_flags.define_compare: {"out": None},
 }

@@ -1,12 +1,17 @@
 """The classification task joins loss and metric to a batch."""
 
+import dataclasses
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from gauss_vit.batches import ClassificationBatch
 from gauss_vit.errors import ConfigError
-from gauss_vit.ops.losses import cross_entropy
+from gauss_vit.ops.erasing import Erasing
+from gauss_vit.ops.losses import binary_cross_entropy, cross_entropy, smooth_one_hot
+from gauss_vit.ops.mixing import Mixing, Mixture
 from gauss_vit.tasks.classification import Classification
 
 LOGITS = jnp.asarray(np.random.default_rng(0).normal(size=(4, 3)), jnp.float32)
@@ -33,3 +38,63 @@ def test_measured_loss_is_not_smoothed():
 def test_smoothing_out_of_range_is_refused():
     with pytest.raises(ConfigError, match="label_smoothing"):
         Classification(label_smoothing=1.0)
+
+
+MIXTURE = Mixture(
+    partner_label=jnp.asarray([2, 2, 0, 1], jnp.int32), share=jnp.asarray([0.25, 1.0, 0.5, 0.0], jnp.float32)
+)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_target_is_mixed_by_share_and_sums_to_one(smoothing):
+    target = Classification(label_smoothing=smoothing).target(BATCH, num_classes=3, mixture=MIXTURE)
+    np.testing.assert_allclose(jnp.sum(target, axis=-1), np.ones(4), rtol=1e-6)
+    sharp = np.asarray([[0.25, 0, 0.75], [0, 1, 0], [0.5, 0, 0.5], [0, 1, 0]])
+    np.testing.assert_allclose(target, (1 - smoothing) * sharp + smoothing / 3, rtol=1e-6)
+
+
+def test_mixed_loss_is_the_mean_of_the_two_classes_losses():
+    task = Classification(label_smoothing=0.1)
+    own, other = (cross_entropy(LOGITS, label, label_smoothing=0.1) for label in (BATCH.label, MIXTURE.partner_label))
+    expected = np.mean((MIXTURE.share * own + (1 - MIXTURE.share) * other)[:3])
+    assert float(task.loss(LOGITS, BATCH, mixture=MIXTURE)) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_whole_share_is_the_plain_loss():
+    whole = dataclasses.replace(MIXTURE, share=jnp.ones(4))
+    for objective in ("cross_entropy", "binary_cross_entropy"):
+        task = Classification(label_smoothing=0.1, objective=objective)
+        mixed, plain = task.loss(LOGITS, BATCH, mixture=whole), task.loss(LOGITS, BATCH)
+        assert float(mixed) == pytest.approx(float(plain), rel=1e-6)
+
+
+def test_objective_decides_the_loss():
+    target = smooth_one_hot(BATCH.label, num_classes=3)
+    loss = Classification(objective="binary_cross_entropy").loss(LOGITS, BATCH)
+    assert float(loss) == pytest.approx(float(jnp.mean(binary_cross_entropy(LOGITS, target)[:3])), rel=1e-6)
+    assert float(loss) != pytest.approx(float(Classification().loss(LOGITS, BATCH)), rel=0.1)
+
+
+def test_augmentation_that_is_off_gives_the_images_back():
+    images = jnp.asarray(np.random.default_rng(0).normal(size=(4, 2, 2, 3)), jnp.float32)
+    augmented = Classification().augment(images, BATCH, key=jax.random.key(0))
+    assert augmented.image is images and augmented.mixture is None
+
+
+def test_labels_are_mixed_as_the_images_are():
+    images = jnp.broadcast_to(jnp.arange(4.0)[:, None, None, None], (4, 8, 8, 3))
+    task = Classification(mixing=Mixing(mixup=1.0, cutmix=1.0))
+    batch = dataclasses.replace(BATCH, is_real=jnp.ones(4, bool))
+    run = jax.jit(lambda key: task.augment(images, batch, key=key))
+    for seed in range(4):
+        augmented = run(jax.random.key(seed))
+        np.testing.assert_array_equal(augmented.mixture.partner_label, [0, 2, 1, 0])
+        # An image of the constant i becomes s i + (1 - s)(3 - i) in the mean.
+        means, share = np.mean(augmented.image, axis=(1, 2, 3)), np.asarray(augmented.mixture.share)
+        np.testing.assert_allclose(means, share * np.arange(4) + (1 - share) * np.arange(3, -1, -1), rtol=1e-5)
+
+
+def test_erasing_changes_images_and_no_label():
+    images = jnp.zeros((4, 8, 8, 3))
+    augmented = Classification(erasing=Erasing(probability=1.0)).augment(images, BATCH, key=jax.random.key(0))
+    assert augmented.mixture is None and np.any(augmented.image != 0)

@@ -1,5 +1,7 @@
 """Restoring: bit for bit, on any mesh, and never from a damaged checkpoint."""
 
+import dataclasses
+import functools
 import shutil
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from gauss_vit.train.checkpoint import (
     CORRUPT,
     META,
     STATE,
+    best_step,
     read_record,
     restore_params,
     restore_state,
@@ -22,7 +25,8 @@ from gauss_vit.train.checkpoint import (
     unfinished_steps,
 )
 from gauss_vit.train.record import DamagedError
-from tests.train.states import data_files, flip_byte, save_steps, state_at, target
+from gauss_vit.train.state import TrainState
+from tests.train.states import data_files, flip_byte, progress_at, save_steps, state_at, target, writer_in
 
 
 @pytest.fixture(scope="module")
@@ -156,3 +160,42 @@ def test_only_finished_checkpoints_count(workdir: Path):
     (workdir / CHECKPOINTS / "20").write_text("a file")
     assert saved_steps(workdir) == [5, 10]
     assert unfinished_steps(workdir) == [15]
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["step", "params", "opt_state"],
+    meta_fields=[],
+    drop_fields=["ema"],
+)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EarlierState(TrainState):
+    """The state before there was a moving average."""
+
+
+def test_checkpoint_of_an_earlier_version_is_restored(tmp_path: Path):
+    state = state_at(5)
+    with writer_in(tmp_path) as writer:
+        writer.save(EarlierState(step=state.step, params=state.params, opt_state=state.opt_state), progress_at(5))
+    restored = restore_state(tmp_path, target())
+    assert restored.arrays.ema is None
+    jax.tree.map(np.testing.assert_array_equal, restored.arrays, state)
+
+
+def test_one_checkpoint_alone_can_be_asked_for(saved: Path):
+    restored = restore_params(saved, target().params, step=5)
+    assert restored.step == 5
+    jax.tree.map(np.testing.assert_array_equal, restored.arrays, state_at(5).params)
+
+
+def test_damaged_checkpoint_that_was_asked_for_has_no_substitute(workdir: Path):
+    flip_byte(workdir / CHECKPOINTS / "10" / META / "metadata")
+    with pytest.raises(CheckpointError, match=r"1 checkpoints in .*, 0 verify"):
+        restore_params(workdir, target().params, step=10)
+
+
+def test_best_step_is_where_the_link_points(workdir: Path):
+    with pytest.raises(CheckpointError, match="best does not exist"):
+        best_step(workdir)
+    (workdir / CHECKPOINTS / "best").symlink_to("5", target_is_directory=True)
+    assert best_step(workdir) == 5

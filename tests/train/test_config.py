@@ -8,8 +8,10 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.train.config import Training
 from tests.train.toy import TRAINING
 
+COUNTS = [field.name for field in dataclasses.fields(Training) if field.name not in ("best_metric", "ema_decay")]
 
-@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Training) if field.name != "best_metric"])
+
+@pytest.mark.parametrize("name", COUNTS)
 @pytest.mark.parametrize("value", [0, -3])
 def test_counts_are_at_least_one(name: str, value: int):
     with pytest.raises(ConfigError, match=f"{name} must be an integer >= 1, got {value}"):
@@ -23,3 +25,15 @@ def test_all_errors_are_named_at_once():
 
 def test_values_are_hashable():
     assert hash(TRAINING) == hash(dataclasses.replace(TRAINING))
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1.0, float("nan")])
+def test_decay_of_the_average_is_below_one(decay: float):
+    with pytest.raises(ConfigError, match="ema_decay must be in"):
+        dataclasses.replace(TRAINING, ema_decay=decay)
+
+
+def test_batch_divides_into_its_parts():
+    assert dataclasses.replace(TRAINING, accumulate=4).accumulate == 4
+    with pytest.raises(ConfigError, match="batch_size 8 is not divisible by accumulate 3"):
+        dataclasses.replace(TRAINING, accumulate=3)

@@ -1,6 +1,8 @@
 """Schedules against closed forms, at every step."""
 
+import dataclasses
 import math
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +10,7 @@ import numpy as np
 import pytest
 
 from gauss_vit.errors import ConfigError
-from gauss_vit.train.schedule import Constant, Cosine, LearningRate, Step
+from gauss_vit.train.schedule import Constant, Cosine, LearningRate, Polynomial, Schedule, Step
 
 # One float32 rounding of values up to 1, and of a cosine near pi: a few units of the last place.
 TOLERANCE = {"rtol": 2e-6, "atol": 1e-8}
@@ -59,10 +61,51 @@ def test_step_rises_to_the_peak_first():
     np.testing.assert_allclose(actual, [0, 0.5, 1, 1, 0.1], **TOLERANCE)
 
 
+def test_polynomial_is_a_power_of_what_is_left():
+    expected = [0.1 + 0.9 * (1 - step / 8) ** 2 for step in range(9)]
+    actual = values(Polynomial(power=2.0, final=0.1).make(1.0, 8), 11)
+    np.testing.assert_allclose(actual[:9], expected, **TOLERANCE)
+    np.testing.assert_allclose(actual[8:], 0.1, **TOLERANCE)
+
+
+def test_polynomial_of_power_one_is_a_straight_line_after_the_warmup():
+    actual = values(Polynomial(warmup_steps=2, total_steps=6).make(1.0, 100), 8)
+    np.testing.assert_allclose(actual, [0, 0.5, 1, 0.75, 0.5, 0.25, 0, 0], **TOLERANCE)
+
+
+COOLING = {
+    "constant": Constant(warmup_steps=2, final=0.25, cooldown_steps=3),
+    "cosine": Cosine(warmup_steps=2, final=0.25, cooldown_steps=3),
+    "polynomial": Polynomial(warmup_steps=2, final=0.25, cooldown_steps=3),
+    "step": Step(boundaries=(4,), warmup_steps=2, final=0.25, cooldown_steps=3),
+}
+
+
+@pytest.mark.parametrize("name", COOLING)
+def test_cooldown_is_at_the_final_rate_and_the_rest_is_a_shorter_run(name: str):
+    actual = values(COOLING[name].make(1.0, 12), 12)
+    np.testing.assert_array_equal(actual[9:], np.full(3, 0.25, np.float32))
+    shorter = values(dataclasses.replace(COOLING[name], cooldown_steps=0).make(1.0, 9), 9)
+    np.testing.assert_array_equal(actual[:9], shorter)
+
+
+@pytest.mark.parametrize(("counts_from", "total_steps"), [("after_warmup", 30), ("with_warmup", 30)])
+def test_cosine_with_cooldown_is_that_of_timm(counts_from: str, total_steps: int):
+    recorded = np.load(Path(__file__).with_name("timm_schedule.npz"))[counts_from]
+    schedule = Cosine(warmup_steps=5, warmup_start=0.001, final=0.01, cooldown_steps=6, counts_from=counts_from)
+    np.testing.assert_allclose(values(schedule.make(0.5, total_steps), 30), recorded, **TOLERANCE)
+
+
 @pytest.mark.parametrize(
-    "schedule", [Constant(warmup_steps=2), Cosine(warmup_steps=2), Step(boundaries=(3,), warmup_steps=2)]
+    "schedule",
+    [
+        Constant(warmup_steps=2),
+        Cosine(warmup_steps=2),
+        Polynomial(warmup_steps=2, power=0.9),
+        Step(boundaries=(3,), warmup_steps=2, cooldown_steps=1),
+    ],
 )
-def test_rates_are_float32_and_agree_under_jit(schedule: Constant | Cosine | Step):
+def test_rates_are_float32_and_agree_under_jit(schedule: Schedule):
     rate = schedule.make(0.3, 10)
     for step in range(10):
         compiled = jax.jit(rate)(jnp.int32(step))
@@ -81,6 +124,11 @@ def test_rates_are_float32_and_agree_under_jit(schedule: Constant | Cosine | Ste
         (lambda: Step(boundaries=(0,)), "positive"),
         (lambda: Step(boundaries=(1,), factor=0.0), "factor must be"),
         (lambda: Cosine(warmup_steps=10).make(1.0, 10), "leaves no step"),
+        (lambda: Cosine(warmup_steps=5, cooldown_steps=5).make(1.0, 10), "with cooldown_steps 5 leaves no step"),
+        (lambda: Polynomial(warmup_steps=10).make(1.0, 10), "leaves no step"),
+        (lambda: Constant(cooldown_steps=10).make(1.0, 10), "leaves no step"),
+        (lambda: Step(boundaries=(1,), cooldown_steps=-1), "cooldown_steps must be"),
+        (lambda: Polynomial(power=0.0), "power must be"),
     ],
 )
 def test_nonsense_is_refused(make, message: str):

@@ -1,0 +1,145 @@
+"""`probe`: how good a run's frozen features are, by nearest neighbours and by a few-shot linear classifier."""
+
+import dataclasses
+import functools
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, Int, PyTree, UInt8
+
+from gauss_vit.commands import classification_data, model_source
+from gauss_vit.commands.command import Invocation, say
+from gauss_vit.errors import ConfigError
+from gauss_vit.experiment import Experiment
+from gauss_vit.metrics.probe import few_of_each, fit_least_squares, neighbour_scores
+from gauss_vit.models import construct
+from gauss_vit.schema import JsonValue
+from gauss_vit.train import mesh, workdir
+from gauss_vit.train.checkpoint import Weights
+from gauss_vit.train.evaluation import pad
+from gauss_vit.train.mesh import place_batch
+from gauss_vit.train.normalization import Normalization
+
+RESULT = "probe.json"
+_QUERIES = 256
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LabelledFeatures:
+    """What the head of a frozen model would read, for every example of a split.
+
+    Attributes:
+      features: float32 [examples, channels].
+      label: [examples].
+    """
+
+    features: Float[np.ndarray, "examples channels"]
+    label: Int[np.ndarray, " examples"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProbeSettings:
+    """How features are judged.
+
+    Attributes:
+      num_neighbours: examples that vote.
+      num_shots: labelled examples of each class for the linear classifier.
+      penalty: on its squared weights.
+    """
+
+    num_neighbours: int
+    num_shots: int
+    penalty: float
+
+
+def run(invocation: Invocation) -> None:
+    """Writes one JSON object to standard output and to `probe.json` in the workdir.
+
+    The training split, as evaluation prepares it, is what the features are compared with and fitted to.
+
+    Raises:
+      ConfigError: the run keeps no average, or there are several processes.
+      CheckpointError: no checkpoint verifies.
+      DataError: the data set is missing or damaged.
+    """
+    folder = invocation.path("workdir")
+    experiment = invocation.experiment or model_source.run_experiment(folder)
+    which = "ema" if invocation.switch("ema") else "params"
+    if which == "ema" and experiment.training.ema_decay is None:
+        raise ConfigError("the run keeps no moving average", do="leave out --ema")
+    if jax.process_count() > 1:
+        raise ConfigError("probe runs in one process", do="start a single process")
+    settings = ProbeSettings(
+        num_neighbours=invocation.integer("neighbours") or 1,
+        num_shots=invocation.integer("shots") or 1,
+        penalty=float(invocation.text("penalty")),
+    )
+    result = probe_run(folder, experiment, settings, which=which)
+    say(json.dumps(result))
+    workdir.write_json(folder / RESULT, result)
+
+
+def probe_run(
+    folder: Path, experiment: Experiment, settings: ProbeSettings, *, which: Weights = "params"
+) -> dict[str, JsonValue]:
+    """Judges the features of the newest checkpoint that verifies."""
+    devices = mesh.make(mesh.MeshConfig(), jax.devices())
+    graph, abstract = construct.abstract(experiment.model)
+    restored = model_source.restore(folder, mesh.with_shardings(devices, abstract), which=which)
+    data = experiment.data
+    read = functools.partial(read_features, experiment, graph, params=restored.arrays, devices=devices)
+    known, asked = read(split=data.train_split), read(split=data.eval_split)
+    num_classes = experiment.model.num_classes
+    few = few_of_each(known.label, settings.num_shots, seed=experiment.seed)
+    linear = fit_least_squares(known.features[few], known.label[few], num_classes=num_classes, penalty=settings.penalty)
+    answers = linear.scores(asked.features).argmax(axis=1)
+    return {
+        "step": restored.step,
+        "weights": which,
+        "data": data.name,
+        "split": data.eval_split,
+        "num_examples": len(asked.label),
+        "num_known": len(known.label),
+        "num_neighbours": settings.num_neighbours,
+        "neighbours_top1": float(np.mean(_neighbours(known, asked, settings, num_classes=num_classes) == asked.label)),
+        "num_shots": settings.num_shots,
+        "penalty": settings.penalty,
+        "linear_top1": float(np.mean(answers == asked.label)),
+    }
+
+
+def read_features(
+    experiment: Experiment, graph: nnx.GraphDef, *, params: PyTree, devices: jax.sharding.Mesh, split: str
+) -> LabelledFeatures:
+    """Computes the features of every example of a split, without augmentation."""
+    normalization = Normalization(mean=experiment.data.pixel_mean, std=experiment.data.pixel_std)
+
+    @jax.jit
+    def compute(params: PyTree, image: UInt8[Array, "batch height width 3"]) -> Float[Array, "batch channels"]:
+        return nnx.merge(graph, params).features(normalization(image)).pooled.astype(jnp.float32)
+
+    batch_size = -(-experiment.training.eval_batch_size // devices.size) * devices.size
+    source = classification_data.open_split(experiment, split)
+    features, labels = [], []
+    for batch in classification_data.eval_batches(experiment, source, batch_size=batch_size):
+        placed = place_batch(pad(batch, batch_size), devices)
+        features.append(np.asarray(compute(params, placed.image))[: len(batch.label)][batch.is_real])
+        labels.append(batch.label[batch.is_real])
+    return LabelledFeatures(features=np.concatenate(features), label=np.concatenate(labels))
+
+
+def _neighbours(
+    known: LabelledFeatures, asked: LabelledFeatures, settings: ProbeSettings, *, num_classes: int
+) -> Int[np.ndarray, " examples"]:
+    """Answers by nearest neighbours, some queries at a time."""
+    bank, label = jnp.asarray(known.features), jnp.asarray(known.label)
+    scores = jax.jit(
+        functools.partial(neighbour_scores, num_classes=num_classes, num_neighbours=settings.num_neighbours)
+    )
+    starts = range(0, len(asked.label), _QUERIES)
+    parts = [scores(jnp.asarray(asked.features[start : start + _QUERIES]), bank, label) for start in starts]
+    return np.concatenate([np.asarray(part).argmax(axis=1) for part in parts])

@@ -1,0 +1,44 @@
+"""Everything that is measured of a classifier after training, in one pass."""
+
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+from jaxtyping import PyTree
+
+from gauss_vit.metrics.classification import ClassificationMetric
+from gauss_vit.metrics.confusion import Confusion
+from gauss_vit.metrics.reassessed import ReassessedMetric
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class ClassificationReport:
+    """Metrics that are merged together.
+
+    Attributes:
+      classification: loss and accuracy against the one label.
+      confusion: which classes are taken for which.
+      reassessed: accuracy against sets of labels, or None where there are none.
+    """
+
+    classification: ClassificationMetric
+    confusion: Confusion
+    reassessed: ReassessedMetric | None = None
+
+    def merge(self, other: PyTree) -> "ClassificationReport":
+        """Adds the sums of other examples."""
+        return jax.tree.map(lambda mine, theirs: mine + theirs, self, other)
+
+    def compute(self) -> dict[str, float]:
+        """Gives the values of all parts.
+
+        Raises:
+          ValueError: there are no examples.
+        """
+        reassessed = {} if self.reassessed is None else self.reassessed.compute()
+        return {**self.classification.compute(), **self.confusion.compute(), **reassessed}
+
+    def tables(self) -> dict[str, np.ndarray]:
+        """Gives `counts` [classes, classes] (true class, answer) and `accuracy` [classes] for a file."""
+        return {"counts": np.asarray(self.confusion.counts), "accuracy": self.confusion.class_accuracy()}

@@ -1,0 +1,44 @@
+"""Measuring a classifier on some of its classes: the others are out of the question."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Int, Shaped
+
+from gauss_vit.errors import ConfigError
+
+
+def subset_columns(values: Shaped[Array, "batch classes"], indices: tuple[int, ...]) -> Shaped[Array, "batch chosen"]:
+    """Keeps the logits, or whatever belongs to classes, of the chosen ones, in their order."""
+    return values[:, jnp.asarray(indices, jnp.int32)]
+
+
+def subset_labels(
+    label: Int[Array, " batch"], indices: tuple[int, ...], *, num_labels: int, num_classes: int
+) -> tuple[Int[Array, " batch"], Bool[Array, " batch"]]:
+    """Numbers labels within the chosen classes.
+
+    Args:
+      label: of the data set.
+      indices: the chosen classes among those of the model, rising.
+      num_labels: how many classes the data set has: as many as are chosen, counted from 0, or all of the model's.
+      num_classes: of the model.
+
+    Returns:
+      The labels, 0 where an example is of none of the chosen classes, and whether it is of one.
+
+    Raises:
+      ConfigError: the data set has another number of classes.
+    """
+    if num_labels not in (len(indices), num_classes) or indices[-1] >= num_classes:
+        raise ConfigError(
+            f"the data set has {num_labels} classes and the model {num_classes}; the subset is {len(indices)} of"
+            f" {indices[-1] + 1} or more",
+            do="give the data set and the model that the subset is for",
+        )
+    if num_labels == len(indices):
+        return label, jnp.ones(label.shape, bool)
+    places = np.full(num_classes, -1, np.int32)
+    places[list(indices)] = np.arange(len(indices), dtype=np.int32)
+    place = jnp.asarray(places)[label]
+    return jax.nn.relu(place), place >= 0

@@ -1,0 +1,126 @@
+"""Strips: one small map a layer, on one scale, so that the eye can follow a token through a model."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from gauss_vit.analysis.comparison import patch_sums
+from gauss_vit.analysis.position import PositionAnalysis, row_of
+from gauss_vit.analysis.token import Token
+from gauss_vit.ops.grid import Grid
+from gauss_vit.plots.canvas import (
+    TICK_SIZE,
+    TITLE_SIZE,
+    TWO_COLUMNS_INCHES,
+    blank_figure,
+    fill_colour_bar,
+    write_caption,
+)
+from gauss_vit.plots.erf import COLOURS, PATCH_COLOUR
+from gauss_vit.plots.position import bias_colours
+
+MOST_ALONE, MOST_TOGETHER = 6, 12
+_BAR_INCHES, _LARGEST_PANEL = 0.75, 1.6
+_NAME_INCHES, _GAP_INCHES = 0.22, 0.06
+_HEADING_INCHES, _CAPTION_INCHES = 0.24, 0.24
+_WIDEST_RATIO = 1e4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strip:
+    """One map a layer.
+
+    Attributes:
+      title: the model's name.
+      values: [layers, height, width], from the first layer.
+    """
+
+    title: str
+    values: Float[np.ndarray, "layers height width"]
+
+
+def field_strips_figure(strips: tuple[Strip, ...], *, token: Token, grid: Grid, caption: str) -> Figure:
+    """Draws the receptive field of every layer, for one model or for several below one another, on one scale.
+
+    Fields are summed over patches, and the scale is logarithmic over up to four decades: where the target patch of the
+    first layer holds nearly all and the others hardly any, no other scale shows both. It fills two columns of a page.
+
+    Args:
+      strips: fields of models of the same depth and image size; each map sums to 1.
+      token: the target, which is outlined.
+      grid: the (height, width) of the feature maps.
+      caption: what was measured.
+    """
+    summed = tuple(replace(strip, values=_percent_by_patch(strip.values, grid)) for strip in strips)
+    norm = _logarithmic(np.concatenate([strip.values.ravel() for strip in summed]))
+    figure = _draw(summed, token, norm=norm, colours=COLOURS, label="share per patch (%)")
+    write_caption(figure, f"{caption}; summed over patches, one logarithmic scale, target outlined")
+    return figure
+
+
+def _logarithmic(shares: Float[np.ndarray, " shares"]) -> LogNorm:
+    """Makes a scale from the smallest positive share, but of no more than four decades, to the largest."""
+    largest = float(shares.max())
+    smallest = float(shares[shares > 0].min())
+    return LogNorm(vmin=max(min(smallest, largest / 10), largest / _WIDEST_RATIO), vmax=largest, clip=True)
+
+
+def _percent_by_patch(values: Float[np.ndarray, "layers height width"], grid: Grid) -> np.ndarray:
+    return 100 * np.stack([patch_sums(layer, grid) for layer in values])
+
+
+def bias_strip_figure(analysis: PositionAnalysis, *, title: str) -> Figure:
+    """Draws the bias from the analysed patch to every key patch, layer by layer, on one scale.
+
+    It fills two columns of a page.
+
+    Args:
+      analysis: of the model's position bias.
+      title: the model's name.
+    """
+    rows = row_of(analysis.tables, analysis.token, grid=analysis.grid)
+    norm, colours = bias_colours(rows)
+    figure = _draw(
+        (Strip(title=title, values=rows),), analysis.token, norm=norm, colours=colours, label="bias (logits)"
+    )
+    height, width = analysis.grid
+    said = f"Bias from the outlined query patch {analysis.token} to every key patch, mean over heads"
+    write_caption(figure, f"{said}; {height} x {width} patches, one scale")
+    return figure
+
+
+def _draw(strips: tuple[Strip, ...], token: Token, *, norm: Normalize, colours: str, label: str) -> Figure:
+    """Draws strips below one another, each under its title, with one colour bar at the right."""
+    depth, height, width = strips[0].values.shape
+    columns = min(depth, MOST_ALONE if len(strips) == 1 else MOST_TOGETHER)
+    rows = -(-depth // columns)
+    panel = min(_LARGEST_PANEL, (TWO_COLUMNS_INCHES - _BAR_INCHES) / columns - _GAP_INCHES) * min(2.0, height / width)
+    strip_inches = rows * (panel + _NAME_INCHES) + _HEADING_INCHES
+    figure = blank_figure(TWO_COLUMNS_INCHES, len(strips) * strip_inches + _CAPTION_INCHES)
+    widths = (TWO_COLUMNS_INCHES - _BAR_INCHES, _BAR_INCHES)
+    maps, bar = figure.subfigures(1, 2, squeeze=False, width_ratios=widths)[0]
+    parts = maps.subfigures(len(strips), 1, squeeze=False)[:, 0]
+    for part, strip in zip(parts, strips, strict=True):
+        part.suptitle(strip.title, x=0.012, ha="left", fontsize=TITLE_SIZE, fontweight="bold", parse_math=False)
+        _draw_strip(part.subplots(rows, columns, squeeze=False), strip, token, norm=norm, colours=colours)
+    fill_colour_bar(bar, ScalarMappable(norm, colours), label)
+    return figure
+
+
+def _draw_strip(cells: np.ndarray, strip: Strip, token: Token, *, norm: Normalize, colours: str) -> None:
+    """Draws the maps of one strip and takes away the cells that stay empty."""
+    depth = strip.values.shape[0]
+    for unused in cells.flat[depth:]:
+        unused.remove()
+    for index, axes in enumerate(cells.flat[:depth]):
+        axes.imshow(strip.values[index], cmap=colours, norm=norm, interpolation="nearest")
+        corner = (token[1] - 0.5, token[0] - 0.5)
+        axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=PATCH_COLOUR, linewidth=0.8))
+        axes.set_title(f"layer {index + 1}" if index == 0 else f"{index + 1}", fontsize=TICK_SIZE, pad=2)
+        axes.set_xticks([])
+        axes.set_yticks([])

@@ -1,0 +1,68 @@
+"""What a trained classifier is measured by: more than what training itself reports."""
+
+import dataclasses
+from dataclasses import dataclass
+
+from jaxtyping import Array, Float
+
+from gauss_vit.batches import ClassificationBatch
+from gauss_vit.metrics.classification_report import ClassificationReport
+from gauss_vit.metrics.confusion import Confusion
+from gauss_vit.metrics.reassessed import ReassessedMetric
+from gauss_vit.ops.class_subset import subset_columns, subset_labels
+from gauss_vit.tasks.classification import Classification
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassSubset:
+    """Some of a model's classes, the only ones that are in question.
+
+    Attributes:
+      indices: among those of the model, rising.
+      num_labels: how many classes the data set has: those of the subset alone, or all of the model's.
+    """
+
+    indices: tuple[int, ...]
+    num_labels: int
+
+
+def assess(
+    logits: Float[Array, "batch classes"],
+    batch: ClassificationBatch,
+    *,
+    task: Classification,
+    subset: ClassSubset | None = None,
+) -> ClassificationReport:
+    """Counts one batch; where it says which classes are accepted, against those too.
+
+    Args:
+      logits: of the whole model.
+      batch: with labels of the data set.
+      task: whose metric is the main one.
+      subset: classes to choose among; an example of another class does not count.
+
+    Raises:
+      ConfigError: the subset does not fit the model or the data set.
+    """
+    if subset is not None:
+        logits, batch = _within(logits, batch, subset)
+    reassessed = None
+    if batch.accepted is not None:
+        reassessed = ReassessedMetric.of_batch(logits, batch.accepted, is_real=batch.is_real)
+    return ClassificationReport(
+        classification=task.metric(logits, batch),
+        confusion=Confusion.of_batch(logits, batch.label, is_real=batch.is_real),
+        reassessed=reassessed,
+    )
+
+
+def _within(
+    logits: Float[Array, "batch classes"], batch: ClassificationBatch, subset: ClassSubset
+) -> tuple[Float[Array, "batch chosen"], ClassificationBatch]:
+    """Leaves the chosen classes alone."""
+    label, is_chosen = subset_labels(
+        batch.label, subset.indices, num_labels=subset.num_labels, num_classes=logits.shape[-1]
+    )
+    accepted = None if batch.accepted is None else subset_columns(batch.accepted, subset.indices)
+    chosen = dataclasses.replace(batch, label=label, is_real=batch.is_real & is_chosen, accepted=accepted)
+    return subset_columns(logits, subset.indices), chosen

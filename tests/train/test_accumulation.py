@@ -1,0 +1,85 @@
+"""A batch in parts has the loss, the gradient and the counts of the whole."""
+
+import dataclasses
+
+import chex
+import jax
+import numpy as np
+import pytest
+
+from gauss_vit.batches import ClassificationBatch
+from gauss_vit.ops.erasing import Erasing
+from gauss_vit.ops.mixing import Mixing
+from gauss_vit.tasks.classification import Classification
+from gauss_vit.train import mesh as meshes
+from gauss_vit.train.accumulation import split
+from gauss_vit.train.mesh import MeshConfig
+from gauss_vit.train.normalization import Normalization
+from gauss_vit.train.optimizer import Constant, Sgd, make
+from gauss_vit.train.state import TrainState, abstract_model, init_state
+from gauss_vit.train.step import Forward, Outcome, make_train_step
+from tests.train.toy import Toy, batch_of
+
+CLIPPED = Sgd(learning_rate=0.1, momentum=0.9, weight_decay=0.01, schedule=Constant(), max_gradient_norm=0.5)
+AUGMENTED = Classification(label_smoothing=0.1, erasing=Erasing(probability=0.5), mixing=Mixing(mixup=0.8, cutmix=1.0))
+
+
+class Plain(Toy):
+    """The toy without dropout."""
+
+    def __call__(self, images, *, key=None):
+        return super().__call__(images, key=None)
+
+
+def build(key: jax.Array) -> Plain:
+    return Plain(key=key)
+
+
+def after_two_steps(
+    num_parts: int, *, data: int = 1, task: Classification = AUGMENTED, num_real: int = 32
+) -> tuple[TrainState, list[Outcome]]:
+    mesh = meshes.make(MeshConfig(data=data), jax.devices())
+    model = abstract_model(build)
+    transform = make(CLIPPED, model.params, 100)
+    state = init_state(build, transform, mesh=mesh, seed=0)
+    normalization = Normalization(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+    forward = Forward(graph=model.graph, task=task, normalization=normalization)
+    step = make_train_step(forward, transform, mesh=mesh, seed=0, state=state, num_parts=num_parts)
+    outcomes = []
+    for index in range(2):
+        state, outcome = step(state, meshes.place_batch(padded(batch_of(index, 32), num_real), mesh))
+        outcomes.append(jax.device_get(outcome))
+    assert step._cache_size() == 1
+    return jax.device_get(state), outcomes
+
+
+def padded(batch: ClassificationBatch, num_real: int) -> ClassificationBatch:
+    return dataclasses.replace(batch, is_real=np.arange(len(batch.is_real)) < num_real)
+
+
+@pytest.mark.parametrize("num_real", [32, 11])
+def test_four_parts_of_eight_are_one_batch_of_thirty_two(num_real: int):
+    whole, one = after_two_steps(1, num_real=num_real)
+    parts, four = after_two_steps(4, num_real=num_real)
+    # Float32 sums in another order; gradients are clipped to 0.5 after they are summed.
+    chex.assert_trees_all_close(parts, whole, rtol=1e-6, atol=1e-6)
+    for first, second in zip(one, four, strict=True):
+        assert second.loss == pytest.approx(first.loss, rel=1e-6)
+        assert second.gradient_norm == pytest.approx(first.gradient_norm, rel=1e-5)
+        assert (second.metric.num_top1, second.metric.num_examples) == (first.metric.num_top1, num_real)
+
+
+def test_parts_on_eight_devices_are_the_whole_on_one():
+    whole, _ = after_two_steps(1)
+    parts, _ = after_two_steps(4, data=8)
+    chex.assert_trees_all_close(parts.params, whole.params, rtol=1e-5, atol=1e-5)
+
+
+def test_every_example_is_in_one_part_and_no_device_sends_any():
+    mesh = meshes.make(MeshConfig(data=8), jax.devices())
+    numbers = jax.device_put(np.arange(32, dtype=np.int32), meshes.batch_sharding(mesh))
+    parts = jax.jit(lambda leaf: split(leaf, 4, mesh))(numbers)
+    np.testing.assert_array_equal(parts, np.arange(32).reshape(8, 4).T)
+    for shard in numbers.addressable_shards:
+        here = next(part for part in parts.addressable_shards if part.device == shard.device)
+        assert set(np.ravel(here.data)) == set(np.ravel(shard.data))
