@@ -1,21 +1,33 @@
-"""What a run draws of itself while it trains: its receptive field and its position biases."""
+"""What a run draws and logs of itself while it trains: its receptive field and its position biases.
+
+The numbers of a receptive field are logged as `erf/...`, lengths in pixels; those of the Gaussian term as
+`gaussian/sigma/layer_01` (in patches) and `gaussian/amplitude/layer_01`, from the first layer on, without sign and as
+the mean over heads where these have their own.
+"""
 
 import dataclasses
+import itertools
 import logging
 import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PyTree
+from jaxtyping import PyTree, UInt8
 
-from gauss_vit.analysis.erf import ErfBatch, accumulate
+from gauss_vit.analysis.erf import ErfBatch, ErfMap, accumulate
+from gauss_vit.analysis.gaussian_fit import fit_receptive_fields
+from gauss_vit.analysis.position import LearnedGaussian
 from gauss_vit.analysis.protocol import BMVC2023
+from gauss_vit.analysis.summary import summarize
 from gauss_vit.analysis.token import center_token
+from gauss_vit.batches import ClassificationBatch
 from gauss_vit.commands import classification_data, erf, position
 from gauss_vit.commands.feature_reader import features_of
 from gauss_vit.commands.model_source import NamedModel
+from gauss_vit.commands.position_reader import PositionGroup, position_groups
 from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
 from gauss_vit.models import construct
@@ -45,15 +57,15 @@ def of(experiment: Experiment, folder: Path) -> tuple[Observer, ...]:
 
 
 def erf_observer(experiment: Experiment, folder: Path) -> Observer:
-    """Measures the central token's receptive field on the first evaluation images, and writes `step_N.*`.
+    """Measures the central token's receptive field on the first evaluation images, logs it and writes `step_N.*`.
 
     It follows the paper's protocol; where a final normalisation has not moved from its start, there is nothing to see
-    and the step has no picture.
+    and the step has neither picture nor numbers.
     """
     batches = _eval_images(experiment)
     tokens = (center_token(experiment.model.grid),)
 
-    def observe(step: int, params: PyTree) -> None:
+    def observe(step: int, params: PyTree) -> Mapping[str, float]:
         named = _at_step(experiment, step, params)
         features = features_of(named.config, named.params, layer=None, protocol=BMVC2023)
         maps = accumulate(features, batches, tokens=tokens, protocol=BMVC2023).maps()
@@ -61,29 +73,79 @@ def erf_observer(experiment: Experiment, folder: Path) -> Observer:
             tokens=tokens, layer=None, protocol=BMVC2023, paths=(), batch_size=_BATCH_SIZE, stem=named.name
         )
         erf.write_results(folder, named, measurement, maps)
+        return erf_numbers(maps[0])
 
     return observe
 
 
 def position_observer(experiment: Experiment, folder: Path) -> Observer:
-    """Fits a Gaussian to the position bias of every block, and writes `step_N_position.*`."""
+    """Fits a Gaussian to the position bias of every block, writes `step_N_position.*`, and logs what was learned."""
+    gaussian = experiment.model.gaussian
+    is_anisotropic = gaussian is not None and gaussian.anisotropic
 
-    def observe(step: int, params: PyTree) -> None:
+    def observe(step: int, params: PyTree) -> Mapping[str, float]:
         named = _at_step(experiment, step, params)
         for stem, analysis in position.analyse(named).items():
             position.write_results(folder / stem, named, analysis)
+        return gaussian_numbers(position_groups(named.config, named.params), is_anisotropic=is_anisotropic)
 
     return observe
+
+
+def erf_numbers(field: ErfMap) -> dict[str, float]:
+    """Gives the numbers of a receptive field, seen from its target patch; those of a fit only where it converged."""
+    (fit,) = fit_receptive_fields(field.values[None])
+    summary = summarize(field, fit)
+    numbers = {
+        "erf/half_mass_radius": summary.half_mass_radius,
+        "erf/mass_shift_x": summary.mass_shift_yx[1],
+        "erf/mass_shift_y": summary.mass_shift_yx[0],
+        "erf/magnitude": field.magnitude,
+    }
+    if summary.fit_shift_yx is None:
+        return numbers
+    shift_y, shift_x = summary.fit_shift_yx
+    return numbers | {
+        "erf/sigma_x": fit.sigma_x,
+        "erf/sigma_y": fit.sigma_y,
+        "erf/r_squared": fit.r_squared,
+        "erf/center_shift_x": shift_x,
+        "erf/center_shift_y": shift_y,
+    }
+
+
+def gaussian_numbers(groups: tuple[PositionGroup, ...], *, is_anisotropic: bool) -> dict[str, float]:
+    """Gives sigma and amplitude of every layer that has a Gaussian term; layers are counted through all groups.
+
+    With separate widths for both axes these are `sigma_x` and `sigma_y`."""
+    numbers: dict[str, float] = {}
+    first = 1
+    for group in groups:
+        if group.learned is not None:
+            numbers |= _learned_numbers(group.learned, first=first, is_anisotropic=is_anisotropic)
+        first += group.tables.shape[0]
+    return numbers
+
+
+def _learned_numbers(learned: LearnedGaussian, *, first: int, is_anisotropic: bool) -> dict[str, float]:
+    down, across = np.abs(learned.sigma_y), np.abs(learned.sigma_x)
+    widths = {"sigma_x": across, "sigma_y": down} if is_anisotropic else {"sigma": down}
+    return {
+        f"gaussian/{name}/layer_{layer:02d}": float(values.mean(dtype=np.float64))
+        for name, all_layers in (widths | {"amplitude": np.abs(learned.amplitude)}).items()
+        for layer, values in enumerate(all_layers, start=first)
+    }
 
 
 def tolerant(observe: Observer, *, name: str) -> Observer:
     """Lets training go on where there is nothing to draw, as for a model that has become constant."""
 
-    def observe_or_warn(step: int, params: PyTree) -> None:
+    def observe_or_warn(step: int, params: PyTree) -> Mapping[str, float]:
         try:
-            observe(step, params)
+            return observe(step, params)
         except ConfigError as error:
             _LOGGER.warning("step %d: no %s: %s", step, name, error.message)
+            return {}
 
     return observe_or_warn
 
@@ -102,14 +164,26 @@ def _at_step(experiment: Experiment, step: int, params: PyTree) -> NamedModel:
     )
 
 
-def _eval_images(experiment: Experiment) -> tuple[ErfBatch, ...]:
-    """The first evaluation images, normalised, decoded once for all steps."""
+def eval_images(experiment: Experiment, most: int) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+    """Gives the first evaluation images as the model sees them, before normalisation.
+
+    Raises:
+      DataError: the evaluation split cannot be read.
+    """
+    images = (image for batch in _eval_batches(experiment) for image in np.asarray(batch.image)[batch.is_real])
+    return itertools.islice(images, most)
+
+
+def _eval_batches(experiment: Experiment) -> Iterator[ClassificationBatch]:
     data = dataclasses.replace(experiment.data, num_threads=0)
     source = classification_data.open_split(experiment, data.eval_split)
-    batches = classification_data.eval_batches(
-        dataclasses.replace(experiment, data=data), source, batch_size=_BATCH_SIZE
-    )
-    normalize = Normalization(mean=data.pixel_mean, std=data.pixel_std)
+    return classification_data.eval_batches(dataclasses.replace(experiment, data=data), source, batch_size=_BATCH_SIZE)
+
+
+def _eval_images(experiment: Experiment) -> tuple[ErfBatch, ...]:
+    """The first evaluation images, normalised, decoded once for all steps."""
+    batches = _eval_batches(experiment)
+    normalize = Normalization(mean=experiment.data.pixel_mean, std=experiment.data.pixel_std)
     wanted = np.arange(math.ceil(experiment.training.observe_images / _BATCH_SIZE) * _BATCH_SIZE)
     is_wanted = (wanted < experiment.training.observe_images).reshape(-1, _BATCH_SIZE)
     return tuple(
