@@ -12,7 +12,9 @@ from jaxtyping import PyTree
 from gauss_vit import experiment
 from gauss_vit.commands.command import Invocation, say
 from gauss_vit.experiment import Experiment
+from gauss_vit.kernels.choice import describe
 from gauss_vit.models import construct
+from gauss_vit.models.vit import ViTConfig
 from gauss_vit.train import cost, mesh, optimizer
 from gauss_vit.train.state import AbstractModel, abstract_state
 from gauss_vit.tree import flatten_paths
@@ -59,9 +61,27 @@ def cost_lines(shown: Experiment, devices: AbstractMesh) -> list[str]:
     return [
         f"FLOPs of an image: {flops.forward:.4g} forward, {flops.backward:.4g} forward and backward",
         f"FLOPs of a step of {batch} images: {flops.backward * batch:.4g}",
+        *kernel_lines(shown),
         f"memory of one of {devices.size} devices ({axes}):",
         *align([(f"  {name}", megabytes(size)) for name, size in [*held.items(), ("total", sum(held.values()))]]),
     ]
+
+
+def kernel_lines(shown: Experiment) -> list[str]:
+    """What computes attention in training: one line, or one a stage and shift where they differ."""
+    model = shown.model
+    if isinstance(model, ViTConfig):
+        shape = model.block().attention.shape(dtype=model.dtype)
+        return [f"attention: {describe(shape, model.attention_kernel)}"]
+    shapes = {
+        f"stage {index + 1}{', shifted' if layout.mask is not None else ''}": stage.block.attention.shape(
+            dtype=model.dtype, has_mask=layout.mask is not None
+        )
+        for index in range(len(model.depths))
+        for stage in (model.stage(index),)
+        for layout in stage.layouts(model.grid_of_stage(index))
+    }
+    return [f"attention, {name}: {describe(shape, model.attention_kernel)}" for name, shape in shapes.items()]
 
 
 def device_memory(shown: Experiment, devices: AbstractMesh) -> dict[str, int]:

@@ -1,11 +1,14 @@
 """The one entry point of attention: queries, keys, values and an offset table in, mixed values out."""
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from gauss_vit.kernels.choice import AttentionShape, KernelChoice, choose
 from gauss_vit.kernels.reference import HeadMixing, attend, attention_logits, attention_weights
+from gauss_vit.kernels.rows import attend_rows
 from gauss_vit.kernels.whole import attend_whole
-from gauss_vit.ops.grid import Grid
+from gauss_vit.ops.grid import Grid, num_patches, offset_shape
 from gauss_vit.position.term import expand
 
 
@@ -23,6 +26,7 @@ def attention(
     scale: float | None = None,
     dropout_rate: float = 0.0,
     dropout_key: PRNGKeyArray | None = None,
+    kernel: KernelChoice = "auto",
 ) -> Float[Array, "batch tokens heads channels"]:
     """Computes softmax(scale query key^T + bias + mask) value, the bias expanded from an offset table.
 
@@ -39,12 +43,33 @@ def attention(
       scale: what multiplies the products; 1 / sqrt(channels) when None.
       dropout_rate: the rate at which attention weights are dropped when there is a key.
       dropout_key: randomness; None means inference.
+      kernel: what computes it, see `kernels.choice`; all agree up to rounding.
+
+    Raises:
+      ConfigError: the kernel that is asked for cannot compute this attention.
     """
+    scale = query.shape[-1] ** -0.5 if scale is None else scale
+    drops_weights = dropout_key is not None and dropout_rate > 0
+    shape = AttentionShape(
+        num_patches=num_patches(grid),
+        prefix_tokens=prefix_tokens,
+        has_mask=mask is not None,
+        mixes_heads=mixing is not None,
+        drops_weights=drops_weights,
+        head_channels=query.shape[-1],
+        dtype=str(query.dtype),
+    )
+    chosen = choose(shape, kernel)
+    if chosen == "rows":
+        lattice = jnp.zeros((1, *offset_shape(grid)), jnp.float32) if table is None else table
+        return attend_rows(query * jnp.asarray(scale, query.dtype), key, value, lattice, grid=grid)
     bias = None
     if table is not None:
         bias = expand(table, grid, prefix_tokens=prefix_tokens, prefix_bias=prefix_bias)
-    scale = query.shape[-1] ** -0.5 if scale is None else scale
-    if mixing is None and (dropout_key is None or dropout_rate == 0):
+    if chosen == "cudnn":
+        half = None if bias is None else bias[None].astype(query.dtype)
+        return jax.nn.dot_product_attention(query, key, value, bias=half, scale=scale, implementation="cudnn")
+    if chosen == "whole":
         return attend_whole(query * jnp.asarray(scale, query.dtype), key, value, _joint_bias(bias, mask))
     logits = attention_logits(query, key, scale=scale, bias=bias, mask=mask)
     weights = attention_weights(logits, mixing)

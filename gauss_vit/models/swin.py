@@ -10,6 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from gauss_vit.errors import ConfigError
+from gauss_vit.kernels.choice import KernelChoice
 from gauss_vit.models.attention import AttentionConfig
 from gauss_vit.models.blocks import BlockConfig
 from gauss_vit.models.features import AttentionInputs, Features, Intermediates
@@ -58,6 +59,8 @@ class SwinConfig:
       head_dropout: rate before the head.
       stochastic_depth: rate of the last block's residual branches; it grows linearly from 0 at the first.
       dtype: type of the activations; parameters, statistics and logits are float32.
+      attention_kernel: what computes attention: by the rule of `kernels.choice` ("auto"), or "reference", "whole",
+        "rows" or "cudnn".
       remat: what the backward pass recomputes: nothing ("none"), all but the matrix products ("dots"), or whole blocks
         ("full").
       unroll: how many blocks of a stage are compiled one by one in the scan over its blocks, two at least where windows
@@ -90,6 +93,7 @@ class SwinConfig:
     head_dropout: float = 0.0
     stochastic_depth: float = 0.0
     dtype: Literal["float32", "bfloat16"] = "float32"
+    attention_kernel: KernelChoice = "auto"
     remat: Literal["none", "dots", "full"] = "none"
     unroll: int = 1
 
@@ -138,6 +142,7 @@ class SwinConfig:
             attention_dropout=self.attention_dropout,
             projection_dropout=self.projection_dropout,
             start=_START,
+            kernel=self.attention_kernel,
         )
         block = BlockConfig(
             attention=attention,

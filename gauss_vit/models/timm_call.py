@@ -22,6 +22,7 @@ _FREE = (
     "stochastic_depth",
     "takes_any_size",
     "dtype",
+    "attention_kernel",
     "remat",
     "unroll",
 )

@@ -10,6 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from gauss_vit.errors import ConfigError
+from gauss_vit.kernels.choice import KernelChoice
 from gauss_vit.models.attention import AttentionConfig, PositionBias
 from gauss_vit.models.blocks import Block, BlockConfig, ClassBlock
 from gauss_vit.models.features import AttentionInputs, Features, Intermediates
@@ -58,6 +59,8 @@ class ViTConfig:
       head_dropout: rate before the head.
       stochastic_depth: rate of the last block's residual branches; it grows linearly from 0 at the first.
       dtype: type of the activations; parameters, statistics and logits are float32.
+      attention_kernel: what computes attention: by the rule of `kernels.choice` ("auto"), or "reference", "whole",
+        "rows" or "cudnn".
       remat: what the backward pass recomputes: nothing ("none"), all but the matrix products ("dots"), or whole blocks
         ("full").
       unroll: how many blocks are compiled one by one in the scan over blocks; `depth` compiles longer and saves the
@@ -96,6 +99,7 @@ class ViTConfig:
     head_dropout: float = 0.0
     stochastic_depth: float = 0.0
     dtype: Literal["float32", "bfloat16"] = "float32"
+    attention_kernel: KernelChoice = "auto"
     remat: Literal["none", "dots", "full"] = "none"
     unroll: int = 1
 
@@ -163,6 +167,7 @@ class ViTConfig:
             attention_dropout=self.attention_dropout,
             projection_dropout=self.projection_dropout,
             start=self.start,
+            kernel=self.attention_kernel,
         )
         return BlockConfig(
             attention=attention,

@@ -2,7 +2,7 @@
 
 All learned or fixed biases of this field depend on query and key only through their offset. So a bias term is a frozen
 value whose pure function maps (parameters, grid) to an offset table [heads or 1, 2 height - 1, 2 width - 1], in
-logits; a tuple of terms is their sum and `()` is zero; one gather expands a table to [heads, query, key]:
+logits; a tuple of terms is their sum and `()` is zero; a table expands to [heads, query, key]:
 
   bias[h, i, j] = table[h, y_i - y_j + height - 1, x_i - x_j + width - 1],    i = y_i width + x_i
 
@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from gauss_vit.ops.grid import Grid, num_patches, offset_shape
+from gauss_vit.ops.toeplitz import toeplitz
 
 TermParams = Mapping[str, Array]
 """The parameters of one term, by name; where layers are stacked on a leading axis, terms run under `scan` or `vmap`."""
@@ -141,8 +142,9 @@ def expand(
     if offset_table.shape[1:] != offset_shape(grid):
         raise ValueError(f"a grid of {grid} needs a table of {offset_shape(grid)}, got {offset_table.shape[1:]}")
     heads, tokens = offset_table.shape[0], num_patches(grid)
-    flat = offset_table.reshape(heads, -1)
-    bias = jnp.take(flat, offset_index(grid).reshape(-1), axis=1).reshape(heads, tokens, tokens)
+    # [heads, query column, key column, query row, key row], from the matrices of both axes.
+    spread = toeplitz(jnp.moveaxis(toeplitz(offset_table), 1, 3))
+    bias = jnp.transpose(spread, (0, 3, 1, 4, 2)).reshape(heads, tokens, tokens)
     if prefix_tokens == 0:
         return bias
     if prefix_bias is None:

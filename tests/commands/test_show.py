@@ -12,6 +12,7 @@ from gauss_vit import experiment
 from gauss_vit import main as program
 from gauss_vit.commands import show
 from gauss_vit.models import construct
+from gauss_vit.models.presets import PRESETS
 from gauss_vit.train import mesh
 from tests.tiny_config import get_config
 
@@ -78,6 +79,23 @@ def test_deeper_models_cost_more_of_the_same():
         lines = show.cost_lines(dataclasses.replace(TINY, model=model), mesh.make_abstract(mesh.MeshConfig(), 1))
         costs.append(float(lines[0].split()[4]))
     assert math.isclose(costs[2] - costs[1], costs[1] - costs[0], rel_tol=0.02)
+
+
+def test_the_kernel_of_attention_is_named(capsys: pytest.CaptureFixture[str]):
+    assert program.main(["show", "--config=tests/tiny_config.py"]) == 0
+    assert "attention: whole (8 patches, fewer than 1024)" in capsys.readouterr().out
+
+
+def test_every_kind_of_attention_of_a_swin_transformer_has_a_line():
+    swin = PRESETS["swin_tiny_patch4_window7_224"]
+    lines = show.kernel_lines(dataclasses.replace(TINY, model=swin))
+    assert [line.partition(":")[0] for line in lines] == [
+        *(f"attention, stage {stage}{shifted}" for stage in (1, 2, 3) for shifted in ("", ", shifted")),
+        "attention, stage 4",
+    ]
+    dropping = dataclasses.replace(TINY.model, attention_dropout=0.1)
+    (line,) = show.kernel_lines(dataclasses.replace(TINY, model=dropping))
+    assert line == "attention: reference (attention weights are dropped)"
 
 
 def test_columns_are_aligned():

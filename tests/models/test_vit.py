@@ -89,7 +89,16 @@ def test_blocks_start_differently():
     assert float(jnp.std(kernel)) == pytest.approx(0.02, rel=0.1)
 
 
-@pytest.mark.parametrize("change", [{"unroll": 3}, {"remat": "full"}, {"remat": "dots"}], ids=str)
+WAYS = [
+    {"unroll": 3},
+    {"remat": "full"},
+    {"remat": "dots"},
+    {"attention_kernel": "reference"},
+    {"attention_kernel": "rows"},
+]
+
+
+@pytest.mark.parametrize("change", WAYS, ids=str)
 def test_ways_to_run_give_the_same_gradients(change):
     images = images_for(RELATIVE)
     graph, _ = abstract(RELATIVE)

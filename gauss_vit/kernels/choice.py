@@ -1,0 +1,106 @@
+"""Which kernel computes an attention: an explicit rule, and what each kernel can do."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gauss_vit.errors import ConfigError
+
+Kernel = Literal["reference", "whole", "rows", "cudnn"]
+KernelChoice = Literal["auto", "reference", "whole", "rows", "cudnn"]
+
+SMALLEST_ROWS = 1024
+"""From how many patches on logits of all pairs cost more time and memory than their recomputation."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionShape:
+    """What the rule looks at.
+
+    Attributes:
+      num_patches: patches of an image, or of a window of it.
+      prefix_tokens: tokens before them.
+      has_mask: windows have logits of their own.
+      mixes_heads: heads are mixed around the softmax.
+      drops_weights: attention weights are dropped in this call.
+      head_channels: channels of a head.
+      dtype: of queries, keys and values.
+    """
+
+    num_patches: int
+    prefix_tokens: int = 0
+    has_mask: bool = False
+    mixes_heads: bool = False
+    drops_weights: bool = False
+    head_channels: int
+    dtype: str = "float32"
+
+
+def choose(shape: AttentionShape, wanted: KernelChoice = "auto") -> Kernel:
+    """Chooses the kernel.
+
+    `auto` takes the reference where heads are mixed or weights are dropped, rows from 1,024 patches on, and whole
+    otherwise. cuDNN is taken only where it is asked for.
+
+    Raises:
+      ConfigError: the kernel that is asked for cannot compute this attention.
+    """
+    if wanted != "auto":
+        obstacle = _obstacle(shape, wanted)
+        if obstacle:
+            raise ConfigError(f"attention_kernel {wanted} cannot be used: {obstacle}", do="choose auto", code="KERNEL")
+        return wanted
+    if _obstacle(shape, "whole"):
+        return "reference"
+    return "rows" if shape.num_patches >= SMALLEST_ROWS and not _obstacle(shape, "rows") else "whole"
+
+
+def describe(shape: AttentionShape, wanted: KernelChoice = "auto") -> str:
+    """Says in a few words which kernel computes this attention, and why.
+
+    >>> describe(AttentionShape(num_patches=196, head_channels=64))
+    'whole (196 patches, fewer than 1024)'
+    """
+    kernel = choose(shape, wanted)
+    if wanted != "auto":
+        return f"{kernel} (as configured)"
+    if kernel == "reference":
+        return f"reference ({_obstacle(shape, 'whole')})"
+    if kernel == "rows":
+        return f"rows ({shape.num_patches} patches, {SMALLEST_ROWS} or more)"
+    if shape.num_patches < SMALLEST_ROWS:
+        return f"whole ({shape.num_patches} patches, fewer than {SMALLEST_ROWS})"
+    return f"whole ({_obstacle(shape, 'rows')})"
+
+
+def _obstacle(shape: AttentionShape, kernel: Kernel) -> str:
+    """Says why a kernel cannot compute this attention; nothing where it can."""
+    if kernel == "reference":
+        return ""
+    if shape.mixes_heads:
+        return "heads are mixed around the softmax"
+    if shape.drops_weights:
+        return "attention weights are dropped"
+    if kernel == "whole":
+        return ""
+    if shape.prefix_tokens:
+        return f"{shape.prefix_tokens} prefix tokens stand before the patches"
+    if shape.has_mask:
+        return "windows have masks of their own"
+    return _cudnn_obstacle(shape) if kernel == "cudnn" else ""
+
+
+def _cudnn_obstacle(shape: AttentionShape) -> str:
+    """Says which limit of cuDNN's attention with a learned bias is met.
+
+    An odd number of tokens has no backward pass, and for 64 modulo 128 gradients that are not finite were reported
+    (pytorch#196678); float32 is not supported.
+    """
+    if shape.dtype != "bfloat16":
+        return f"the activations are {shape.dtype}, not bfloat16"
+    if shape.num_patches % 2:
+        return f"{shape.num_patches} tokens are an odd number"
+    if shape.num_patches % 128 == 64:
+        return f"{shape.num_patches} tokens are 64 modulo 128"
+    if shape.head_channels % 8 or shape.head_channels > 128:
+        return f"{shape.head_channels} channels a head are not a multiple of 8 up to 128"
+    return ""
