@@ -7,12 +7,13 @@ from pathlib import Path
 from gauss_vit import config_file, overrides, schema
 from gauss_vit.data.config import Data
 from gauss_vit.errors import ConfigError
+from gauss_vit.models.start import Start
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.optimizer import AdamW, Sgd
+from gauss_vit.train.optimizer import Optimizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,7 @@ class Experiment:
       training: how long, and how often a run reports, evaluates and saves.
       mesh: how many devices, and what is split over them.
       seed: where all randomness of the run comes from: initial values, order of examples, augmentation, dropout.
+      start: the weights to start from; None draws every parameter.
 
     Raises:
       ConfigError: the seed is out of range.
@@ -35,10 +37,11 @@ class Experiment:
     model: ViTConfig | SwinConfig
     task: Classification
     data: Data
-    optimizer: AdamW | Sgd
+    optimizer: Optimizer
     training: Training
     mesh: MeshConfig
     seed: int
+    start: Start | None = None
 
     def __post_init__(self):
         if not 0 <= self.seed < 2**32:
@@ -78,6 +81,17 @@ def from_json(data: schema.JsonValue) -> Experiment:
       ConfigError: with every key that is unknown or missing and every value that does not fit.
     """
     return config_file.build(data, Experiment)
+
+
+def with_defaults(recorded: Mapping[str, schema.JsonValue]) -> Mapping[str, schema.JsonValue]:
+    """Adds to a stored experiment the fields that did not exist when it was stored, at their defaults.
+
+    One that this version cannot read is given back as it is.
+    """
+    try:
+        return to_json(from_json(dict(recorded)))
+    except ConfigError:
+        return recorded
 
 
 def read(path: Path) -> Experiment:

@@ -10,9 +10,12 @@ from gauss_vit import experiment, overrides, schema
 from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
 from gauss_vit.models.presets import PRESETS
+from gauss_vit.ops.erasing import Erasing
+from gauss_vit.ops.mixing import Mixing
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.relative import RelativeTable
-from gauss_vit.train.optimizer import Constant, Sgd, Step
+from gauss_vit.tasks.classification import Classification
+from gauss_vit.train.optimizer import POSITION_BIAS, VECTORS, Constant, Lamb, Lion, Polynomial, Rates, Sgd, Step
 from tests.tiny_config import get_config
 
 TINY = get_config()
@@ -21,8 +24,30 @@ VARIANTS = {
     "sgd": dataclasses.replace(
         TINY, optimizer=Sgd(learning_rate=0.1, momentum=0.9, weight_decay=0.0, schedule=Step(boundaries=(2, 3)))
     ),
+    "lamb": dataclasses.replace(
+        TINY,
+        optimizer=Lamb(
+            learning_rate=3e-3,
+            weight_decay=0.02,
+            schedule=Polynomial(power=2.0, cooldown_steps=1),
+            no_decay=POSITION_BIAS + VECTORS,
+            rates=Rates(layer_decay=0.75, factors=((r"head\..*", 10.0),), frozen=(r"patch_embed\..*",)),
+        ),
+    ),
+    "lion": dataclasses.replace(TINY, optimizer=Lion(learning_rate=1e-4, weight_decay=1.0)),
+    "mixing": dataclasses.replace(
+        TINY,
+        task=Classification(
+            objective="binary_cross_entropy",
+            mixing=Mixing(mixup=0.2, cutmix=1.0),
+            erasing=Erasing(probability=0.25, aspect=(0.5, 2.0)),
+        ),
+        training=dataclasses.replace(TINY.training, accumulate=2, ema_decay=0.99),
+    ),
     "constant": dataclasses.replace(TINY, optimizer=dataclasses.replace(TINY.optimizer, schedule=Constant())),
     "no gaussian": dataclasses.replace(TINY, model=dataclasses.replace(TINY.model, gaussian=None)),
+    "start": experiment.load("configs/finetune.py:data=pet,bias=gauss"),
+    "rand augment": experiment.load("configs/imagenet.py:model=s16"),
     "table": dataclasses.replace(TINY, model=dataclasses.replace(TINY.model, relative=RelativeTable())),
     **{name: dataclasses.replace(TINY, model=model) for name, model in PRESETS.items()},
 }
@@ -57,6 +82,18 @@ def test_stored_experiment_is_read_back(tmp_path: Path):
     assert experiment.load(str(path)) == TINY
 
 
+def test_stored_experiment_of_an_earlier_version_gets_the_defaults():
+    old = experiment.to_json(TINY)
+    for section, name in (("task", "mixing"), ("training", "accumulate"), ("optimizer", "rates")):
+        old = {**old, section: {key: value for key, value in old[section].items() if key != name}}
+    assert experiment.with_defaults(old) == experiment.to_json(TINY)
+
+
+def test_stored_experiment_that_cannot_be_read_is_left_as_it_is():
+    unknown = {**experiment.to_json(TINY), "extra": 1}
+    assert experiment.with_defaults(unknown) == unknown
+
+
 def test_config_file_is_loaded():
     assert experiment.load("tests/tiny_config.py") == TINY
 
@@ -81,6 +118,13 @@ def test_every_key_can_be_overridden_with_its_own_value(name: str):
         (
             {"model.gaussian.sigma": 2},
             dataclasses.replace(TINY, model=dataclasses.replace(TINY.model, gaussian=Gaussian(sigma=2.0))),
+        ),
+        (
+            {"task.mixing.mixup": 0.2, "task.erasing.probability": 0.25},
+            dataclasses.replace(
+                TINY,
+                task=Classification(label_smoothing=0.1, mixing=Mixing(mixup=0.2), erasing=Erasing(probability=0.25)),
+            ),
         ),
         (
             {"model.width": 24, "model.num_heads": 3},

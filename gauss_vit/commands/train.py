@@ -10,11 +10,12 @@ from flax import nnx
 from jaxtyping import PyTree
 
 from gauss_vit import experiment as experiments
-from gauss_vit.commands import classification_data, observers
+from gauss_vit.commands import classification_data, observers, starting
 from gauss_vit.commands.command import Invocation
 from gauss_vit.experiment import Experiment
 from gauss_vit.models import construct
-from gauss_vit.train import checkpoint, loop, mesh, optimizer, proof, workdir
+from gauss_vit.models.intervention import check_applies
+from gauss_vit.train import checkpoint, loop, mesh, optimizer, program, proof, workdir
 from gauss_vit.train.normalization import Normalization
 from gauss_vit.train.proof import TermEffect
 from gauss_vit.train.run import Feed, Run
@@ -35,10 +36,11 @@ def run(invocation: Invocation) -> None:
     check_fits_devices(experiment)
     with workdir.hold(folder):
         newest = max(checkpoint.saved_steps(folder), default=None)
-    feed = classification_data.feed(experiment)
+    feed = classification_data.feed(experiment, bad_files=folder / "bad_files.txt")
     normalization = Normalization(mean=experiment.data.pixel_mean, std=experiment.data.pixel_std)
+    initial = starting.initial_params(experiment) if newest is None else None
     if not newest:
-        params = start_params(experiment, folder if newest == 0 else None)
+        params = start_params(experiment, folder if newest == 0 else None) if initial is None else initial
         _LOGGER.info("%s", summary(prove(experiment, params, feed=feed, normalization=normalization)))
     loop.fit(
         Run(
@@ -53,6 +55,8 @@ def run(invocation: Invocation) -> None:
             seed=experiment.seed,
             feed=feed,
             observers=observers.of(experiment, folder),
+            with_defaults=experiments.with_defaults,
+            initial=initial,
         )
     )
 
@@ -61,13 +65,15 @@ def check_fits_devices(experiment: Experiment) -> None:
     """Finds what does not fit together before anything is read, compiled or written.
 
     Raises:
-      ConfigError: the mesh or a batch size does not fit the devices, or the optimizer does not fit model or length.
+      ConfigError: the mesh or a batch size does not fit the devices, the optimizer does not fit model or length, or
+        the model has no position information that could be made anew.
     """
     devices = mesh.make(experiment.mesh, jax.devices())
-    mesh.check_batch_size("training.batch_size", experiment.training.batch_size, devices)
-    mesh.check_batch_size("training.eval_batch_size", experiment.training.eval_batch_size, devices)
+    program.check_batch_sizes(experiment.training, devices)
     _, params = construct.abstract(experiment.model)
     optimizer.make(experiment.optimizer, params, experiment.training.num_steps)
+    if experiment.start is not None:
+        check_applies(experiment.model, experiment.start.intervention)
 
 
 def start_params(experiment: Experiment, folder: Path | None) -> PyTree:

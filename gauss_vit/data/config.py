@@ -2,11 +2,39 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
-from gauss_vit.data.transforms import RandomFlip, RandomResizedCrop, RandomShift, Resize, ResizeCenterCrop
+from gauss_vit.data.augment import AutoAugment, RandAugment
+from gauss_vit.data.color import ColorJitter
+from gauss_vit.data.transforms import (
+    CenterCrop,
+    RandomFlip,
+    RandomResizedCrop,
+    RandomRotation,
+    RandomShift,
+    Resize,
+    ResizeCenterCrop,
+)
 from gauss_vit.errors import ConfigError
 
-TrainTransform = RandomResizedCrop | RandomFlip | RandomShift | Resize | ResizeCenterCrop
+TrainTransform = (
+    RandomResizedCrop
+    | RandomFlip
+    | RandomShift
+    | RandomRotation
+    | ColorJitter
+    | RandAugment
+    | AutoAugment
+    | Resize
+    | CenterCrop
+    | ResizeCenterCrop
+)
+SplitProtocol = Literal["official", "paper"]
+OnError = Literal["raise", "skip"]
+
+FOLDER = "folder"
+LARGEST_MAX_PIXELS = 89_000_000
+"""Pillow warns of decompression bombs from here on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,10 +43,17 @@ class Data:
 
     Attributes:
       name: a TFDS data set prepared in array_record form, as `NAME`, `NAME/CONFIG` or `NAME:VERSION`; "digits" is
-        embedded and prepared where it is missing.
-      data_dir: the TFDS folder that holds it; "~" is the home folder.
-      train_split: TFDS split to learn from, such as "train" or "train[:90%]".
-      eval_split: TFDS split to measure on.
+        embedded and prepared where it is missing; "folder" is a folder of images, one folder a class.
+      data_dir: the TFDS folder that holds it, or the folder of images; "~" is the home folder.
+      split_protocol: "official": the splits that the data set comes with. "paper": a random 70 % "train", 15 %
+        "validation" and 15 % "test" of the whole, always the same; see `gauss_vit.data.protocol`.
+      train_split: split to learn from, such as "train" or "train[:90%]".
+      eval_split: split to measure on.
+      follow_links: whether links in a folder of images may lead out of it.
+      on_error: "raise": a damaged image ends the run. "skip": in training its place in the batch counts for nothing; in
+        evaluation it is an error all the same.
+      max_skipped: how many different images a process may skip before the run ends.
+      max_pixels: larger images are refused by their header, before they take memory.
       train_transforms: applied in order to every training image; together they must give the model's image size.
       eval_transform: applied to every evaluation image.
       pixel_mean: mean of R, G and B in 0..1, subtracted on the device.
@@ -35,12 +70,17 @@ class Data:
     pixel_mean: tuple[float, float, float]
     pixel_std: tuple[float, float, float]
     num_threads: int
+    split_protocol: SplitProtocol = "official"
+    follow_links: bool = False
+    on_error: OnError = "raise"
+    max_skipped: int = 100
+    max_pixels: int = 50_000_000
 
     def __post_init__(self):
         """Checks what can be checked without opening the data.
 
         Raises:
-          ConfigError: a name is empty, a deviation is not positive and finite, or num_threads is negative.
+          ConfigError: a name is empty, a deviation is not positive and finite, or a number is out of range.
         """
         for field, value in (("name", self.name), ("train_split", self.train_split), ("eval_split", self.eval_split)):
             if not value:
@@ -51,5 +91,8 @@ class Data:
             raise ConfigError(f"data.pixel_mean must be finite, got {self.pixel_mean}")
         if not all(math.isfinite(std) and std > 0 for std in self.pixel_std):
             raise ConfigError(f"data.pixel_std must be above 0, got {self.pixel_std}")
-        if self.num_threads < 0:
-            raise ConfigError(f"data.num_threads must be 0 or more, got {self.num_threads}")
+        for field, count in (("num_threads", self.num_threads), ("max_skipped", self.max_skipped)):
+            if count < 0:
+                raise ConfigError(f"data.{field} must be 0 or more, got {count}")
+        if not 0 < self.max_pixels <= LARGEST_MAX_PIXELS:
+            raise ConfigError(f"data.max_pixels must be in 1..{LARGEST_MAX_PIXELS}, got {self.max_pixels}")

@@ -4,7 +4,6 @@ Source: UCI "Optical Recognition of Handwritten Digits" (E. Alpaydin, C. Kaynak,
 scikit-learn distributes.
 """
 
-import contextlib
 import importlib.metadata
 import io
 import shutil
@@ -17,6 +16,7 @@ import tensorflow_datasets.public_api as tfds
 from jaxtyping import UInt8
 from PIL import Image
 
+from gauss_vit.data.building import build_quietly
 from gauss_vit.errors import DataError, StorageError
 
 VERSION = "1.0.0"
@@ -120,15 +120,8 @@ def prepare_digits(data_dir: Path) -> Path:
 
 
 def _write(data_dir: Path) -> None:
-    """Prepares the data set in a folder of its own, without asking the network.
-
-    tfds announces a download and draws bars; neither tells the truth about a second of local work, so both are dropped.
-    """
-    builder = Digits(data_dir=data_dir, file_format="array_record")
-    config = tfds.download.DownloadConfig(try_download_gcs=False, compute_stats=tfds.download.ComputeStatsMode.SKIP)
-    chatter = io.StringIO()
-    with contextlib.redirect_stdout(chatter), contextlib.redirect_stderr(chatter):
-        builder.download_and_prepare(download_config=config)
+    """Prepares the data set in a folder of its own."""
+    build_quietly(Digits(data_dir=data_dir, file_format="array_record"))
 
 
 def _move(finished: Path, *, target: Path) -> None:

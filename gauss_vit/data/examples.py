@@ -12,11 +12,14 @@ class Example:
       image: the bytes of an image file.
       label: class index, in 0..num_classes-1.
       name: data set, split, record and file, for error messages.
+      accepted_labels: every class that counts as right, for sets with several (ReaL); there it may be empty, and the
+        image is to be left out of the score. None where `label` is the only one.
     """
 
     image: bytes
     label: int
     name: str
+    accepted_labels: tuple[int, ...] | None = None
 
 
 @runtime_checkable

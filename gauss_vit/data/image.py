@@ -6,7 +6,6 @@ Sizes are (height, width) in pixels; boxes are Pillow's (left, top, right, botto
 import io
 import math
 import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -16,6 +15,7 @@ from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
 from gauss_vit.data import randomness
+from gauss_vit.data.files import read_file
 from gauss_vit.errors import DataError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
@@ -26,7 +26,7 @@ ORIENTATION_TAG = 0x0112
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
 
-def decode(encoded: bytes, *, name: str) -> Image.Image:
+def decode(encoded: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """The upright RGB image in a JPEG, PNG, WebP or GIF file (its first frame).
 
     Grey, palette and CMYK images are converted; an alpha channel is dropped, as torchvision's loader does. EXIF
@@ -35,29 +35,30 @@ def decode(encoded: bytes, *, name: str) -> Image.Image:
     Args:
       encoded: the bytes of the file.
       name: what to call it in an error: a path, or data set, split and record.
+      max_pixels: larger images are refused.
 
     Raises:
-      DataError: DATA-DECODE, not a readable image of these formats; DATA-BOMB, more than MAX_PIXELS by its header.
+      DataError: DATA-DECODE, not a readable image of these formats; DATA-BOMB, more than max_pixels by its header.
     """
     try:
         opened = Image.open(io.BytesIO(encoded), formats=FORMATS)
         num_pixels = opened.width * opened.height
-        if num_pixels <= MAX_PIXELS:
+        if num_pixels <= max_pixels:
             return _upright(_to_rgb(opened), opened)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _bomb(name, str(error)) from error
+        raise _bomb(name, str(error), max_pixels=max_pixels) from error
     except UnidentifiedImageError as error:
         message = f"{name}: not an image in one of the formats {', '.join(FORMATS)}"
         raise DataError(message, do="convert or remove it", code="DATA-DECODE") from error
     except Exception as error:  # Damaged files reach every corner of the parsers: SyntaxError and struct.error too.
         raise DataError(f"{name}: {error}", do="repair or remove it", code="DATA-DECODE") from error
-    raise _bomb(name, f"{opened.height} x {opened.width} px is {num_pixels / 1e6:.0f} Mpx")
+    raise _bomb(name, f"{opened.height} x {opened.width} px is {num_pixels / 1e6:.0f} Mpx", max_pixels=max_pixels)
 
 
-def _bomb(name: str, size: str) -> DataError:
+def _bomb(name: str, size: str, *, max_pixels: int) -> DataError:
     """The error for an image that is too large to decode."""
-    message = f"{name}: {size}, the limit is {MAX_PIXELS // 1_000_000} Mpx"
-    return DataError(message, do="make the image smaller or remove it", code="DATA-BOMB")
+    message = f"{name}: {size}, the limit is {max_pixels / 1e6:g} Mpx"
+    return DataError(message, do="make the image smaller, remove it, or raise data.max_pixels", code="DATA-BOMB")
 
 
 def _to_rgb(opened: Image.Image) -> Image.Image:
@@ -218,10 +219,4 @@ def load_image(path: Path) -> Image.Image:
     Raises:
       DataError: not a regular file (a pipe would block for ever), unreadable, or not an image.
     """
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise DataError(f"{path}: not a regular file", do="remove it", code="DATA-DECODE")
-        encoded = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}", do="make it readable or remove it", code="DATA-DECODE") from error
-    return decode(encoded, name=str(path))
+    return decode(read_file(path), name=str(path))

@@ -17,6 +17,7 @@ from gauss_vit.batches import ClassificationBatch
 from gauss_vit.data import image as images
 from gauss_vit.data import randomness
 from gauss_vit.data.examples import Example, Source
+from gauss_vit.data.skips import Skips
 from gauss_vit.data.transforms import Transform
 from gauss_vit.errors import ConfigError, DataError
 
@@ -97,6 +98,8 @@ def train_batches(
     num_threads: int,
     process_index: int = 0,
     process_count: int = 1,
+    max_pixels: int = images.MAX_PIXELS,
+    skips: Skips | None = None,
 ) -> Iterator[ClassificationBatch]:
     """Shuffled and augmented NumPy batches, one a step; every example comes once an epoch.
 
@@ -110,9 +113,12 @@ def train_batches(
       num_steps: the step to stop before.
       num_threads: threads that read and decode; 0 decodes in the caller.
       process_index, process_count: which of how many equal shares of every batch to give.
+      max_pixels: larger images are refused by their header.
+      skips: takes damaged images, whose places are then padding; without it they are errors.
 
     Raises:
-      DataError: DATA-SMALL, the source does not fill a batch; from the iterator, an image that cannot be read.
+      DataError: DATA-SMALL, the source does not fill a batch; from the iterator, an image that cannot be read, or
+        DATA-SKIPPED, too many.
       ConfigError: the batch does not divide among the processes.
     """
     share = Share(batch_size=batch_size, process_index=process_index, process_count=process_count)
@@ -120,9 +126,16 @@ def train_batches(
 
     def load(slot: int, step: int) -> ClassificationBatch:
         epoch, index = epoch_and_index(share.position(slot, step), num_examples=len(source), seed=seed)
-        example = source[index]
         key = randomness.fold(seed, AUGMENT_STREAM, epoch, index)
-        return _single(example, render(example, transforms=transforms, image_size=image_size, key=key))
+        try:
+            example = source[index]
+            image = render(example, transforms=transforms, image_size=image_size, key=key, max_pixels=max_pixels)
+        except DataError as error:
+            if skips is None:
+                raise
+            skips.take(index, error)
+            return _padding(image_size)
+        return _single(example, image)
 
     return _batches(load, share=share, steps=range(start_step, num_steps), num_threads=num_threads)
 
@@ -152,6 +165,7 @@ def eval_batches(
     num_threads: int,
     process_index: int = 0,
     process_count: int = 1,
+    max_pixels: int = images.MAX_PIXELS,
 ) -> Iterator[ClassificationBatch]:
     """All examples once and in order, as NumPy batches; the last is filled up with padding, where is_real is False.
 
@@ -162,6 +176,7 @@ def eval_batches(
       batch_size: examples in a batch over all processes.
       num_threads: threads that read and decode; 0 decodes in the caller.
       process_index, process_count: which of how many equal shares to give; all processes get equally many batches.
+      max_pixels: larger images are refused by their header.
 
     Raises:
       DataError: DATA-EMPTY, the source holds nothing; from the iterator, an image that cannot be read.
@@ -178,14 +193,20 @@ def eval_batches(
         if index >= num_examples:
             return padding
         example = source[index]
-        return _single(example, render(example, transforms=(transform,), image_size=image_size, key=0))
+        image = render(example, transforms=(transform,), image_size=image_size, key=0, max_pixels=max_pixels)
+        return _single(example, image)
 
     steps = range(num_eval_batches(num_examples, batch_size=batch_size))
     return _batches(load, share=share, steps=steps, num_threads=num_threads)
 
 
 def render(
-    example: Example, *, transforms: tuple[Transform, ...], image_size: tuple[int, int], key: int
+    example: Example,
+    *,
+    transforms: tuple[Transform, ...],
+    image_size: tuple[int, int],
+    key: int,
+    max_pixels: int = images.MAX_PIXELS,
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Decodes an example's image and applies the transforms, each with random numbers of its own.
 
@@ -193,7 +214,7 @@ def render(
       DataError: the image cannot be read or transformed; the example is named.
       ConfigError: the transforms do not end at `image_size`.
     """
-    image = images.decode(example.image, name=example.name)
+    image = images.decode(example.image, name=example.name, max_pixels=max_pixels)
     for place, transform in enumerate(transforms):
         try:
             image = transform(image, size=image_size, key=randomness.fold(key, place))

@@ -17,10 +17,12 @@ from tensorflow_datasets.core.utils.shard_utils import FileInstruction
 
 from gauss_vit.data.digits import prepare_digits
 from gauss_vit.data.examples import Example, Source
+from gauss_vit.data.files import retry
 from gauss_vit.errors import DataError
 
 INFO_FILE, FEATURES_FILE = "dataset_info.json", "features.json"
 CLASS_KEYS = frozenset({"pythonClassName", "python_class_name", "type"})
+FILE_NAME_KEYS = ("file_name", "image/file_name", "image/filename", "id")
 VERSION_PATTERN = re.compile(r"\d+\.\d+\.\d+")
 
 
@@ -34,6 +36,21 @@ class Records(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FeatureKeys:
+    """Under which names a data set keeps what is read from a record, besides "image".
+
+    Attributes:
+      label: the class.
+      accepted: every class that counts as right; None where the set has no such list.
+      file_name: what the image was called; None where that is not kept.
+    """
+
+    label: str
+    accepted: str | None = None
+    file_name: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class TfdsSource:
     """One split of a prepared TFDS classification data set.
 
@@ -44,6 +61,7 @@ class TfdsSource:
       records: what tfds gives: one mapping an example, with images as encoded bytes.
       shards: the shard files in the order of reading.
       shard_ends: for each shard, the index of the first example after it.
+      keys: under which names the features are.
     """
 
     full_name: str
@@ -52,6 +70,7 @@ class TfdsSource:
     records: Records
     shards: tuple[str, ...]
     shard_ends: tuple[int, ...]
+    keys: FeatureKeys
 
     @property
     def num_classes(self) -> int:
@@ -76,15 +95,17 @@ class TfdsSource:
         if not 0 <= index < len(self):
             raise IndexError(f"index {index} is not in 0..{len(self) - 1}")
         try:
-            record = self.records[index]
+            record = retry(lambda: self.records[index])
         except Exception as error:  # array_record raises RuntimeError for all, the parser of records other types.
             message = f"{self._name(index, {})} in {self._shard(index)}: {error}"
             raise DataError(message, do="restore the shard or build the data set anew", code="DATA-TFDS") from error
         name = self._name(index, record)
-        label = int(record["label"])
-        if not 0 <= label < self.num_classes:
-            raise DataError(f"{name}: label {label} is not in 0..{self.num_classes - 1}", code="DATA-LABEL")
-        return Example(image=record["image"], label=label, name=name)
+        label = int(record[self.keys.label])
+        accepted = None if self.keys.accepted is None else tuple(int(other) for other in record[self.keys.accepted])
+        for named in (label, *(accepted or ())):
+            if not 0 <= named < self.num_classes:
+                raise DataError(f"{name}: label {named} is not in 0..{self.num_classes - 1}", code="DATA-LABEL")
+        return Example(image=record["image"], label=label, name=name, accepted_labels=accepted)
 
     def _shard(self, index: int) -> str:
         """The file that holds an example."""
@@ -92,7 +113,8 @@ class TfdsSource:
 
     def _name(self, index: int, record: Mapping[str, Any]) -> str:
         """What to call an example in an error message."""
-        file_name = record["file_name"].decode(errors="replace") if "file_name" in record else ""
+        key = self.keys.file_name
+        file_name = record[key].decode(errors="replace") if key in record else ""
         return f"{self.full_name} {self.split} record {index}{file_name and f' ({file_name})'}"
 
 
@@ -109,6 +131,24 @@ def open_source(data_dir: str, name: str, split: str) -> Source:
         or has no such split; DATA-EMPTY, the split is empty.
       StorageError: the digits cannot be written.
     """
+    return _open_split(_open_builder(data_dir, name), split)
+
+
+def split_names(data_dir: str, name: str) -> tuple[str, ...]:
+    """The splits of a prepared data set, in the order of its metadata.
+
+    Raises:
+      DataError: DATA-TFDS, the data set is missing or damaged.
+    """
+    return tuple(_open_builder(data_dir, name).info.splits)
+
+
+def _open_builder(data_dir: str, name: str) -> tfds.core.DatasetBuilder:
+    """Opens a prepared data set, whose files are then known to be array_record.
+
+    Raises:
+      DataError: as `open_source`.
+    """
     root = Path(data_dir).expanduser()
     folder = prepare_digits(root) if name == "digits" else find_folder(root, name)
     try:
@@ -122,7 +162,7 @@ def open_source(data_dir: str, name: str, split: str) -> Source:
     if builder.info.file_format != tfds.core.FileFormat.ARRAY_RECORD:
         message = f"{folder} holds {builder.info.file_format.value} files; only array_record can be addressed by index"
         raise DataError(message, do=_build_command(root, name), code="DATA-TFDS")
-    return _open_split(builder, split)
+    return builder
 
 
 def find_folder(root: Path, name: str) -> Path:
@@ -183,18 +223,40 @@ def _open_split(builder: tfds.core.DatasetBuilder, split: str) -> TfdsSource:
     encoded = {
         key: tfds.decode.SkipDecoding() for key, kind in features.items() if isinstance(kind, tfds.features.Image)
     }
-    is_labelled = "label" in features and isinstance(features["label"], tfds.features.ClassLabel)
-    if "image" not in encoded or not is_labelled:
+    keys = find_keys(features)
+    if "image" not in encoded or keys is None:
         message = f"{full_name} has no image with one class label; it has {', '.join(sorted(features))}"
         raise DataError(message, do="choose a classification data set", code="DATA-TFDS")
     instructions = _file_instructions(builder, split)
     return TfdsSource(
         full_name=full_name,
         split=split,
-        class_names=tuple(features["label"].names),
+        class_names=tuple(features[keys.label].names),
         records=builder.as_data_source(split=split, decoders=encoded),
         shards=tuple(str(instruction.filename) for instruction in instructions),
         shard_ends=tuple(itertools.accumulate(instruction.take for instruction in instructions)),
+        keys=keys,
+    )
+
+
+def find_keys(features: Mapping[str, Any]) -> FeatureKeys | None:
+    """Under which names a data set keeps label and file name, or None if it has no class label.
+
+    ImageNet, its V2, A and R, CIFAR, cars196 and most others have a `label`; ImageNet ReaL has an `original_label`, and
+    in `real_label` all that count as right. File names go by several keys.
+    """
+    labels = [
+        key
+        for key in ("label", "original_label")
+        if key in features and isinstance(features[key], tfds.features.ClassLabel)
+    ]
+    if not labels:
+        return None
+    file_names = [key for key in FILE_NAME_KEYS if key in features]
+    return FeatureKeys(
+        label=labels[0],
+        accepted="real_label" if "real_label" in features else None,
+        file_name=file_names[0] if file_names else None,
     )
 
 

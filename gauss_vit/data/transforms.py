@@ -14,7 +14,10 @@ from gauss_vit.data import randomness
 from gauss_vit.errors import ConfigError
 
 Interpolation = Literal["bicubic", "bilinear"]
+RotationInterpolation = Literal["bicubic", "bilinear", "nearest"]
 RandomInterpolation = Literal["bicubic", "bilinear", "random"]
+
+_LARGEST_SIDE = 4096
 
 
 @runtime_checkable
@@ -34,12 +37,13 @@ class Transform(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class RandomResizedCrop:
-    """A random part of the image, resized to the model's size.
+    """A random part of the image, resized to the model's size or to another.
 
     Attributes:
       scale: smallest and largest share of the image's area that is kept.
       ratio: smallest and largest width / height of the part, before resizing.
       interpolation: "bicubic" or "bilinear", both antialiased; "random" draws one of the two for each image (timm).
+      output_size: (height, width) in pixels of the result; None is the model's size.
 
     Source: torchvision.transforms.RandomResizedCrop (ten tries, then a central crop).
     """
@@ -47,6 +51,7 @@ class RandomResizedCrop:
     scale: tuple[float, float] = (0.08, 1.0)
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     interpolation: RandomInterpolation = "bicubic"
+    output_size: tuple[int, int] | None = None
 
     def __post_init__(self):
         """Checks the ranges.
@@ -58,18 +63,15 @@ class RandomResizedCrop:
             raise ConfigError(f"RandomResizedCrop.scale must be 0 < low <= high <= 1, got {self.scale}")
         if not 0 < self.ratio[0] <= self.ratio[1]:
             raise ConfigError(f"RandomResizedCrop.ratio must be 0 < low <= high, got {self.ratio}")
-        _check_interpolation(self.interpolation, known=get_args(RandomInterpolation))
+        if self.output_size is not None and not all(0 < side <= _LARGEST_SIDE for side in self.output_size):
+            raise ConfigError(f"RandomResizedCrop.output_size must be in 1..{_LARGEST_SIDE}, got {self.output_size}")
+        check_interpolation(self.interpolation, known=get_args(RandomInterpolation))
 
     def __call__(self, image: Image.Image, *, size: tuple[int, int], key: int) -> Image.Image:
-        """Crops and resizes to `size`."""
+        """Crops and resizes to `output_size` or `size`."""
         box = images.random_crop_box(image.size[::-1], scale=self.scale, ratio=self.ratio, key=key)
-        return images.resize(image.crop(box), size=size, interpolation=self._drawn_interpolation(key))
-
-    def _drawn_interpolation(self, key: int) -> Interpolation:
-        """The filter for this image."""
-        if self.interpolation != "random":
-            return self.interpolation
-        return "bicubic" if randomness.uniform(randomness.fold(key, 1), 0) < 0.5 else "bilinear"
+        interpolation = drawn_interpolation(self.interpolation, key=randomness.fold(key, 1), draw=0)
+        return images.resize(image.crop(box), size=self.output_size or size, interpolation=interpolation)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +132,57 @@ class RandomShift:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RandomRotation:
+    """The image turned about its centre by a random angle, at its own size.
+
+    Attributes:
+      degrees: d of an angle uniform in -d .. d.
+      interpolation: "nearest", "bilinear" or "bicubic".
+      fill: grey level, 0..255, of the corners that come in.
+
+    Source: torchvision.transforms.RandomRotation, with its default filter.
+    """
+
+    degrees: float
+    interpolation: RotationInterpolation = "nearest"
+    fill: int = 0
+
+    def __post_init__(self):
+        """Checks the ranges.
+
+        Raises:
+          ConfigError: the angle is not in 0..180, the filter is unknown or the fill is no grey level.
+        """
+        if not 0 <= self.degrees <= 180:
+            raise ConfigError(f"RandomRotation.degrees must be in 0..180, got {self.degrees}")
+        if self.interpolation not in get_args(RotationInterpolation):
+            raise ConfigError(f"RandomRotation.interpolation is unknown: {self.interpolation!r}")
+        if not 0 <= self.fill <= 255:
+            raise ConfigError(f"RandomRotation.fill must be in 0..255, got {self.fill}")
+
+    def __call__(self, image: Image.Image, *, size: tuple[int, int], key: int) -> Image.Image:
+        """Rotates the image; the size stays."""
+        del size
+        angle = self.degrees * (2 * randomness.uniform(key, 0) - 1)
+        filters = {"nearest": Image.Resampling.NEAREST, **images.FILTERS}
+        fill = (self.fill, self.fill, self.fill)
+        return image.rotate(angle, resample=filters[self.interpolation], fillcolor=fill)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CenterCrop:
+    """The middle of the image at the model's size, not resized; black where the image is smaller.
+
+    Source: torchvision.transforms.CenterCrop.
+    """
+
+    def __call__(self, image: Image.Image, *, size: tuple[int, int], key: int = 0) -> Image.Image:
+        """Crops to `size`."""
+        del key
+        return images.center_crop(image, size=size)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Resize:
     """The whole image at the model's size, without regard to its proportions.
 
@@ -145,7 +198,7 @@ class Resize:
         Raises:
           ConfigError: the filter is unknown.
         """
-        _check_interpolation(self.interpolation, known=get_args(Interpolation))
+        check_interpolation(self.interpolation, known=get_args(Interpolation))
 
     def __call__(self, image: Image.Image, *, size: tuple[int, int], key: int = 0) -> Image.Image:
         """Resizes to `size`."""
@@ -175,7 +228,7 @@ class ResizeCenterCrop:
         """
         if not 0 < self.crop_fraction <= 1:
             raise ConfigError(f"ResizeCenterCrop.crop_fraction must be in (0, 1], got {self.crop_fraction}")
-        _check_interpolation(self.interpolation, known=get_args(Interpolation))
+        check_interpolation(self.interpolation, known=get_args(Interpolation))
 
     def __call__(self, image: Image.Image, *, size: tuple[int, int], key: int = 0) -> Image.Image:
         """Resizes and crops to `size`."""
@@ -184,7 +237,14 @@ class ResizeCenterCrop:
         return images.center_crop(images.resize(image, size=resized_size, interpolation=self.interpolation), size=size)
 
 
-def _check_interpolation(interpolation: str, *, known: tuple[str, ...]) -> None:
+def drawn_interpolation(interpolation: RandomInterpolation, *, key: int, draw: int) -> Interpolation:
+    """The filter for one image: the named one, or either with equal chances."""
+    if interpolation != "random":
+        return interpolation
+    return "bicubic" if randomness.uniform(key, draw) < 0.5 else "bilinear"
+
+
+def check_interpolation(interpolation: str, *, known: tuple[str, ...]) -> None:
     """Refuses an unknown filter.
 
     Raises:

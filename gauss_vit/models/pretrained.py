@@ -21,10 +21,10 @@ from gauss_vit.models.safetensors_file import Entry, WeightFile, open_weights
 from gauss_vit.ops.grid import Grid
 from gauss_vit.tree import flatten_paths, unflatten_paths
 
-Head = Literal["file", "fresh"]
+Head = Literal["file", "fresh", "fitting"]
 
-_HEAD = r"head\..*"
-_GAUSSIAN = r".*\.gaussian\..*"
+HEAD = r"head\..*"
+GAUSSIAN = r".*\.gaussian\..*"
 # Buffers that other programs store beside their weights; they follow from the config.
 _BUFFERS = r".*\.(relative_position_index|relative_coords_table|attn_mask)"
 
@@ -76,7 +76,8 @@ def load_weights(
     Args:
       path: the file.
       config: of the model.
-      head: "file" takes the head from the file; "fresh" starts a new one, whatever the file has.
+      head: "file" takes the head from the file; "fresh" starts a new one, whatever the file has; "fitting" takes that
+        of the file where it has as many classes as the model, and else starts a new one.
       source_grid: the (height, width) in patches, of a window for Swin, on which the file's positions were made.
         Without it a position of the model's own size is taken as it is, and any other as made on a square.
       seed: of what starts fresh.
@@ -126,11 +127,12 @@ def _plan(
     Raises:
       CheckpointError: the file's names are of no table, or anything in it does not fit.
     """
-    known = {path: leaf for path, leaf in leaves.items() if not re.fullmatch(_GAUSSIAN, path)}
+    known = {path: leaf for path, leaf in leaves.items() if not re.fullmatch(GAUSSIAN, path)}
     table = _table_of(file, config, unflatten_paths(known))
     rules = NAME_TABLES[table](config)
     nameable = expected(rules, unflatten_paths(known))
-    taken = {path: leaf for path, leaf in known.items() if head == "file" or not re.fullmatch(_HEAD, path)}
+    keeps_head = head == "file" or (head == "fitting" and _has_head(file, nameable))
+    taken = {path: leaf for path, leaf in known.items() if keeps_head or not re.fullmatch(HEAD, path)}
     wanted = {name: each for name, each in nameable.items() if each.path in taken}
     entries = {
         name: entry
@@ -144,6 +146,12 @@ def _plan(
     }
     _check(entries, wanted, exempt=set(regrids))
     return _Plan(table=table, rules=rules, target=unflatten_paths(taken), wanted=wanted, regrids=regrids)
+
+
+def _has_head(file: WeightFile, nameable: Mapping[str, Expected]) -> bool:
+    """Says whether the file has a head of the model's shape."""
+    heads = {name: each.shape for name, each in nameable.items() if re.fullmatch(HEAD, each.path)}
+    return all(name in file.entries and file.entries[name].shape == shape for name, shape in heads.items())
 
 
 def _table_of(file: WeightFile, config: ModelConfig, target: PyTree) -> str:
@@ -198,7 +206,7 @@ def _check(entries: Mapping[str, Entry], wanted: Mapping[str, Expected], *, exem
 
 def _remedy(paths: Sequence[str]) -> str:
     """Says what helps against parameters that are missing or misshaped, where something does."""
-    if paths and all(re.fullmatch(_HEAD, path) for path in paths):
+    if paths and all(re.fullmatch(HEAD, path) for path in paths):
         return "to train a new head on other classes, ask for it with --head=fresh"
     if any(is_position(path) for path in paths):
         return "if the positions were made on a grid that is no square, name it with --source_grid=HEIGHT,WIDTH"

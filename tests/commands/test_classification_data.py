@@ -1,6 +1,7 @@
 """Batches of an experiment: functions of the step, with exact padding, checked against the model."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from gauss_vit.commands import classification_data
 from gauss_vit.errors import ConfigError, DataError
 from gauss_vit.experiment import Experiment
+from tests.data.folder_samples import make_folder
 from tests.tiny_config import get_config
 
 
@@ -48,3 +50,29 @@ def test_model_with_other_classes_is_refused(experiment: Experiment):
 def test_unknown_split_is_refused(experiment: Experiment):
     with pytest.raises(DataError):
         classification_data.open_split(experiment, "validation")
+
+
+def test_folders_are_trained_on_like_data_sets(experiment: Experiment, tmp_path: Path):
+    make_folder(tmp_path, {f"train/{index}": 2 for index in range(10)} | {"val/3": 1})
+    data = dataclasses.replace(experiment.data, name="folder", data_dir=str(tmp_path), eval_split="validation")
+    feed = classification_data.feed(dataclasses.replace(experiment, data=data))
+    assert next(iter(feed.train(0))).image.shape == (16, 16, 32, 3)
+    assert sum(int(batch.is_real.sum()) for batch in feed.evaluation()) == 1
+
+
+@pytest.mark.parametrize("on_error", ["raise", "skip"])
+def test_damaged_images_end_the_run_or_are_logged(experiment: Experiment, tmp_path: Path, on_error: str, caplog):
+    make_folder(tmp_path, {f"train/{index}": 2 for index in range(10)} | {"val/3": 1})
+    (tmp_path / "train" / "4" / "001.png").write_bytes(b"text")
+    data = dataclasses.replace(
+        experiment.data, name="folder", data_dir=str(tmp_path), eval_split="validation", on_error=on_error
+    )
+    feed = classification_data.feed(dataclasses.replace(experiment, data=data), bad_files=tmp_path / "bad_files.txt")
+    if on_error == "raise":
+        with pytest.raises(DataError, match=r"train/4/001\.png"):
+            list(feed.train(0))
+        return
+    for _ in range(2):
+        assert sum(int((~batch.is_real).sum()) for batch in feed.train(0)) == 3
+    assert caplog.text.count("skipped image 1 of at most 100") == 1
+    assert "train/4/001.png" in (tmp_path / "bad_files.txt").read_text()

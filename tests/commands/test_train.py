@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import socket
 from pathlib import Path
 
@@ -155,3 +156,20 @@ def prove(experiment):
 
 def _normalization() -> Normalization:
     return Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+
+
+def test_run_of_an_earlier_version_is_resumed(workdir: Path, tmp_path: Path, data_flag: str):
+    old = tmp_path / "old"
+    shutil.copytree(workdir, old)
+    config = json.loads((old / "config.json").read_text())
+    for section, names in {
+        "training": ("accumulate", "ema_decay"),
+        "task": ("mixing", "erasing", "objective"),
+        "optimizer": ("rates",),
+    }.items():
+        for name in names:
+            del config[section][name]
+    (old / "config.json").write_text(json.dumps(config))
+    assert program.main([CONFIG, data_flag, f"--workdir={old}", "--config.training.num_steps=5"]) == 0
+    assert (old / "checkpoints" / "5").is_dir()
+    assert json.loads((old / "config.json").read_text())["training"]["accumulate"] == 1

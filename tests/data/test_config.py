@@ -36,6 +36,9 @@ def test_equal_configs_have_equal_hashes():
         {"pixel_std": (0.5, 0.0, 0.5)},
         {"pixel_std": (0.5, float("inf"), 0.5)},
         {"num_threads": -1},
+        {"max_skipped": -1},
+        {"max_pixels": 0},
+        {"max_pixels": 90_000_000},
     ],
 )
 def test_values_out_of_range_are_refused_by_name(changes):

@@ -1,20 +1,32 @@
 """Transforms: pure functions of (image, size, key), and what their settings do."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from gauss_vit.data import image as images
-from gauss_vit.data.transforms import RandomFlip, RandomResizedCrop, RandomShift, Resize, ResizeCenterCrop, Transform
+from gauss_vit.data.transforms import (
+    CenterCrop,
+    RandomFlip,
+    RandomResizedCrop,
+    RandomRotation,
+    RandomShift,
+    Resize,
+    ResizeCenterCrop,
+    Transform,
+)
 from gauss_vit.errors import ConfigError
 
 NOISE = Image.fromarray(np.random.RandomState(0).randint(0, 256, (20, 30, 3), np.uint8))
 SIZE = (8, 12)
-ALL = [RandomResizedCrop(), RandomFlip(), RandomShift(max_shift_px=2), Resize(), ResizeCenterCrop()]
-RANDOM = ALL[:3]
-SIZING = [ALL[0], *ALL[3:]]
+SIZING = [RandomResizedCrop(), Resize(), CenterCrop(), ResizeCenterCrop()]
+KEEPING = [RandomFlip(), RandomShift(max_shift_px=2), RandomRotation(degrees=15.0)]
+ALL = SIZING + KEEPING
+RANDOM = [SIZING[0], *KEEPING]
+RECORD = np.load(Path(__file__).parent / "augment.npz")
 
 
 def by_name(transform):
@@ -45,8 +57,8 @@ def test_a_sizing_transform_gives_the_size_asked_for(transform, size):
     assert transform(NOISE, size=size, key=0).size == size[::-1]
 
 
-@pytest.mark.parametrize("transform", ALL[1:3], ids=by_name)
-def test_flip_and_shift_keep_the_size(transform):
+@pytest.mark.parametrize("transform", KEEPING, ids=by_name)
+def test_flip_shift_and_rotation_keep_the_size(transform):
     assert transform(NOISE, size=SIZE, key=0).size == NOISE.size
 
 
@@ -107,6 +119,42 @@ def test_scale_and_ratio_change_the_crop():
     assert not np.array_equal(results(RandomResizedCrop(ratio=(1.0, 4.0)), [1])[0], plain)
 
 
+def test_a_crop_can_have_another_size_than_the_model():
+    transform = RandomResizedCrop(output_size=(20, 14))
+    model_sized = RandomResizedCrop()
+    for key in range(8):
+        result = transform(NOISE, size=SIZE, key=key)
+        assert result.size == (14, 20)
+        assert result == model_sized(NOISE, size=(20, 14), key=key)
+
+
+@pytest.mark.parametrize("case", [case for case in RECORD.files if case.startswith("rotate:")])
+def test_rotation_is_that_of_torchvision(monkeypatch, case):
+    _, interpolation, angle = case.split(":")
+    # A draw of 0 or 1 is an angle of minus or plus `degrees`; the same Pillow call leaves no pixel to differ.
+    monkeypatch.setattr("gauss_vit.data.randomness.uniform", lambda key, draw: float(float(angle) > 0))
+    transform = RandomRotation(degrees=abs(float(angle)), interpolation=interpolation)
+    result = transform(Image.fromarray(RECORD["input"]), size=SIZE, key=0)
+    np.testing.assert_array_equal(images.to_array(result), RECORD[case])
+
+
+@pytest.mark.parametrize("case", [case for case in RECORD.files if case.startswith("crop:")])
+def test_center_crop_is_that_of_torchvision(case):
+    _, height, width = case.split(":")
+    result = CenterCrop()(Image.fromarray(RECORD["input"]), size=(int(height), int(width)))
+    np.testing.assert_array_equal(images.to_array(result), RECORD[case])
+
+
+def test_angles_go_to_both_sides_and_corners_have_the_fill():
+    bar = Image.new("RGB", (21, 21), (100, 100, 100))
+    bar.paste((200, 200, 200), (9, 0, 12, 5))
+    results = [images.to_array(RandomRotation(degrees=40.0, fill=9)(bar, size=SIZE, key=key)) for key in range(60)]
+    columns = [np.argwhere(result[:6, :, 0] == 200)[:, 1].mean() for result in results]
+    assert min(columns) < 7
+    assert max(columns) > 13
+    assert {value for result in results for value in np.unique(result)} == {9, 100, 200}
+
+
 @pytest.mark.parametrize("kind", [Resize, ResizeCenterCrop])
 def test_the_filter_changes_the_pixels(kind):
     assert not np.array_equal(results(kind(), [0])[0], results(kind(interpolation="bilinear"), [0])[0])
@@ -138,6 +186,9 @@ def test_a_smaller_crop_fraction_looks_closer():
         (RandomResizedCrop, {"scale": (0.5, 1.5)}),
         (RandomResizedCrop, {"ratio": (0.0, 1.0)}),
         (RandomResizedCrop, {"ratio": (2.0, 1.0)}),
+        (RandomResizedCrop, {"output_size": (0, 8)}),
+        (RandomRotation, {"degrees": -1.0}),
+        (RandomRotation, {"degrees": 5.0, "fill": 300}),
         (RandomFlip, {"probability": -0.1}),
         (RandomFlip, {"probability": float("nan")}),
         (RandomShift, {"max_shift_px": -1}),

@@ -1,0 +1,79 @@
+"""Your own images, in folders of classes below train and val, from scratch, with the Gaussian attention bias.
+
+`configs/folder.py:bias=none` is the same without the Gaussian, `model=m16|b16` a larger model. For less than about a
+hundred thousand images start from trained weights instead: `configs/finetune.py:data=folder`.
+
+Command:  python -m gauss_vit.main --config=configs/folder.py --workdir=W --config.data.data_dir=FOLDER
+          --config.model.num_classes=N --config.training.num_steps=S
+Data:     FOLDER/train/CLASS/*.jpg and FOLDER/val/CLASS/*.jpg, as they are; `gauss-vit data check` says what is found.
+Recipe:   that of configs/imagenet.py with batches of 256, the learning rate made smaller as their root, and 100 epochs
+          of 100,000 images unless training.num_steps says otherwise.
+Time:     not measured.
+Expected: nothing published: it depends on the images.
+Measured: not run.
+"""
+
+import dataclasses
+
+from gauss_vit import config_arguments
+from gauss_vit.data.augment import rand_augment
+from gauss_vit.data.config import Data
+from gauss_vit.data.transforms import RandomFlip, RandomResizedCrop, ResizeCenterCrop
+from gauss_vit.experiment import Experiment
+from gauss_vit.models.presets import RELPOS_BASE, RELPOS_MEDIUM, RELPOS_SMALL
+from gauss_vit.ops.erasing import Erasing
+from gauss_vit.ops.mixing import Mixing
+from gauss_vit.position import Gaussian
+from gauss_vit.tasks.classification import Classification
+from gauss_vit.train.config import Training
+from gauss_vit.train.mesh import MeshConfig
+from gauss_vit.train.optimizer import POSITION_BIAS, VECTORS, AdamW, Cosine
+
+MODELS = {"s16": RELPOS_SMALL, "m16": RELPOS_MEDIUM, "b16": RELPOS_BASE}
+BIASES = {"gauss": Gaussian(), "none": None}
+ARGUMENTS = {"model": tuple(MODELS), "bias": tuple(BIASES)}
+
+
+def get_config(argument: str = "") -> Experiment:
+    """One model, such as "model=s16,bias=gauss"."""
+    chosen = config_arguments.choose(argument, ARGUMENTS)
+    model, term = MODELS[chosen["model"]], BIASES[chosen["bias"]]
+    return Experiment(
+        model=dataclasses.replace(model, gaussian=term, num_classes=10, stochastic_depth=0.1),
+        task=Classification(
+            label_smoothing=0.1, mixing=Mixing(mixup=0.2, cutmix=1.0), erasing=Erasing(probability=0.25)
+        ),
+        data=Data(
+            name="folder",
+            train_split="train",
+            eval_split="validation",
+            train_transforms=(
+                RandomResizedCrop(interpolation="random"),
+                RandomFlip(),
+                rand_augment("rand-m9-mstd0.5-inc1"),
+            ),
+            eval_transform=ResizeCenterCrop(crop_fraction=0.9),
+            pixel_mean=(0.5, 0.5, 0.5),
+            pixel_std=(0.5, 0.5, 0.5),
+            num_threads=8,
+            on_error="skip",
+        ),
+        optimizer=AdamW(
+            learning_rate=1.7e-4,
+            weight_decay=0.05,
+            schedule=Cosine(warmup_steps=2000, warmup_start=1e-6, final=1e-6),
+            no_decay=POSITION_BIAS + VECTORS,
+        ),
+        training=Training(
+            batch_size=256,
+            num_steps=39_000,
+            eval_batch_size=256,
+            log_every=100,
+            eval_every=1000,
+            checkpoint_every=1000,
+            best_metric="top1",
+            ema_decay=0.9998,
+        ),
+        mesh=MeshConfig(),
+        seed=0,
+    )

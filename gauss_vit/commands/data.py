@@ -1,0 +1,128 @@
+"""`data check`: what of a run's data is there. `data prepare`: a folder or the ImageNet archives as a TFDS data set."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from gauss_vit.commands.command import Invocation, say
+from gauss_vit.data import inspection, prepare, protocol, recipes
+from gauss_vit.data.config import Data
+from gauss_vit.data.imagenet_archives import TRAIN_ARCHIVE, VALIDATION_ARCHIVE, archive_plan
+from gauss_vit.data.inspection import SplitReport
+from gauss_vit.data.labels import LABELS_FILE
+from gauss_vit.data.prepare import Plan
+from gauss_vit.errors import ConfigError, DataError
+
+_NUM_SAMPLES = 64
+
+
+def run(invocation: Invocation) -> None:
+    """Does what the word after `data` says.
+
+    Raises:
+      ConfigError: it is neither `check` nor `prepare`, or a flag is missing.
+      DataError: as `check` and `prepare_data_set`.
+      StorageError: the prepared data set cannot be written.
+    """
+    actions: Mapping[str, Callable[[Invocation], None]] = {"check": check, "prepare": prepare_data_set}
+    words = invocation.arguments
+    if len(words) != 1 or words[0] not in actions:
+        given = " ".join(words) or "nothing"
+        raise ConfigError(f"data is followed by {' or '.join(actions)}, got {given}", do="write: gauss-vit data check")
+    actions[words[0]](invocation)
+
+
+def check(invocation: Invocation) -> None:
+    """Says what of the config's data is there, and for what is missing the commands that prepare it.
+
+    Raises:
+      ConfigError: the model has another number of classes than the data.
+      DataError: a split is missing or damaged.
+    """
+    experiment = invocation.required_experiment()
+    data = experiment.data
+    say(f"data {data.name} in {data.data_dir}, {data.split_protocol} splits")
+    missing, num_classes = _check_splits(data)
+    if missing:
+        say("to prepare it:")
+        for line in recipes.steps(data.name, data.data_dir):
+            say(f"  {line}")
+        raise missing[0]
+    if num_classes != experiment.model.num_classes:
+        raise ConfigError(
+            f"model.num_classes is {experiment.model.num_classes}, but {data.name} has {num_classes} classes",
+            do=f"set model.num_classes to {num_classes}",
+        )
+
+
+def _check_splits(data: Data) -> tuple[list[DataError], int]:
+    """Reports the splits that a run uses; gives what is wrong with them, and the number of classes."""
+    problems: list[DataError] = []
+    num_classes = 0
+    try:
+        say(f"  splits   {', '.join(protocol.known_splits(data))}")
+    except DataError as error:
+        say(f"  missing  {error.message}")
+        return [error], num_classes
+    for split in dict.fromkeys((data.train_split, data.eval_split)):
+        try:
+            report = inspection.inspect_split(data, split, num_samples=_NUM_SAMPLES)
+        except DataError as error:
+            say(f"  wrong    {split}: {error.message}")
+            problems.append(error)
+            continue
+        say(f"  found    {describe(report)}")
+        num_classes = report.num_classes
+    return problems, num_classes
+
+
+def describe(report: SplitReport) -> str:
+    """One line about a split."""
+    formats = ", ".join(f"{count} {kind}" for kind, count in report.formats.items())
+    smallest, largest = (f"{height} x {width}" for height, width in (report.smallest, report.largest))
+    sizes = f"{smallest} px" if smallest == largest else f"{smallest} to {largest} px"
+    return (
+        f"{report.split}: {report.num_examples:,} images, {report.num_classes:,} classes; "
+        f"of {report.num_sampled} decoded: {formats}; {sizes}"
+    )
+
+
+def prepare_data_set(invocation: Invocation) -> None:
+    """Writes the TFDS data set `--name` below `--data_dir` from `--from`, and says where it is.
+
+    Raises:
+      ConfigError: a flag is missing or the name is not usable.
+      DataError: the folder or an archive is damaged; nothing is left behind.
+      StorageError: it cannot be written.
+    """
+    name, data_dir = invocation.text("name"), invocation.path("data_dir")
+    if not name.isidentifier() or name != name.lower() or name in ("folder", "digits"):
+        raise ConfigError(
+            f"--name={name} cannot name a data set", do="use small letters, digits and _: --name=my_birds"
+        )
+    plan = plan_of(invocation.path("from"), name, labels_file=_labels_file(invocation))
+    size = invocation.integer("size")
+    target = data_dir / plan.name / plan.version
+    if target.is_dir():
+        say(f"{target} is there already; nothing was done")
+        return
+    prepare.write(plan if size is None else prepare.resized(plan, size), data_dir)
+    say(f"{target} is ready: data.name={name!r}, data.data_dir={str(data_dir)!r}, splits {', '.join(plan.splits)}")
+
+
+def plan_of(source: Path, name: str, *, labels_file: Path | None) -> Plan:
+    """The plan for the ImageNet archives in a folder, or for the folder's images.
+
+    Raises:
+      DataError: neither is there.
+      ConfigError: a list of labels is given for a folder.
+    """
+    if any((source / archive).is_file() for archive in (TRAIN_ARCHIVE, VALIDATION_ARCHIVE)):
+        return archive_plan(source, name, labels_file=labels_file)
+    if labels_file is not None:
+        message = f"--labels is for the ImageNet archives, and {source} has none"
+        raise ConfigError(message, do=f"put a {LABELS_FILE} into the folder")
+    return prepare.folder_plan(source, name)
+
+
+def _labels_file(invocation: Invocation) -> Path | None:
+    return invocation.path("labels") if invocation.is_given("labels") else None

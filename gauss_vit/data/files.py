@@ -1,0 +1,69 @@
+"""Files read safely: never a pipe that blocks, and again where a network disk stumbles."""
+
+import errno
+import os
+import stat
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from gauss_vit.errors import DataError
+
+Result = TypeVar("Result")
+
+RETRY_PAUSES_SECONDS = (0.1, 0.5, 2.0)
+TRANSIENT = frozenset(
+    {
+        errno.EIO,
+        errno.EAGAIN,
+        errno.EINTR,
+        errno.ESTALE,
+        errno.ETIMEDOUT,
+        errno.ECONNRESET,
+        errno.ENOTCONN,
+        errno.EHOSTDOWN,
+    }
+)
+"""Errors that network disks give now and then, and that a second try does not see."""
+
+
+def read_file(path: Path) -> bytes:
+    """The content of a regular file, after up to three further tries where the error may pass.
+
+    Raises:
+      DataError: DATA-DECODE, not a regular file (a pipe would block for ever), missing or unreadable.
+    """
+    try:
+        return retry(lambda: _read_regular(path))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise DataError(f"{path}: {reason}", do="make it readable or remove it", code="DATA-DECODE") from error
+
+
+def retry(call: Callable[[], Result]) -> Result:
+    """Gives what `call` returns; it is called again, after a growing pause, while it meets transient errors.
+
+    Raises:
+      OSError: the error does not pass, or was never a transient one.
+    """
+    for pause in RETRY_PAUSES_SECONDS:
+        try:
+            return call()
+        except OSError as error:
+            if error.errno not in TRANSIENT:
+                raise
+        time.sleep(pause)
+    return call()
+
+
+def _read_regular(path: Path) -> bytes:
+    """Opens without waiting, so that a pipe put in the place of an image is noticed and not waited for."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise DataError(f"{path}: not a regular file", do="remove it", code="DATA-DECODE")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,48 @@
+"""Damaged images that a run goes on without: counted, reported once each, and no more than a limit."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from gauss_vit.errors import DataError
+
+SKIPPABLE = frozenset({"DATA-DECODE", "DATA-BOMB"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skips:
+    """Takes the errors of damaged images. Threads share one.
+
+    Attributes:
+      limit: how many different images may be skipped.
+      report: called with a line for each of them.
+      indices: which examples were skipped so far.
+      lock: held while `indices` changes.
+    """
+
+    limit: int
+    report: Callable[[str], None]
+    indices: set[int] = field(default_factory=set)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self, index: int, error: DataError) -> None:
+        """Notes that an example cannot be read.
+
+        Args:
+          index: of the example; it counts once, in however many epochs it comes.
+          error: why.
+
+        Raises:
+          DataError: the error itself where it is not of one image alone; DATA-SKIPPED, there are too many.
+        """
+        if error.code not in SKIPPABLE:
+            raise error
+        with self.lock:
+            if index in self.indices:
+                return
+            self.indices.add(index)
+            count = len(self.indices)
+        if count > self.limit:
+            message = f"{count} damaged images, and data.max_skipped is {self.limit}; the last is {error.message}"
+            raise DataError(message, do="repair the data set or raise data.max_skipped", code="DATA-SKIPPED")
+        self.report(f"skipped image {count} of at most {self.limit}: {error.message}")

@@ -1,0 +1,125 @@
+"""`data`: what is there, what is missing and how to get it; folders made into data sets."""
+
+import dataclasses
+
+import pytest
+
+from gauss_vit import main as program
+from gauss_vit.commands.data import describe
+from gauss_vit.data import recipes
+from gauss_vit.data.inspection import inspect_split
+from tests.data.folder_samples import make_folder
+from tests.tiny_config import get_config
+
+CONFIG = "--config=tests/tiny_config.py"
+
+
+def check(capsys, *arguments):
+    """Status, standard output and standard error of `data check`."""
+    status = program.main(["data", "check", CONFIG, *arguments])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def as_folder(root, **settings):
+    """The overrides that read a folder."""
+    data = {"name": "folder", "data_dir": str(root), **settings}
+    return [f"--config.data.{key}={value}" for key, value in data.items()]
+
+
+def test_what_is_there_is_described(capsys, data_flag):
+    status, out, err = check(capsys, data_flag)
+    assert (status, err) == (0, "")
+    assert "splits   train, test" in out
+    assert "images, 10 classes; of 64 decoded: 64 PNG L; 32 x 32 px" in out
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("imagenet2012", "gauss-vit data prepare --from=ARCHIVES --name=imagenet2012 --data_dir={root}"),
+        ("cars196", "tfds build cars196 --data_dir={root} --file_format=array_record --manual_dir=ARCHIVES"),
+        ("stanford_dogs", "tfds build stanford_dogs --data_dir={root} --file_format=array_record"),
+        ("imagenet2012_real", "tfds build imagenet2012_real --data_dir={root} --file_format=array_record"),
+    ],
+)
+def test_what_is_missing_comes_with_the_commands_that_prepare_it(capsys, tmp_path, name, command):
+    status, out, err = check(capsys, f"--config.data.name={name}", f"--config.data.data_dir={tmp_path}")
+    assert status == 3
+    assert f"missing  data set {name} is not prepared" in out
+    assert f"  {command.format(root=tmp_path)}\n" in out
+    assert err.startswith("gauss_vit: error[DATA-TFDS]")
+
+
+def test_a_folder_is_checked_by_either_protocol(capsys, tmp_path):
+    make_folder(tmp_path, {f"class{index}": 2 for index in range(10)})
+    paper = as_folder(tmp_path, split_protocol="paper", eval_split="validation", train_split="train")
+    status, out, _ = check(capsys, *paper)
+    assert status == 0
+    assert "splits   train, validation, test" in out
+    assert "found    train: 14 images, 10 classes" in out
+    status, out, err = check(capsys, *as_folder(tmp_path, train_split="train"))
+    assert status == 3
+    assert "splits   all" in out
+    assert "its folders are classes" in out
+    assert "data.split_protocol=paper" in err
+
+
+def test_a_model_with_other_classes_is_refused(capsys, tmp_path):
+    make_folder(tmp_path, {"train/a": 2, "val/a": 1})
+    status, out, err = check(capsys, *as_folder(tmp_path, train_split="train", eval_split="validation"))
+    assert status == 2
+    assert "found    train: 2 images" in out
+    assert "set model.num_classes to 1" in err
+
+
+def test_a_damaged_image_of_the_sample_is_named(capsys, tmp_path):
+    make_folder(tmp_path, {"train/a": 2, "val/a": 1})
+    (tmp_path / "train" / "a" / "001.png").write_bytes(b"")
+    status, out, err = check(capsys, *as_folder(tmp_path, train_split="train", eval_split="validation"))
+    assert status == 3
+    assert "wrong    train:" in out
+    assert "001.png" in err
+    assert "found    validation: 1 images" in out
+
+
+def test_a_report_counts_formats_and_sizes(tmp_path):
+    make_folder(tmp_path, {"a": 3})
+    data = dataclasses.replace(get_config().data, name="folder", data_dir=str(tmp_path))
+    report = inspect_split(data, "all", num_samples=2)
+    assert describe(report) == "all: 3 images, 1 classes; of 2 decoded: 2 PNG RGB; 9 x 12 px"
+
+
+def test_prepare_makes_a_data_set_that_check_finds(capsys, tmp_path):
+    source = make_folder(tmp_path / "birds", {f"train/{index}": 2 for index in range(10)} | {"val/3": 2})
+    prepare = ["data", "prepare", f"--from={source}", "--name=birds", f"--data_dir={tmp_path}/tfds", "--size=6"]
+    assert program.main(prepare) == 0
+    assert "splits train, validation" in capsys.readouterr().out
+    assert program.main(prepare) == 0
+    assert "is there already" in capsys.readouterr().out
+    where = ["--config.data.name=birds", f"--config.data.data_dir={tmp_path}/tfds"]
+    status, out, _ = check(capsys, *where, "--config.data.eval_split=validation")
+    assert status == 0
+    assert "20 images, 10 classes; of 20 decoded: 20 JPEG RGB; 6 x 8 px" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["data"], "data is followed by check or prepare, got nothing"),
+        (["data", "make"], "got make"),
+        (["data", "check"], "data needs --config"),
+        (["data", "prepare"], "data needs --name"),
+        (["data", "prepare", "--name=../x", "--data_dir=.", "--from=."], "cannot name a data set"),
+        (["data", "prepare", "--name=digits", "--data_dir=.", "--from=."], "cannot name a data set"),
+        (["data", "prepare", "--name=x", "--data_dir=.", "--from=tests", "--labels=f"], "--labels is for the ImageNet"),
+    ],
+)
+def test_a_wrong_command_line_is_answered_in_one_line(capsys, arguments, message):
+    assert program.main(arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_every_recipe_is_complete():
+    for name in (*recipes.RECIPES, "caltech101:3.0.2"):
+        assert not any("{" in line for line in recipes.steps(name, "D"))

@@ -1,0 +1,133 @@
+"""Every config file with every argument: it is an experiment, and its training and evaluation steps trace."""
+
+import ast
+import itertools
+import runpy
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from gauss_vit import experiment as experiments
+from gauss_vit.batches import ClassificationBatch
+from gauss_vit.data import pipeline
+from gauss_vit.data.examples import Example
+from gauss_vit.experiment import Experiment
+from gauss_vit.models.intervention import check_applies
+from gauss_vit.train.normalization import Normalization
+from gauss_vit.train.program import make_program
+from gauss_vit.train.run import Feed, Run
+from tests.data.samples import encode
+
+FOLDER = Path(__file__).parent.parent / "configs"
+OWN_ARGUMENTS = {
+    "b16_gauss.py": ("gauss", "none"),
+    "digits_gauss.py": (None,),
+    "tiny_imagenet20.py": ("gauss", "none"),
+}
+LARGE = ("model=m16", "model=b16")
+
+
+def arguments_of(path: Path) -> list[str | None]:
+    """All arguments that a file takes."""
+    if path.name in OWN_ARGUMENTS:
+        return list(OWN_ARGUMENTS[path.name])
+    choices = runpy.run_path(str(path))["ARGUMENTS"]
+    pairs = [[f"{key}={choice}" for choice in words] for key, words in choices.items()]
+    return ["", *(",".join(chosen) for chosen in itertools.product(*pairs))]
+
+
+def sources() -> list[str]:
+    """All that `--config` can name."""
+    files = sorted(FOLDER.glob("*.py"))
+    return [
+        str(path) if argument is None else f"{path}:{argument}" for path in files for argument in arguments_of(path)
+    ]
+
+
+SOURCES = sources()
+# One data set and one size stand for all of a family: classes and widths do not change what is traced.
+TRACED = [
+    source
+    for source in SOURCES
+    if not any(size in source for size in LARGE) and ("data=" not in source or "data=pet" in source)
+]
+
+
+def label(source: str) -> str:
+    """Names a case."""
+    return source.removeprefix(f"{FOLDER}/")
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=label)
+def test_every_argument_gives_an_experiment_that_json_keeps(source: str):
+    shown = experiments.load(source)
+    assert experiments.from_json(experiments.to_json(shown)) == shown
+    if shown.start is not None:
+        check_applies(shown.model, shown.start.intervention)
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.name)
+def test_every_file_records_how_it_is_run_and_what_came_of_it(path: Path):
+    record = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    assert record is not None
+    for word in ("Command:", "Expected:", "Measured:"):
+        assert f"\n{word} " in record
+
+
+def test_different_arguments_give_different_experiments():
+    by_value: dict[Experiment, list[str]] = {}
+    for source in SOURCES:
+        by_value.setdefault(experiments.load(source), []).append(source)
+    # What an argument leaves out is a default, so that an empty one has a twin; b16 stands in two files.
+    twins = [names for names in by_value.values() if len(names) > 1]
+    assert all(any(name.endswith(":") or "b16_gauss" in name for name in names) for names in twins)
+
+
+@pytest.mark.parametrize("source", TRACED, ids=label)
+def test_training_and_evaluation_steps_trace(source: str):
+    shown = experiments.load(source)
+    program = make_program(_run(shown))
+    state, outcome = jax.eval_shape(program.train_step, program.abstract, _batch(shown, shown.training.batch_size))
+    shapes, expected = (jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree) for tree in (state, program.abstract))
+    assert shapes == expected
+    assert outcome.loss.shape == ()
+    metric = jax.eval_shape(program.eval_step, program.abstract.params, _batch(shown, shown.training.eval_batch_size))
+    assert jax.tree.leaves(metric)
+
+
+@pytest.mark.parametrize("source", TRACED, ids=label)
+@pytest.mark.parametrize("size", [(40, 57), (500, 333)])
+def test_images_of_any_size_become_those_of_the_model(source: str, size: tuple[int, int]):
+    shown = experiments.load(source)
+    pixels = np.random.RandomState(0).randint(0, 256, (*size, 3), np.uint8)
+    if shown.data.name in ("digits", "cifar10"):  # All their images have one size already.
+        pixels = pixels[: shown.model.image_size[0], : shown.model.image_size[1]]
+    example = Example(image=encode(pixels), label=0, name="noise")
+    for transforms in (shown.data.train_transforms, (shown.data.eval_transform,)):
+        image = pipeline.render(example, transforms=transforms, image_size=shown.model.image_size, key=5)
+        assert image.shape == (*shown.model.image_size, 3)
+
+
+def _run(shown: Experiment) -> Run:
+    return Run(
+        workdir=Path("unused"),
+        experiment={},
+        build=shown.model.make,
+        task=shown.task,
+        normalization=Normalization(mean=shown.data.pixel_mean, std=shown.data.pixel_std),
+        optimizer=shown.optimizer,
+        training=shown.training,
+        mesh=shown.mesh,
+        seed=shown.seed,
+        feed=Feed(train=lambda step: iter(()), evaluation=lambda: iter(()), digest=str),
+    )
+
+
+def _batch(shown: Experiment, size: int) -> ClassificationBatch:
+    return ClassificationBatch(
+        image=jax.ShapeDtypeStruct((size, *shown.model.image_size, 3), np.uint8),
+        label=jax.ShapeDtypeStruct((size,), np.int32),
+        is_real=jax.ShapeDtypeStruct((size,), np.bool_),
+    )
