@@ -25,6 +25,8 @@ from gauss_vit.plots.strips import Strip
 __all__ = ["Measurement", "parse_layer", "run", "write_results", "write_total"]
 
 ALL_LAYERS = "all"
+# Compiling every block for itself takes seconds more and saves a hundredth of a second an image.
+_UNROLLED_FROM = 256
 
 
 def run(invocation: Invocation) -> None:
@@ -87,17 +89,19 @@ def _plan(invocation: Invocation) -> tuple[Measurement, NamedModel]:
     named = named_model(invocation)
     tokens = parse_tokens(invocation.text("token"), named.config.grid, center=protocol.center)
     has_bands = len(tokens) == 1 and invocation.text("layer") != ALL_LAYERS and invocation.switch("bands")
+    paths = paths[: invocation.integer("max_images")]
     plan = Measurement(
         tokens=tokens,
         layer=None if invocation.text("layer") == ALL_LAYERS else parse_layer(invocation.text("layer")),
         protocol=protocol,
-        paths=paths[: invocation.integer("max_images")],
+        paths=paths,
         batch_size=invocation.integer("batch_size") or 1,
         stem=named.name,
         dtype=_dtype(invocation.text("dtype")),
         num_groups=NUM_GROUPS if has_bands else 0,
         save_every=invocation.integer("save_every") or 1,
         bounds=_bounds(invocation.text("fit"), named.config.image_size),
+        unrolls=len(paths) >= _UNROLLED_FROM,
     )
     return plan, named
 

@@ -49,6 +49,7 @@ class Measurement:
       num_groups: groups of images for confidence bands; 0 for none.
       save_every: batches between two saves.
       bounds: of the Gaussian fit.
+      unrolls: whether every block is compiled for itself, which pays over many images.
     """
 
     tokens: tuple[Token, ...]
@@ -61,6 +62,7 @@ class Measurement:
     num_groups: int = 0
     save_every: int = 8
     bounds: FitBounds = UNBOUNDED
+    unrolls: bool = False
 
 
 def measure(named: NamedModel, measurement: Measurement, *, partial: Path | None = None) -> ErfSum:
@@ -81,7 +83,12 @@ def measure(named: NamedModel, measurement: Measurement, *, partial: Path | None
     devices = mesh.make(mesh.MeshConfig(), jax.devices())
     params = jax.device_put(named.params, mesh.replicated(devices))
     features = features_of(
-        named.config, params, layer=measurement.layer, protocol=measurement.protocol, dtype=measurement.dtype
+        named.config,
+        params,
+        layer=measurement.layer,
+        protocol=measurement.protocol,
+        dtype=measurement.dtype,
+        unrolls=measurement.unrolls,
     )
     key = "" if partial is None else digest(named, measurement)
     total = None if partial is None else _saved(partial, measurement, key=key)
@@ -121,6 +128,7 @@ def digest(named: NamedModel, measurement: Measurement) -> str:
         measurement.batch_size,
         measurement.dtype,
         measurement.num_groups,
+        measurement.unrolls,
         jax.__version__,
         jax.default_backend(),
         jax.device_count(),

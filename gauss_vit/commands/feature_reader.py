@@ -62,6 +62,7 @@ def features_of(
     layer: int | None,
     protocol: ErfProtocol,
     dtype: ActivationType = "float32",
+    unrolls: bool = False,
 ) -> Partial:
     """Makes the feature function that a receptive field is measured on.
 
@@ -72,13 +73,15 @@ def features_of(
       protocol: says whether that end is read behind a final normalisation.
       dtype: type of the activations, whatever the model was trained in. Half precision changes a map by about half a
         per cent, the relative L1 difference (docs/receptive_fields.md).
+      unrolls: whether to compile every block for itself: about a tenth faster on a CPU, and twice as long to compile.
 
     Raises:
       ConfigError: there is no such layer.
     """
     if layer is not None:
         _check_layer(config, layer)
-    graph, _ = abstract(dataclasses.replace(config, dtype=dtype))
+    unroll = config.depth if unrolls else config.unroll
+    graph, _ = abstract(dataclasses.replace(config, dtype=dtype, unroll=unroll))
     return Partial(FeatureReader(graph=graph, layer=layer, reads_normalized=protocol.reads_normalized), params)
 
 

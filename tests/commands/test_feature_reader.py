@@ -65,3 +65,20 @@ def test_a_fresh_final_normalisation_is_degenerate_and_pre_norm_is_not():
     features = features_of(NORMED, params, layer=None, protocol=PRE_NORM)
     (result,) = accumulate(features, [batch], tokens=((0, 1),), protocol=PRE_NORM).maps()
     assert result.values[:8, 8:16].sum() > 0.2
+
+
+@pytest.mark.parametrize("layer", [None, 1])
+def test_one_token_is_a_token_of_the_map(layer):
+    params = params_of(NORMED)
+    features = features_of(NORMED, params, layer=layer, protocol=BMVC2023)
+    found = features.func.at_token(params, images(), jnp.array([1, 3], jnp.int32))
+    np.testing.assert_allclose(found, features(images())[:, 1, 3], rtol=1e-5, atol=1e-6)
+
+
+def test_unrolled_blocks_are_other_programs_and_give_the_same():
+    params = params_of(NORMED)
+    scanned, unrolled = (
+        features_of(NORMED, params, layer=None, protocol=BMVC2023, unrolls=unrolls) for unrolls in (False, True)
+    )
+    assert scanned.func != unrolled.func
+    np.testing.assert_allclose(scanned(images()), unrolled(images()), rtol=1e-5, atol=1e-6)

@@ -1,0 +1,152 @@
+"""What makes the program fast, read off the compiled program: no clock, so that it holds on a busy machine."""
+
+import dataclasses
+import functools
+import math
+import re
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from gauss_vit.batches import ClassificationBatch
+from gauss_vit.kernels.attention import attention
+from gauss_vit.kernels.reference import attend, attention_logits, attention_weights
+from gauss_vit.models.presets import RELPOS_SMALL
+from gauss_vit.models.vit import ViTConfig
+from gauss_vit.ops.grid import offset_shape
+from gauss_vit.position import term
+from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.relative import RelativeTable
+from gauss_vit.position.relative_mlp import RelativeMlp
+from gauss_vit.tasks.classification import Classification
+from gauss_vit.train import mesh as meshes
+from gauss_vit.train.mesh import MeshConfig
+from gauss_vit.train.normalization import Normalization
+from gauss_vit.train.optimizer import AdamW, Constant, make
+from gauss_vit.train.state import TrainState, abstract_model, abstract_state
+from gauss_vit.train.step import Forward, make_train_step
+
+MODEL = dataclasses.replace(
+    RELPOS_SMALL,
+    image_size=(16, 24),
+    patch_size=(8, 8),
+    width=32,
+    depth=2,
+    num_heads=2,
+    num_classes=5,
+    relative=RelativeTable(),
+    gaussian=Gaussian(),
+)
+BATCH = 4
+PRODUCT = re.compile(r"stablehlo\.dot_general .* : \(tensor<(\S+)>, tensor<(\S+)>\)")
+
+
+@functools.cache
+def lowered_step(config: ViTConfig) -> tuple[jax.stages.Lowered, TrainState]:
+    """Traces a train step on one device."""
+    mesh = meshes.make(MeshConfig(data=1), jax.devices())
+    model = abstract_model(config.make)
+    transform = make(AdamW(learning_rate=0.01, weight_decay=0.05, schedule=Constant()), model.params, 10)
+    state = meshes.with_shardings(mesh, abstract_state(model.params, transform))
+    normalization = Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    forward = Forward(graph=model.graph, task=Classification(), normalization=normalization)
+    batch = ClassificationBatch(
+        image=jax.ShapeDtypeStruct((BATCH, *config.image_size, 3), jnp.uint8),
+        label=jax.ShapeDtypeStruct((BATCH,), jnp.int32),
+        is_real=jax.ShapeDtypeStruct((BATCH,), jnp.bool),
+    )
+    return make_train_step(forward, transform, mesh=mesh, seed=0, state=state).lower(state, batch), state
+
+
+def products(config: ViTConfig) -> list[tuple[str, str]]:
+    """Operands of every matrix product in the traced step, such as "8x6xbf16"."""
+    return PRODUCT.findall(lowered_step(config)[0].as_text())
+
+
+def test_no_product_of_the_bfloat16_step_has_a_float32_operand():
+    found = products(dataclasses.replace(MODEL, dtype="bfloat16"))
+    # Two products of attention and four dense layers a block, the embedding, the head; twice as many backward, but
+    # for the images, which have no gradient.
+    assert len(found) == 3 * (2 + 4 + 1 + 1) - 1
+    assert {operand.rpartition("x")[2] for pair in found for operand in pair} == {"bf16"}
+
+
+def test_float32_products_of_the_relative_network_see_offsets_and_not_images():
+    found = products(dataclasses.replace(MODEL, relative=RelativeMlp(hidden=16), dtype="bfloat16"))
+    exact = [operand for pair in found for operand in pair if operand.endswith("f32")]
+    num_offsets = math.prod(offset_shape(MODEL.grid))
+    assert exact
+    assert all(math.prod(map(int, operand.split("x")[:-1])) <= 16 * num_offsets for operand in exact)
+
+
+def test_donated_state_is_reused_in_place():
+    lowered, state = lowered_step(MODEL)
+    memory = lowered.compile().memory_analysis()
+    assert memory.alias_size_in_bytes >= sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+
+
+def test_images_enter_the_step_as_bytes_alone():
+    signature = next(line for line in lowered_step(MODEL)[0].as_text().splitlines() if "@main" in line)
+    arguments = re.findall(r"%arg\d+: tensor<(\S+?)>", signature)
+    large = [argument for argument in arguments if argument.startswith(f"{BATCH}x16x24")]
+    assert large == [f"{BATCH}x16x24x3xui8"]
+
+
+def test_a_deeper_model_is_the_same_program_in_a_longer_loop():
+    assert len(products(dataclasses.replace(MODEL, depth=5))) == len(products(MODEL))
+
+
+@pytest.mark.parametrize("kernel", ["reference", "whole", "rows"])
+def test_the_bias_has_no_gather_and_its_gradient_no_scatter(kernel: str):
+    tokens = jax.ShapeDtypeStruct((2, 6, 2, 8), jnp.float32)
+    table = jax.ShapeDtypeStruct((2, *offset_shape((2, 3))), jnp.float32)
+
+    def loss(query: jax.Array, table: jax.Array) -> jax.Array:
+        return jnp.sum(jnp.square(attention(query, query, query, table=table, grid=(2, 3), kernel=kernel)))
+
+    text = jax.jit(jax.value_and_grad(loss, argnums=(0, 1))).lower(tokens, table).as_text()
+    assert "dot_general" in text
+    # A slice at a place that is not known in advance is contiguous; it has an operation of its own.
+    assert [name for name in ("gather", "scatter") if f"stablehlo.{name}" in text] == []
+
+
+def largest_array(config_grid: tuple[int, int], terms: tuple) -> int:
+    """Numbers in the largest array of the offset table's value and gradient."""
+    params = term.init(terms, jax.random.key(0), grid=config_grid, num_heads=2)
+
+    def total(params: dict) -> jax.Array:
+        return jnp.sum(jnp.square(term.table(terms, params, config_grid)))
+
+    text = jax.jit(jax.value_and_grad(total)).lower(params).as_text()
+    return max(math.prod(map(int, shape.split("x")[:-1])) for shape in re.findall(r"tensor<((?:\d+x)+\w+)>", text))
+
+
+@pytest.mark.parametrize("terms", [(Gaussian(),), (RelativeTable(), Gaussian()), (RelativeMlp(hidden=16), Gaussian())])
+def test_work_on_the_lattice_grows_with_offsets_and_not_with_pairs(terms: tuple):
+    small, large = (4, 6), (8, 12)
+    growth = largest_array(large, terms) / largest_array(small, terms)
+    assert growth == pytest.approx(math.prod(offset_shape(large)) / math.prod(offset_shape(small)))
+
+
+def temporary_bytes(kernel, grid: tuple[int, int]) -> int:
+    """What the compiler sets aside for value and gradients of attention."""
+    tokens = jax.ShapeDtypeStruct((1, math.prod(grid), 1, 8), jnp.float32)
+    table = jax.ShapeDtypeStruct((1, *offset_shape(grid)), jnp.float32)
+
+    def loss(query, key, value, table):
+        return jnp.sum(jnp.square(kernel(query, key, value, table, grid)))
+
+    lowered = jax.jit(jax.grad(loss, argnums=(0, 1, 2, 3))).lower(tokens, tokens, tokens, table)
+    return lowered.compile().memory_analysis().temp_size_in_bytes
+
+
+def test_attention_at_4096_tokens_needs_a_tenth_of_the_memory_of_the_specification():
+    def specification(query, key, value, table, grid):
+        bias = term.expand(table, grid)
+        return attend(attention_weights(attention_logits(query, key, scale=1.0, bias=bias)), value)
+
+    def chosen(query, key, value, table, grid):
+        return attention(query, key, value, table=table, grid=grid, scale=1.0)
+
+    assert temporary_bytes(chosen, (64, 64)) <= 0.1 * temporary_bytes(specification, (64, 64))
