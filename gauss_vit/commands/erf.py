@@ -13,13 +13,14 @@ from gauss_vit.commands import compare
 from gauss_vit.commands.command import Invocation
 from gauss_vit.commands.erf_results import write_layers, write_results, write_strips, write_total
 from gauss_vit.commands.erf_run import Measurement, measure
-from gauss_vit.commands.feature_reader import ActivationType
+from gauss_vit.commands.feature_reader import ActivationType, grid_of_layer
 from gauss_vit.commands.interventions import intervened
 from gauss_vit.commands.model_source import NamedModel, named_model
 from gauss_vit.commands.result_files import suffixed
 from gauss_vit.data.image import open_images
 from gauss_vit.errors import ConfigError
 from gauss_vit.models.intervention import parse_interventions
+from gauss_vit.models.swin import SwinConfig
 from gauss_vit.plots.strips import Strip
 
 __all__ = ["Measurement", "parse_layer", "run", "write_results", "write_total"]
@@ -87,12 +88,16 @@ def _plan(invocation: Invocation) -> tuple[Measurement, NamedModel]:
     paths = open_images(invocation.path("images"))
     invocation.path("out")
     named = named_model(invocation)
-    tokens = parse_tokens(invocation.text("token"), named.config.grid, center=protocol.center)
-    has_bands = len(tokens) == 1 and invocation.text("layer") != ALL_LAYERS and invocation.switch("bands")
+    is_layered = invocation.text("layer") == ALL_LAYERS
+    if is_layered and isinstance(named.config, SwinConfig):
+        raise ConfigError("the stages of a Swin transformer have grids of their own", do="measure layer by layer")
+    layer = None if is_layered else parse_layer(invocation.text("layer"))
+    tokens = parse_tokens(invocation.text("token"), grid_of_layer(named.config, layer), center=protocol.center)
+    has_bands = len(tokens) == 1 and not is_layered and invocation.switch("bands")
     paths = paths[: invocation.integer("max_images")]
     plan = Measurement(
         tokens=tokens,
-        layer=None if invocation.text("layer") == ALL_LAYERS else parse_layer(invocation.text("layer")),
+        layer=layer,
         protocol=protocol,
         paths=paths,
         batch_size=invocation.integer("batch_size") or 1,

@@ -11,9 +11,11 @@ from flax import nnx
 
 from gauss_vit.analysis.erf import accumulate, batch_of, feature_grid
 from gauss_vit.analysis.protocol import BMVC2023, PRE_NORM
-from gauss_vit.commands.feature_reader import features_of
+from gauss_vit.commands.feature_reader import features_of, grid_of_layer
 from gauss_vit.errors import ConfigError
 from gauss_vit.models import construct
+from gauss_vit.models.swin import SwinConfig
+from gauss_vit.position import RelativeTable
 from tests.tiny_config import MODEL
 
 NORMED = dataclasses.replace(MODEL, class_token=True, pool="token", norm="before_pool")
@@ -82,3 +84,34 @@ def test_unrolled_blocks_are_other_programs_and_give_the_same():
     )
     assert scanned.func != unrolled.func
     np.testing.assert_allclose(scanned(images()), unrolled(images()), rtol=1e-5, atol=1e-6)
+
+
+SWIN = SwinConfig(
+    image_size=(32, 64),
+    patch_size=(4, 4),
+    width=8,
+    depths=(2, 1, 1),
+    num_heads=(1, 2, 2),
+    window=(4, 4),
+    num_classes=3,
+    relative=RelativeTable(),
+    biases="all",
+    similarity="product",
+    norm="before",
+)
+
+
+def test_a_layer_of_a_swin_transformer_has_the_grid_of_its_stage():
+    params = params_of(SWIN)
+    pictures = jnp.asarray(np.random.default_rng(0).normal(size=(1, 32, 64, 3)), jnp.float32)
+    stages = jax.jit(construct.build(SWIN, jax.random.key(3)).intermediates)(pictures)
+    expected = [tokens for stage in stages for tokens in stage.tokens]
+    for layer, grid in ((1, (8, 16)), (2, (8, 16)), (3, (4, 8)), (4, (2, 4))):
+        features = features_of(SWIN, params, layer=layer, protocol=BMVC2023)
+        assert grid_of_layer(SWIN, layer) == feature_grid(features, (32, 64)) == grid
+        np.testing.assert_allclose(
+            features(pictures).reshape(expected[layer - 1].shape), expected[layer - 1], rtol=1e-4, atol=1e-5
+        )
+    assert grid_of_layer(SWIN, None) == SWIN.grid
+    with pytest.raises(ConfigError, match="no layer 5 in a model of 4"):
+        grid_of_layer(SWIN, 5)
