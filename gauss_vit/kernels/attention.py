@@ -58,6 +58,7 @@ def attention(
         drops_weights=drops_weights,
         head_channels=query.shape[-1],
         dtype=str(query.dtype),
+        platform=jax.default_backend(),
     )
     chosen = choose(shape, kernel)
     if chosen == "rows":

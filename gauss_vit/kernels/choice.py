@@ -24,6 +24,7 @@ class AttentionShape:
       drops_weights: attention weights are dropped in this call.
       head_channels: channels of a head.
       dtype: of queries, keys and values.
+      platform: where it runs, as `jax.default_backend()` names it.
     """
 
     num_patches: int
@@ -33,6 +34,7 @@ class AttentionShape:
     drops_weights: bool = False
     head_channels: int
     dtype: str = "float32"
+    platform: str = "cpu"
 
 
 def choose(shape: AttentionShape, wanted: KernelChoice = "auto") -> Kernel:
@@ -95,6 +97,8 @@ def _cudnn_obstacle(shape: AttentionShape) -> str:
     An odd number of tokens has no backward pass, and for 64 modulo 128 gradients that are not finite were reported
     (pytorch#196678); float32 is not supported.
     """
+    if shape.platform != "gpu":
+        return f"it needs a GPU, and this is a {shape.platform}"
     if shape.dtype != "bfloat16":
         return f"the activations are {shape.dtype}, not bfloat16"
     if shape.num_patches % 2:

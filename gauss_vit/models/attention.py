@@ -75,6 +75,7 @@ class AttentionConfig:
             drops_weights=is_training and self.attention_dropout > 0,
             head_channels=self.width // self.num_heads,
             dtype=dtype,
+            platform=jax.default_backend(),
         )
 
 

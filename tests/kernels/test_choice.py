@@ -9,7 +9,7 @@ from gauss_vit.kernels.choice import AttentionShape, choose, describe
 
 SMALL = AttentionShape(num_patches=196, head_channels=64)
 LARGE = dataclasses.replace(SMALL, num_patches=4096)
-HALF = dataclasses.replace(LARGE, dtype="bfloat16")
+HALF = dataclasses.replace(LARGE, dtype="bfloat16", platform="gpu")
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,7 @@ def test_the_rule_looks_at_the_shape(shape, change, kernel):
         ({"prefix_tokens": 1}, "rows", "1 prefix tokens"),
         ({"has_mask": True}, "rows", "masks of their own"),
         ({"dtype": "float32"}, "cudnn", "float32, not bfloat16"),
+        ({"platform": "cpu"}, "cudnn", "it needs a GPU, and this is a cpu"),
         ({"num_patches": 49}, "cudnn", "49 tokens are an odd number"),
         ({"num_patches": 576}, "cudnn", "576 tokens are 64 modulo 128"),
         ({"head_channels": 36}, "cudnn", "36 channels a head"),
