@@ -1,6 +1,7 @@
 """Batches are a function of (seed, step): order, resume, threads, shares, padding and failures."""
 
 import dataclasses
+import hashlib
 import threading
 from collections import Counter
 
@@ -101,6 +102,29 @@ def test_training_shares_of_processes_join_into_the_whole_batch(process_count):
         train(source, batch_size=8, process_index=index, process_count=process_count) for index in range(process_count)
     ]
     assert_equal(put_together(shares), train(source, batch_size=8))
+
+
+@pytest.mark.parametrize("num_threads", [0, 1, 2, 4])
+@pytest.mark.parametrize("process_count", [1, 2, 4])
+def test_twenty_steps_have_one_hash_whoever_reads_them_and_wherever_they_restart(process_count, num_threads):
+    source = noise_source(11)
+
+    def digest(**changes):
+        hashed = hashlib.blake2b()
+        for batch in put_together(
+            [
+                train(source, batch_size=8, process_index=index, num_steps=11, **changes)
+                + train(source, batch_size=8, process_index=index, start_step=11, num_steps=20, **changes)
+                for index in range(changes["process_count"])
+            ]
+        ):
+            hashed.update(batch.image.tobytes() + batch.label.tobytes() + batch.is_real.tobytes())
+        return hashed.hexdigest()
+
+    alone = hashlib.blake2b()
+    for batch in train(source, batch_size=8, num_steps=20, num_threads=0):
+        alone.update(batch.image.tobytes() + batch.label.tobytes() + batch.is_real.tobytes())
+    assert digest(process_count=process_count, num_threads=num_threads) == alone.hexdigest()
 
 
 @pytest.mark.parametrize("num_examples", [1, 7, 8, 9, 16])
