@@ -1,7 +1,7 @@
 """Times our receptive fields against OpenERF's loop, in one run, and writes JSON and a table.
 
-python -m benchmarks.erf --images=DIR --peer-python=/path/to/python [--threads=1] [--rounds=5] [--batch_size=8]
-    [--model=vit_small_patch16_224] [--out=F.json]
+python -m benchmarks.erf --images=DIR --peer-python=/path/to/python [--threads=1] [--core=0] [--rounds=5]
+    [--batch_size=8] [--model=vit_small_patch16_224] [--unrolled] [--tuned] [--out=F.json]
 
 DIR holds the JPEG files, 64 of them for the published numbers. OpenERF runs as it is, one image at a time, in the
 interpreter that has torch, timm and openerf; its models compute in float32 only. Both sides are pinned to the same
@@ -13,11 +13,7 @@ neither side's time depends on their values.
 """
 
 import argparse
-import json
-import os
-import subprocess
-import sys
-import time
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -26,7 +22,10 @@ import jax
 import numpy as np
 from flax import nnx
 
-from benchmarks import timing
+from benchmarks import process, rows
+from benchmarks.process import Peer
+from benchmarks.rows import Row
+from benchmarks.timing import Seconds, timed
 from gauss_vit.analysis.erf import ErfBatch, add, batch_of, begin
 from gauss_vit.analysis.protocol import BMVC2023
 from gauss_vit.analysis.token import center_token
@@ -40,36 +39,14 @@ from gauss_vit.models.presets import PRESETS
 from gauss_vit.train.normalization import Normalization
 
 Dtype = Literal["float32", "bfloat16"]
-Seconds = dict[str, float]
+BARS = {"compute float32": 1.2, "compute bfloat16": 1.8}
+"""How many times faster than the peer ours must be on a CPU."""
 
 
-class Peer:
-    """OpenERF in another process."""
-
-    def __init__(self, python: Path, name: str, folder: Path, num_threads: int):
-        self._process = subprocess.Popen(
-            [python, "-m", "benchmarks.openerf_peer", name, folder, str(num_threads)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": str(num_threads)},
-        )
-
-    def seconds(self, kind: str) -> Seconds:
-        """Runs one measurement."""
-        assert self._process.stdin is not None and self._process.stdout is not None, "piped above"
-        self._process.stdin.write(kind + "\n")
-        self._process.stdin.flush()
-        return json.loads(self._process.stdout.readline())
-
-    def close(self) -> None:
-        """Ends the process."""
-        self._process.communicate()
-
-
-def perturbed(name: str) -> NamedModel:
+def perturbed(name: str, *, is_unrolled: bool) -> NamedModel:
     """Makes a preset whose last normalisation is not constant, which would leave nothing to measure."""
     config = PRESETS[name]
+    config = dataclasses.replace(config, unroll=config.depth) if is_unrolled else config
     graph, state = nnx.split(build(config, jax.random.key(0)))
     params = nnx.to_pure_dict(state)
     scale = params["norm"]["scale"]
@@ -83,13 +60,6 @@ def perturbed(name: str) -> NamedModel:
         transform=ResizeCenterCrop(),
         normalization=Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
     )
-
-
-def timed(run: Callable[[], object]) -> Seconds:
-    """Times a run by the clock and by the processor."""
-    start, start_cpu = time.perf_counter(), time.process_time()
-    run()
-    return {"wall": time.perf_counter() - start, "cpu": time.process_time() - start_cpu}
 
 
 def from_files(named: NamedModel, paths: tuple[Path, ...], *, dtype: Dtype, batch_size: int) -> Callable[[], object]:
@@ -131,7 +101,7 @@ def prepared(named: NamedModel, paths: tuple[Path, ...], *, batch_size: int) -> 
 
 def measured(arguments: argparse.Namespace) -> dict[str, object]:
     """Runs all rounds."""
-    named, paths = perturbed(arguments.model), open_images(arguments.images)
+    named, paths = perturbed(arguments.model, is_unrolled=arguments.unrolled), open_images(arguments.images)
     batches = prepared(named, paths, batch_size=arguments.batch_size)
     ours = {
         (kind, dtype): from_files(named, paths, dtype=dtype, batch_size=arguments.batch_size)
@@ -140,7 +110,7 @@ def measured(arguments: argparse.Namespace) -> dict[str, object]:
         for kind in ("files", "compute")
         for dtype in ("float32", "bfloat16")
     }
-    peer = Peer(arguments.peer_python, arguments.model, arguments.images, arguments.threads)
+    peer = Peer(arguments.peer_python, "benchmarks.openerf_peer", arguments.model, arguments.images, arguments.threads)
     first = {" ".join(case): timed(run)["wall"] for case, run in ours.items()}
     rounds: dict[tuple[str, str], list[tuple[Seconds, Seconds]]] = {case: [] for case in ours}
     for _ in range(arguments.rounds):
@@ -148,26 +118,32 @@ def measured(arguments: argparse.Namespace) -> dict[str, object]:
             rounds[kind, dtype].append((peer.seconds(kind), timed(run)))
     peer.close()
     return {
-        "model": arguments.model,
         "num_images": len(paths),
-        "threads": arguments.threads,
-        "batch_size": arguments.batch_size,
         "first_run_s": first,
-        "cases": {" ".join(case): _case(pairs) for case, pairs in rounds.items()},
-        "machine": timing.machine(),
+        "cases": {" ".join(case): _by_clock(pairs) for case, pairs in rounds.items()},
     }
 
 
-def _case(pairs: list[tuple[Seconds, Seconds]]) -> dict[str, object]:
-    record: dict[str, object] = {}
-    for clock in ("wall", "cpu"):
-        peer, ours = [one[clock] for one, _ in pairs], [one[clock] for _, one in pairs]
-        record[clock] = {
-            "openerf": timing.spread(peer),
-            "ours": timing.spread(ours),
-            "times_faster": timing.ratio(peer, ours),
-        }
-    return record
+def _by_clock(pairs: list[tuple[Seconds, Seconds]]) -> dict[str, dict[str, list[float]]]:
+    return {
+        clock: {"openerf": [one[clock] for one, _ in pairs], "ours": [one[clock] for _, one in pairs]}
+        for clock in ("wall", "cpu")
+    }
+
+
+def table(cases: dict[str, dict[str, dict[str, list[float]]]], num_images: int) -> list[Row]:
+    """A row for every case and clock, in images a second."""
+    return [
+        Row(
+            what=f"{case}, {clock}",
+            ours=rows.figure([num_images / seconds for seconds in found["ours"]], "images/s"),
+            peer=rows.figure([num_images / seconds for seconds in found["openerf"]], "images/s"),
+            ratio=rows.quotient(found["openerf"], found["ours"]),
+            at_least=BARS.get(case) if clock == "cpu" and jax.default_backend() == "cpu" else None,
+        )
+        for case, clocks in cases.items()
+        for clock, found in clocks.items()
+    ]
 
 
 def main() -> None:
@@ -176,27 +152,22 @@ def main() -> None:
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--peer-python", type=Path, required=True)
     parser.add_argument("--model", default="vit_small_patch16_224")
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch_size", type=int, default=8)
-    parser.add_argument("--out", type=Path)
-    record = measured(parser.parse_args())
-    timing.write(parser.parse_args().out, record)
-    print(f"{'':18} {'clock':5} {'OpenERF s':>10} {'ours s':>8} {'times faster: median, min, max':>32}")
-    for case, clocks in record["cases"].items():
-        for clock, found in clocks.items():
-            ratio = found["times_faster"]
-            times = f"{ratio['median']:.2f}, {ratio['min']:.2f}, {ratio['max']:.2f}"
-            seconds = f"{found['openerf']['median_s']:10.2f} {found['ours']['median_s']:8.2f}"
-            print(f"{case:18} {clock:5} {seconds} {times:>32}")
-
-
-def pin() -> None:
-    """Keeps this process and the peer on the first cores; before JAX counts them."""
-    num_threads = next((int(word.partition("=")[2]) for word in sys.argv if word.startswith("--threads=")), 1)
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:num_threads])
+    parser.add_argument("--unrolled", action="store_true")
+    process.add_flags(parser)
+    arguments = parser.parse_args()
+    process.prepare(arguments)
+    found = measured(arguments)
+    compared = table(found["cases"], found["num_images"])
+    rows.show(compared)
+    notes = (
+        f"{arguments.model}, {found['num_images']} images in batches of {arguments.batch_size}; "
+        "OpenERF takes one at a time, in float32.",
+    )
+    record = rows.record(compared, ratio="ours / OpenERF's images a second", peer="OpenERF", notes=notes, **found)
+    rows.write(arguments.out, record)
 
 
 if __name__ == "__main__":
-    pin()
     main()

@@ -15,7 +15,8 @@ from pathlib import Path
 import lmfit
 import numpy as np
 
-from benchmarks import timing
+from benchmarks import rows, timing
+from benchmarks.rows import Row
 from gauss_vit.analysis.gaussian_fit import GaussianFit, fit_receptive_fields, starting_values
 
 SIDE = 28
@@ -77,27 +78,32 @@ def main() -> None:
         theirs = fit_with_lmfit(maps[: arguments.peer_maps])
         peer.append((time.perf_counter() - begin) * arguments.maps / arguments.peer_maps)
     difference, num_apart = largest_difference(fits, theirs)
-    record = {
-        "maps": arguments.maps,
-        "peer_maps": arguments.peer_maps,
-        "is_extrapolated": arguments.peer_maps < arguments.maps,
+    own, other = ([arguments.maps / seconds for seconds in side] for side in (ours, peer))
+    compared = Row(
+        what=f"fits of {SIDE} x {SIDE} maps",
+        ours=rows.figure(own, "fits/s"),
+        peer=rows.figure(other, "fits/s"),
+        ratio=rows.quotient(own, other),
+    )
+    rows.show([compared])
+    print(
+        f"first call with compilation {first:.2f} s; sigma differs by {difference:.1e} at most; {num_apart} end apart"
+    )
+    details = {
         "first_call_s": first,
         "ours": timing.spread(ours),
         "lmfit": timing.spread(peer),
-        "times_faster": timing.ratio(peer, ours),
         "times_faster_with_compilation": float(np.median(peer)) / first,
         "num_converged": sum(fit.converged for fit in fits),
         "largest_relative_difference_of_sigma": difference,
         "fits_that_end_apart": num_apart,
-        "machine": timing.machine(),
     }
-    timing.write(arguments.out, record)
-    extrapolated = f" (from {arguments.peer_maps} maps)" if arguments.peer_maps < arguments.maps else ""
-    print(f"{'':34} {'median s':>9} {'min':>8} {'max':>8}")
-    print(f"{f'ours, {arguments.maps} maps':34} {np.median(ours):9.2f} {min(ours):8.2f} {max(ours):8.2f}")
-    print(f"{f'lmfit{extrapolated}':34} {np.median(peer):9.2f} {min(peer):8.2f} {max(peer):8.2f}")
-    print(f"first call with compilation {first:.2f} s; times faster {record['times_faster']}")
-    print(f"sigma differs by {difference:.1e} at most; {num_apart} fits end apart")
+    notes = (
+        f"{arguments.maps} maps in one call, from two starts each, beside lmfit on {arguments.peer_maps} of them; "
+        f"by the clock, on all cores. Widths differ by {difference:.1e} at most.",
+    )
+    record = rows.record([compared], ratio="ours / lmfit's fits a second", peer="lmfit", notes=notes, **details)
+    rows.write(arguments.out, record)
 
 
 if __name__ == "__main__":

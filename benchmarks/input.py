@@ -21,7 +21,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks import timing
+from benchmarks import rows
+from benchmarks.rows import Row
 from gauss_vit.data import image as images
 from gauss_vit.data.examples import Example
 from gauss_vit.data.image import load_image, open_images
@@ -101,15 +102,16 @@ def main() -> None:
     encoded = photos(options.images, options.num_images)
     for key, file in enumerate(encoded):
         np.testing.assert_array_equal(ours(file, key), pillow(file, key))
-    record: dict[str, object] = {"machine": timing.machine(), "num_images": len(encoded)}
-    record["mean_bytes"] = float(np.mean([len(file) for file in encoded]))
+    table = []
     for name, own_files in {"whole": encoded, "packed": packed(encoded)}.items():
         peer, own = interleaved(encoded, own_files, rounds=options.rounds)
-        ratio = timing.ratio(peer, own)
-        record[name] = {"pillow": timing.spread(peer), "ours": timing.spread(own), "ratio": ratio}
-        rates = [f"{1 / np.median(side):.0f} ({1 / max(side):.0f} to {1 / min(side):.0f})" for side in (peer, own)]
-        print(f"{name:<7} pillow {rates[0]} images/s, ours {rates[1]} images/s, ratio {ratio['median']:.2f}")
-    timing.write(options.out, record)
+        rates = [rows.figure([1 / seconds for seconds in side], "images/s") for side in (own, peer)]
+        table.append(Row(what=name, ours=rates[0], peer=rates[1], ratio=rows.quotient(peer, own), at_least=1.4))
+    rows.show(table)
+    mean_bytes = float(np.mean([len(file) for file in encoded]))
+    notes = (f"{len(encoded)} photos of {mean_bytes / 1000:.0f} kB; one core, processor seconds.",)
+    record = rows.record(table, ratio="ours / Pillow's images a second", peer="Pillow on whole photos", notes=notes)
+    rows.write(options.out, record)
 
 
 if __name__ == "__main__":

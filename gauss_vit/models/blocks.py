@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from gauss_vit.kernels.reference import attend, attention_logits, attention_weights
 from gauss_vit.models.attention import Attention, AttentionConfig
 from gauss_vit.models.layers import LayerNorm, Linear, Mlp, split_key
+from gauss_vit.ops.channels import scale_channels
 from gauss_vit.ops.dropout import stochastic_depth
 
 
@@ -217,4 +218,4 @@ def scale(
     """Multiplies a branch by its gain, if it has one."""
     if gain is None:
         return branch
-    return branch * jnp.broadcast_to(gain[...].astype(branch.dtype), branch.shape)
+    return scale_channels(branch, gain[...])

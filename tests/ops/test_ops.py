@@ -4,14 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.test_util import check_grads
 
 from gauss_vit.errors import ConfigError
-from gauss_vit.ops.dense import dense, layer_norm
+from gauss_vit.ops.dense import dense
 from gauss_vit.ops.dropout import dropout, stochastic_depth
 from gauss_vit.ops.grid import grid_of, num_patches, offset_shape
 from gauss_vit.ops.initializers import fan_in_uniform, truncated_normal
 from gauss_vit.ops.losses import cross_entropy, masked_mean
+from gauss_vit.ops.normalization import layer_norm
 from gauss_vit.ops.patches import patchify
 
 KEY = jax.random.key(0)
@@ -57,13 +57,6 @@ def test_layer_norm_computes_its_statistics_in_float32():
     exact = layer_norm(inputs.astype(jnp.float32), jnp.ones(64), jnp.zeros(64), epsilon=1e-6)
     assert half.dtype == jnp.bfloat16
     np.testing.assert_array_equal(half, exact.astype(jnp.bfloat16))
-
-
-def test_layer_norm_gradients_agree_with_finite_differences():
-    def apply(inputs, scale, bias):
-        return layer_norm(jnp.asarray(inputs), jnp.asarray(scale), jnp.asarray(bias), epsilon=1e-3)
-
-    check_grads(apply, (normal(2, 5), normal(5), normal(5)), order=1, modes=["rev"], rtol=3e-2, atol=3e-2, eps=1e-2)
 
 
 def test_dropout_keeps_the_mean_and_needs_a_key():

@@ -1,0 +1,78 @@
+"""Our train step as `gauss_vit.train.loop` runs it, on one batch of noise that stays on the device."""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from gauss_vit.batches import ClassificationBatch
+from gauss_vit.models.vit import ViTConfig
+from gauss_vit.tasks.classification import Classification
+from gauss_vit.train import mesh as meshes
+from gauss_vit.train.config import Training
+from gauss_vit.train.mesh import MeshConfig
+from gauss_vit.train.normalization import Normalization
+from gauss_vit.train.optimizer import AdamW, Constant
+from gauss_vit.train.program import fresh_state, make_program
+from gauss_vit.train.run import Feed, Run
+
+NORMALIZATION = Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+OPTIMIZER = AdamW(learning_rate=1e-4, weight_decay=0.05, schedule=Constant())
+
+
+def run_of(config: ViTConfig, *, batch_size: int) -> Run:
+    """A run of a model that reads no data."""
+    rhythm = {"log_every": 100, "eval_every": 100, "checkpoint_every": 100}
+    return Run(
+        workdir=Path(),
+        experiment={},
+        build=config.make,
+        task=Classification(),
+        normalization=NORMALIZATION,
+        optimizer=OPTIMIZER,
+        training=Training(batch_size=batch_size, eval_batch_size=batch_size, num_steps=1000, **rhythm),
+        mesh=MeshConfig(),
+        seed=0,
+        feed=Feed(train=lambda step: (), evaluation=lambda: (), digest=lambda step: ""),
+    )
+
+
+def noise(config: ViTConfig, batch_size: int) -> ClassificationBatch:
+    """A batch of random bytes."""
+    random = np.random.default_rng(0)
+    return ClassificationBatch(
+        image=random.integers(0, 256, (batch_size, *config.image_size, 3), np.uint8),
+        label=random.integers(0, config.num_classes, batch_size, np.int32),
+        is_real=np.ones(batch_size, bool),
+    )
+
+
+class Steps:
+    """A train state that moves on."""
+
+    def __init__(self, config: ViTConfig, *, batch_size: int):
+        run = run_of(config, batch_size=batch_size)
+        self._program = make_program(run)
+        self._state = fresh_state(run, self._program)
+        self._batch = meshes.place_batch(noise(config, batch_size), self._program.mesh)
+
+    def __call__(self, num_steps: int) -> None:
+        """Takes so many steps, and waits for the last."""
+        for _ in range(num_steps):
+            self._state, outcome = self._program.train_step(self._state, self._batch)
+        jax.block_until_ready((self._state, outcome))
+
+
+def compiled_step(config: ViTConfig, *, batch_size: int) -> jax.stages.Compiled:
+    """Traces and compiles the step anew, on shapes alone."""
+    jax.clear_caches()
+    program = make_program(run_of(config, batch_size=batch_size))
+    batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), noise(config, batch_size))
+    return program.train_step.lower(program.abstract, batch).compile()
+
+
+def varied(config: ViTConfig, *, depth: int | None, is_unrolled: bool) -> ViTConfig:
+    """Changes the depth, and how blocks are compiled: in a loop, or one by one."""
+    config = dataclasses.replace(config, depth=config.depth if depth is None else depth)
+    return dataclasses.replace(config, unroll=config.depth if is_unrolled else 1)

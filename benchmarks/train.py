@@ -1,0 +1,140 @@
+"""Times our train step beside timm's on the same model, in turns, and writes JSON and a table.
+
+python -m benchmarks.train --peer-python=/path/to/python [--depth=12] [--batch_size=8] [--rounds=9] [--steps=1]
+    [--unrolled] [--tuned] [--compiled_peer] [--gaussian_peer] [--peak_tflops=989] [--threads=1] [--core=0]
+    [--out=F.json]
+
+Both train `vit_relpos_small_patch16_224` by AdamW, forward, backward and update, in float32 and in bfloat16 (parameters
+in float32). Ours is the step that `gauss_vit.train.loop` runs: it also normalises bytes, adds the Gaussian bias in
+every block, measures the gradient's norm, and checks everything for numbers that are not finite; timm's gets floats
+that are normalised already. The peer is timm eager; with `--compiled_peer` also `torch.compile` (minutes to compile)
+and with `--gaussian_peer` also timm with a Gaussian, built as the paper's authors do. Without `--peer-python` ours is
+timed alone.
+
+On a CPU both are pinned to the same cores and timed by processor seconds. On an accelerator give `--steps=20`: images
+a second by the clock, and with `--peak_tflops`, the dense peak of all devices in bfloat16, the utilisation (the model's
+operations, nothing recomputed, over the peak).
+"""
+
+import argparse
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import jax
+
+from benchmarks import process, rows, timing
+from benchmarks.process import Peer
+from benchmarks.rows import Row
+from benchmarks.steps import Steps, varied
+from benchmarks.timing import Seconds
+from gauss_vit.models import construct
+from gauss_vit.models.presets import PRESETS_VIT
+from gauss_vit.models.vit import ViTConfig
+from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.train import cost
+from gauss_vit.train.state import AbstractModel
+
+BARS = {"eager float32": 0.85, "compiled bfloat16": 1.15}
+"""How many times the peer's images a second ours must reach: on a CPU, and on an accelerator."""
+
+
+def our_config(options: argparse.Namespace, dtype: str) -> ViTConfig:
+    """The preset with the Gaussian."""
+    config = dataclasses.replace(PRESETS_VIT[options.model], gaussian=Gaussian(), dtype=dtype)
+    return varied(config, depth=options.depth, is_unrolled=options.unrolled)
+
+
+def cases(options: argparse.Namespace) -> dict[str, Callable[[], Seconds]]:
+    """Makes all sides, compiled and warm; peers by their own name, ours by the type alone."""
+    sides: dict[str, Callable[[], Seconds]] = {}
+    kinds = ["eager", *["compiled"] * options.compiled_peer, *["gaussian"] * options.gaussian_peer]
+    peer = None
+    if options.peer_python is not None:
+        depth = options.depth or PRESETS_VIT[options.model].depth
+        arguments = (options.model, depth, options.batch_size, options.steps, options.threads)
+        peer = Peer(options.peer_python, "benchmarks.timm_peer", *arguments)
+    for dtype in options.dtypes.split(","):
+        steps = Steps(our_config(options, dtype), batch_size=options.batch_size)
+        steps(1)
+        sides[dtype] = partial(timing.settled, partial(steps, options.steps))
+        if peer is not None:
+            sides |= {f"{kind} {dtype}": partial(peer.seconds, f"{kind} {dtype}") for kind in kinds}
+    return sides
+
+
+def rates(measured: list[Seconds], options: argparse.Namespace, clock: str) -> list[float]:
+    """Images a second of every round."""
+    return [options.batch_size * options.steps / seconds for seconds in timing.of_clock(measured, clock)]
+
+
+def compared(found: dict[str, list[Seconds]], options: argparse.Namespace, clock: str) -> list[Row]:
+    """A row for every peer and type; one of ours alone where there is no peer."""
+    table = []
+    for name, measured in found.items():
+        dtype = name.split()[-1]
+        peer, ours = rates(measured, options, clock), rates(found[dtype], options, clock)
+        own = rows.figure(ours, "images/s")
+        if name != dtype:
+            ratio, other = rows.quotient(ours, peer), rows.figure(peer, "images/s")
+            table.append(Row(what=name, ours=own, peer=other, ratio=ratio, at_least=bar(name)))
+        elif options.peer_python is None:
+            table.append(Row(what=name, ours=own))
+    return table
+
+
+def bar(name: str) -> float | None:
+    """The bar of a comparison on this backend."""
+    is_cpu = jax.default_backend() == "cpu"
+    return BARS.get(name) if is_cpu == name.endswith("float32") else None
+
+
+def utilisation(found: dict[str, list[Seconds]], options: argparse.Namespace, clock: str) -> list[Row]:
+    """The share of the peak that the model's operations take."""
+    config = dataclasses.replace(our_config(options, "float32"), unroll=options.depth or 12)
+    graph, params = construct.abstract(config)
+    flops = cost.image_flops(AbstractModel(graph=graph, params=params), config.image_size).backward
+    return [
+        Row(
+            what=f"utilisation of {options.peak_tflops:g} TFLOP/s, {dtype}",
+            ours=rows.figure([rate * flops / (options.peak_tflops * 1e12) for rate in rates(measured, options, clock)]),
+        )
+        for dtype, measured in found.items()
+        if " " not in dtype
+    ]
+
+
+def main() -> None:
+    """Prints a table and writes the record."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--peer-python", type=Path)
+    parser.add_argument("--model", default="vit_relpos_small_patch16_224")
+    parser.add_argument("--depth", type=int)
+    parser.add_argument("--batch_size", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--steps", type=int, default=1)
+    parser.add_argument("--dtypes", default="float32,bfloat16")
+    parser.add_argument("--unrolled", action="store_true")
+    parser.add_argument("--compiled_peer", action="store_true")
+    parser.add_argument("--gaussian_peer", action="store_true")
+    parser.add_argument("--peak_tflops", type=float)
+    process.add_flags(parser)
+    options = parser.parse_args()
+    process.prepare(options)
+    sides = cases(options)
+    timing.interleaved(sides, rounds=1)
+    found = timing.interleaved(sides, rounds=options.rounds)
+    clock = "cpu" if jax.default_backend() == "cpu" else "wall"
+    table = compared(found, options, clock)
+    if options.peak_tflops:
+        table += utilisation(found, options, clock)
+    rows.show(table)
+    notes = (f"Batch {options.batch_size}, depth {options.depth or 12}, by the {clock} clock.",)
+    rows.write(
+        options.out, rows.record(table, ratio="ours / timm's images a second", peer="timm", notes=notes, seconds=found)
+    )
+
+
+if __name__ == "__main__":
+    main()
