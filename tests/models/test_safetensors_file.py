@@ -35,11 +35,11 @@ def file_of(path: Path, header: object, data: bytes = b"", *, length: int | None
 
 def refused(path: Path) -> str:
     """Opens a file that must be refused, quickly and without memory, and gives the message."""
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     with pytest.raises(CheckpointError) as caught:
         file = open_weights(path)
         file.read(list(file.entries))
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KiB
     assert caught.value.code == "IMPORT" and caught.value.do
     assert str(caught.value).isascii() and str(caught.value).isprintable()
