@@ -15,8 +15,7 @@ from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from gauss_vit.ops.grid import Grid, num_patches, offset_shape
 from gauss_vit.ops.toeplitz import toeplitz
@@ -102,18 +101,6 @@ def prefix(terms: Sequence[BiasTerm], params: Mapping[str, TermParams]) -> Float
         return None
     shape = (max(part.shape[0] for part in parts), 3)
     return sum((jnp.broadcast_to(part, shape) for part in parts), start=jnp.zeros(shape, jnp.float32))
-
-
-def offset_index(grid: Grid) -> Int[np.ndarray, "query key"]:
-    """Numbers the offset of every (query, key) pair, row by row in a table over all offsets.
-
-    Returns:
-      int32, `(dy + height - 1) (2 width - 1) + dx + width - 1` with (dy, dx) = query minus key.
-    """
-    row, column = (axis.reshape(-1) for axis in np.indices(grid))
-    vertical = row[:, None] - row[None, :] + grid[0] - 1
-    horizontal = column[:, None] - column[None, :] + grid[1] - 1
-    return (vertical * offset_shape(grid)[1] + horizontal).astype(np.int32)
 
 
 def expand(

@@ -5,25 +5,24 @@ import json
 import logging
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
-from jaxtyping import PyTree
 
 from gauss_vit.batches import ClassificationBatch
 from gauss_vit.errors import BusyError, CheckpointError, ConfigError, DataError, DivergedError, StorageError
 from gauss_vit.train import workdir as workdirs
-from gauss_vit.train.checkpoint import restore_state, saved_steps
+from gauss_vit.train.checkpoint import saved_steps
 from gauss_vit.train.loop import Run, fit
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.metrics_log import entries
 from gauss_vit.train.optimizer import AdamW, Sgd
 from gauss_vit.train.program import make_program
-from gauss_vit.train.state import TrainState
 from tests.train.bits import trace_of
+from tests.train.incidents import final_state, interrupted_at, with_batches, with_training
 from tests.train.states import data_files, flip_byte
 from tests.train.toy import NUM_EVAL, TRAINING, batch_of, experiment_of, run_in
 
@@ -41,36 +40,6 @@ def logs(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """Collects what a run says."""
     caplog.set_level(logging.INFO)
     return caplog
-
-
-def with_training(run: Run, **changes: int | str | None) -> Run:
-    training = dataclasses.replace(run.training, **changes)
-    return dataclasses.replace(run, training=training, experiment=experiment_of(training))
-
-
-def with_batches(run: Run, change: Callable[[int, ClassificationBatch], ClassificationBatch]) -> Run:
-    """Does something at every batch, numbered by the step that it is for."""
-
-    def train(start: int) -> Iterator[ClassificationBatch]:
-        for step in range(start, run.training.num_steps):
-            yield change(step, batch_of(step, run.training.batch_size))
-
-    return dataclasses.replace(run, feed=dataclasses.replace(run.feed, train=train))
-
-
-def interrupted_at(run: Run, step: int, number: signal.Signals = signal.SIGTERM) -> Run:
-    """Sends a signal to the process while it waits for a batch."""
-
-    def change(current: int, batch: ClassificationBatch) -> ClassificationBatch:
-        if current == step:
-            os.kill(os.getpid(), number)
-        return batch
-
-    return with_batches(run, change)
-
-
-def final_state(run: Run) -> TrainState:
-    return jax.device_get(restore_state(run.workdir, make_program(run).abstract).arrays)
 
 
 def test_run_leaves_what_it_promises(undisturbed: Path):
@@ -290,73 +259,6 @@ def test_metric_that_is_nan_costs_no_checkpoint(tmp_path: Path, logs: pytest.Log
 def test_unknown_best_metric_is_refused(tmp_path: Path):
     with pytest.raises(ConfigError, match="best_metric 'top2' is not measured"):
         fit(run_in(tmp_path, dataclasses.replace(TRAINING, best_metric="top2")))
-
-
-@pytest.mark.parametrize(("every", "steps"), [(None, [12]), (5, [5, 10, 12]), (6, [6, 12])])
-def test_observers_see_steps_and_parameters(tmp_path: Path, every: int | None, steps: list[int]):
-    seen: list[tuple[int, PyTree]] = []
-    run = run_in(tmp_path, dataclasses.replace(TRAINING, observe_every=every))
-
-    def keep(step: int, params: PyTree) -> dict[str, float]:
-        seen.append((step, jax.device_get(params)))
-        return {}
-
-    fit(dataclasses.replace(run, observers=(keep,)))
-    assert [step for step, _ in seen] == steps
-    jax.tree.map(np.testing.assert_array_equal, seen[-1][1], final_state(run).params)
-    assert "observe" not in {entry["split"] for entry in entries(tmp_path / "metrics.jsonl")}
-
-
-def observed(workdir: Path) -> Run:
-    """A run with two observers that have something to say, except one of them about the third step."""
-
-    def norm(step: int, params: PyTree) -> dict[str, float]:
-        return {"norm": float(np.linalg.norm(jax.device_get(params)["kernel"]))}
-
-    def amplitude(step: int, params: PyTree) -> dict[str, float]:
-        return {} if step == 3 else {"gaussian/amplitude": float(jax.device_get(params)["amplitude"][0])}
-
-    run = run_in(workdir, dataclasses.replace(TRAINING, observe_every=3))
-    return dataclasses.replace(run, observers=(norm, amplitude))
-
-
-def test_what_observers_say_is_one_line_of_the_log(tmp_path: Path):
-    fit(observed(tmp_path))
-    lines = [entry for entry in entries(tmp_path / "metrics.jsonl") if entry["split"] == "observe"]
-    assert [line["step"] for line in lines] == [3, 6, 9, 12]
-    assert [sorted(line) for line in lines[:2]] == [
-        ["norm", "split", "step"],
-        ["gaussian/amplitude", "norm", "split", "step"],
-    ]
-    table = (tmp_path / "metrics.csv").read_text().splitlines()
-    assert {"norm", "gaussian/amplitude"} <= set(table[0].split(","))
-
-
-def test_observed_run_that_is_stopped_logs_the_same_lines(tmp_path: Path):
-    fit(observed(tmp_path / "left_alone"))
-    stopped = observed(tmp_path / "stopped")
-    for step in (3, 5, 9):
-        with pytest.raises(SystemExit):
-            fit(interrupted_at(stopped, step))
-    fit(stopped)
-    assert trace_of(tmp_path / "stopped") == trace_of(tmp_path / "left_alone")
-
-
-def test_observation_after_an_interrupted_evaluation_is_logged_once(tmp_path: Path):
-    run = observed(tmp_path)
-
-    def evaluation() -> Iterator[ClassificationBatch]:
-        for batch in run.feed.evaluation():
-            os.kill(os.getpid(), signal.SIGTERM)
-            yield batch
-
-    stopped = dataclasses.replace(run, feed=dataclasses.replace(run.feed, evaluation=evaluation))
-    stopped = with_training(stopped, eval_every=3)
-    with pytest.raises(SystemExit):
-        fit(stopped)
-    fit(with_training(run, eval_every=3))
-    lines = [(entry["step"], entry["split"]) for entry in entries(tmp_path / "metrics.jsonl")]
-    assert [line for line in lines if line[0] == 3] == [(3, "eval"), (3, "observe")]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,45 @@
+"""What may happen to a toy run on its way, and how it is looked at afterwards."""
+
+import dataclasses
+import os
+import signal
+from collections.abc import Callable, Iterator
+
+import jax
+
+from gauss_vit.batches import ClassificationBatch
+from gauss_vit.train.checkpoint import restore_state
+from gauss_vit.train.loop import Run
+from gauss_vit.train.program import make_program
+from gauss_vit.train.state import TrainState
+from tests.train.toy import batch_of, experiment_of
+
+
+def with_training(run: Run, **changes: int | str | None) -> Run:
+    training = dataclasses.replace(run.training, **changes)
+    return dataclasses.replace(run, training=training, experiment=experiment_of(training))
+
+
+def with_batches(run: Run, change: Callable[[int, ClassificationBatch], ClassificationBatch]) -> Run:
+    """Does something at every batch, numbered by the step that it is for."""
+
+    def train(start: int) -> Iterator[ClassificationBatch]:
+        for step in range(start, run.training.num_steps):
+            yield change(step, batch_of(step, run.training.batch_size))
+
+    return dataclasses.replace(run, feed=dataclasses.replace(run.feed, train=train))
+
+
+def interrupted_at(run: Run, step: int, number: signal.Signals = signal.SIGTERM) -> Run:
+    """Sends a signal to the process while it waits for a batch."""
+
+    def change(current: int, batch: ClassificationBatch) -> ClassificationBatch:
+        if current == step:
+            os.kill(os.getpid(), number)
+        return batch
+
+    return with_batches(run, change)
+
+
+def final_state(run: Run) -> TrainState:
+    return jax.device_get(restore_state(run.workdir, make_program(run).abstract).arrays)

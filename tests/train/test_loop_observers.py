@@ -1,0 +1,86 @@
+"""Observers see the run at their steps, and what they say is logged once, whatever happens on its way."""
+
+import dataclasses
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from jaxtyping import PyTree
+
+from gauss_vit.batches import ClassificationBatch
+from gauss_vit.train.loop import Run, fit
+from gauss_vit.train.metrics_log import entries
+from tests.train.bits import trace_of
+from tests.train.incidents import final_state, interrupted_at, with_training
+from tests.train.toy import TRAINING, run_in
+
+
+@pytest.mark.parametrize(("every", "steps"), [(None, [12]), (5, [5, 10, 12]), (6, [6, 12])])
+def test_observers_see_steps_and_parameters(tmp_path: Path, every: int | None, steps: list[int]):
+    seen: list[tuple[int, PyTree]] = []
+    run = run_in(tmp_path, dataclasses.replace(TRAINING, observe_every=every))
+
+    def keep(step: int, params: PyTree) -> dict[str, float]:
+        seen.append((step, jax.device_get(params)))
+        return {}
+
+    fit(dataclasses.replace(run, observers=(keep,)))
+    assert [step for step, _ in seen] == steps
+    jax.tree.map(np.testing.assert_array_equal, seen[-1][1], final_state(run).params)
+    assert "observe" not in {entry["split"] for entry in entries(tmp_path / "metrics.jsonl")}
+
+
+def observed(workdir: Path) -> Run:
+    """A run with two observers that have something to say, except one of them about the third step."""
+
+    def norm(step: int, params: PyTree) -> dict[str, float]:
+        return {"norm": float(np.linalg.norm(jax.device_get(params)["kernel"]))}
+
+    def amplitude(step: int, params: PyTree) -> dict[str, float]:
+        return {} if step == 3 else {"gaussian/amplitude": float(jax.device_get(params)["amplitude"][0])}
+
+    run = run_in(workdir, dataclasses.replace(TRAINING, observe_every=3))
+    return dataclasses.replace(run, observers=(norm, amplitude))
+
+
+def test_what_observers_say_is_one_line_of_the_log(tmp_path: Path):
+    fit(observed(tmp_path))
+    lines = [entry for entry in entries(tmp_path / "metrics.jsonl") if entry["split"] == "observe"]
+    assert [line["step"] for line in lines] == [3, 6, 9, 12]
+    assert [sorted(line) for line in lines[:2]] == [
+        ["norm", "split", "step"],
+        ["gaussian/amplitude", "norm", "split", "step"],
+    ]
+    table = (tmp_path / "metrics.csv").read_text().splitlines()
+    assert {"norm", "gaussian/amplitude"} <= set(table[0].split(","))
+
+
+def test_observed_run_that_is_stopped_logs_the_same_lines(tmp_path: Path):
+    fit(observed(tmp_path / "left_alone"))
+    stopped = observed(tmp_path / "stopped")
+    for step in (3, 5, 9):
+        with pytest.raises(SystemExit):
+            fit(interrupted_at(stopped, step))
+    fit(stopped)
+    assert trace_of(tmp_path / "stopped") == trace_of(tmp_path / "left_alone")
+
+
+def test_observation_after_an_interrupted_evaluation_is_logged_once(tmp_path: Path):
+    run = observed(tmp_path)
+
+    def evaluation() -> Iterator[ClassificationBatch]:
+        for batch in run.feed.evaluation():
+            os.kill(os.getpid(), signal.SIGTERM)
+            yield batch
+
+    stopped = dataclasses.replace(run, feed=dataclasses.replace(run.feed, evaluation=evaluation))
+    stopped = with_training(stopped, eval_every=3)
+    with pytest.raises(SystemExit):
+        fit(stopped)
+    fit(with_training(run, eval_every=3))
+    lines = [(entry["step"], entry["split"]) for entry in entries(tmp_path / "metrics.jsonl")]
+    assert [line for line in lines if line[0] == 3] == [(3, "eval"), (3, "observe")]
