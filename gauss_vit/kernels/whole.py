@@ -2,8 +2,11 @@
 
 Against differentiating the specification it keeps one array of [batch, heads, query, key] from the forward pass, the
 unnormalised weights in the type of the activations; divides the outputs, which are few, and not the weights, which are
-many; and gives the bias its gradient as one sum over the batch. Heads stand before tokens throughout, so that every
-product is a plain one of matrices.
+many; and gives the bias its gradient as one sum over the batch.
+
+Examples and heads are one leading axis, "pairs", and no product has a large operand that is to be transposed: XLA:CPU
+has fast products, in bfloat16 above all, for plain matrices only, and takes a transposition that is a mere matter of
+layout into the product. Merging the axes makes it one of memory.
 """
 
 import jax
@@ -42,17 +45,19 @@ def _forward(
     value: Float[Array, "batch key heads channels"],
     bias: Float[Array, "groups #heads query key"] | None,
 ) -> tuple[Float[Array, "batch query heads channels"], Residuals]:
-    query, key, value = (_heads_first(part) for part in (query, key, value))
-    logits = contract("bhqc,bhkc->bhqk", query, key, dtype=jnp.float32)
+    num_heads = query.shape[2]
+    keys, values = _pairs(key), _pairs(value)
+    logits = contract("pqc,pkc->pqk", _pairs(query), keys, dtype=jnp.float32)
     if bias is not None:
-        logits = _add_bias(logits, bias)
+        logits = _add_bias(logits, bias, num_heads=num_heads)
     largest = jax.lax.stop_gradient(jnp.max(logits, axis=-1, keepdims=True))
     weights = jnp.exp(logits - jnp.broadcast_to(largest, logits.shape))
     total = jnp.sum(weights, axis=-1, keepdims=True)
     weights = weights.astype(value.dtype)
-    mixed = contract("bhqk,bhkc->bhqc", weights, value, dtype=jnp.float32)
+    mixed = contract("pqk,pkc->pqc", weights, values, dtype=jnp.float32)
     mixed = (mixed / jnp.broadcast_to(total, mixed.shape)).astype(value.dtype)
-    return _heads_first(mixed), (query, key, value, weights, total, mixed)
+    outputs = _tokens_first(mixed, num_heads=num_heads)
+    return outputs, (query, keys, values, weights, total, mixed)
 
 
 def _forward_with_bias(
@@ -69,40 +74,64 @@ def _backward(
     saved: tuple[Residuals, Float[Array, "groups #heads query key"] | None],
     cotangent: Float[Array, "batch query heads channels"],
 ) -> tuple[Array, Array, Array, Array | None]:
-    (query, key, value, weights, total, mixed), bias = saved
-    outer = _heads_first(cotangent).astype(jnp.float32)
+    (query, keys, values, weights, total, mixed), bias = saved
+    num_heads = query.shape[2]
+    outer = _pairs(cotangent).astype(jnp.float32)
     outer = outer / jnp.broadcast_to(total, outer.shape)
     along = jnp.sum(outer * mixed.astype(jnp.float32), axis=-1, keepdims=True)
-    outer = outer.astype(value.dtype)
-    to_weights = contract("bhqc,bhkc->bhqk", outer, value, dtype=jnp.float32)
+    outer = outer.astype(values.dtype)
+    to_weights = contract("pqc,pkc->pqk", outer, values, dtype=jnp.float32)
     to_logits = weights.astype(jnp.float32) * (to_weights - jnp.broadcast_to(along, to_weights.shape))
     narrow = to_logits.astype(query.dtype)
-    to_query = contract("bhqk,bhkc->bhqc", narrow, key)
-    to_key = contract("bhqk,bhqc->bhkc", narrow, query)
-    to_value = contract("bhqk,bhqc->bhkc", weights, outer)
-    to_bias = None if bias is None else _sum_to_bias(to_logits, bias)
-    return _heads_first(to_query), _heads_first(to_key), _heads_first(to_value), to_bias
+    to_query = contract("pqk,pkc->pqc", narrow, keys)
+    to_key = contract("pcq,pqk->pck", _pairs_channels_first(query), narrow)
+    to_value = contract("pcq,pqk->pck", _pairs_channels_first(_tokens_first(outer, num_heads=num_heads)), weights)
+    return (
+        _tokens_first(to_query, num_heads=num_heads),
+        _channels_last(to_key, num_heads=num_heads),
+        _channels_last(to_value, num_heads=num_heads),
+        None if bias is None else _sum_to_bias(to_logits, bias, num_heads=num_heads),
+    )
 
 
 attend_whole.defvjp(_forward_with_bias, _backward)
 
 
-def _heads_first(values: Float[Array, "batch first second channels"]) -> Float[Array, "batch second first channels"]:
-    """Swaps heads and tokens; it is its own inverse."""
-    return jnp.transpose(values, (0, 2, 1, 3))
+def _pairs(values: Float[Array, "batch tokens heads channels"]) -> Float[Array, "pairs tokens channels"]:
+    """Brings heads before tokens, and joins them with the batch."""
+    return jnp.transpose(values, (0, 2, 1, 3)).reshape(-1, values.shape[1], values.shape[3])
+
+
+def _pairs_channels_first(values: Float[Array, "batch tokens heads channels"]) -> Float[Array, "pairs channels tokens"]:
+    """Does so with channels before tokens."""
+    return jnp.transpose(values, (0, 2, 3, 1)).reshape(-1, values.shape[3], values.shape[1])
+
+
+def _tokens_first(
+    pairs: Float[Array, "pairs tokens channels"], *, num_heads: int
+) -> Float[Array, "batch tokens heads channels"]:
+    """Undoes `_pairs`."""
+    return jnp.transpose(pairs.reshape(-1, num_heads, *pairs.shape[1:]), (0, 2, 1, 3))
+
+
+def _channels_last(
+    pairs: Float[Array, "pairs channels tokens"], *, num_heads: int
+) -> Float[Array, "batch tokens heads channels"]:
+    """Undoes `_pairs_channels_first`."""
+    return jnp.transpose(pairs.reshape(-1, num_heads, *pairs.shape[1:]), (0, 3, 1, 2))
 
 
 def _add_bias(
-    logits: Float[Array, "batch heads query key"], bias: Float[Array, "groups #heads query key"]
-) -> Float[Array, "batch heads query key"]:
-    grouped = logits.reshape(-1, bias.shape[0], *logits.shape[1:])
+    logits: Float[Array, "pairs query key"], bias: Float[Array, "groups #heads query key"], *, num_heads: int
+) -> Float[Array, "pairs query key"]:
+    grouped = logits.reshape(-1, bias.shape[0], num_heads, *logits.shape[1:])
     return (grouped + jnp.broadcast_to(bias.astype(jnp.float32)[None], grouped.shape)).reshape(logits.shape)
 
 
 def _sum_to_bias(
-    to_logits: Float[Array, "batch heads query key"], bias: Float[Array, "groups #heads query key"]
+    to_logits: Float[Array, "pairs query key"], bias: Float[Array, "groups #heads query key"], *, num_heads: int
 ) -> Float[Array, "groups #heads query key"]:
-    grouped = to_logits.reshape(-1, bias.shape[0], *to_logits.shape[1:])
+    grouped = to_logits.reshape(-1, bias.shape[0], num_heads, *to_logits.shape[1:])
     summed = jnp.sum(grouped, axis=0)
     if bias.shape[1] == 1:
         summed = jnp.sum(summed, axis=1, keepdims=True)

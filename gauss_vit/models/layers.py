@@ -5,8 +5,9 @@ from typing import Literal, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, Key, PRNGKeyArray
+from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree
 
 from gauss_vit.ops.activation import gelu
 from gauss_vit.ops.dense import dense
@@ -18,6 +19,7 @@ Start = Literal["truncated_normal", "fan_in_uniform"]
 """How dense layers start: timm's ViT (standard deviation 0.02, bias 0) or PyTorch's default (+-1 / sqrt(fan-in))."""
 
 Module = TypeVar("Module", bound=nnx.Module)
+Carry = TypeVar("Carry", bound=PyTree)
 
 
 class Linear(nnx.Module):
@@ -85,6 +87,41 @@ def stack(make: Callable[[PRNGKeyArray], Module], keys: Key[Array, " depth"]) ->
     """Makes one module a key and stacks their parameters on a leading axis, for `jax.lax.scan`."""
     graph, _ = nnx.split(nnx.eval_shape(lambda: make(keys[0])))
     return nnx.merge(graph, jax.vmap(lambda key: nnx.split(make(key))[1])(keys))
+
+
+def scan_layers(
+    body: Callable[[Carry, PyTree], tuple[Carry, PyTree]], start: Carry, layers: PyTree, *, unroll: int
+) -> tuple[Carry, PyTree]:
+    """Runs layers one after the other: `jax.lax.scan`, or a program without a loop where `unroll` covers them all.
+
+    `jax.lax.scan` stacks what the backward pass needs of every layer even then, which copies all of it twice.
+
+    Args:
+      body: one layer, a function of (carry, layer) to (carry, output).
+      start: what enters the first.
+      layers: arrays with a leading axis of layers; without a loop, NumPy's are known when the program is made.
+      unroll: how many layers one turn of the loop holds.
+    """
+    depth = len(jax.tree.leaves(layers)[0])
+    if not 0 < depth <= unroll:
+        return jax.lax.scan(body, start, layers, unroll=unroll)
+    carry, outputs = start, []
+    for layer in _apart(layers, depth):
+        carry, output = body(carry, layer)
+        outputs.append(output)
+    return carry, jax.tree.map(lambda *leaves: jnp.stack(leaves), *outputs)
+
+
+def _apart(layers: PyTree, depth: int) -> list[PyTree]:
+    """Takes stacked layers apart, by an operation whose gradient is a concatenation, not a sum of padded slices."""
+    leaves, structure = jax.tree.flatten(layers)
+    parts = [
+        [leaf[index] for index in range(depth)]
+        if isinstance(leaf, np.ndarray) or jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        else [part.reshape(leaf.shape[1:]) for part in jax.lax.split(leaf, [1] * depth)]
+        for leaf in leaves
+    ]
+    return [jax.tree.unflatten(structure, layer) for layer in zip(*parts, strict=True)]
 
 
 def rematerialise(body: Callable, remat: Literal["none", "dots", "full"]) -> Callable:

@@ -14,7 +14,7 @@ from gauss_vit.kernels.choice import KernelChoice
 from gauss_vit.models.attention import AttentionConfig, PositionBias
 from gauss_vit.models.blocks import Block, BlockConfig, ClassBlock
 from gauss_vit.models.features import AttentionInputs, Features, Intermediates
-from gauss_vit.models.layers import LayerNorm, Linear, Start, rematerialise, split_key, stack
+from gauss_vit.models.layers import LayerNorm, Linear, Start, rematerialise, scan_layers, split_key, stack
 from gauss_vit.ops.dropout import dropout
 from gauss_vit.ops.grid import Grid, grid_of
 from gauss_vit.ops.patches import patchify
@@ -329,7 +329,7 @@ class ViT(nnx.Module):
             return outputs, stream if collect else None
 
         scanned = rematerialise(body, config.remat)
-        return jax.lax.scan(scanned, tokens, (stacked, rates, keys), unroll=min(config.unroll, config.depth))
+        return scan_layers(scanned, tokens, (stacked, rates, keys), unroll=config.unroll)
 
     def _before_last_block(
         self, tokens: Float[Array, "batch tokens channels"]
@@ -339,13 +339,12 @@ class ViT(nnx.Module):
         graph, stacked = nnx.split(self.blocks)
         shared = self.shared_table()
 
-        def body(stream: Array, index: Array) -> tuple[Array, None]:
+        def body(stream: Array, index: Array | np.int32) -> tuple[Array, None]:
             block = nnx.merge(graph, jax.tree.map(lambda leaf: leaf[index], stacked))
             return block(stream, drop_rate=jnp.float32(0), shared=shared), None
 
         scanned = rematerialise(body, config.remat)
-        indices = jnp.arange(config.depth - 1)
-        return jax.lax.scan(scanned, tokens, indices, unroll=max(1, min(config.unroll, config.depth - 1)))[0]
+        return scan_layers(scanned, tokens, np.arange(config.depth - 1, dtype=np.int32), unroll=config.unroll)[0]
 
     def _join_class_token(
         self, patches: Float[Array, "batch tokens channels"], *, key: PRNGKeyArray | None

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from gauss_vit.models.attention import Attention
 from gauss_vit.models.blocks import Block, BlockConfig
 from gauss_vit.models.features import AttentionInputs, Intermediates
-from gauss_vit.models.layers import LayerNorm, Linear, rematerialise, stack
+from gauss_vit.models.layers import LayerNorm, Linear, rematerialise, scan_layers, stack
 from gauss_vit.ops.grid import Grid
 from gauss_vit.ops.windows import WindowLayout, halved, neighbours
 
@@ -121,7 +121,7 @@ class Stage(nnx.Module):
 
         grouped = jax.tree.map(lambda leaf: leaf[:whole].reshape(num_groups, len(steps), *leaf.shape[1:]), layers)
         unroll = max(1, min(config.unroll // len(steps), num_groups))
-        stream, streams = jax.lax.scan(body, tokens, grouped, unroll=unroll)
+        stream, streams = scan_layers(body, tokens, grouped, unroll=unroll)
         streams = streams.reshape(-1, *tokens.shape)
         if whole == config.depth:
             return stream, streams

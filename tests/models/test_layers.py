@@ -1,0 +1,67 @@
+"""Stacked layers: one after the other, in a loop or without one."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gauss_vit.models.layers import scan_layers
+
+DEPTH = 3
+
+
+def layer(carry: jax.Array, params: dict) -> tuple[jax.Array, jax.Array]:
+    kept = jax.random.bernoulli(params["key"], 0.5, carry.shape).astype(carry.dtype)
+    outputs = jnp.tanh(carry @ params["kernel"]) * kept
+    return outputs, carry
+
+
+def arguments() -> tuple[jax.Array, jax.Array]:
+    first, second = jax.random.split(jax.random.key(0))
+    return jax.random.normal(first, (2, 4)), jax.random.normal(second, (DEPTH, 4, 4))
+
+
+def outcome(unroll: int) -> tuple:
+    start, kernel = arguments()
+    keys = jax.random.split(jax.random.key(1), DEPTH)
+
+    def total(start: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple]:
+        last, entering = scan_layers(layer, start, {"kernel": kernel, "key": keys}, unroll=unroll)
+        return jnp.sum(last), (last, entering)
+
+    return jax.value_and_grad(total, argnums=(0, 1), has_aux=True)(start, kernel)
+
+
+@pytest.mark.parametrize("unroll", [2, 3, 12])
+def test_layers_without_a_loop_compute_what_a_loop_does(unroll: int):
+    for found, expected in zip(jax.tree.leaves(outcome(unroll)), jax.tree.leaves(outcome(1)), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7)
+
+
+def test_nothing_is_stacked_for_the_backward_pass_without_a_loop():
+    start, kernel = arguments()
+
+    def total(kernel: jax.Array, *, unroll: int) -> jax.Array:
+        return jnp.sum(scan_layers(lambda carry, one: (jnp.tanh(carry @ one), None), start, kernel, unroll=unroll)[0])
+
+    texts = [
+        jax.jit(jax.grad(total), static_argnames="unroll").lower(kernel, unroll=unroll).as_text()
+        for unroll in (1, DEPTH)
+    ]
+    stacked = f"tensor<{DEPTH}x{start.shape[0]}x"
+    assert [stacked in text for text in texts] == [True, False]
+    # The gradient of the parameters is one concatenation.
+    assert "stablehlo.pad" not in texts[1]
+
+
+def test_no_layers_leave_the_start():
+    start, kernel = arguments()
+    last, outputs = scan_layers(lambda carry, one: (carry @ one, None), start, kernel[:0], unroll=4)
+    np.testing.assert_array_equal(last, start)
+    assert outputs is None
+
+
+def test_layers_that_are_known_in_advance_are_plain_numbers_without_a_loop():
+    seen = []
+    scan_layers(lambda carry, index: (carry, seen.append(index)), jnp.zeros(()), np.arange(DEPTH), unroll=DEPTH)
+    assert seen == [0, 1, 2]
