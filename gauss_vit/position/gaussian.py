@@ -1,8 +1,10 @@
 """The Gaussian attention bias: the prior that near patches matter more, with a width and a strength to learn."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -76,8 +78,14 @@ class Gaussian:
     def table(self, params: TermParams, grid: Grid, *, key: PRNGKeyArray | None = None) -> Float[Array, "#heads dy dx"]:
         """Computes the Gaussian at every offset, in float32 logits; finite, as is its gradient, for every sigma."""
         del key
-        amplitude = params["amplitude"].astype(jnp.float32)
-        sigma = params["sigma"].astype(jnp.float32)
+        # Computed anew in the backward pass: it is a few hundred numbers, and all that is kept of it is another array
+        # to stack for every layer.
+        compute = jax.checkpoint(partial(self._table, grid=grid), prevent_cse=False)
+        return compute(params["amplitude"].astype(jnp.float32), params["sigma"].astype(jnp.float32))
+
+    def _table(
+        self, amplitude: Float[Array, "#heads"], sigma: Float[Array, "*axes #heads"], *, grid: Grid
+    ) -> Float[Array, "#heads dy dx"]:
         sigma_y, sigma_x = (sigma[0], sigma[1]) if self.anisotropic else (sigma, sigma)
         scale_y, scale_x = (self.image or grid) if self.unit == "image" else (1, 1)
         vertical = _exponent(grid[0], scale_y, sigma_y)

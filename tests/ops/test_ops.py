@@ -36,6 +36,21 @@ def test_dense_keeps_bfloat16_in_both_directions():
     assert all(line.partition(" : (")[2].partition(")")[0].count("bf16") == 2 for line in products)
 
 
+@pytest.mark.parametrize("batch", [(), (6,), (2, 3), (2, 3, 7)])
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_the_gradient_of_a_kernel_is_the_float32_sum_of_outer_products(batch, dtype):
+    inputs, kernel, weights = normal(*batch, 4, dtype=dtype), normal(4, 5), normal(*batch, 5, dtype=dtype)
+    _, pull_back = jax.vjp(dense, inputs, kernel)
+    to_inputs, to_kernel = pull_back(weights)
+    rows, outer = (np.asarray(values, np.float64).reshape(-1, values.shape[-1]) for values in (inputs, weights))
+    assert (to_inputs.dtype, to_kernel.dtype) == (dtype, jnp.float32)
+    np.testing.assert_allclose(to_kernel, rows.T @ outer, rtol=1e-5, atol=1e-5)
+    rounded = np.asarray(kernel.astype(dtype), np.float64)
+    np.testing.assert_allclose(
+        np.asarray(to_inputs, np.float64), (outer @ rounded.T).reshape(inputs.shape), rtol=1e-2, atol=1e-2
+    )
+
+
 def test_layer_norm_has_mean_zero_and_variance_one():
     inputs = normal(3, 50) * 4 + 2
     normal_form = layer_norm(inputs, jnp.ones(50), jnp.zeros(50), epsilon=1e-6)
