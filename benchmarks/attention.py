@@ -1,14 +1,14 @@
 """Times attention with a position bias, forward and backward, by every kernel, and asks the compiler for its memory.
 
-python -m benchmarks.attention [--tokens=196,784,3136,4096] [--rounds=5] [--dtype=float32] [--batch_size=1] [--tuned]
-    [--threads=1] [--core=0] [--out=F.json]
+python -m benchmarks.attention [--tokens=196,784,3136,4096] [--rounds=5] [--dtype=float32] [--batch_size=1]
+    [--prefix_tokens=0] [--onednn] [--huge_pages] [--threads=1] [--core=0] [--out=F.json]
 
 Six heads of 64 channels, and as bias a free table over offsets plus the Gaussian, one value each of amplitude and
 sigma. Differentiated is by queries, keys, values, table, amplitude and sigma. "port" is what one writes first, and what
 a line-by-line port of the PyTorch code does: the table is gathered to [heads, query, key] and added to the logits,
 whose softmax is differentiated automatically. "whole" is `kernels.whole`, and "chosen" what `kernels.attention` picks
-for the size; on a GPU "unbiased" is cuDNN's without a bias. Memory is what the compiler sets aside besides arguments
-and results. Ratios are to the port.
+for the size; on a GPU "unbiased" is cuDNN's without a bias. Prefix tokens come on top of the tokens, and have no bias.
+Memory is what the compiler sets aside besides arguments and results. Ratios are to the port.
 """
 
 import argparse
@@ -18,17 +18,18 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Float, Int
 
 from benchmarks import process, rows, timing
 from benchmarks.rows import Row
 from gauss_vit.kernels.attention import attention
 from gauss_vit.kernels.reference import attend, attention_logits, attention_weights
 from gauss_vit.kernels.whole import attend_whole
-from gauss_vit.ops.grid import Grid, offset_shape
+from gauss_vit.ops.grid import Grid, num_patches, offset_shape
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.relative import RelativeTable
-from gauss_vit.position.term import expand, offset_index, table
+from gauss_vit.position.term import expand, table
 
 HEADS, CHANNELS = 6, 64
 TERMS = (RelativeTable(), Gaussian())
@@ -36,22 +37,37 @@ BAR_TOKENS = 4096
 Kernel = Callable[..., Float[Array, "batch tokens heads channels"]]
 
 
+def offset_index(grid: Grid) -> Int[np.ndarray, "query key"]:
+    """Numbers the offset of every pair of patches, row by row in a table over all offsets."""
+    row, column = (axis.reshape(-1) for axis in np.indices(grid))
+    vertical = row[:, None] - row[None, :] + grid[0] - 1
+    horizontal = column[:, None] - column[None, :] + grid[1] - 1
+    return (vertical * offset_shape(grid)[1] + horizontal).astype(np.int32)
+
+
+def num_prefix(query: Float[Array, "batch tokens heads channels"], grid: Grid) -> int:
+    """Counts the tokens before the patches."""
+    return query.shape[1] - num_patches(grid)
+
+
 def port(query: Array, key: Array, value: Array, *, offsets: Array, grid: Grid) -> Array:
     """Attention as the formulas say it."""
     flat = offsets.reshape(HEADS, -1)
-    bias = jnp.take(flat, offset_index(grid).reshape(-1), axis=1).reshape(HEADS, *query.shape[1:2] * 2)
+    bias = jnp.take(flat, offset_index(grid).reshape(-1), axis=1).reshape(HEADS, *(num_patches(grid),) * 2)
+    bias = jnp.pad(bias, ((0, 0), (num_prefix(query, grid), 0), (num_prefix(query, grid), 0)))
     logits = attention_logits(query, key, scale=CHANNELS**-0.5, bias=bias)
     return attend(attention_weights(logits), value)
 
 
 def whole(query: Array, key: Array, value: Array, *, offsets: Array, grid: Grid) -> Array:
     """Attention on whole rows of logits."""
-    return attend_whole(query * jnp.asarray(CHANNELS**-0.5, query.dtype), key, value, expand(offsets, grid)[None])
+    bias = expand(offsets, grid, prefix_tokens=num_prefix(query, grid))
+    return attend_whole(query * jnp.asarray(CHANNELS**-0.5, query.dtype), key, value, bias[None])
 
 
 def chosen(query: Array, key: Array, value: Array, *, offsets: Array, grid: Grid) -> Array:
     """What the models call."""
-    return attention(query, key, value, table=offsets, grid=grid)
+    return attention(query, key, value, table=offsets, grid=grid, prefix_tokens=num_prefix(query, grid))
 
 
 def unbiased(query: Array, key: Array, value: Array, *, offsets: Array, grid: Grid) -> Array:
@@ -74,7 +90,7 @@ def compiled(kernel: Kernel, inputs: tuple, grid: Grid) -> jax.stages.Compiled:
 def inputs_of(grid: Grid, options: argparse.Namespace) -> tuple:
     """Random queries, keys, values and cotangents, and parameters of the terms."""
     keys = jax.random.split(jax.random.key(0), 5)
-    shape = (options.batch_size, math.prod(grid), HEADS, CHANNELS)
+    shape = (options.batch_size, options.prefix_tokens + num_patches(grid), HEADS, CHANNELS)
     params = {
         "relative": {"table": jax.random.normal(keys[4], (HEADS, *offset_shape(grid)), jnp.float32)},
         "gaussian": Gaussian().init(keys[4], grid=grid, num_heads=HEADS),
@@ -136,6 +152,7 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=1)
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--prefix_tokens", type=int, default=0, help="before them")
     process.add_flags(parser)
     options = parser.parse_args()
     process.prepare(options)
@@ -144,7 +161,8 @@ def main() -> None:
         found = measured(num_tokens, options)
         rows.show(found)
         result += found
-    notes = (f"Batch {options.batch_size}, {options.dtype}, {HEADS} heads of {CHANNELS} channels.",)
+    sizes = f"Batch {options.batch_size}, {options.dtype}, {HEADS} heads of {CHANNELS} channels"
+    notes = (f"{sizes}, {options.prefix_tokens} prefix tokens.",)
     rows.write(options.out, rows.record(result, ratio="ours / port", peer="port", notes=notes))
 
 

@@ -143,24 +143,32 @@ def test_work_on_the_lattice_grows_with_offsets_and_not_with_pairs(terms: tuple)
     assert growth == pytest.approx(math.prod(offset_shape(large)) / math.prod(offset_shape(small)))
 
 
-def temporary_bytes(kernel, grid: tuple[int, int]) -> int:
+def temporary_bytes(kernel, grid: tuple[int, int], *, prefix: int) -> int:
     """What the compiler sets aside for value and gradients of attention."""
-    tokens = jax.ShapeDtypeStruct((1, math.prod(grid), 1, 8), jnp.float32)
+    tokens = jax.ShapeDtypeStruct((1, prefix + math.prod(grid), 1, 8), jnp.float32)
     table = jax.ShapeDtypeStruct((1, *offset_shape(grid)), jnp.float32)
+    prefix_bias = jax.ShapeDtypeStruct((1, 3), jnp.float32)
 
-    def loss(query, key, value, table):
-        return jnp.sum(jnp.square(kernel(query, key, value, table, grid)))
+    def loss(query, key, value, *tables):
+        return jnp.sum(jnp.square(kernel(query, key, value, *tables)))
 
-    lowered = jax.jit(jax.grad(loss, argnums=(0, 1, 2, 3))).lower(tokens, tokens, tokens, table)
+    lowered = jax.jit(jax.grad(loss, argnums=(0, 1, 2, 3, 4))).lower(tokens, tokens, tokens, table, prefix_bias)
     return lowered.compile().memory_analysis().temp_size_in_bytes
 
 
-def test_attention_at_4096_tokens_needs_a_tenth_of_the_memory_of_the_specification():
-    def specification(query, key, value, table, grid):
-        bias = term.expand(table, grid)
+@pytest.mark.parametrize("prefix", [0, 1])
+def test_attention_at_4096_patches_needs_a_tenth_of_the_memory_of_the_specification(prefix: int):
+    grid = (64, 64)
+
+    def specification(query, key, value, table, prefix_bias):
+        bias = term.expand(table, grid, prefix_tokens=prefix, prefix_bias=prefix_bias)
         return attend(attention_weights(attention_logits(query, key, scale=1.0, bias=bias)), value)
 
-    def chosen(query, key, value, table, grid):
-        return attention(query, key, value, table=table, grid=grid, scale=1.0)
+    def chosen(query, key, value, table, prefix_bias):
+        extra = {"prefix_tokens": prefix, "prefix_bias": prefix_bias}
+        return attention(query, key, value, table=table, grid=grid, scale=1.0, **extra)
 
-    assert temporary_bytes(chosen, (64, 64)) <= 0.1 * temporary_bytes(specification, (64, 64))
+    needed = temporary_bytes(chosen, grid, prefix=prefix)
+    assert needed <= 0.1 * temporary_bytes(specification, grid, prefix=prefix)
+    # Nothing of [tokens, tokens], not even in one byte a pair.
+    assert needed < (prefix + math.prod(grid)) ** 2

@@ -37,7 +37,7 @@ def attention(
       table: the sum of all position terms, in logits over offsets; None for no bias.
       grid: the (height, width) of the patches.
       prefix_tokens: how many tokens stand before the patches.
-      prefix_bias: their logits, see `position.term.expand`; zero when None.
+      prefix_bias: their logits, see `position.term.expand`; zero when None, or without a table.
       mask: logits of every window, where the batch is images by windows.
       mixing: maps over the heads before and after the softmax.
       scale: what multiplies the products; 1 / sqrt(channels) when None.
@@ -63,7 +63,9 @@ def attention(
     chosen = choose(shape, kernel)
     if chosen == "rows":
         lattice = jnp.zeros((1, *offset_shape(grid)), jnp.float32) if table is None else table
-        return attend_rows(query * jnp.asarray(scale, query.dtype), key, value, lattice, grid=grid)
+        prefix_bias = None if table is None else prefix_bias
+        scaled = query * jnp.asarray(scale, query.dtype)
+        return attend_rows(scaled, key, value, lattice, grid=grid, prefix_bias=prefix_bias)
     bias = None
     if table is not None:
         bias = expand(table, grid, prefix_tokens=prefix_tokens, prefix_bias=prefix_bias)

@@ -84,8 +84,6 @@ def _obstacle(shape: AttentionShape, kernel: Kernel) -> str:
         return "attention weights are dropped"
     if kernel == "whole":
         return ""
-    if shape.prefix_tokens:
-        return f"{shape.prefix_tokens} prefix tokens stand before the patches"
     if shape.has_mask:
         return "windows have masks of their own"
     return _cudnn_obstacle(shape) if kernel == "cudnn" else ""
@@ -97,6 +95,8 @@ def _cudnn_obstacle(shape: AttentionShape) -> str:
     An odd number of tokens has no backward pass, and for 64 modulo 128 gradients that are not finite were reported
     (pytorch#196678); float32 is not supported.
     """
+    if shape.prefix_tokens:
+        return f"{shape.prefix_tokens} prefix tokens stand before the patches"
     if shape.platform != "gpu":
         return f"it needs a GPU, and this is a {shape.platform}"
     if shape.dtype != "bfloat16":

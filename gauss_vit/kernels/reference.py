@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from gauss_vit.kernels.pairs import pairs, tokens_first
 from gauss_vit.ops.contract import contract
 from gauss_vit.ops.dropout import dropout
 
@@ -48,7 +49,8 @@ def attention_logits(
     Source: Kim et al., BMVC 2023, equation 2, with the width of a head for D as in every implementation.
     """
     scaled = query * jnp.asarray(scale, query.dtype)
-    logits = contract("bqhc,bkhc->bhqk", scaled, key, dtype=jnp.float32)
+    products = contract("pqc,pkc->pqk", pairs(scaled), pairs(key), dtype=jnp.float32)
+    logits = products.reshape(-1, query.shape[2], *products.shape[1:])
     if bias is not None:
         logits = logits + jnp.broadcast_to(bias.astype(jnp.float32)[None], logits.shape)
     if mask is not None:
@@ -77,7 +79,8 @@ def attend(
 ) -> Float[Array, "batch query heads channels"]:
     """Sums the values by their weights, in the type of the values."""
     kept = dropout(weights.astype(value.dtype), rate=dropout_rate, key=dropout_key)
-    return contract("bhqk,bkhc->bqhc", kept, value)
+    mixed = contract("pqk,pkc->pqc", kept.reshape(-1, *kept.shape[2:]), pairs(value))
+    return tokens_first(mixed, num_heads=value.shape[2])
 
 
 def _mix(

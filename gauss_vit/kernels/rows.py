@@ -2,8 +2,9 @@
 
 Queries of one row of patches meet all keys at once, so every softmax is complete and needs no running maximum. The bias
 of those queries is a contiguous part of a small array, the offset table spread over its columns, of [heads, width,
-2 height - 1, width] numbers; neither the bias of all pairs nor its gradient exists at any time. The backward pass
-computes the logits anew from the saved sums of exponentials, as FlashAttention does.
+2 height - 1, width] numbers, after one number a head for every prefix token; neither the bias of all pairs nor its
+gradient exists at any time. The backward pass computes the logits anew from the saved sums of exponentials, as
+FlashAttention does. Queries of prefix tokens are few, and are mixed as a whole.
 
 Source: Dao et al., FlashAttention (NeurIPS 2022), section 3.1, for recomputation; the blocks and the bias are ours.
 """
@@ -14,14 +15,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from gauss_vit.kernels.whole import attend_whole
 from gauss_vit.ops.contract import contract
 from gauss_vit.ops.grid import Grid, num_patches
 from gauss_vit.ops.toeplitz import toeplitz
 
-HeadsFirst = Float[Array, "batch heads tokens channels"]
+Patches = Float[Array, "batch heads patches channels"]
+Tokens = Float[Array, "batch heads tokens channels"]
 RowOfQueries = Float[Array, "batch heads columns channels"]
-Spread = Float[Array, "#heads columns dy keys"]
-Saved = tuple[Array, Array, Array, Array, Array, Array]
+RowOfLogits = Float[Array, "batch heads columns tokens"]
+Bias = tuple[Float[Array, "#heads columns dy keys"], Float[Array, "heads prefix"]]
+"""The spread table, and the logits from any patch to every prefix token."""
+Saved = tuple[Array, Array, Array, Bias, Array, Array]
 
 
 def attend_rows(
@@ -31,35 +36,53 @@ def attend_rows(
     table: Float[Array, "#heads dy dx"],
     *,
     grid: Grid,
+    prefix_bias: Float[Array, "#heads 3"] | None = None,
 ) -> Float[Array, "batch tokens heads channels"]:
     """Computes softmax(query key^T + bias) value, the bias expanded from an offset table row by row.
 
     The softmax is in float32, products are in the type of the operands. There is no forward-mode derivative.
 
     Args:
-      query: queries of the patches, row by row, scaled already.
-      key: keys.
-      value: values.
+      query: queries, scaled already: those of prefix tokens, if there are any, before those of the patches, row by row.
+      key: keys, in the same order.
+      value: values, in the same order.
       table: the sum of all position terms, in logits over offsets.
       grid: the (height, width) of the patches.
+      prefix_bias: logits of prefix tokens, see `position.term.expand`; zero when None.
     """
-    # [heads, dy, query column, key column], the offsets of rows reversed: the rows of keys ascend.
+    heads, num_prefix = query.shape[2], query.shape[1] - num_patches(grid)
+    # [heads, query column, dy, key column], the offsets of rows reversed: the rows of keys ascend.
     spread = jnp.transpose(toeplitz(table.astype(jnp.float32))[:, ::-1], (0, 2, 1, 3))
-    query, key, value = (jnp.transpose(part, (0, 2, 1, 3)) for part in (query, key, value))
-    return jnp.transpose(_attend(grid, query, key, value, spread), (0, 2, 1, 3))
+    from_patch = jnp.zeros((1,), jnp.float32) if prefix_bias is None else prefix_bias[:, 1].astype(jnp.float32)
+    bias = (spread, jnp.broadcast_to(from_patch[:, None], (heads, num_prefix)))
+    heads_first = (jnp.transpose(part, (0, 2, 1, 3)) for part in (query[:, num_prefix:], key, value))
+    patches = jnp.transpose(_attend(grid, *heads_first, bias), (0, 2, 1, 3))
+    if num_prefix == 0:
+        return patches
+    rows = None if prefix_bias is None else _rows_of_prefix(prefix_bias, num_prefix, num_tokens=query.shape[1])
+    return jnp.concatenate([attend_whole(query[:, :num_prefix], key, value, rows), patches], axis=1)
+
+
+def _rows_of_prefix(
+    prefix_bias: Float[Array, "#heads 3"], num_prefix: int, *, num_tokens: int
+) -> Float[Array, "1 #heads prefix tokens"]:
+    """Makes the bias of the queries of prefix tokens."""
+    heads = prefix_bias.shape[0]
+    to_patch, among = prefix_bias[:, 0, None, None], prefix_bias[:, 2, None, None]
+    among = jnp.broadcast_to(among, (heads, num_prefix, num_prefix))
+    to_patch = jnp.broadcast_to(to_patch, (heads, num_prefix, num_tokens - num_prefix))
+    return jnp.concatenate([among, to_patch], axis=2)[None]
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _attend(grid: Grid, query: HeadsFirst, key: HeadsFirst, value: HeadsFirst, spread: Spread) -> HeadsFirst:
-    return _forward(grid, query, key, value, spread)[0]
+def _attend(grid: Grid, query: Patches, key: Tokens, value: Tokens, bias: Bias) -> Patches:
+    return _forward(grid, query, key, value, bias)[0]
 
 
-def _forward(
-    grid: Grid, query: HeadsFirst, key: HeadsFirst, value: HeadsFirst, spread: Spread
-) -> tuple[HeadsFirst, Saved]:
+def _forward(grid: Grid, query: Patches, key: Tokens, value: Tokens, bias: Bias) -> tuple[Patches, Saved]:
     def row(_: None, inputs: tuple[Array, Array]) -> tuple[None, tuple[Array, Array]]:
         index, queries = inputs
-        logits = _logits(grid, queries, key, spread, index=index)
+        logits = _logits(grid, queries, key, bias, index=index)
         largest = jnp.max(logits, axis=-1, keepdims=True)
         weights = jnp.exp(logits - jnp.broadcast_to(largest, logits.shape))
         total = jnp.sum(weights, axis=-1, keepdims=True)
@@ -68,16 +91,16 @@ def _forward(
         return None, (mixed.astype(value.dtype), (largest + jnp.log(total))[..., 0])
 
     _, (mixed, log_sums) = jax.lax.scan(row, None, (jnp.arange(grid[0]), _rows(query, grid)))
-    return _joined(mixed), (query, key, value, spread, mixed, log_sums)
+    return _joined(mixed), (query, key, value, bias, mixed, log_sums)
 
 
-def _backward(grid: Grid, saved: Saved, cotangent: HeadsFirst) -> tuple[HeadsFirst, HeadsFirst, HeadsFirst, Spread]:
-    query, key, value, spread, mixed, log_sums = saved
+def _backward(grid: Grid, saved: Saved, cotangent: Patches) -> tuple[Patches, Tokens, Tokens, Bias]:
+    query, key, value, bias, mixed, log_sums = saved
 
-    def row(sums: tuple[Array, Array, Array], inputs: tuple[Array, ...]) -> tuple[tuple[Array, Array, Array], Array]:
-        to_key, to_value, to_spread = sums
+    def row(sums: tuple[Array, Array, Bias], inputs: tuple[Array, ...]) -> tuple[tuple[Array, Array, Bias], Array]:
+        to_key, to_value, to_bias = sums
         index, queries, outer, outputs, log_sum = inputs
-        logits = _logits(grid, queries, key, spread, index=index)
+        logits = _logits(grid, queries, key, bias, index=index)
         weights = jnp.exp(logits - jnp.broadcast_to(log_sum[..., None], logits.shape))
         along = jnp.sum(outer.astype(jnp.float32) * outputs.astype(jnp.float32), axis=-1, keepdims=True)
         to_weights = contract("bhqc,bhkc->bhqk", outer, value, dtype=jnp.float32)
@@ -86,45 +109,49 @@ def _backward(grid: Grid, saved: Saved, cotangent: HeadsFirst) -> tuple[HeadsFir
         to_query = contract("bhqk,bhkc->bhqc", narrow, key)
         to_key = to_key + contract("bhqk,bhqc->bhkc", narrow, queries, dtype=jnp.float32)
         to_value = to_value + contract("bhqk,bhqc->bhkc", weights.astype(value.dtype), outer, dtype=jnp.float32)
-        return (to_key, to_value, _add_to_spread(grid, to_spread, to_logits, index=index)), to_query
+        return (to_key, to_value, _add_to_bias(grid, to_bias, to_logits, index=index)), to_query
 
-    start = (jnp.zeros(key.shape, jnp.float32), jnp.zeros(value.shape, jnp.float32), jnp.zeros_like(spread))
+    start = jnp.zeros(key.shape, jnp.float32), jnp.zeros(value.shape, jnp.float32), jax.tree.map(jnp.zeros_like, bias)
     inputs = (jnp.arange(grid[0]), _rows(query, grid), _rows(cotangent, grid), mixed, log_sums)
-    (to_key, to_value, to_spread), to_query = jax.lax.scan(row, start, inputs)
-    return _joined(to_query), to_key.astype(key.dtype), to_value.astype(value.dtype), to_spread
+    (to_key, to_value, to_bias), to_query = jax.lax.scan(row, start, inputs)
+    return _joined(to_query), to_key.astype(key.dtype), to_value.astype(value.dtype), to_bias
 
 
 _attend.defvjp(_forward, _backward)
 
 
-def _logits(
-    grid: Grid, queries: RowOfQueries, key: HeadsFirst, spread: Spread, *, index: Int[Array, ""]
-) -> Float[Array, "batch heads columns tokens"]:
+def _logits(grid: Grid, queries: RowOfQueries, key: Tokens, bias: Bias, *, index: Int[Array, ""]) -> RowOfLogits:
     """Computes the logits of one row of queries: for row i, offsets i - j ascend with the row j of the keys."""
+    spread, prefix = bias
     logits = contract("bhqc,bhkc->bhqk", queries, key, dtype=jnp.float32)
-    bias = jax.lax.dynamic_slice_in_dim(spread, grid[0] - 1 - index, grid[0], axis=2)
-    bias = bias.reshape(spread.shape[0], grid[1], num_patches(grid))
-    return logits + jnp.broadcast_to(bias[None], logits.shape)
+    patches = jax.lax.dynamic_slice_in_dim(spread, grid[0] - 1 - index, grid[0], axis=2)
+    patches = patches.reshape(spread.shape[0], grid[1], num_patches(grid))
+    if prefix.shape[1]:
+        before = jnp.broadcast_to(prefix[:, None], (prefix.shape[0], grid[1], prefix.shape[1]))
+        patches = jnp.broadcast_to(patches, (prefix.shape[0], *patches.shape[1:]))
+        patches = jnp.concatenate([before, patches], axis=2)
+    return logits + jnp.broadcast_to(patches[None], logits.shape)
 
 
-def _add_to_spread(
-    grid: Grid, to_spread: Spread, to_logits: Float[Array, "batch heads columns tokens"], *, index: Int[Array, ""]
-) -> Spread:
+def _add_to_bias(grid: Grid, to_bias: Bias, to_logits: RowOfLogits, *, index: Int[Array, ""]) -> Bias:
     """Adds the gradient of one row's logits, summed over the batch, to where its bias was cut from."""
+    to_spread, to_prefix = to_bias
     summed = jnp.sum(to_logits, axis=0)
+    to_prefix = to_prefix + jnp.sum(summed[..., : to_prefix.shape[1]], axis=1)
+    summed = summed[..., to_prefix.shape[1] :]
     if to_spread.shape[0] == 1:
         summed = jnp.sum(summed, axis=0, keepdims=True)
     summed = summed.reshape(to_spread.shape[0], grid[1], grid[0], grid[1])
     start = grid[0] - 1 - index
     here = jax.lax.dynamic_slice_in_dim(to_spread, start, grid[0], axis=2)
-    return jax.lax.dynamic_update_slice_in_dim(to_spread, here + summed, start, axis=2)
+    return jax.lax.dynamic_update_slice_in_dim(to_spread, here + summed, start, axis=2), to_prefix
 
 
-def _rows(values: HeadsFirst, grid: Grid) -> Float[Array, "rows batch heads columns channels"]:
+def _rows(values: Patches, grid: Grid) -> Float[Array, "rows batch heads columns channels"]:
     batch, heads, _, channels = values.shape
     return jnp.moveaxis(values.reshape(batch, heads, *grid, channels), 2, 0)
 
 
-def _joined(rows: Float[Array, "rows batch heads columns channels"]) -> HeadsFirst:
+def _joined(rows: Float[Array, "rows batch heads columns channels"]) -> Patches:
     joined = jnp.moveaxis(rows, 0, 2)
     return joined.reshape(*joined.shape[:2], -1, joined.shape[-1])

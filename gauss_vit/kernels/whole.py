@@ -4,15 +4,14 @@ Against differentiating the specification it keeps one array of [batch, heads, q
 unnormalised weights in the type of the activations; divides the outputs, which are few, and not the weights, which are
 many; and gives the bias its gradient as one sum over the batch.
 
-Examples and heads are one leading axis, "pairs", and no product has a large operand that is to be transposed: XLA:CPU
-has fast products, in bfloat16 above all, for plain matrices only, and takes a transposition that is a mere matter of
-layout into the product. Merging the axes makes it one of memory.
+Examples and heads are one leading axis (`kernels.pairs`), and no product has a large operand that is to be transposed.
 """
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from gauss_vit.kernels.pairs import channels_last, pairs, pairs_channels_first, tokens_first
 from gauss_vit.ops.contract import contract
 
 Residuals = tuple[Array, Array, Array, Array, Array, Array]
@@ -46,8 +45,8 @@ def _forward(
     bias: Float[Array, "groups #heads query key"] | None,
 ) -> tuple[Float[Array, "batch query heads channels"], Residuals]:
     num_heads = query.shape[2]
-    keys, values = _pairs(key), _pairs(value)
-    logits = contract("pqc,pkc->pqk", _pairs(query), keys, dtype=jnp.float32)
+    keys, values = pairs(key), pairs(value)
+    logits = contract("pqc,pkc->pqk", pairs(query), keys, dtype=jnp.float32)
     if bias is not None:
         logits = _add_bias(logits, bias, num_heads=num_heads)
     largest = jax.lax.stop_gradient(jnp.max(logits, axis=-1, keepdims=True))
@@ -56,7 +55,7 @@ def _forward(
     weights = weights.astype(value.dtype)
     mixed = contract("pqk,pkc->pqc", weights, values, dtype=jnp.float32)
     mixed = (mixed / jnp.broadcast_to(total, mixed.shape)).astype(value.dtype)
-    outputs = _tokens_first(mixed, num_heads=num_heads)
+    outputs = tokens_first(mixed, num_heads=num_heads)
     return outputs, (query, keys, values, weights, total, mixed)
 
 
@@ -76,7 +75,7 @@ def _backward(
 ) -> tuple[Array, Array, Array, Array | None]:
     (query, keys, values, weights, total, mixed), bias = saved
     num_heads = query.shape[2]
-    outer = _pairs(cotangent).astype(jnp.float32)
+    outer = pairs(cotangent).astype(jnp.float32)
     outer = outer / jnp.broadcast_to(total, outer.shape)
     along = jnp.sum(outer * mixed.astype(jnp.float32), axis=-1, keepdims=True)
     outer = outer.astype(values.dtype)
@@ -84,41 +83,17 @@ def _backward(
     to_logits = weights.astype(jnp.float32) * (to_weights - jnp.broadcast_to(along, to_weights.shape))
     narrow = to_logits.astype(query.dtype)
     to_query = contract("pqk,pkc->pqc", narrow, keys)
-    to_key = contract("pcq,pqk->pck", _pairs_channels_first(query), narrow)
-    to_value = contract("pcq,pqk->pck", _pairs_channels_first(_tokens_first(outer, num_heads=num_heads)), weights)
+    to_key = contract("pcq,pqk->pck", pairs_channels_first(query), narrow)
+    to_value = contract("pcq,pqk->pck", pairs_channels_first(tokens_first(outer, num_heads=num_heads)), weights)
     return (
-        _tokens_first(to_query, num_heads=num_heads),
-        _channels_last(to_key, num_heads=num_heads),
-        _channels_last(to_value, num_heads=num_heads),
+        tokens_first(to_query, num_heads=num_heads),
+        channels_last(to_key, num_heads=num_heads),
+        channels_last(to_value, num_heads=num_heads),
         None if bias is None else _sum_to_bias(to_logits, bias, num_heads=num_heads),
     )
 
 
 attend_whole.defvjp(_forward_with_bias, _backward)
-
-
-def _pairs(values: Float[Array, "batch tokens heads channels"]) -> Float[Array, "pairs tokens channels"]:
-    """Brings heads before tokens, and joins them with the batch."""
-    return jnp.transpose(values, (0, 2, 1, 3)).reshape(-1, values.shape[1], values.shape[3])
-
-
-def _pairs_channels_first(values: Float[Array, "batch tokens heads channels"]) -> Float[Array, "pairs channels tokens"]:
-    """Does so with channels before tokens."""
-    return jnp.transpose(values, (0, 2, 3, 1)).reshape(-1, values.shape[3], values.shape[1])
-
-
-def _tokens_first(
-    pairs: Float[Array, "pairs tokens channels"], *, num_heads: int
-) -> Float[Array, "batch tokens heads channels"]:
-    """Undoes `_pairs`."""
-    return jnp.transpose(pairs.reshape(-1, num_heads, *pairs.shape[1:]), (0, 2, 1, 3))
-
-
-def _channels_last(
-    pairs: Float[Array, "pairs channels tokens"], *, num_heads: int
-) -> Float[Array, "batch tokens heads channels"]:
-    """Undoes `_pairs_channels_first`."""
-    return jnp.transpose(pairs.reshape(-1, num_heads, *pairs.shape[1:]), (0, 3, 1, 2))
 
 
 def _add_bias(

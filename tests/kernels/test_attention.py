@@ -77,6 +77,27 @@ def test_bfloat16_stays_near_float32_and_keeps_its_type():
     np.testing.assert_allclose(mixed.astype(jnp.float32), attention(*exact[:3], table=exact[3], grid=GRID), atol=0.04)
 
 
+@pytest.mark.parametrize("kernel", ["reference", "whole", "rows"])
+def test_gradients_in_bfloat16_stay_near_those_in_float32(kernel):
+    # As large as layers are: small products take other ways through XLA:CPU, which has none for some layouts.
+    shape, grid = (2, 196, 6, 64), (14, 14)
+    keys = jax.random.split(jax.random.key(0), 4)
+    operands = [jax.random.normal(each, shape) for each in keys[:3]]
+    table = jax.random.normal(keys[3], (6, *offset_shape(grid)))
+
+    def gradients(dtype):
+        def total(query, key, value, table):
+            mixed = attention(query, key, value, table=table, grid=grid, kernel=kernel)
+            return jnp.sum(jnp.square(mixed.astype(jnp.float32)))
+
+        half = [each.astype(dtype) for each in operands]
+        return jax.jit(jax.grad(total, argnums=(0, 1, 2, 3)))(*half, table)
+
+    for found, exact in zip(gradients(jnp.bfloat16), gradients(jnp.float32), strict=True):
+        difference = np.asarray(found, np.float64) - np.asarray(exact, np.float64)
+        assert np.linalg.norm(difference) <= 2e-2 * np.linalg.norm(np.asarray(exact, np.float64))
+
+
 def test_dropped_weights_keep_the_mean():
     query, key, value, table = inputs(6)
     still = attention(query, key, value, table=table, grid=GRID)

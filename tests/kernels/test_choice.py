@@ -19,7 +19,8 @@ HALF = dataclasses.replace(LARGE, dtype="bfloat16", platform="gpu")
         (LARGE, {}, "rows"),
         (LARGE, {"num_patches": 1023}, "whole"),
         (LARGE, {"num_patches": 1024}, "rows"),
-        (LARGE, {"prefix_tokens": 1}, "whole"),
+        (LARGE, {"prefix_tokens": 1}, "rows"),
+        (LARGE, {"num_patches": 1023, "prefix_tokens": 2}, "whole"),
         (LARGE, {"has_mask": True}, "whole"),
         (LARGE, {"mixes_heads": True}, "reference"),
         (SMALL, {"drops_weights": True}, "reference"),
@@ -36,7 +37,7 @@ def test_the_rule_looks_at_the_shape(shape, change, kernel):
     ("change", "wanted", "message"),
     [
         ({"mixes_heads": True}, "whole", "heads are mixed"),
-        ({"prefix_tokens": 1}, "rows", "1 prefix tokens"),
+        ({"prefix_tokens": 1}, "cudnn", "1 prefix tokens"),
         ({"has_mask": True}, "rows", "masks of their own"),
         ({"dtype": "float32"}, "cudnn", "float32, not bfloat16"),
         ({"platform": "cpu"}, "cudnn", "it needs a GPU, and this is a cpu"),
