@@ -16,6 +16,7 @@ from gauss_vit.kernels.choice import describe
 from gauss_vit.models import construct
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.train import cost, mesh, optimizer
+from gauss_vit.train.prefetch import AHEAD
 from gauss_vit.train.state import AbstractModel, abstract_state
 from gauss_vit.tree import flatten_paths
 
@@ -97,7 +98,7 @@ def device_memory(shown: Experiment, devices: AbstractMesh) -> dict[str, int]:
         "optimizer state": _bytes_on_device(state.opt_state, devices),
         **({} if training.ema_decay is None else {"moving average": _bytes_on_device(params, devices)}),
         "activations": cost.activation_bytes(model, size, batch_size=local_batch // training.accumulate),
-        "images (uint8)": math.prod((*size, 3)) * local_batch,
+        "images (uint8)": math.prod((*size, 3)) * local_batch * (1 + AHEAD),
     }
 
 

@@ -21,8 +21,8 @@ from gauss_vit.train.environment import describe_environment
 from gauss_vit.train.evaluation import evaluate
 from gauss_vit.train.interruption import EXIT_STATUS, Interruption
 from gauss_vit.train.interval import Interval
-from gauss_vit.train.mesh import place_batch
 from gauss_vit.train.metrics_log import EVAL, OBSERVE, TRAIN, is_evaluated
+from gauss_vit.train.prefetch import place_ahead
 from gauss_vit.train.program import Program, fresh_state, make_program
 from gauss_vit.train.progress import Pace, progress_line
 from gauss_vit.train.record import Progress
@@ -98,7 +98,8 @@ class _Loop:
         self._interval = Interval(interval, explain=self._explain)
         if self._step > 0 and _lacks_evaluation(run, self._step):
             self._measure()
-        for batch in islice(run.feed.train(self._step), training.num_steps - self._step):
+        batches = islice(run.feed.train(self._step), training.num_steps - self._step)
+        for batch in place_ahead(batches, self._program.mesh):
             if self._interruption.is_requested():
                 break
             self._advance(batch)
@@ -111,8 +112,8 @@ class _Loop:
         self._finish()
 
     def _advance(self, batch: ClassificationBatch) -> None:
-        """Starts one update, and checks the one before it."""
-        self._state, outcome = self._program.train_step(self._state, place_batch(batch, self._program.mesh))
+        """Starts one update by a batch on the devices, and checks the update before it."""
+        self._state, outcome = self._program.train_step(self._state, batch)
         self._step += 1
         self._evaluation = {}
         self._interval.take(self._step, outcome)
@@ -122,7 +123,9 @@ class _Loop:
         """Reports the interval that ends here."""
         training = self._run.training
         rate = float(self._program.learning_rate(self._step - 1))
-        values = {**self._interval.values(), "learning_rate": rate}
+        num_places = ((self._step - 1) % training.log_every + 1) * training.batch_size
+        values = self._interval.values()
+        values = {**values, **_skipped(values, num_places=num_places), "learning_rate": rate}
         self._report.write(TRAIN, self._step, values)
         self._report.write_speed(self._step, self._pace.steps_per_second * training.batch_size)
         line = progress_line(self._step, training.num_steps, values, batch_size=training.batch_size, pace=self._pace)
@@ -286,6 +289,15 @@ def _check_best_metric(name: str | None, values: dict[str, float]) -> None:
     """Raises a ConfigError if the metric to rank by does not exist."""
     if name is not None and name not in values:
         raise ConfigError(f"best_metric {name!r} is not measured", do=f"choose one of {', '.join(values)}")
+
+
+def _skipped(values: dict[str, float], *, num_places: int) -> dict[str, int]:
+    """Counts the places of an interval's batches that held no example, as images were skipped; says nothing of none.
+
+    It follows from the sums, so that it is the same after a resume.
+    """
+    missing = num_places - int(values["num_examples"]) if "num_examples" in values else 0
+    return {"num_skipped": missing} if missing else {}
 
 
 def _sentence(values: dict[str, float]) -> str:

@@ -61,9 +61,10 @@ def test_memory_of_parameters_is_that_of_one_share():
     assert shared["parameters"] < alone["parameters"] / 3
 
 
-def test_memory_of_images_is_that_of_their_bytes():
+def test_memory_of_images_is_that_of_the_bytes_of_three_batches():
     height, width = TINY.model.image_size
-    assert show.device_memory(PLANNED, EIGHT)["images (uint8)"] == 2 * height * width * 3
+    # One is trained on and two are on their way; of each a device has two images.
+    assert show.device_memory(PLANNED, EIGHT)["images (uint8)"] == 3 * 2 * height * width * 3
 
 
 def test_flops_of_a_step_are_those_of_its_images():
@@ -84,6 +85,11 @@ def test_deeper_models_cost_more_of_the_same():
 def test_the_kernel_of_attention_is_named(capsys: pytest.CaptureFixture[str]):
     assert program.main(["show", "--config=tests/tiny_config.py"]) == 0
     assert "attention: whole (8 patches, fewer than 1024)" in capsys.readouterr().out
+
+
+def test_large_images_with_a_class_token_go_row_by_row():
+    model = dataclasses.replace(TINY.model, image_size=(256, 256), class_token=True)
+    assert show.kernel_lines(dataclasses.replace(TINY, model=model)) == ["attention: rows (1024 patches, 1024 or more)"]
 
 
 def test_every_kind_of_attention_of_a_swin_transformer_has_a_line():

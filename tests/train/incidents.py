@@ -10,6 +10,7 @@ import jax
 from gauss_vit.batches import ClassificationBatch
 from gauss_vit.train.checkpoint import restore_state
 from gauss_vit.train.loop import Run
+from gauss_vit.train.prefetch import AHEAD
 from gauss_vit.train.program import make_program
 from gauss_vit.train.state import TrainState
 from tests.train.toy import batch_of, experiment_of
@@ -31,10 +32,14 @@ def with_batches(run: Run, change: Callable[[int, ClassificationBatch], Classifi
 
 
 def interrupted_at(run: Run, step: int, number: signal.Signals = signal.SIGTERM) -> Run:
-    """Sends a signal to the process while it waits for a batch."""
+    """Sends a signal to the process when so many updates have been started, while it fetches a batch ahead of them.
+
+    There is none to fetch after the last but one update.
+    """
+    assert step + AHEAD <= run.training.num_steps
 
     def change(current: int, batch: ClassificationBatch) -> ClassificationBatch:
-        if current == step:
+        if current == step + AHEAD - 1:
             os.kill(os.getpid(), number)
         return batch
 
