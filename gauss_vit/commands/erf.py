@@ -21,12 +21,13 @@ from gauss_vit.data.image import open_images
 from gauss_vit.errors import ConfigError
 from gauss_vit.models.intervention import parse_interventions
 from gauss_vit.models.swin import SwinConfig
+from gauss_vit.models.vit import ViTConfig
 from gauss_vit.plots.strips import Strip
 
 __all__ = ["Measurement", "parse_layer", "run", "write_results", "write_total"]
 
 ALL_LAYERS = "all"
-# Compiling every block for itself takes seconds more and saves a hundredth of a second an image.
+# Compiling every block for itself takes seconds more and saves a hundredth of a second an image and layer.
 _UNROLLED_FROM = 256
 
 
@@ -89,8 +90,11 @@ def _plan(invocation: Invocation) -> tuple[Measurement, NamedModel]:
     invocation.path("out")
     named = named_model(invocation)
     is_layered = invocation.text("layer") == ALL_LAYERS
-    if is_layered and isinstance(named.config, SwinConfig):
-        raise ConfigError("the stages of a Swin transformer have grids of their own", do="measure layer by layer")
+    if is_layered and isinstance(named.config, SwinConfig) and invocation.text("token") != "center":
+        raise ConfigError(
+            "the stages of a Swin transformer have grids of their own, so one token is another place in each",
+            do="use --token=center, or measure layer by layer",
+        )
     layer = None if is_layered else parse_layer(invocation.text("layer"))
     tokens = parse_tokens(invocation.text("token"), grid_of_layer(named.config, layer), center=protocol.center)
     has_bands = len(tokens) == 1 and not is_layered and invocation.switch("bands")
@@ -99,14 +103,14 @@ def _plan(invocation: Invocation) -> tuple[Measurement, NamedModel]:
         tokens=tokens,
         layer=layer,
         protocol=protocol,
-        paths=paths,
+        images=paths,
         batch_size=invocation.integer("batch_size") or 1,
         stem=named.name,
         dtype=_dtype(invocation.text("dtype")),
         num_groups=NUM_GROUPS if has_bands else 0,
         save_every=invocation.integer("save_every") or 1,
         bounds=_bounds(invocation.text("fit"), named.config.image_size),
-        unrolls=len(paths) >= _UNROLLED_FROM,
+        unrolls=len(paths) * (named.config.depth if is_layered else 1) >= _UNROLLED_FROM,
     )
     return plan, named
 
@@ -118,20 +122,25 @@ def _run_layers(out: Path, measured: tuple[tuple[NamedModel, Measurement], ...],
         maps = _measure_layers(out, named, measurement)
         strips.append(write_layers(out, named, measurement, maps))
     if len(strips) > 1:
-        write_strips(together, tuple(strips), maps[0])
+        write_strips(together, tuple(strips), maps)
 
 
 def _measure_layers(out: Path, named: NamedModel, measurement: Measurement) -> tuple[ErfMap, ...]:
     """Measures layer after layer; what is saved of a killed run is kept until all are done."""
-    steps = [
-        dataclasses.replace(measurement, layer=layer, stem=f"{measurement.stem}-{layer}")
-        for layer in range(1, named.config.depth + 1)
-    ]
+    steps = [_of_layer(measurement, layer, named.config) for layer in range(1, named.config.depth + 1)]
     partials = [suffixed(out / step.stem, "partial.npz") for step in steps]
     maps = [measure(named, step, partial=partial).maps()[0] for step, partial in zip(steps, partials, strict=True)]
     for partial in partials:
         partial.unlink(missing_ok=True)
     return tuple(maps)
+
+
+def _of_layer(measurement: Measurement, layer: int, config: ViTConfig | SwinConfig) -> Measurement:
+    """Says what to measure of a layer; where layers have grids of their own, it is the central token of each."""
+    tokens = measurement.tokens
+    if isinstance(config, SwinConfig):
+        tokens = (measurement.protocol.center(grid_of_layer(config, layer)),)
+    return dataclasses.replace(measurement, layer=layer, tokens=tokens, stem=f"{measurement.stem}-{layer}")
 
 
 def _dtype(text: str) -> ActivationType:

@@ -16,7 +16,7 @@ from gauss_vit.commands.erf_run import Measurement
 from gauss_vit.commands.model_source import NamedModel
 from gauss_vit.commands.result_files import suffixed, write_arrays, write_figure, write_record
 from gauss_vit.plots.erf import erf_figure, mosaic_figure
-from gauss_vit.plots.strips import Strip, field_strips_figure
+from gauss_vit.plots.strips import Strip, Target, field_strips_figure
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,21 +83,23 @@ def write_layers(out: Path, named: NamedModel, measurement: Measurement, maps: t
     write_arrays(suffixed(path, "npz"), _layered(maps))
     layers = [{"layer": index} | _record(result) for index, result in enumerate(results, start=1)]
     write_record(suffixed(path, "json"), _context(named, measurement) | {"layer": "all", "layers": layers})
-    write_strips(path, (strip,), maps[0])
+    write_strips(path, (strip,), maps)
     num_converged = sum(fit.converged for fit in fits)
     said = f"{maps[0].num_images} images, {len(maps)} layers, {num_converged} Gaussian fits converged"
     say(f"{path}.npz .json .png .pdf: {said}")
     return strip
 
 
-def write_strips(path: Path, strips: tuple[Strip, ...], erf: ErfMap) -> None:
-    """Writes the pictures of one or several models' fields over layers; `erf` is any of their maps.
+def write_strips(path: Path, strips: tuple[Strip, ...], maps: tuple[ErfMap, ...]) -> None:
+    """Writes the pictures of one or several models' fields over layers; `maps` are those of any of them.
 
     Raises:
       StorageError: the results cannot be written.
     """
-    said = f"token {erf.token} of {erf.grid[0]} x {erf.grid[1]}, {erf.num_images} images, {erf.protocol.name}"
-    figure = field_strips_figure(strips, token=erf.token, grid=erf.grid, caption=said)
+    erf, targets = maps[0], tuple(Target(token=erf.token, grid=erf.grid) for erf in maps)
+    said = f"token {erf.token} of {erf.grid[0]} x {erf.grid[1]}" if len(set(targets)) == 1 else "central token"
+    caption = f"{said}, {erf.num_images} images, {erf.protocol.name}"
+    figure = field_strips_figure(strips, targets=targets, caption=caption)
     write_figure(suffixed(path, "png"), figure)
     write_figure(suffixed(path, "pdf"), figure)
 
@@ -188,8 +190,8 @@ def _layered(maps: tuple[ErfMap, ...]) -> dict[str, np.ndarray]:
     return {
         "erf": np.stack([erf.values for erf in maps]),
         "layers": np.arange(1, len(maps) + 1),
-        "token": np.array(maps[0].token, np.int64),
-        "grid": np.array(maps[0].grid, np.int64),
+        "tokens": np.array([erf.token for erf in maps], np.int64),
+        "grids": np.array([erf.grid for erf in maps], np.int64),
         "num_images": np.array(maps[0].num_images, np.int64),
     }
 

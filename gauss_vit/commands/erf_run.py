@@ -6,17 +6,15 @@ that measures anything else starts anew. The file is removed once the results ar
 """
 
 import dataclasses
-import hashlib
-import json
 import logging
 import sys
-import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jax
 import numpy as np
+from jaxtyping import UInt8
 from tqdm import tqdm
 
 from gauss_vit.analysis.erf import ErfBatch, ErfSum, FeatureFunction, add, begin
@@ -26,12 +24,25 @@ from gauss_vit.analysis.token import Token
 from gauss_vit.commands.feature_reader import ActivationType, features_of
 from gauss_vit.commands.model_source import NamedModel
 from gauss_vit.commands.result_files import write_scratch
+from gauss_vit.commands.scratch import digest_of, read_scratch
 from gauss_vit.data.image import load_image, to_array
 from gauss_vit.errors import ConfigError
 from gauss_vit.train import mesh
-from gauss_vit.tree import flatten_paths
 
 _LOGGER = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Photo:
+    """An image as the model sees it.
+
+    Attributes:
+      name: of its file, or its place in the evaluation split.
+      pixels: bytes.
+    """
+
+    name: str
+    pixels: UInt8[np.ndarray, "height width 3"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,7 +53,7 @@ class Measurement:
       tokens: target patches.
       layer: the block that is read, from 1; None is the end of the trunk.
       protocol: how the field is defined.
-      paths: image files.
+      images: files, which are read when they are needed, or pictures that have been.
       batch_size: images in one pass.
       stem: name of the result files, without suffix.
       dtype: type of the model's activations.
@@ -55,7 +66,7 @@ class Measurement:
     tokens: tuple[Token, ...]
     layer: int | None
     protocol: ErfProtocol
-    paths: tuple[Path, ...]
+    images: tuple[Path | Photo, ...]
     batch_size: int
     stem: str
     dtype: ActivationType = "float32"
@@ -78,7 +89,7 @@ def measure(named: NamedModel, measurement: Measurement, *, partial: Path | None
       DataError: an image is damaged.
       StorageError: the sums cannot be saved.
     """
-    if not measurement.paths:
+    if not measurement.images:
         raise ConfigError("there are no images to measure on", do="give at least one", code="ERF-NO-IMAGES")
     devices = mesh.make(mesh.MeshConfig(), jax.devices())
     params = jax.device_put(named.params, mesh.replicated(devices))
@@ -93,8 +104,8 @@ def measure(named: NamedModel, measurement: Measurement, *, partial: Path | None
     key = "" if partial is None else digest(named, measurement)
     total = None if partial is None else _saved(partial, measurement, key=key)
     done = 0 if total is None else total.num_images
-    num_images = len(measurement.paths)
-    with _progress(named.name, done, num_images) as progress:
+    num_images = len(measurement.images)
+    with _progress(_subject(named, measurement), done, num_images) as progress:
         for number, batch in enumerate(_ahead(_batches(named, measurement, devices, done=done)), start=1):
             total = add(_begun(measurement, features, batch) if total is None else total, features, batch)
             progress.update(total.num_images - progress.n)
@@ -117,7 +128,6 @@ def _begun(measurement: Measurement, features: FeatureFunction, batch: ErfBatch)
 
 def digest(named: NamedModel, measurement: Measurement) -> str:
     """Names everything that the bits of a sum depend on: parameters, images, what is measured, and on what machine."""
-    words = hashlib.blake2b(digest_size=16)
     meaning = (
         named.config,
         named.transform,
@@ -133,14 +143,15 @@ def digest(named: NamedModel, measurement: Measurement) -> str:
         jax.default_backend(),
         jax.device_count(),
     )
-    words.update(repr(meaning).encode())
-    for path, leaf in sorted(flatten_paths(named.params).items()):
-        array = np.asarray(jax.device_get(leaf))
-        words.update(json.dumps([path, str(array.dtype), array.shape]).encode())
-        words.update(np.ascontiguousarray(array).tobytes())
-    for path in measurement.paths:
-        words.update(hashlib.blake2b(path.read_bytes()).digest())
-    return words.hexdigest()
+    return digest_of(meaning, named.params, (_content(image) for image in measurement.images))
+
+
+def _content(image: Path | Photo) -> bytes:
+    return image.pixels.tobytes() if isinstance(image, Photo) else image.read_bytes()
+
+
+def _subject(named: NamedModel, measurement: Measurement) -> str:
+    return named.name if measurement.layer is None else f"{named.name}, layer {measurement.layer}"
 
 
 def _save(path: Path, total: ErfSum, *, key: str) -> None:
@@ -159,18 +170,10 @@ def _save(path: Path, total: ErfSum, *, key: str) -> None:
 
 def _saved(path: Path, measurement: Measurement, *, key: str) -> ErfSum | None:
     """Reads saved sums; None where there are none of this measurement."""
-    if not path.is_file():
+    arrays = read_scratch(path, key=key)
+    if arrays is None:
         return None
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        _LOGGER.warning("%s cannot be read (%s); starting anew", path, error)
-        return None
-    if str(arrays["key"]) != key:
-        _LOGGER.warning("%s is of another measurement; starting anew", path)
-        return None
-    _LOGGER.info("going on after %d of %d images", arrays["num_images"], len(measurement.paths))
+    _LOGGER.info("going on after %d of %d images", arrays["num_images"], len(measurement.images))
     rows, columns = arrays["grid"].tolist()
     return ErfSum(
         values=arrays["values"],
@@ -186,14 +189,20 @@ def _batches(
     named: NamedModel, measurement: Measurement, devices: jax.sharding.Mesh, *, done: int
 ) -> Iterator[ErfBatch]:
     """Decodes, normalises and places the images; the last batch is padded to a size that is compiled already."""
-    size = -(-min(measurement.batch_size, len(measurement.paths)) // devices.size) * devices.size
-    for start in range(done, len(measurement.paths), size):
-        paths = measurement.paths[start : start + size]
+    size = -(-min(measurement.batch_size, len(measurement.images)) // devices.size) * devices.size
+    for start in range(done, len(measurement.images), size):
+        images = measurement.images[start : start + size]
         pixels = np.zeros((size, *named.config.image_size, 3), np.uint8)
-        for index, path in enumerate(paths):
-            pixels[index] = to_array(named.transform(load_image(path), size=named.config.image_size))
-        placed = mesh.place_batch(ErfBatch(image=pixels, is_real=np.arange(size) < len(paths)), devices)
+        for index, image in enumerate(images):
+            pixels[index] = _pixels(named, image)
+        placed = mesh.place_batch(ErfBatch(image=pixels, is_real=np.arange(size) < len(images)), devices)
         yield dataclasses.replace(placed, image=named.normalization(placed.image))
+
+
+def _pixels(named: NamedModel, image: Path | Photo) -> UInt8[np.ndarray, "height width 3"]:
+    if isinstance(image, Photo):
+        return image.pixels
+    return to_array(named.transform(load_image(image), size=named.config.image_size))
 
 
 def _ahead(batches: Iterator[ErfBatch]) -> Iterator[ErfBatch]:

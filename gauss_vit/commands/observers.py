@@ -70,7 +70,7 @@ def erf_observer(experiment: Experiment, folder: Path) -> Observer:
         features = features_of(named.config, named.params, layer=None, protocol=BMVC2023)
         maps = accumulate(features, batches, tokens=tokens, protocol=BMVC2023).maps()
         measurement = erf.Measurement(
-            tokens=tokens, layer=None, protocol=BMVC2023, paths=(), batch_size=_BATCH_SIZE, stem=named.name
+            tokens=tokens, layer=None, protocol=BMVC2023, images=(), batch_size=_BATCH_SIZE, stem=named.name
         )
         erf.write_results(folder, named, measurement, maps)
         return erf_numbers(maps[0])

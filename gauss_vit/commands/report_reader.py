@@ -9,33 +9,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, PyTree, UInt8
+from jaxtyping import Array, Float, PyTree
 
-from gauss_vit.analysis.erf import ErfBatch, ErfMap, accumulate
 from gauss_vit.analysis.position import analyse_position
-from gauss_vit.analysis.protocol import ErfProtocol
-from gauss_vit.analysis.token import all_tokens
 from gauss_vit.commands import observers
-from gauss_vit.commands.feature_reader import features_of
+from gauss_vit.commands.erf_run import Photo
 from gauss_vit.commands.model_source import NamedModel, run_experiment
 from gauss_vit.commands.position_reader import PositionGroup, position_groups
 from gauss_vit.data.image import load_image, open_images, to_array
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.plots.explorer import ExplorerImage, ExplorerLayer, explorer_image
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Photo:
-    """An image as the model sees it.
-
-    Attributes:
-      name: of its file, or its place in the evaluation split.
-      pixels: bytes.
-    """
-
-    name: str
-    pixels: UInt8[np.ndarray, "height width 3"]
 
 
 def photos_in(folder: Path, named: NamedModel, *, most: int | None) -> tuple[Photo, ...]:
@@ -65,29 +49,6 @@ def photos_of_run(workdir: Path, *, most: int | None) -> tuple[Photo, ...]:
         Photo(name=f"{experiment.data.eval_split} {index}", pixels=pixels)
         for index, pixels in enumerate(images, start=1)
     )
-
-
-def fields_of_all_patches(
-    named: NamedModel, photos: tuple[Photo, ...], *, protocol: ErfProtocol, batch_size: int
-) -> tuple[ErfMap, ...]:
-    """Measures the receptive field of every patch at the end of the trunk, averaged over the images.
-
-    Raises:
-      ConfigError: the measurement is not defined (`analysis.erf`).
-    """
-    features = features_of(named.config, named.params, layer=None, protocol=protocol)
-    tokens = all_tokens(named.config.grid)
-    batches = _batches(named, photos, min(batch_size, len(photos)))
-    return accumulate(features, batches, tokens=tokens, protocol=protocol).maps()
-
-
-def _batches(named: NamedModel, photos: tuple[Photo, ...], size: int) -> Iterator[ErfBatch]:
-    """Normalises the images; the last batch is padded to the size of the others."""
-    for start in range(0, len(photos), size):
-        pixels = np.stack([photo.pixels for photo in photos[start : start + size]])
-        padded = np.concatenate([pixels, np.zeros((size - len(pixels), *pixels.shape[1:]), np.uint8)])
-        is_real = jnp.asarray(np.arange(size) < len(pixels))
-        yield ErfBatch(image=named.normalization(jnp.asarray(padded)), is_real=is_real)
 
 
 def shown_images(named: NamedModel, photos: tuple[Photo, ...]) -> Iterator[ExplorerImage]:

@@ -1,32 +1,12 @@
-"use strict";
 (async () => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const find = (id) => document.getElementById(id);
   const [rows, columns] = data.grid;
   const [height, width] = data.imageSize;
-  const state = { image: 0, row: data.start[0], column: data.start[1], layer: data.layers.length, head: "mean" };
-
-  const fromBase64 = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-
-  function fromHalf(bits) {
-    const sign = bits & 0x8000 ? -1 : 1, exponent = (bits >> 10) & 31, fraction = bits & 1023;
-    if (exponent === 0) return sign * 2 ** -14 * (fraction / 1024);
-    return sign * 2 ** (exponent - 15) * (1 + fraction / 1024);
-  }
-
-  async function unpack(packed) {
-    const stream = new Blob([fromBase64(packed.data)]).stream().pipeThrough(new DecompressionStream("deflate"));
-    const buffer = await new Response(stream).arrayBuffer();
-    if (packed.type === "uint8") return { shape: packed.shape, values: new Uint8Array(buffer) };
-    if (packed.type === "float32") return { shape: packed.shape, values: new Float32Array(buffer) };
-    return { shape: packed.shape, values: Float64Array.from(new Uint16Array(buffer), fromHalf) };
-  }
-
-  const unpackMaps = async (maps) =>
-    maps && { codes: await unpack(maps.codes), peaks: (await unpack(maps.peaks)).values, signed: maps.signed };
+  const state = { image: 0, row: data.start[0], column: data.start[1], layer: data.layers.length, head: "mean", query: "patch" };
 
   const palettes = Object.fromEntries(Object.entries(data.palettes).map(([name, text]) => [name, fromBase64(text)]));
-  const fields = await unpackMaps(data.field);
+  const fields = await Promise.all(data.fields.map(unpackMaps));
   const tables = await Promise.all(data.layers.map((layer) => (layer.table ? unpack(layer.table) : null)));
   const loaded = new Map();
 
@@ -35,29 +15,14 @@
     if (!loaded.has(index)) {
       const image = data.images[index];
       loaded.set(index, image.mean === null ? Promise.resolve(null) : Promise.all([
-        unpackMaps(image.mean), unpackMaps(image.heads), unpack(image.numbers.distance), unpack(image.numbers.prefix),
-      ]).then(([mean, heads, distance, prefix]) => ({ mean, heads, distance, prefix })));
+        unpackMaps(image.mean), unpackMaps(image.heads), unpackMaps(image.class_token), unpack(image.numbers.distance),
+        unpack(image.numbers.prefix),
+      ]).then(([mean, heads, classToken, distance, prefix]) => ({ mean, heads, classToken, distance, prefix })));
     }
     return loaded.get(index);
   }
   let attention = await attentionOf(0);
 
-  const minus = (text) => text.replace("-", "\u2212");
-  function format(value, digits = 3) {
-    if (value === null || value === undefined) return "\u2013";
-    if (value === 0) return "0";
-    const size = Math.abs(value);
-    if (size >= 1e5 || size < 1e-3) return minus(value.toExponential(1).replace("e+", "e"));
-    return minus(size >= 1000 ? value.toFixed(0) : String(Number(value.toPrecision(digits))));
-  }
-  const signed = (value) => (value === null ? "\u2013" : (value >= 0 ? "+" : "") + minus(value.toFixed(1)));
-
-  function element(name, text, attributes = {}) {
-    const made = document.createElement(name);
-    made.textContent = text;
-    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-    return made;
-  }
   function fill(list, pairs) {
     list.replaceChildren(...pairs.map(([name, value]) => {
       const pair = document.createElement("div");
@@ -99,13 +64,23 @@
   const token = () => state.row * columns + state.column;
   const layerName = () => `layer ${state.layer} of ${data.layers.length}`;
   const headName = () => (state.head === "mean" ? "mean over heads" : `head ${Number(state.head) + 1}`);
-  const mapShape = () => [rows * data.field.cells, columns * data.field.cells];
+  // Where only the end of the trunk was measured, it is shown at every layer.
+  const isLayered = fields.filter((field) => field !== null).length > 1;
+  const fieldIndex = () => (isLayered ? state.layer : fields.length) - 1;
+  const fieldName = () => [isLayered ? `layer ${state.layer}` : "", fieldIndex() === fields.length - 1 ? "end of the trunk" : ""].filter((word) => word).join(", ");
+  const fieldNumber = (name, index) => (data.fields[index] === null ? null : data.fields[index].numbers[name][token()]);
+
+  // Of a peak in millionths: those of early layers are a considerable part of the whole.
+  const perPixel = (peak) => (peak < 1e4 ? ["0", format(peak / 4), `${format(peak)} \u00d7 10\u207b\u2076 per pixel`]
+    : ["0", format(peak / 4e4), `${format(peak / 1e4)} % per pixel`]);
 
   function drawField() {
-    const panel = find("panel-field"), shape = mapShape(), size = shape[0] * shape[1];
-    const peak = fields.peaks[token()], numbers = data.field.numbers, at = (name) => numbers[name][token()];
-    paint(find("field"), shape, fields.codes.values.subarray(token() * size, (token() + 1) * size), palettes.field);
-    paintBar(panel, palettes.field, [0, 255], ["0", format(peak / 4), `${format(peak)} \u00d7 10\u207b\u2076 per pixel`]);
+    const panel = find("panel-field"), index = fieldIndex(), maps = fields[index], at = (name) => fieldNumber(name, index);
+    setAbsent(panel, maps === null ? "The receptive fields of this layer are not in the file; see the notes below." : null);
+    if (maps === null) return;
+    const [, ...shape] = maps.codes.shape, size = shape[0] * shape[1], peak = maps.peaks[token()];
+    paint(find("field"), shape, maps.codes.values.subarray(token() * size, (token() + 1) * size), palettes.field);
+    paintBar(panel, palettes.field, [0, 255], perPixel(peak));
     panel.querySelector("figcaption").textContent =
       `Which pixels change this patch, mean of ${data.measured} images. Colours are even in the square root. Dashed: fitted Gaussian, 1 \u03c3.`;
     fill(find("field-numbers"), [
@@ -114,10 +89,10 @@
       ["Centre shift x, y", `${signed(at("shift_x"))}, ${signed(at("shift_y"))} px`],
       ["Radius of 50 %", `${format(at("half_mass_radius"))} px`],
     ]);
-    const center = data.field.centers[token()], ellipse = find("ellipse");
-    ellipse.style.display = center === null ? "none" : "";
-    // Pixel 0 of a fit is the centre of the first pixel.
-    const shown = center === null ? {} : { cx: center[0] + 0.5, cy: center[1] + 0.5, rx: at("sigma_x"), ry: at("sigma_y") };
+    const isFitted = at("shift_x") !== null && at("sigma_x") !== null, ellipse = find("ellipse");
+    ellipse.style.display = isFitted ? "" : "none";
+    const center = [((state.column + 0.5) * width) / columns, ((state.row + 0.5) * height) / rows];
+    const shown = isFitted ? { cx: center[0] + at("shift_x"), cy: center[1] + at("shift_y"), rx: at("sigma_x"), ry: at("sigma_y") } : {};
     for (const [name, value] of Object.entries(shown)) ellipse.setAttribute(name, value);
   }
 
@@ -180,26 +155,39 @@
 
   const attentionLayer = () => data.layers[state.layer - 1].attention;
   const numbersAt = (packed, layer, head) => packed.values[(layer * packed.shape[1] + head) * packed.shape[2] + token()];
-  function drawAttention() {
-    const panel = find("panel-attention"), layer = attentionLayer();
+  const asksClass = () => state.query === "class" && attention !== null && attention.classToken !== null;
+  // Attention that is not in the file, as a reason; otherwise null.
+  function attentionAbsence(layer) {
     const isSingle = state.head !== "mean";
-    let reason = null;
-    if (layer === null || attention === null) reason = "Weights of this layer are not in the file; see the notes below.";
-    else if (isSingle && attention.heads === null) reason = "Single heads of this image are not in the file; choose the mean, or the first image.";
-    else if (isSingle && Number(state.head) >= attention.heads.codes.shape[1]) reason = "This layer has fewer heads.";
+    if (layer === null || attention === null) return "Weights of this layer are not in the file; see the notes below.";
+    if (isSingle && !asksClass() && attention.heads === null) return "Single heads of this image are not in the file; choose the mean, or the first image.";
+    if (isSingle && Number(state.head) >= attention.distance.shape[1] - 1) return "This layer has fewer heads.";
+    return null;
+  }
+  // The maps that are shown, and which of them.
+  function chosenMaps(layer) {
+    const isSingle = state.head !== "mean";
+    if (asksClass()) return [attention.classToken, layer * attention.classToken.codes.shape[1] + (isSingle ? Number(state.head) + 1 : 0)];
+    if (!isSingle) return [attention.mean, layer * rows * columns + token()];
+    return [attention.heads, (layer * attention.heads.codes.shape[1] + Number(state.head)) * rows * columns + token()];
+  }
+  function drawAttention() {
+    const panel = find("panel-attention"), layer = attentionLayer(), reason = attentionAbsence(layer);
+    find("class-token").hidden = attention === null || attention.classToken === null;
+    find("class-token").setAttribute("aria-pressed", String(asksClass()));
+    panel.querySelector(".frame").classList.toggle("whole", asksClass());
     setAbsent(panel, reason);
     if (reason !== null) return;
-    const maps = isSingle ? attention.heads : attention.mean, size = rows * columns;
-    const index = (isSingle ? layer * maps.codes.shape[1] + Number(state.head) : layer) * size + token();
+    const [maps, index] = chosenMaps(layer), size = rows * columns;
     const peak = maps.peaks[index], palette = maps.signed ? palettes.signed : palettes.attention;
     paint(find("attention"), [rows, columns], maps.codes.values.subarray(index * size, (index + 1) * size), palette);
     paintBar(panel, palette, maps.signed ? [1, 255] : [0, 255], maps.signed
       ? [format(-100 * peak), "0", `${format(100 * peak)} % per patch`]
       : ["0", format(25 * peak), `${format(100 * peak)} % per patch`]);
-    panel.querySelector("figcaption").textContent = `How this patch weighs every patch of this image, ${headName()}. Colours are even in the square root.`;
-    const head = isSingle ? Number(state.head) + 1 : 0;
-    const numbers = [["Mean distance", `${format(numbersAt(attention.distance, layer, head))} px`], ["Largest weight", `${format(100 * peak)} %`]];
-    if (data.prefix > 0) numbers.push(["On class tokens", `${format(100 * numbersAt(attention.prefix, layer, head))} %`]);
+    panel.querySelector("figcaption").textContent = `How ${asksClass() ? "the class token" : "this patch"} weighs every patch of this image, ${headName()}. Colours are even in the square root.`;
+    const numbers = [["Largest weight", `${format(100 * peak)} %`]], head = state.head === "mean" ? 0 : Number(state.head) + 1;
+    if (!asksClass()) numbers.unshift(["Mean distance", `${format(numbersAt(attention.distance, layer, head))} px`]);
+    if (!asksClass() && data.prefix > 0) numbers.push(["On class tokens", `${format(100 * numbersAt(attention.prefix, layer, head))} %`]);
     fill(find("attention-numbers"), numbers);
   }
 
@@ -244,6 +232,11 @@
     const isSame = down.every((value, index) => value === across[index]);
     const widths = isSame ? [{ name: "learned \u03c3", look: "quality", values: down }]
       : [{ name: "learned \u03c3 x", look: "across", values: across }, { name: "learned \u03c3 y", look: "down", values: down }];
+    const fieldOver = (name) => fields.map((_, index) => fieldNumber(name, index));
+    drawChart("chart-field", isLayered ? [
+      { name: "fitted \u03c3 x", look: "across", values: fieldOver("sigma_x") },
+      { name: "fitted \u03c3 y", look: "down", values: fieldOver("sigma_y") },
+      { name: "radius of 50 %", look: "quality", values: fieldOver("half_mass_radius") }] : []);
     drawChart("chart-sigma", [...widths,
       { name: "fitted \u03c3 x", look: "across fitted", values: fitted(1) },
       { name: "fitted \u03c3 y", look: "down fitted", values: fitted(0) }]);
@@ -254,16 +247,17 @@
     drawChart("chart-distance", [{ name: headName(), look: "quality", values: distance }]);
   }
 
-  function quantile(sorted, share) {
-    const place = (sorted.length - 1) * share, below = Math.floor(place), above = Math.min(below + 1, sorted.length - 1);
-    return sorted[below] + (sorted[above] - sorted[below]) * (place - below);
+  function metricsOf(field) {
+    const numbers = field.numbers;
+    const shiftLength = numbers.shift_x.map((value, index) => (value === null ? null : Math.hypot(value, numbers.shift_y[index])));
+    return [["\u03c3 x (px)", numbers.sigma_x], ["\u03c3 y (px)", numbers.sigma_y], ["R\u00b2 of the fit", numbers.r_squared],
+      ["Centre shift (px)", shiftLength], ["Radius of 50 % (px)", numbers.half_mass_radius]];
   }
-  const numbers = data.field.numbers;
-  const shiftLength = numbers.shift_x.map((value, index) => (value === null ? null : Math.hypot(value, numbers.shift_y[index])));
-  const metrics = [["\u03c3 x (px)", numbers.sigma_x], ["\u03c3 y (px)", numbers.sigma_y], ["R\u00b2 of the fit", numbers.r_squared],
-    ["Centre shift (px)", shiftLength], ["Radius of 50 % (px)", numbers.half_mass_radius]];
   function drawTable() {
-    find("rows").replaceChildren(...metrics.map(([name, values]) => {
+    const field = data.fields[fieldIndex()];
+    find("table-where").textContent = fieldName();
+    document.querySelector(".summary table").hidden = field === null;
+    find("rows").replaceChildren(...(field === null ? [] : metricsOf(field)).map(([name, values]) => {
       const sorted = values.filter((value) => value !== null).sort((left, right) => left - right);
       const row = document.createElement("tr");
       const share = (part) => (sorted.length ? quantile(sorted, part) : null);
@@ -272,8 +266,9 @@
         `${format(share(0.1))} to ${format(share(0.9))}`].map((text) => element("td", text)));
       return row;
     }));
-    const converged = numbers.sigma_x.filter((value) => value !== null).length;
-    find("table-note").textContent = `Over the ${rows * columns} patches, of which ${converged} have a fit that converged.`;
+    const converged = field === null ? 0 : field.numbers.sigma_x.filter((value) => value !== null).length;
+    find("table-note").textContent = field === null ? "The receptive fields of this layer are not in the file."
+      : `Over the ${rows * columns} patches, of which ${converged} have a fit that converged.`;
   }
 
   function draw() {
@@ -285,19 +280,24 @@
     drawTable();
     const place = `row ${state.row + 1}, column ${state.column + 1}`;
     find("where").textContent = `patch in ${place}`;
-    for (const name of document.querySelectorAll("h2 .layer")) name.textContent = `layer ${state.layer}`;
+    find("field-where").textContent = fieldName();
+    find("bias-where").textContent = `layer ${state.layer}`;
+    find("attention-where").textContent = `layer ${state.layer}${asksClass() ? ", from the class token" : ""}`;
     find("layer").value = state.layer;
     find("layer-name").textContent = `${state.layer} of ${data.layers.length}`;
     find("picker").setAttribute("aria-label", `Patch in ${place} of ${rows} by ${columns}`);
-    for (const [id, what] of [["field", "Receptive field"], ["bias", "Position bias"], ["attention", "Attention"]])
-      find(id).setAttribute("aria-label", `${what} of the patch in ${place}, ${id === "field" ? "end of the trunk" : layerName() + ", " + headName()}`);
+    for (const [id, what] of [["field", "Receptive field"], ["bias", "Position bias"], ["attention", "Attention"]]) {
+      const whose = id === "attention" && asksClass() ? "the class token" : `the patch in ${place}`;
+      find(id).setAttribute("aria-label", `${what} of ${whose}, ${id === "field" ? fieldName() : layerName() + ", " + headName()}`);
+    }
     find("status").textContent = `Patch in ${place}, ${layerName()}, ${headName()}`;
-    Object.assign(document.body.dataset, { row: state.row, column: state.column, layer: state.layer, head: state.head, image: state.image });
+    Object.assign(document.body.dataset, { row: state.row, column: state.column, layer: state.layer, head: state.head, image: state.image, query: state.query });
   }
   const clamp = (value, most) => Math.min(Math.max(value, 0), most);
   function moveTo(row, column) {
     state.row = clamp(row, rows - 1);
     state.column = clamp(column, columns - 1);
+    state.query = "patch";
     draw();
   }
   function setLayer(layer) {
@@ -361,6 +361,7 @@
       });
     find("layer").addEventListener("input", (event) => setLayer(Number(event.target.value)));
     find("head").addEventListener("change", (event) => { state.head = event.target.value; draw(); });
+    find("class-token").addEventListener("click", () => { state.query = state.query === "class" ? "patch" : "class"; draw(); });
     find("over").addEventListener("change", (event) => {
       document.body.classList.toggle("over", event.target.checked);
       setImage(state.image);

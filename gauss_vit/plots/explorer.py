@@ -1,9 +1,9 @@
 """A page in one file, to be opened from the disk, in which one clicks a patch and sees its field, bias and attention.
 
 It loads nothing: style, program, pictures and arrays are in it, and its own policy forbids the browser to fetch. It
-stays under `MOST_BYTES`. What is put in, in this order while there is room: receptive fields of all patches, at the
-finest resolution whose codes fit `MOST_FIELD_BYTES`; bias tables; images with their attention averaged over heads; and,
-image by image, the attention of single heads.
+stays under `MOST_BYTES`. What is put in, in this order while there is room: receptive fields of all patches, layer by
+layer, at resolutions whose codes fit (`plots.explorer_fields`); bias tables; images with the attention of the class
+token and that of the patches averaged over heads; and, image by image, the attention of single heads.
 """
 
 import base64
@@ -20,15 +20,13 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from gauss_vit.analysis.erf import ErfMap
-from gauss_vit.analysis.gaussian_fit import GaussianFit
-from gauss_vit.analysis.summary import summarize
+from gauss_vit.analysis.protocol import ErfProtocol
 from gauss_vit.errors import ConfigError
 from gauss_vit.ops.grid import Grid
-from gauss_vit.plots.packing import block_means, compand, half, pack, pack_maps
+from gauss_vit.plots.explorer_fields import ExplorerField, field_document
+from gauss_vit.plots.packing import compand, half, pack, pack_maps
 
 MOST_BYTES = 10_000_000
-MOST_FIELD_BYTES = 2_000_000
 _MARGIN_BYTES = 50_000
 _JPEG_QUALITY = 88
 _PALETTES = {"field": "inferno", "attention": "viridis", "bias": "viridis", "signed": "RdBu_r"}
@@ -68,6 +66,8 @@ class ExplorerImage:
       jpeg: the picture, in base64.
       mean: weights averaged over heads; None where none are shown.
       heads: weights of single heads; None where there is no room.
+      class_token: weights of the class token, averaged over heads and of single ones; None where there is none or no
+        weights are shown.
       numbers: distances and shares of prefix tokens; empty where no weights are shown.
     """
 
@@ -75,6 +75,7 @@ class ExplorerImage:
     jpeg: str
     mean: dict[str, object] | None
     heads: dict[str, object] | None
+    class_token: dict[str, object] | None
     numbers: dict[str, object]
 
 
@@ -88,8 +89,11 @@ class Explorer:
       num_parameters: of the model.
       image_size: (height, width) in pixels.
       prefix_tokens: how many class tokens stand before the patches in attention.
-      fields: receptive fields of all patches, row by row.
-      fits: the Gaussians fitted to them.
+      grid: (height, width) of the patches that one clicks.
+      protocol: how receptive fields are defined.
+      num_images: how many they are averaged over.
+      fields: receptive fields behind every layer, from the first; None where they are not shown. Those of the last
+        layer are at the end of the trunk.
       layers: from the first.
       images: to choose from.
       notes: what a reader must know, and what is not shown.
@@ -100,8 +104,10 @@ class Explorer:
     num_parameters: int
     image_size: Grid
     prefix_tokens: int
-    fields: tuple[ErfMap, ...]
-    fits: tuple[GaussianFit, ...]
+    grid: Grid
+    protocol: ErfProtocol
+    num_images: int
+    fields: tuple[ExplorerField | None, ...]
     layers: tuple[ExplorerLayer, ...]
     images: tuple[ExplorerImage, ...]
     notes: tuple[str, ...]
@@ -126,18 +132,21 @@ def explorer_image(
     Image.fromarray(pixels).save(file, format="JPEG", quality=_JPEG_QUALITY)
     jpeg = base64.b64encode(file.getvalue()).decode("ascii")
     if weights is None:
-        return ExplorerImage(name=name, jpeg=jpeg, mean=None, heads=None, numbers={})
+        return ExplorerImage(name=name, jpeg=jpeg, mean=None, heads=None, class_token=None, numbers={})
     layers, num_heads, num_tokens, _ = weights.shape
     patches = grid[0] * grid[1]
     of_patches = weights[:, :, num_tokens - patches :, num_tokens - patches :]
     maps = of_patches.reshape(layers, num_heads, patches, *grid)
     patch_size = (pixels.shape[0] / grid[0], pixels.shape[1] / grid[1])
-    together = np.concatenate([weights.mean(axis=1, keepdims=True), weights], axis=1)[:, :, num_tokens - patches :]
+    all_queries = np.concatenate([weights.mean(axis=1, keepdims=True), weights], axis=1)
+    together = all_queries[:, :, num_tokens - patches :]
+    class_token = all_queries[:, :, 0, num_tokens - patches :].reshape(layers, 1 + num_heads, *grid)
     return ExplorerImage(
         name=name,
         jpeg=jpeg,
         mean=pack_maps(compand(maps.mean(axis=1))),
         heads=pack_maps(compand(maps)),
+        class_token=pack_maps(compand(class_token)) if num_tokens > patches else None,
         numbers={
             "distance": pack(half(distances(together[..., num_tokens - patches :], grid=grid, patch_size=patch_size))),
             "prefix": pack(half(together[..., : num_tokens - patches].sum(axis=-1))),
@@ -159,18 +168,6 @@ def distances(
     apart = np.linalg.norm(places[:, None] - places[None, :], axis=-1).astype(np.float32)
     sizes = np.abs(weights)
     return np.einsum("lhqk,qk->lhq", sizes, apart) / np.maximum(sizes.sum(axis=-1), 1e-30)
-
-
-def cells_per_patch(image_size: Grid, grid: Grid, *, most_bytes: int = MOST_FIELD_BYTES) -> int:
-    """Finds how finely a patch's side can be cut, evenly in both directions, for the fields of all patches to fit.
-
-    >>> cells_per_patch((224, 224), (14, 14)), cells_per_patch((384, 384), (24, 24))
-    (4, 2)
-    """
-    tokens = grid[0] * grid[1]
-    sides = math.gcd(image_size[0] // grid[0], image_size[1] // grid[1])
-    fitting = [side for side in range(1, sides + 1) if sides % side == 0 and (tokens * side) ** 2 <= most_bytes]
-    return max(fitting, default=1)
 
 
 def render(explorer: Explorer) -> str:
@@ -204,7 +201,7 @@ def within_budget(images: Iterable[ExplorerImage], num_bytes: int) -> tuple[Expl
     """
     images = tuple(images)
     if images and _size(replace(images[0], heads=None)) > num_bytes:
-        images = tuple(replace(image, mean=None, heads=None, numbers={}) for image in images)
+        images = tuple(replace(image, mean=None, heads=None, class_token=None, numbers={}) for image in images)
     kept: list[ExplorerImage] = []
     for image in images:
         size = _size(replace(image, heads=None))
@@ -239,14 +236,14 @@ def _size(image: ExplorerImage) -> int:
 def _page(explorer: Explorer, images: tuple[ExplorerImage, ...]) -> str:
     """Fills the template; marks are replaced in one pass, so that no content is taken for a mark."""
     folder = resources.files("gauss_vit.plots")
-    template, style, program = (
-        (folder / f"explorer.{suffix}").read_text(encoding="utf-8") for suffix in ("html", "css", "js")
+    template, style, reading, program = (
+        (folder / f"explorer{ending}").read_text(encoding="utf-8") for ending in (".html", ".css", "_reading.js", ".js")
     )
     content = {
         "title": html.escape(f"{explorer.model}: receptive fields"),
         "style": style,
         "data": safe_json(_document(explorer, images)),
-        "program": program,
+        "program": reading + program,
     }
     first, *rest = template.split("{{")
     parts = [part.partition("}}") for part in rest]
@@ -254,58 +251,22 @@ def _page(explorer: Explorer, images: tuple[ExplorerImage, ...]) -> str:
 
 
 def _document(explorer: Explorer, images: tuple[ExplorerImage, ...]) -> dict[str, object]:
-    field = explorer.fields[0]
     return {
         "model": explorer.model,
         "step": explorer.step,
         "parameters": explorer.num_parameters,
-        "protocol": field.protocol.name,
-        "measured": field.num_images,
+        "protocol": explorer.protocol.name,
+        "measured": explorer.num_images,
         "imageSize": list(explorer.image_size),
-        "grid": list(field.grid),
+        "grid": list(explorer.grid),
         "prefix": explorer.prefix_tokens,
-        "start": list(field.protocol.center(field.grid)),
-        "field": _fields(explorer),
+        "start": list(explorer.protocol.center(explorer.grid)),
+        "fields": [None if field is None else field_document(field) for field in explorer.fields],
         "layers": [_layer(layer) for layer in explorer.layers],
         "images": [vars(image) for image in images],
         "palettes": {name: _palette(colours) for name, colours in _PALETTES.items()},
         "notes": list(explorer.notes),
     }
-
-
-def _fields(explorer: Explorer) -> dict[str, object]:
-    """Packs the maps, in 1e-6 of the whole per pixel, and lists the numbers of every patch."""
-    grid = explorer.fields[0].grid
-    cells = cells_per_patch(explorer.image_size, grid)
-    shape = (grid[0] * cells, grid[1] * cells)
-    means = np.stack([block_means(field.values, shape) for field in explorer.fields]) * 1e6
-    numbers = field_numbers(explorer.fields, explorer.fits)
-    centers = [
-        [fit.center_x, fit.center_y] if fit.converged and math.isfinite(fit.center_x + fit.center_y) else None
-        for fit in explorer.fits
-    ]
-    return pack_maps(compand(means)) | {"cells": cells, "numbers": numbers, "centers": centers}
-
-
-def field_numbers(fields: tuple[ErfMap, ...], fits: tuple[GaussianFit, ...]) -> dict[str, list[float | None]]:
-    """Lists the numbers of every patch's field; those of a fit that did not converge are None. Lengths in pixels."""
-    columns: dict[str, list[float | None]] = {
-        name: [] for name in ("sigma_x", "sigma_y", "r_squared", "shift_x", "shift_y", "half_mass_radius")
-    }
-    for field, fit in zip(fields, fits, strict=True):
-        summary = summarize(field, fit)
-        shift = summary.fit_shift_yx
-        found: dict[str, float | None] = {
-            "sigma_x": fit.sigma_x if fit.converged else None,
-            "sigma_y": fit.sigma_y if fit.converged else None,
-            "r_squared": fit.r_squared if fit.converged else None,
-            "shift_x": None if shift is None else shift[1],
-            "shift_y": None if shift is None else shift[0],
-            "half_mass_radius": summary.half_mass_radius,
-        }
-        for name, value in found.items():
-            columns[name].append(_number(value))
-    return columns
 
 
 def _layer(layer: ExplorerLayer) -> dict[str, object]:

@@ -44,22 +44,37 @@ class Strip:
     values: Float[np.ndarray, "layers height width"]
 
 
-def field_strips_figure(strips: tuple[Strip, ...], *, token: Token, grid: Grid, caption: str) -> Figure:
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A patch of a layer's map.
+
+    Attributes:
+      token: its (row, column).
+      grid: the (height, width) of the map in patches.
+    """
+
+    token: Token
+    grid: Grid
+
+
+def field_strips_figure(strips: tuple[Strip, ...], *, targets: tuple[Target, ...], caption: str) -> Figure:
     """Draws the receptive field of every layer, for one model or for several below one another, on one scale.
 
-    Fields are summed over patches, and the scale is logarithmic over up to four decades: where the target patch of the
-    first layer holds nearly all and the others hardly any, no other scale shows both. It fills two columns of a page.
+    Fields are summed over the patches of the finest map, and the scale is logarithmic over up to four decades: where
+    the target patch of the first layer holds nearly all and the others hardly any, no other scale shows both. It fills
+    two columns of a page.
 
     Args:
-      strips: fields of models of the same depth and image size; each map sums to 1.
-      token: the target, which is outlined.
-      grid: the (height, width) of the feature maps.
+      strips: fields of models of the same depth, grids and image size; each map sums to 1.
+      targets: of every layer, which are outlined.
       caption: what was measured.
     """
+    grid = max(target.grid for target in targets)
     summed = tuple(replace(strip, values=_percent_by_patch(strip.values, grid)) for strip in strips)
     norm = _logarithmic(np.concatenate([strip.values.ravel() for strip in summed]))
-    figure = _draw(summed, token, norm=norm, colours=COLOURS, label="share per patch (%)")
-    write_caption(figure, f"{caption}; summed over patches, one logarithmic scale, target outlined")
+    figure = _draw(summed, targets, norm=norm, colours=COLOURS, label="share per patch (%)")
+    patches = "patches" if len({target.grid for target in targets}) == 1 else "the patches of the first layer"
+    write_caption(figure, f"{caption}; summed over {patches}, one logarithmic scale, target outlined")
     return figure
 
 
@@ -85,16 +100,17 @@ def bias_strip_figure(analysis: PositionAnalysis, *, title: str) -> Figure:
     """
     rows = row_of(analysis.tables, analysis.token, grid=analysis.grid)
     norm, colours = bias_colours(rows)
-    figure = _draw(
-        (Strip(title=title, values=rows),), analysis.token, norm=norm, colours=colours, label="bias (logits)"
-    )
+    targets = (Target(token=analysis.token, grid=analysis.grid),) * len(rows)
+    figure = _draw((Strip(title=title, values=rows),), targets, norm=norm, colours=colours, label="bias (logits)")
     height, width = analysis.grid
     said = f"Bias from the outlined query patch {analysis.token} to every key patch, mean over heads"
     write_caption(figure, f"{said}; {height} x {width} patches, one scale")
     return figure
 
 
-def _draw(strips: tuple[Strip, ...], token: Token, *, norm: Normalize, colours: str, label: str) -> Figure:
+def _draw(
+    strips: tuple[Strip, ...], targets: tuple[Target, ...], *, norm: Normalize, colours: str, label: str
+) -> Figure:
     """Draws strips below one another, each under its title, with one colour bar at the right."""
     depth, height, width = strips[0].values.shape
     columns = min(depth, MOST_ALONE if len(strips) == 1 else MOST_TOGETHER)
@@ -107,20 +123,26 @@ def _draw(strips: tuple[Strip, ...], token: Token, *, norm: Normalize, colours: 
     parts = maps.subfigures(len(strips), 1, squeeze=False)[:, 0]
     for part, strip in zip(parts, strips, strict=True):
         part.suptitle(strip.title, x=0.012, ha="left", fontsize=TITLE_SIZE, fontweight="bold", parse_math=False)
-        _draw_strip(part.subplots(rows, columns, squeeze=False), strip, token, norm=norm, colours=colours)
+        _draw_strip(part.subplots(rows, columns, squeeze=False), strip, targets, norm=norm, colours=colours)
     fill_colour_bar(bar, ScalarMappable(norm, colours), label)
     return figure
 
 
-def _draw_strip(cells: np.ndarray, strip: Strip, token: Token, *, norm: Normalize, colours: str) -> None:
+def _draw_strip(cells: np.ndarray, strip: Strip, targets: tuple[Target, ...], *, norm: Normalize, colours: str) -> None:
     """Draws the maps of one strip and takes away the cells that stay empty."""
-    depth = strip.values.shape[0]
+    depth = len(targets)
     for unused in cells.flat[depth:]:
         unused.remove()
     for index, axes in enumerate(cells.flat[:depth]):
         axes.imshow(strip.values[index], cmap=colours, norm=norm, interpolation="nearest")
-        corner = (token[1] - 0.5, token[0] - 0.5)
-        axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=PATCH_COLOUR, linewidth=0.8))
+        axes.add_patch(_outline(targets[index], (strip.values.shape[1], strip.values.shape[2])))
         axes.set_title(f"layer {index + 1}" if index == 0 else f"{index + 1}", fontsize=TICK_SIZE, pad=2)
         axes.set_xticks([])
         axes.set_yticks([])
+
+
+def _outline(target: Target, shape: Grid) -> Rectangle:
+    """Outlines a patch on a picture of (height, width) cells, which may be finer than its map."""
+    height, width = shape[0] / target.grid[0], shape[1] / target.grid[1]
+    corner = (target.token[1] * width - 0.5, target.token[0] * height - 0.5)
+    return Rectangle(corner, width, height, fill=False, edgecolor=PATCH_COLOUR, linewidth=0.8)

@@ -66,7 +66,7 @@ def our_map(model: NamedModel, paths: tuple[Path, ...], *, dtype: ActivationType
         tokens=(center_token(model.config.grid),),
         layer=None,
         protocol=BMVC2023,
-        paths=paths,
+        images=paths,
         batch_size=3,
         stem=model.name,
         dtype=dtype,

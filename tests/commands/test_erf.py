@@ -1,5 +1,6 @@
 """The `erf` verb: its files hold what was asked for, whatever the batch size."""
 
+import dataclasses
 import json
 
 import jax
@@ -14,6 +15,8 @@ from gauss_vit.commands.model_source import IMAGENET, NamedModel
 from gauss_vit.data.transforms import ResizeCenterCrop
 from gauss_vit.errors import ConfigError, DataError
 from gauss_vit.models import construct
+from gauss_vit.models.swin import SwinConfig
+from gauss_vit.position.gaussian import Gaussian
 from tests.tiny_config import MODEL
 
 DEFAULTS = {
@@ -256,6 +259,39 @@ def test_strips_of_several_interventions_are_put_together(folder, tmp_path):
     out = run(folder, tmp_path, max_images=1, layer="all", intervention="none,zero")
     assert (out / "tiny.v1_layer-all_interventions.png").stat().st_size > 5000
     assert (out / "tiny.v1_zero_layer-all.npz").is_file()
+
+
+SWIN = SwinConfig(
+    image_size=(16, 32),
+    patch_size=(4, 4),
+    width=8,
+    depths=(1, 2),
+    num_heads=(1, 2),
+    window=(2, 4),
+    num_classes=3,
+    relative=None,
+    gaussian=Gaussian(),
+    biases="all",
+    similarity="product",
+    norm="before",
+)
+
+
+def test_every_layer_of_a_swin_transformer_is_measured_at_the_centre_of_its_own_grid(
+    folder, tmp_path, named, monkeypatch
+):
+    graph, state = nnx.split(construct.build(SWIN, jax.random.key(0)))
+    swin = dataclasses.replace(named, config=SWIN, graph=graph, params=nnx.to_pure_dict(state))
+    monkeypatch.setattr(erf, "named_model", lambda invocation: swin)
+    arrays = read(run(folder, tmp_path, max_images=1, layer="all") / "tiny.v1_layer-all.npz")
+    assert arrays["erf"].shape == (3, 16, 32)
+    assert arrays["grids"].tolist() == [[4, 8], [2, 4], [2, 4]]
+    assert arrays["tokens"].tolist() == [[1, 3], [0, 1], [0, 1]]
+    # The first block attends within windows of 2 x 4 patches of 4 px.
+    assert arrays["erf"][0][:8, :16].sum() == pytest.approx(1)
+    assert (tmp_path / "tiny.v1_layer-all.png").stat().st_size > 5000
+    with pytest.raises(ConfigError, match="another place in each"):
+        run(folder, tmp_path, max_images=1, layer="all", token="0,1")
 
 
 @pytest.mark.parametrize(

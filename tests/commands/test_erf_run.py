@@ -57,7 +57,7 @@ def measurement(paths, **changes):
         tokens=((0, 1),),
         layer=None,
         protocol=BMVC2023,
-        paths=paths,
+        images=paths,
         batch_size=8,
         stem="tiny",
         num_groups=7,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from gauss_vit.analysis import gradient
 from gauss_vit.analysis.erf import accumulate, batch_of, feature_grid
 from gauss_vit.analysis.protocol import BMVC2023, PRE_NORM
 from gauss_vit.commands.feature_reader import features_of, grid_of_layer
@@ -73,7 +74,7 @@ def test_a_fresh_final_normalisation_is_degenerate_and_pre_norm_is_not():
 def test_one_token_is_a_token_of_the_map(layer):
     params = params_of(NORMED)
     features = features_of(NORMED, params, layer=layer, protocol=BMVC2023)
-    found = features.func.at_token(params, images(), jnp.array([1, 3], jnp.int32))
+    found = features.func.at_token(*features.args, images(), jnp.array([1, 3], jnp.int32))
     np.testing.assert_allclose(found, features(images())[:, 1, 3], rtol=1e-5, atol=1e-6)
 
 
@@ -115,3 +116,29 @@ def test_a_layer_of_a_swin_transformer_has_the_grid_of_its_stage():
     assert grid_of_layer(SWIN, None) == SWIN.grid
     with pytest.raises(ConfigError, match="no layer 5 in a model of 4"):
         grid_of_layer(SWIN, 5)
+
+
+def test_layers_of_one_grid_share_one_program():
+    params, batch = params_of(NORMED), batch_of(images())
+    num_programs = gradient.token_sums._cache_size()
+    for layer in (1, 2):
+        accumulate(
+            features_of(NORMED, params, layer=layer, protocol=PRE_NORM), [batch], tokens=((0, 1),), protocol=PRE_NORM
+        )
+    assert gradient.token_sums._cache_size() == num_programs + 1
+
+
+def test_layers_of_a_stage_share_one_program():
+    params = params_of(SWIN)
+    pictures = jnp.asarray(np.random.default_rng(0).normal(size=(1, 32, 64, 3)), jnp.float32)
+    num_programs = gradient.token_sums._cache_size()
+    for layer in (1, 2):
+        grid = grid_of_layer(SWIN, layer)
+        (found,) = accumulate(
+            features_of(SWIN, params, layer=layer, protocol=PRE_NORM),
+            [batch_of(pictures)],
+            tokens=(PRE_NORM.center(grid),),
+            protocol=PRE_NORM,
+        ).maps()
+        assert found.values.sum() == pytest.approx(1)
+    assert gradient.token_sums._cache_size() == num_programs + 1

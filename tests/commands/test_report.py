@@ -14,9 +14,11 @@ from flax import nnx
 from gauss_vit import main as program
 from gauss_vit.analysis.protocol import PRE_NORM
 from gauss_vit.commands import report_reader
+from gauss_vit.commands.erf_run import Photo
 from gauss_vit.commands.model_source import IMAGENET, NamedModel, trained
 from gauss_vit.commands.report import explore
-from gauss_vit.commands.report_reader import Photo, attention_start, layers_of
+from gauss_vit.commands.report_fields import FieldPlan
+from gauss_vit.commands.report_reader import attention_start, layers_of
 from gauss_vit.data.transforms import ResizeCenterCrop
 from gauss_vit.models import construct
 from gauss_vit.models.swin import SwinConfig
@@ -60,6 +62,10 @@ def photos(num_images: int) -> tuple[Photo, ...]:
     return tuple(Photo(name=f"{index}.png", pixels=pixels) for index, pixels in enumerate(draws))
 
 
+def plan(num_images: int) -> FieldPlan:
+    return FieldPlan(photos=photos(num_images), protocol=PRE_NORM, layers="all", batch_size=2, page=None)
+
+
 def document(page: str) -> dict:
     (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, flags=re.DOTALL)
     return json.loads(text)
@@ -70,13 +76,14 @@ def page_of_run(workdir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
     out = tmp_path_factory.mktemp("report") / "page.html"
     command = ["report", f"--workdir={workdir}", f"--out={out}", "--max_images=5", "--show_images=2", "--batch_size=4"]
     assert program.main([*command, "--protocol=pre_norm"]) == 0
+    assert [path.name for path in out.parent.iterdir()] == ["page.html"]
     return document(out.read_text(encoding="utf-8"))
 
 
 def test_run_is_shown_on_its_own_evaluation_images(page_of_run: dict):
     assert (page_of_run["model"], page_of_run["step"], page_of_run["measured"]) == ("tiny", 4, 5)
     assert [image["name"] for image in page_of_run["images"]] == ["test[:50] 1", "test[:50] 2"]
-    assert len(page_of_run["field"]["numbers"]["sigma_x"]) == 8
+    assert [len(field["numbers"]["sigma_x"]) for field in page_of_run["fields"]] == [8, 8]
     assert any("first 2 of the 5" in note for note in page_of_run["notes"])
 
 
@@ -98,10 +105,15 @@ def test_folder_of_images_is_shown_by_name(workdir: Path, tmp_path: Path, capsys
     assert "no images under" in capsys.readouterr().err
 
 
+def test_unknown_choice_of_layers_is_refused(workdir: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
+    assert program.main(["report", f"--workdir={workdir}", f"--out={tmp_path}/x.html", "--layers=first"]) == 2
+    assert "expected --layers as last or all and got 'first'" in capsys.readouterr().err
+
+
 def test_windowed_model_shows_the_attention_of_its_last_map_and_says_so():
     named = named_of(SWIN)
     assert attention_start(SWIN) == 1
-    explorer = explore(named, photos(2), protocol=PRE_NORM, num_shown=1, batch_size=2)
+    explorer = explore(named, plan(2), num_shown=1)
     assert [(layer.shows_patches, layer.attention) for layer in explorer.layers] == [
         (False, None),
         (True, 0),
@@ -112,6 +124,8 @@ def test_windowed_model_shows_the_attention_of_its_last_map_and_says_so():
     assert page["grid"] == [2, 4]
     assert page["images"][0]["heads"]["codes"]["shape"] == [2, 2, 8, 2, 4]
     assert any("layers 1 to 1, in windows of finer maps, is not shown" in note for note in page["notes"])
+    assert [field is None for field in page["fields"]] == [True, False, False]
+    assert any("layers 1 to 1 have patches of their own" in note for note in page["notes"])
 
 
 def test_attention_in_windows_of_the_last_map_is_not_shown():

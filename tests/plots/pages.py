@@ -7,6 +7,7 @@ from gauss_vit.analysis.gaussian_fit import fit_receptive_fields
 from gauss_vit.analysis.protocol import BMVC2023
 from gauss_vit.analysis.token import all_tokens, patch_center
 from gauss_vit.plots.explorer import Explorer, ExplorerImage, ExplorerLayer, explorer_image
+from gauss_vit.plots.explorer_fields import ExplorerField, explorer_field
 
 GRID, IMAGE_SIZE, LAYERS, HEADS, PREFIX = (3, 5), (24, 40), 3, 2, 2
 HOSTILE = '</script><img src=x onerror="document.title=1">{{data}}&\u2028'
@@ -19,17 +20,27 @@ def weights(seed: int) -> np.ndarray:
     return (np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)).astype(np.float32)
 
 
-def fields() -> tuple[ErfMap, ...]:
-    """A Gaussian about every patch, wider to the right."""
+def fields(layer: int = LAYERS) -> tuple[ErfMap, ...]:
+    """A Gaussian about every patch, wider to the right, and in earlier layers half a pixel narrower each."""
     row, column = np.ix_(np.arange(IMAGE_SIZE[0]), np.arange(IMAGE_SIZE[1]))
     found = []
     for token in all_tokens(GRID):
         y, x = patch_center(token, grid=GRID, image_size=IMAGE_SIZE)
-        values = np.exp(-(((row - y) / 3) ** 2) / 2 - (((column - x) / (3 + token[1])) ** 2) / 2)
+        values = np.exp(-(((row - y) / 3) ** 2) / 2 - (((column - x) / (3 + token[1] + (layer - LAYERS) / 2)) ** 2) / 2)
         found.append(
             ErfMap(values=values / values.sum(), magnitude=1.0, num_images=7, token=token, grid=GRID, protocol=BMVC2023)
         )
     return tuple(found)
+
+
+def packed_fields() -> tuple[ExplorerField | None, ...]:
+    """Fields of the second layer, a value to 2 x 2 px, and of the last one; those of the first are left out."""
+    packed = []
+    for layer, shape in ((2, (12, 20)), (LAYERS, IMAGE_SIZE)):
+        maps = fields(layer)
+        fits = fit_receptive_fields(np.stack([field.values for field in maps]))
+        packed.append(explorer_field(maps, fits, shape=shape))
+    return None, *packed
 
 
 def tables() -> np.ndarray:
@@ -49,7 +60,6 @@ def images(num_images: int = 2) -> tuple[ExplorerImage, ...]:
 
 def explorer() -> Explorer:
     """All of it."""
-    maps = fields()
     layers = tuple(
         ExplorerLayer(
             table=table,
@@ -69,8 +79,10 @@ def explorer() -> Explorer:
         num_parameters=5_678_000,
         image_size=IMAGE_SIZE,
         prefix_tokens=PREFIX,
-        fields=maps,
-        fits=fit_receptive_fields(np.stack([field.values for field in maps])),
+        grid=GRID,
+        protocol=BMVC2023,
+        num_images=7,
+        fields=packed_fields(),
         layers=layers,
         images=images(),
         notes=(f"A note {HOSTILE}",),

@@ -3,6 +3,7 @@
 import base64
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -15,9 +16,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
-from gauss_vit.plots.explorer import render
+from gauss_vit.plots.explorer import Explorer, render
 from gauss_vit.plots.packing import compand
-from tests.plots.pages import GRID, HOSTILE, PREFIX, explorer, fields, tables, weights
+from tests.plots.pages import GRID, HOSTILE, PREFIX, explorer, fields, packed_fields, tables, weights
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
@@ -42,8 +43,12 @@ def browser() -> Iterator[webdriver.Chrome]:
 @pytest.fixture
 def page(browser: webdriver.Chrome, tmp_path: Path) -> webdriver.Chrome:
     """The page, just opened."""
+    return open_page(browser, tmp_path, explorer())
+
+
+def open_page(browser: webdriver.Chrome, tmp_path: Path, content: Explorer) -> webdriver.Chrome:
     path = tmp_path / "report.html"
-    path.write_text(render(explorer()), encoding="utf-8")
+    path.write_text(render(content), encoding="utf-8")
     browser.get(path.as_uri())
     WebDriverWait(browser, 20).until(
         lambda driver: driver.execute_script("return document.documentElement.dataset.ready")
@@ -92,7 +97,7 @@ def coloured(codes: np.ndarray, name: str) -> np.ndarray:
 
 
 def test_page_opens_at_the_central_patch_of_the_last_layer_without_complaint(page: webdriver.Chrome):
-    assert state(page) == {"row": "1", "column": "2", "layer": "3", "head": "mean", "image": "0"}
+    assert state(page) == {"row": "1", "column": "2", "layer": "3", "head": "mean", "image": "0", "query": "patch"}
     assert page.get_log("browser") == []
     assert page.find_element(By.ID, "model").get_attribute("textContent") == HOSTILE
     assert page.execute_script("return performance.getEntriesByType('resource').length") == 0
@@ -134,6 +139,59 @@ def test_layer_slider_shows_the_attention_and_the_bias_of_the_layer(page: webdri
     largest, smallest = (float(part) for part in numbers(page, "bias")["Largest, smallest here"].split(", "))
     assert (largest, smallest) == pytest.approx((row.max(), row.min()), rel=6e-3)
     assert numbers(page, "bias")["Learned amplitude"] == "3"
+
+
+def test_layer_slider_shows_the_field_of_the_layer_with_its_numbers(page: webdriver.Chrome):
+    click_patch(page, 1, 4)
+    set_layer(page, 2)
+    field = packed_fields()[1]
+    assert field is not None
+    np.testing.assert_array_equal(pixels(page, "field"), coloured(compand(field.maps).codes[9], "inferno"))
+    assert page.find_element(By.ID, "field-where").text == "layer 2"
+    found = numbers(page, "field")
+    sigma_x, sigma_y = (float(part) for part in found["Fit \u03c3 x, y"].removesuffix(" px").split(", "))
+    assert (sigma_x, sigma_y) == pytest.approx((6.5, 3), rel=6e-3)
+    assert float(found["Radius of 50 %"].split()[0]) == pytest.approx(field.numbers[5, 9], rel=6e-3)
+    assert page.find_element(By.CSS_SELECTOR, "#rows td").text == "6.5"
+    ellipse = page.find_element(By.ID, "ellipse")
+    centre = [float(ellipse.get_attribute(name)) for name in ("cx", "cy", "rx", "ry")]
+    assert centre == pytest.approx([36, 12, 6.5, 3], rel=1e-2)
+    set_layer(page, 3)
+    assert page.find_element(By.ID, "field-where").text == "layer 3, end of the trunk"
+    assert numbers(page, "field")["Fit \u03c3 x, y"] == "7, 3 px"
+
+
+def test_layer_whose_field_is_not_in_the_file_says_so(page: webdriver.Chrome):
+    set_layer(page, 1)
+    absent = page.find_element(By.CSS_SELECTOR, "#panel-field .absent")
+    assert absent.is_displayed()
+    assert "not in the file" in absent.text
+    assert not page.find_element(By.ID, "field-numbers").is_displayed()
+    assert page.get_log("browser") == []
+
+
+def test_fields_of_the_last_layer_alone_are_shown_at_every_layer(browser: webdriver.Chrome, tmp_path: Path):
+    content = explorer()
+    open_page(browser, tmp_path, replace(content, fields=(None, None, content.fields[-1])))
+    set_layer(browser, 1)
+    assert browser.find_element(By.ID, "field-where").text == "end of the trunk"
+    assert numbers(browser, "field")["Fit \u03c3 x, y"] == "5, 3 px"
+    assert not browser.find_element(By.ID, "chart-field").is_displayed()
+
+
+def test_class_token_shows_its_attention_until_a_patch_is_clicked(page: webdriver.Chrome):
+    choose(page, "#head option[value='0']")
+    choose(page, "#class-token")
+    assert state(page)["query"] == "class"
+    row = weights(0)[:, 0, 0, PREFIX:].reshape(3, *GRID)
+    np.testing.assert_array_equal(pixels(page, "attention"), coloured(compand(row).codes[2], "viridis"))
+    found = numbers(page, "attention")
+    assert list(found) == ["Largest weight"]
+    assert float(found["Largest weight"].split()[0]) == pytest.approx(100 * row[2].max(), rel=6e-3)
+    assert "class token" in page.find_element(By.ID, "attention-where").text
+    click_patch(page, 0, 0)
+    assert state(page)["query"] == "patch"
+    assert "On class tokens" in numbers(page, "attention")
 
 
 def test_single_heads_and_other_images_are_shown(page: webdriver.Chrome):

@@ -6,7 +6,7 @@ from matplotlib.patches import Rectangle
 
 from gauss_vit.analysis.position import analyse_position, row_of
 from gauss_vit.plots.canvas import TWO_COLUMNS_INCHES, encode
-from gauss_vit.plots.strips import Strip, bias_strip_figure, field_strips_figure
+from gauss_vit.plots.strips import Strip, Target, bias_strip_figure, field_strips_figure
 
 GRID = (3, 4)
 
@@ -16,6 +16,10 @@ def fields(depth, *, seed=0):
     return values.reshape(depth, 6, 8)
 
 
+def targets(depth, token):
+    return (Target(token=token, grid=GRID),) * depth
+
+
 def panels_of(figure):
     return [axes for axes in figure.axes if axes.images]
 
@@ -23,7 +27,7 @@ def panels_of(figure):
 @pytest.mark.parametrize("depth", [1, 5, 12])
 def test_a_strip_has_a_panel_a_layer_with_the_shares_of_patches(depth):
     values = fields(depth)
-    figure = field_strips_figure((Strip(title="a", values=values),), token=(1, 2), grid=GRID, caption="said")
+    figure = field_strips_figure((Strip(title="a", values=values),), targets=targets(depth, (1, 2)), caption="said")
     panels = panels_of(figure)
     assert len(panels) == depth
     for axes, layer in zip(panels, values, strict=True):
@@ -36,15 +40,29 @@ def test_a_strip_has_a_panel_a_layer_with_the_shares_of_patches(depth):
 
 
 def test_the_target_is_outlined_in_every_panel():
-    figure = field_strips_figure((Strip(title="a", values=fields(3)),), token=(1, 2), grid=GRID, caption="said")
+    figure = field_strips_figure((Strip(title="a", values=fields(3)),), targets=targets(3, (1, 2)), caption="said")
     for axes in panels_of(figure):
         (outline,) = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
         assert (outline.get_y() + 0.5, outline.get_x() + 0.5) == (1, 2)
 
 
+def test_layers_with_grids_of_their_own_have_panels_of_one_size_and_outlines_of_theirs():
+    values = fields(2)
+    coarse = Target(token=(0, 1), grid=(1, 2))
+    figure = field_strips_figure(
+        (Strip(title="a", values=values),), targets=(Target(token=(1, 2), grid=GRID), coarse), caption="said"
+    )
+    outlines = []
+    for axes, layer in zip(panels_of(figure), values, strict=True):
+        np.testing.assert_allclose(axes.images[0].get_array(), 100 * layer.reshape(3, 2, 4, 2).sum(axis=(1, 3)))
+        (outline,) = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+        outlines.append((outline.get_y(), outline.get_x(), outline.get_height(), outline.get_width()))
+    assert outlines == [(0.5, 1.5, 1, 1), (-0.5, 1.5, 3, 2)]
+
+
 def test_strips_of_two_models_share_the_scale_and_keep_their_names():
     strips = (Strip(title="none", values=fields(3)), Strip(title="zero", values=fields(3, seed=1)))
-    figure = field_strips_figure(strips, token=(0, 0), grid=GRID, caption="said")
+    figure = field_strips_figure(strips, targets=targets(3, (0, 0)), caption="said")
     panels = panels_of(figure)
     assert len(panels) == 6
     shares = np.stack([np.asarray(axes.images[0].get_array()) for axes in panels])
@@ -58,7 +76,7 @@ def test_strips_of_two_models_share_the_scale_and_keep_their_names():
 def test_a_layer_that_sees_one_patch_alone_can_be_drawn():
     values = np.zeros((2, 6, 8))
     values[:, :2, :2] = 0.25
-    figure = field_strips_figure((Strip(title="a", values=values),), token=(0, 0), grid=GRID, caption="said")
+    figure = field_strips_figure((Strip(title="a", values=values),), targets=targets(2, (0, 0)), caption="said")
     assert encode(figure, "png", dots_per_inch=50)
 
 
