@@ -10,7 +10,7 @@ import ast
 import re
 import types
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Literal, Union, get_args, get_origin, get_type_hints
 
 from absl import flags
@@ -31,8 +31,8 @@ class Keys:
 
     Attributes:
       leaves: values, with their annotations.
-      groups: dataclasses and tuples of dataclasses, with their annotations; as a whole they can be set to None, to (),
-        or to the name of a dataclass that needs no arguments.
+      groups: dataclasses, also those that are None where nothing else can stand, and tuples of dataclasses, with their
+        annotations; as a whole they can be set to None, to (), or to the name of a dataclass that needs no arguments.
       template: a locked ConfigDict with the same keys and empty texts; its types only tell truth values from text.
     """
 
@@ -132,24 +132,35 @@ def _literal(text: str) -> schema.JsonValue:
 def replace(data: schema.JsonValue, overrides: Mapping[str, schema.JsonValue]) -> schema.JsonValue:
     """Puts the overrides into a config's JSON form, in order, and gives a new one.
 
+    A key below a part that is None makes that part, with its defaults; what it needs besides is for `schema` to say.
+
     Raises:
       ConfigError: a key lies below a group that an earlier override has removed.
     """
     for path, value in overrides.items():
-        data = _replace_one(data, schema.split(path), value=value, path=path)
+        is_below = any(path.startswith((f"{other}.", f"{other}[")) for other in overrides)
+        data = _replace_one(data, schema.split(path), value=value, path=path, makes_parts=not is_below)
     return data
 
 
 def _replace_one(
-    data: schema.JsonValue, keys: tuple[str | int, ...], *, value: schema.JsonValue, path: str
+    data: schema.JsonValue,
+    keys: tuple[str | int, ...],
+    *,
+    value: schema.JsonValue,
+    path: str,
+    makes_parts: bool,
 ) -> schema.JsonValue:
     if not keys:
         return value
     key, rest = keys[0], keys[1:]
-    if isinstance(data, dict) and key in data:
-        return {**data, str(key): _replace_one(data[str(key)], rest, value=value, path=path)}
+    if data is None and makes_parts:
+        data = {}
+    if isinstance(data, dict) and (key in data or makes_parts):
+        below = data[str(key)] if key in data else None
+        return {**data, str(key): _replace_one(below, rest, value=value, path=path, makes_parts=makes_parts)}
     if isinstance(data, list) and isinstance(key, int) and key < len(data):
-        changed = _replace_one(data[key], rest, value=value, path=path)
+        changed = _replace_one(data[key], rest, value=value, path=path, makes_parts=makes_parts)
         return [*data[:key], changed, *data[key + 1 :]]
     raise ConfigError(f"{path} is overridden, and so is the group that holds it", do="remove one of the two flags")
 
@@ -168,7 +179,18 @@ def _unknown_key(path: str, keys: Keys) -> schema.Problem:
 
 
 def _children(value: object, annotation: object) -> list[tuple[str | int, object, object]] | None:
-    """The (key, value, annotation) of everything directly below a value, or None if it is a leaf."""
+    """The (key, value, annotation) of everything directly below a value, or None if it is a leaf.
+
+    Where there is none, but could be one dataclass, what is below are its defaults, and None for what it requires.
+    """
+    absent = _optional_dataclass(annotation) if value is None else None
+    if absent is not None:
+        hints = get_type_hints(absent)
+        return [
+            (field.name, None if field.default is MISSING else field.default, hints[field.name])
+            for field in fields(absent)
+            if field.init
+        ]
     if is_dataclass(value):
         hints = get_type_hints(type(value))
         return [(name, vars(value)[name], hints[name]) for name in schema.field_names(type(value))]
@@ -178,9 +200,16 @@ def _children(value: object, annotation: object) -> list[tuple[str | int, object
     return None
 
 
+def _optional_dataclass(annotation: object) -> type | None:
+    """The X of an annotation `X | None`, if it is a dataclass."""
+    others = [member for member in get_args(annotation) if member is not types.NoneType]
+    is_optional = get_origin(annotation) in (Union, types.UnionType) and len(others) == 1
+    return others[0] if is_optional and is_dataclass(others[0]) else None
+
+
 def _text_template(value: object, annotation: object) -> ConfigDict | list | bool | str:
     children = _children(value, annotation)
     if children is None:
         return False if annotation is bool else ""
     templates = {str(key): _text_template(child, child_type) for key, child, child_type in children}
-    return ConfigDict(templates).lock() if is_dataclass(value) else list(templates.values())
+    return list(templates.values()) if isinstance(value, tuple) else ConfigDict(templates).lock()

@@ -20,6 +20,15 @@ class Layer:
 
 
 @dataclass(frozen=True, kw_only=True)
+class File:
+    """A part that cannot be made without arguments."""
+
+    name: str
+    size: int = 1
+    inner: Layer | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Network:
     """A root with every kind of field."""
 
@@ -27,6 +36,8 @@ class Network:
     layers: tuple[Layer, ...] = (Layer(), Layer(width=4))
     head: Layer | None = Layer()
     tail: Layer | None = None
+    file: File | None = None
+    either: Layer | File | None = None
     name: str = "net"
     label: str | None = None
     is_deep: bool = False
@@ -102,9 +113,28 @@ def test_all_unknown_keys_are_named_with_the_nearest():
     assert "nmae; did you mean name?" in str(caught.value)
 
 
-def test_key_below_a_missing_part_says_that_it_is_missing():
-    with pytest.raises(ConfigError, match=r"tail is a single value here"):
-        changed("--config.tail.width=3")
+def test_keys_below_a_missing_part_make_it_with_its_defaults():
+    assert changed("--config.tail.width=3") == Network(tail=Layer(width=3))
+    assert changed("--config.tail.rate=2", "--config.tail.width=3") == Network(tail=Layer(width=3, rate=2.0))
+
+
+def test_a_missing_part_that_needs_more_says_what():
+    with pytest.raises(schema.MismatchError, match=r"file\.name is missing"):
+        changed("--config.file.size=3")
+    assert changed("--config.file.name=x", "--config.file.inner.width=2") == Network(
+        file=File(name="x", inner=Layer(width=2))
+    )
+
+
+def test_a_part_that_is_set_to_none_stays_so():
+    assert changed("--config.tail=None") == Network()
+    with pytest.raises(ConfigError, match=r"tail\.width is overridden, and so is the group"):
+        changed("--config.tail=None", "--config.tail.width=3")
+
+
+def test_key_below_what_may_be_one_of_several_says_that_it_is_missing():
+    with pytest.raises(ConfigError, match=r"either is a single value here"):
+        changed("--config.either.width=3")
 
 
 def test_part_and_its_key_cannot_both_be_given():

@@ -10,6 +10,7 @@ from gauss_vit.batches import ClassificationBatch
 from gauss_vit.data import pipeline, protocol
 from gauss_vit.data.config import Data
 from gauss_vit.data.examples import Source
+from gauss_vit.data.patience import announce_waits
 from gauss_vit.data.skips import Skips
 from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
@@ -51,7 +52,9 @@ def feed(experiment: Experiment, *, bad_files: Path | None = None) -> Feed:
     batch_size = experiment.training.batch_size
     skips = _skips(experiment.data, bad_files)
     return Feed(
-        train=lambda start: train_batches(experiment, train_source, start=start, skips=skips),
+        train=lambda start: announce_waits(
+            train_batches(experiment, train_source, start=start, skips=skips), report=_LOGGER.warning
+        ),
         evaluation=lambda: eval_batches(experiment, eval_source, batch_size=experiment.training.eval_batch_size),
         digest=lambda step: pipeline.batch_digest(train_source, seed=experiment.seed, step=step, batch_size=batch_size),
     )

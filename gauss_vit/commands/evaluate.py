@@ -6,7 +6,7 @@ import functools
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
@@ -18,6 +18,7 @@ from jaxtyping import PyTree
 from gauss_vit.commands import model_source
 from gauss_vit.commands.command import Invocation, say
 from gauss_vit.commands.evaluation_data import batches_of, chosen_names, open_source
+from gauss_vit.commands.resolutions import Resolution, fitted, resolutions
 from gauss_vit.commands.result_files import write_arrays, write_text
 from gauss_vit.data.examples import Source
 from gauss_vit.errors import ConfigError
@@ -32,6 +33,7 @@ from gauss_vit.train.normalization import Normalization
 from gauss_vit.train.step import Forward, make_eval_step
 
 RESULT, MATRIX, CLASSES = "evaluation.json", "confusion.npz", "confusion.csv"
+RESOLUTIONS = "resolutions.json"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,25 +59,59 @@ def run(invocation: Invocation) -> None:
     `--best` measures the checkpoint that was best while training (the paper's choice, with that split), `--ema` the
     moving average, `--subset` among the classes of ImageNet-A or ImageNet-R alone.
 
+    `--image_sizes`, with or without `--crop`, measures at each of these sizes, with positions resampled: a line each on
+    standard output, all of them in `resolutions.json`, and nothing else.
+
     Raises:
-      ConfigError: the run keeps no average, or the subset is unknown or does not fit.
+      ConfigError: the run keeps no average, the subset is unknown or does not fit, or the model cannot take a size.
       CheckpointError: no checkpoint verifies, or it does not fit the config.
       DataError: the data set is missing or damaged.
       StorageError: the workdir cannot be written; the result is on standard output all the same.
     """
     folder = invocation.path("workdir")
     experiment = invocation.experiment or model_source.run_experiment(folder)
-    evaluated = evaluate_run(
+    measure = functools.partial(
+        evaluate_run,
         folder,
         experiment,
         which="ema" if invocation.switch("ema") else "params",
         step=checkpoint.best_step(folder) if invocation.switch("best") else None,
         subset=invocation.text("subset") if invocation.is_given("subset") else None,
     )
+    if invocation.is_given("image_sizes") or invocation.is_given("crop"):
+        _run_resolutions(measure, folder, asked_resolutions(invocation, experiment))
+        return
+    evaluated = measure()
     say(json.dumps(evaluated.result))
     workdir.write_json(folder / RESULT, evaluated.result)
     write_arrays(folder / MATRIX, evaluated.report.tables())
     write_text(folder / CLASSES, class_table(evaluated.class_names, evaluated.report))
+
+
+def asked_resolutions(invocation: Invocation, experiment: Experiment) -> tuple[Resolution, ...]:
+    """Reads `--image_sizes` and `--crop`, and makes sure that the model takes them all.
+
+    Raises:
+      ConfigError: it does not.
+    """
+    asked = resolutions(
+        experiment,
+        sizes=invocation.text("image_sizes") if invocation.is_given("image_sizes") else None,
+        crop=float(invocation.text("crop")) if invocation.is_given("crop") else None,
+    )
+    for resolution in asked:
+        resolution.of(experiment)
+    return asked
+
+
+def _run_resolutions(measure: Callable[..., Evaluation], folder: Path, asked: Sequence[Resolution]) -> None:
+    """Measures at every resolution, and says and keeps a line each."""
+    rows: list[JsonValue] = []
+    for resolution in asked:
+        seen: dict[str, JsonValue] = {"image_size": list(resolution.image_size), "crop": resolution.crop_fraction}
+        rows.append(seen | measure(resolution=resolution).result)
+        say(json.dumps(rows[-1]))
+    workdir.write_json(folder / RESOLUTIONS, {"resolutions": rows})
 
 
 def evaluate_run(
@@ -85,6 +121,7 @@ def evaluate_run(
     which: checkpoint.Weights = "params",
     step: int | None = None,
     subset: str | None = None,
+    resolution: Resolution | None = None,
 ) -> Evaluation:
     """Measures the newest checkpoint that verifies.
 
@@ -94,15 +131,20 @@ def evaluate_run(
       which: the parameters of the last update, or their moving average.
       step: the only checkpoint that will do; None is the newest.
       subset: name of the classes to choose among; None is all.
+      resolution: how images are shown; None is as the experiment says.
     """
     if which == "ema" and experiment.training.ema_decay is None:
         raise ConfigError("the run keeps no moving average", do="leave out --ema, or train with training.ema_decay")
     source = open_source(experiment, subset)
     chosen = None if subset is None else ClassSubset(indices=CLASS_SUBSETS[subset], num_labels=source.num_classes)
     devices = mesh.make(mesh.MeshConfig(), jax.devices())
-    graph, abstract = construct.abstract(experiment.model)
-    restored = model_source.restore(folder, mesh.with_shardings(devices, abstract), which=which, step=step)
-    report = _measure(experiment, graph, params=restored.arrays, source=source, subset=chosen, devices=devices)
+    wanted = mesh.with_shardings(devices, construct.abstract(experiment.model)[1])
+    restored = model_source.restore(folder, wanted, which=which, step=step)
+    shown = experiment if resolution is None else resolution.of(experiment)
+    graph, abstract = construct.abstract(shown.model)
+    abstract = mesh.with_shardings(devices, abstract)
+    params = fitted(restored.arrays, experiment.model, target=shown.model, abstract=abstract)
+    report = _measure(shown, graph, params=params, source=source, subset=chosen, devices=devices)
     metrics = {name: value if math.isfinite(value) else None for name, value in report.compute().items()}
     choices = {name: value for name, value in (("weights", which), ("subset", subset)) if value not in ("params", None)}
     data = experiment.data

@@ -24,6 +24,17 @@ def define_evaluate(flag_values: flags.FlagValues) -> None:
         "`imagenet_a` or `imagenet_r`: choose among these 200 of ImageNet's classes.",
         flag_values=flag_values,
     )
+    flags.DEFINE_string(
+        "image_sizes", None, "Sizes in pixels to measure at, such as 192,224,256x320.", flag_values=flag_values
+    )
+    flags.DEFINE_float(
+        "crop",
+        None,
+        "Share of the resized image that is seen, in place of the config's.",
+        lower_bound=0.0,
+        upper_bound=1.0,
+        flag_values=flag_values,
+    )
 
 
 def define_probe(flag_values: flags.FlagValues) -> None:
@@ -117,6 +128,9 @@ def define_report(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_integer("show_images", 8, "Images to look at.", lower_bound=1, flag_values=flag_values)
     flags.DEFINE_integer("batch_size", 8, "Images in one pass.", lower_bound=1, flag_values=flag_values)
     flags.DEFINE_string("protocol", "bmvc2023", "How a field is defined, as in `erf`.", flag_values=flag_values)
+    flags.DEFINE_string(
+        "layers", "all", "Receptive fields of `all` layers, or of the `last` one: faster.", flag_values=flag_values
+    )
 
 
 def define_movie(flag_values: flags.FlagValues) -> None:

@@ -45,16 +45,27 @@ def retry(call: Callable[[], Result]) -> Result:
     """Gives what `call` returns; it is called again, after a growing pause, while it meets transient errors.
 
     Raises:
-      OSError: the error does not pass, or was never a transient one.
+      OSError, RuntimeError: the error does not pass, or was never a transient one.
     """
     for pause in RETRY_PAUSES_SECONDS:
         try:
             return call()
-        except OSError as error:
-            if error.errno not in TRANSIENT:
+        except (OSError, RuntimeError) as error:
+            if not is_transient(error):
                 raise
         time.sleep(pause)
     return call()
+
+
+def is_transient(error: OSError | RuntimeError) -> bool:
+    """Says whether a second try may help; array_record raises RuntimeErrors that hold the system's words.
+
+    >>> is_transient(RuntimeError(f"pread() failed: {os.strerror(errno.ESTALE)}; reading train.array_record"))
+    True
+    """
+    if isinstance(error, OSError):
+        return error.errno in TRANSIENT
+    return any(os.strerror(number) in str(error) for number in TRANSIENT)
 
 
 def _read_regular(path: Path) -> bytes:

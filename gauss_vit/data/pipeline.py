@@ -5,6 +5,7 @@ into batches without regard to where epochs end; slot b of step s is position s 
 a step is the same whatever the start step, the number of threads and, once their shares are joined, of processes.
 """
 
+import functools
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from gauss_vit.data import image as images
 from gauss_vit.data import randomness
 from gauss_vit.data.examples import Example, Source
 from gauss_vit.data.skips import Skips
-from gauss_vit.data.transforms import Transform
+from gauss_vit.data.transforms import RandomResizedCrop, Transform
 from gauss_vit.errors import ConfigError, DataError
 
 ORDER_STREAM, AUGMENT_STREAM = 0, 1
@@ -214,16 +215,21 @@ def render(
       DataError: the image cannot be read or transformed; the example is named.
       ConfigError: the transforms do not end at `image_size`.
     """
-    image = images.decode(example.image, name=example.name, max_pixels=max_pixels)
+    keys = [randomness.fold(key, place) for place in range(len(transforms))]
+    # A crop that comes first is cut while decoding, so that the rest of the image need not be converted.
+    crop = transforms[0] if transforms and isinstance(transforms[0], RandomResizedCrop) else None
+    box_of = None if crop is None else functools.partial(crop.box, key=keys[0])
+    image = images.decode(example.image, name=example.name, max_pixels=max_pixels, box_of=box_of)
     for place, transform in enumerate(transforms):
+        step = crop.resized if crop and place == 0 else transform
         try:
-            image = transform(image, size=image_size, key=randomness.fold(key, place))
+            image = step(image, size=image_size, key=keys[place])
         except ValueError as error:
             raise DataError(f"{example.name}: {error}", do="remove it", code="DATA-DECODE") from error
     if image.size != image_size[::-1]:
         message = f"the transforms made {image.height} x {image.width} px of {example.name}, not {image_size}"
         raise ConfigError(message, do="begin data.train_transforms with Resize() or ResizeCenterCrop()")
-    return images.to_array(image)
+    return np.asarray(image, np.uint8)
 
 
 def _single(example: Example, image: UInt8[np.ndarray, "height width 3"]) -> ClassificationBatch:

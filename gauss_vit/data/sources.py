@@ -128,7 +128,7 @@ def open_source(data_dir: str, name: str, split: str) -> Source:
 
     Raises:
       DataError: DATA-TFDS, the data set is missing, damaged, not in array_record form or not one of labelled images,
-        or has no such split; DATA-EMPTY, the split is empty.
+        or has no such split; DATA-LABEL, it does not say how many classes it has; DATA-EMPTY, the split is empty.
       StorageError: the digits cannot be written.
     """
     return _open_split(_open_builder(data_dir, name), split)
@@ -217,7 +217,7 @@ def _open_split(builder: tfds.core.DatasetBuilder, split: str) -> TfdsSource:
     """Opens a split of a data set whose files are known to be array_record.
 
     Raises:
-      DataError: DATA-TFDS, the records are not labelled images.
+      DataError: DATA-TFDS, the records are not labelled images; DATA-LABEL, the number of classes is not known.
     """
     full_name, features = builder.info.full_name, dict(builder.info.features.items())
     encoded = {
@@ -227,6 +227,9 @@ def _open_split(builder: tfds.core.DatasetBuilder, split: str) -> TfdsSource:
     if "image" not in encoded or keys is None:
         message = f"{full_name} has no image with one class label; it has {', '.join(sorted(features))}"
         raise DataError(message, do="choose a classification data set", code="DATA-TFDS")
+    if not features[keys.label].num_classes:
+        message = f"{full_name}: its feature {keys.label} does not say how many classes there are"
+        raise DataError(message, do="build the data set anew, with names or num_classes", code="DATA-LABEL")
     instructions = _file_instructions(builder, split)
     return TfdsSource(
         full_name=full_name,

@@ -10,12 +10,13 @@ from typing import Literal, Protocol, get_args, runtime_checkable
 from PIL import Image
 
 from gauss_vit.data import image as images
-from gauss_vit.data import randomness
+from gauss_vit.data import randomness, simd
 from gauss_vit.errors import ConfigError
 
 Interpolation = Literal["bicubic", "bilinear"]
 RotationInterpolation = Literal["bicubic", "bilinear", "nearest"]
 RandomInterpolation = Literal["bicubic", "bilinear", "random"]
+Resampler = Literal["pillow", "simd"]
 
 _LARGEST_SIDE = 4096
 
@@ -44,6 +45,8 @@ class RandomResizedCrop:
       ratio: smallest and largest width / height of the part, before resizing.
       interpolation: "bicubic" or "bilinear", both antialiased; "random" draws one of the two for each image (timm).
       output_size: (height, width) in pixels of the result; None is the model's size.
+      resampler: "pillow" gives torchvision's pixels; "simd" differs by a level in one or two of a hundred values, and
+        is three times as fast at resizing (`gauss_vit.data.simd`).
 
     Source: torchvision.transforms.RandomResizedCrop (ten tries, then a central crop).
     """
@@ -52,12 +55,13 @@ class RandomResizedCrop:
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     interpolation: RandomInterpolation = "bicubic"
     output_size: tuple[int, int] | None = None
+    resampler: Resampler = "pillow"
 
     def __post_init__(self):
         """Checks the ranges.
 
         Raises:
-          ConfigError: a range is empty or leaves what an image can give.
+          ConfigError: a range is empty or leaves what an image can give, or a name is unknown.
         """
         if not 0 < self.scale[0] <= self.scale[1] <= 1:
             raise ConfigError(f"RandomResizedCrop.scale must be 0 < low <= high <= 1, got {self.scale}")
@@ -66,12 +70,22 @@ class RandomResizedCrop:
         if self.output_size is not None and not all(0 < side <= _LARGEST_SIDE for side in self.output_size):
             raise ConfigError(f"RandomResizedCrop.output_size must be in 1..{_LARGEST_SIDE}, got {self.output_size}")
         check_interpolation(self.interpolation, known=get_args(RandomInterpolation))
+        if self.resampler not in get_args(Resampler):
+            raise ConfigError(f"RandomResizedCrop.resampler is pillow or simd, got {self.resampler!r}")
 
     def __call__(self, image: Image.Image, *, size: tuple[int, int], key: int) -> Image.Image:
         """Crops and resizes to `output_size` or `size`."""
-        box = images.random_crop_box(image.size[::-1], scale=self.scale, ratio=self.ratio, key=key)
+        return self.resized(image.crop(self.box(image.size[::-1], key=key)), size=size, key=key)
+
+    def box(self, image_size: tuple[int, int], *, key: int) -> tuple[int, int, int, int]:
+        """Draws the part to keep of an image of that (height, width)."""
+        return images.random_crop_box(image_size, scale=self.scale, ratio=self.ratio, key=key)
+
+    def resized(self, cropped: Image.Image, *, size: tuple[int, int], key: int) -> Image.Image:
+        """Resizes the part to `output_size` or `size`."""
         interpolation = drawn_interpolation(self.interpolation, key=randomness.fold(key, 1), draw=0)
-        return images.resize(image.crop(box), size=self.output_size or size, interpolation=interpolation)
+        resize = simd.resize if self.resampler == "simd" else images.resize
+        return resize(cropped, size=self.output_size or size, interpolation=interpolation)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
-"""Foreign position parameters from another grid: found by their shapes, and resampled in their own layout.
+"""Position parameters from another grid, resampled: foreign ones, found by their shapes, in their layout, and our own.
 
-Every known format stores absolute embeddings as [1, prefix tokens + patches, channels] and relative tables as
+Every known foreign format stores absolute embeddings as [1, prefix tokens + patches, channels] and relative tables as
 [offsets + prefix rows, heads].
 """
 
@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from jaxtyping import PyTree
 
 from gauss_vit.models.name_tables import ModelConfig
 from gauss_vit.models.naming import Expected, Tensor
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.ops.grid import Grid, num_patches, offset_shape
 from gauss_vit.ops.resize import resize_grid, resize_offset_table
+from gauss_vit.tree import flatten_paths, unflatten_paths
 
 _ABSOLUTE = "position_embed"
 _RELATIVE = r"(?:stages\.(\d+)\.)?.*\.relative\.table(?:_and_prefix)?"
@@ -57,6 +59,37 @@ class Regrid:
 def is_position(path: str) -> bool:
     """Whether a parameter of ours is tied to a grid."""
     return path == _ABSOLUTE or re.fullmatch(_RELATIVE, path) is not None
+
+
+def regridded(params: PyTree, config: ModelConfig, *, target: ModelConfig) -> PyTree:
+    """Fits parameters of ours to another image size, as `Regrid` does foreign ones.
+
+    Args:
+      params: of the model of `config`, a nested dict of NumPy arrays.
+      config: as what they were trained.
+      target: the same but for its grid.
+    """
+    leaves = flatten_paths(params)
+    return unflatten_paths(
+        {
+            path: _regridded(path, leaf, config, target=target) if is_position(path) else leaf
+            for path, leaf in leaves.items()
+        }
+    )
+
+
+def _regridded(path: str, leaf: Tensor, config: ModelConfig, *, target: ModelConfig) -> Tensor:
+    """Resamples one position parameter of ours: [tokens, channels], or tables behind the axes of blocks and heads."""
+    if path == _ABSOLUTE:
+        num_extra = leaf.shape[0] - num_patches(config.grid)
+        return Regrid(kind="absolute", source=config.grid, target=target.grid, num_extra=num_extra)(leaf[None])[0]
+    source_shape, target_shape = (offset_shape(_table_grid(path, model)) for model in (config, target))
+    if not path.endswith("_and_prefix"):
+        resized = resize_offset_table(leaf.reshape(-1, *source_shape), target_shape)
+        return resized.reshape(*leaf.shape[:-2], *target_shape)
+    offsets, prefix = np.split(leaf, [math.prod(source_shape)], axis=-1)
+    resized = resize_offset_table(offsets.reshape(-1, *source_shape), target_shape)
+    return np.concatenate([resized.reshape(*leaf.shape[:-1], -1), prefix], axis=-1)
 
 
 def regrid_of(

@@ -37,10 +37,21 @@ def binary_cross_entropy(
       logits: log-odds of every class, which need not exclude one another.
       target: in 0..1; a row may hold several ones (many labels) or none.
 
-    Source: Wightman et al., arXiv:2110.00476; timm's `BinaryCrossEntropy` without a threshold, which DeiT III uses.
+    Source: Wightman et al., arXiv:2110.00476; timm's `BinaryCrossEntropy`, whose threshold is `above`.
     """
     values = logits.astype(jnp.float32)
     return jnp.mean(jax.nn.softplus(values) - target * values, axis=-1)
+
+
+def above(target: Float[Array, "batch classes"], threshold: float) -> Float[Array, "batch classes"]:
+    """Makes a yes of every share above a threshold, and a no of all others.
+
+    >>> above(jnp.asarray([[0.8, 0.2, 0.0]]), 0.0).tolist(), above(jnp.asarray([[0.8, 0.2, 0.0]]), 0.2).tolist()
+    ([[1.0, 1.0, 0.0]], [[1.0, 0.0, 0.0]])
+
+    Source: timm's `BinaryCrossEntropy.target_threshold`; DeiT III's training loop has it at 0.
+    """
+    return (target > threshold).astype(target.dtype)
 
 
 def smooth_one_hot(

@@ -10,6 +10,7 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.metrics.classification import ClassificationMetric
 from gauss_vit.ops.erasing import Erasing
 from gauss_vit.ops.losses import (
+    above,
     binary_cross_entropy,
     cross_entropy,
     masked_mean,
@@ -32,6 +33,8 @@ class Classification:
       label_smoothing: the share of probability spread evenly over all classes in the training loss; the loss that is
         measured has none.
       objective: "cross_entropy" over all classes, or "binary_cross_entropy" of each class on its own, as in DeiT III.
+      target_threshold: shares of the smoothed and mixed target above it count as 1 in the binary objective, all others
+        as 0: 0.0 is DeiT III's, 0.2 that of timm's A2 recipe, both without smoothing. None keeps the shares.
       erasing: boxes of training images that become noise.
       mixing: mixup and CutMix of training images. What is measured on them in training is against the class of the
         image that has the larger share.
@@ -39,12 +42,24 @@ class Classification:
 
     label_smoothing: float = 0.0
     objective: Objective = "cross_entropy"
+    target_threshold: float | None = None
     erasing: Erasing = _NO_ERASING
     mixing: Mixing = _NO_MIXING
 
     def __post_init__(self):
         if not 0 <= self.label_smoothing < 1:
             raise ConfigError(f"label_smoothing must be in [0, 1), got {self.label_smoothing}")
+        if self.target_threshold is None:
+            return
+        if not 0 <= self.target_threshold < 1:
+            raise ConfigError(f"target_threshold must be in [0, 1) or None, got {self.target_threshold}")
+        if self.objective != "binary_cross_entropy":
+            raise ConfigError(
+                f"target_threshold is for the objective binary_cross_entropy, not {self.objective}",
+                do="leave it None, or set objective",
+            )
+        if self.target_threshold == 0 and self.label_smoothing > 0:
+            raise ConfigError("with label_smoothing every class is above target_threshold 0", do="set one of them")
 
     def augment(
         self, images: Float[Array, "batch height width 3"], batch: ClassificationBatch, *, key: PRNGKeyArray
@@ -66,6 +81,8 @@ class Classification:
             losses = cross_entropy(logits, batch.label, label_smoothing=self.label_smoothing)
             return masked_mean(losses, batch.is_real)
         target = self.target(batch, num_classes=logits.shape[-1], mixture=mixture)
+        if self.target_threshold is not None:
+            target = above(target, self.target_threshold)
         objectives = {"cross_entropy": soft_cross_entropy, "binary_cross_entropy": binary_cross_entropy}
         return masked_mean(objectives[self.objective](logits, target), batch.is_real)
 

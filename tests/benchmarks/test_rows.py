@@ -26,8 +26,13 @@ def test_a_bar_judges_our_figure_where_there_is_no_ratio():
 
 
 def test_paths_of_the_machine_are_not_shown():
-    words = ["--peer-python=/opt/x/python", "--images=/data/photos", "--out=/tmp/f.json", "--depth=2"]
-    assert rows.shown(words) == ["--peer-python=PYTHON_WITH_TIMM", "--images=PHOTOS", "--depth=2"]
+    words = ["--peer-python=/opt/x/python", "--images=/data/photos", "--data=/photos", "--out=/tmp/f.json"]
+    assert rows.shown([*words, "--depth=2"]) == [
+        "--peer-python=PYTHON_WITH_TIMM",
+        "--images=PHOTOS",
+        "--data=PHOTOS",
+        "--depth=2",
+    ]
 
 
 def test_sides_take_turns_and_lead_in_turns():

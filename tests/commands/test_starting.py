@@ -23,6 +23,7 @@ from gauss_vit.models.start import Start
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.train import mesh
 from gauss_vit.tree import flatten_paths, unflatten_paths
+from tests.commands.conftest import CONFIG
 from tests.tiny_config import get_config
 
 MODEL = get_config().model
@@ -107,6 +108,14 @@ def test_missing_weights_are_refused_with_the_flag_that_names_them(tmp_path: Pat
     with pytest.raises(CheckpointError, match="there are no weights at") as caught:
         initial_params(starting_at(tmp_path / "nowhere.safetensors"))
     assert "--config.start.weights" in caught.value.do
+
+
+def test_a_config_without_start_gets_one_on_the_command_line(tmp_path: Path, data_flag: str, capsys):
+    flags = [f"--workdir={tmp_path}/run", f"--config.start.weights={tmp_path}/none.safetensors"]
+    assert program.main([CONFIG, data_flag, *flags, "--config.start.head=fresh"]) == 4
+    assert f"there are no weights at {tmp_path}/none.safetensors" in capsys.readouterr().err
+    assert program.main([CONFIG, data_flag, flags[0], "--config.start.head=fresh"]) == 2
+    assert "start.weights is missing" in capsys.readouterr().err
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path):

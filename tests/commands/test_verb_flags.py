@@ -17,7 +17,14 @@ MODEL = {
 }
 DEFAULTS = {
     verb_flags.define_train: {"workdir": None},
-    verb_flags.define_evaluate: {"workdir": None, "ema": False, "best": False, "subset": None},
+    verb_flags.define_evaluate: {
+        "workdir": None,
+        "ema": False,
+        "best": False,
+        "subset": None,
+        "image_sizes": None,
+        "crop": None,
+    },
     verb_flags.define_data: {"from": None, "name": None, "data_dir": None, "size": None, "labels": None},
     verb_flags.define_probe: {"workdir": None, "ema": False, "neighbours": 20, "shots": 10, "penalty": 1024.0},
     verb_flags.define_show: {"mesh": None},

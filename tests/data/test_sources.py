@@ -1,5 +1,7 @@
 """TFDS data sets by index: splits, names, damage, and no word to the network."""
 
+import dataclasses
+import errno
 import json
 import os
 import pickle
@@ -9,7 +11,7 @@ import sys
 
 import pytest
 
-from gauss_vit.data import digits, sources
+from gauss_vit.data import digits, files, sources
 from gauss_vit.data.examples import Example, Source
 from gauss_vit.data.sources import find_folder, open_source
 from gauss_vit.errors import DataError
@@ -203,6 +205,49 @@ def test_a_label_that_names_no_class_is_refused(copied_digits):
     with pytest.raises(DataError, match=r"record 1 \(0002.png\): label 2 is not in 0\.\.1") as caught:
         read_all(copied_digits.parent.parent)
     assert caught.value.code == "DATA-LABEL"
+
+
+def test_a_label_of_unknown_classes_is_refused_before_anything_is_read(copied_digits):
+    (copied_digits / "label.labels.txt").unlink()
+    features = copied_digits / "features.json"
+    features.write_text(features.read_text().replace('"numClasses": "10"', '"numClasses": "0"'))
+    with pytest.raises(DataError, match="feature label does not say how many classes") as caught:
+        open_source(str(copied_digits.parent.parent), "copy", "train")
+    assert caught.value.code == "DATA-LABEL"
+
+
+class Stumbling:
+    """Records whose first reads fail as array_record's do."""
+
+    def __init__(self, records, reason, *, times):
+        self._records, self._reason, self._left = records, reason, times
+
+    def __getitem__(self, index):
+        if self._left:
+            self._left -= 1
+            raise RuntimeError(f"pread() failed: {self._reason}; reading train.array_record; at byte 561782")
+        return self._records[index]
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
+def test_a_read_that_fails_twice_gives_the_same_example(digits_root, monkeypatch, number):
+    pauses = []
+    monkeypatch.setattr(files.time, "sleep", pauses.append)
+    source = open_source(str(digits_root), "digits", "test")
+    records = Stumbling(source.records, os.strerror(number), times=2)
+    assert dataclasses.replace(source, records=records)[3] == source[3]
+    assert pauses == list(files.RETRY_PAUSES_SECONDS[:2])
+
+
+@pytest.mark.parametrize(("reason", "num_pauses"), [("Input/output error", 3), ("Permission denied", 0)])
+def test_a_read_that_keeps_failing_names_record_and_shard(digits_root, monkeypatch, reason, num_pauses):
+    pauses = []
+    monkeypatch.setattr(files.time, "sleep", pauses.append)
+    source = open_source(str(digits_root), "digits", "test")
+    records = Stumbling(source.records, reason, times=4)
+    with pytest.raises(DataError, match=rf"test record 3 in .*array_record.*: pread\(\) failed: {reason}") as caught:
+        dataclasses.replace(source, records=records)[3]
+    assert (caught.value.code, len(pauses)) == ("DATA-TFDS", num_pauses)
 
 
 def test_reading_opens_no_connection_and_loads_no_framework(tmp_path):

@@ -5,10 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
+from gauss_vit.models import construct
 from gauss_vit.models.naming import Expected
-from gauss_vit.models.regrid import Regrid, is_position, regrid_of
+from gauss_vit.models.regrid import Regrid, is_position, regrid_of, regridded
 from gauss_vit.ops.resize import resize_grid, resize_offset_table
 from gauss_vit.position import RelativeTable
+from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.tree import flatten_paths, unflatten_paths
 from tests.models import deterministic
 from tests.models.hugging_face_models import SWIN, VIT
 
@@ -71,3 +74,46 @@ def test_prefixes_stay_and_the_rest_is_resampled():
     np.testing.assert_array_equal(resized[-3:], table[-3:])
     expected = resize_offset_table(table[:15].T.reshape(2, 3, 5), (5, 3))
     np.testing.assert_array_equal(resized[:15].T.reshape(2, 5, 3), expected)
+
+
+def parameters(config):
+    """Every parameter of a model, with numbers of its own."""
+    leaves = flatten_paths(construct.abstract(config)[1])
+    return {path: deterministic.values(path, leaf.shape).astype(np.float32) for path, leaf in leaves.items()}
+
+
+def at(config, image_size):
+    """The model for images of another size."""
+    return dataclasses.replace(config, image_size=image_size)
+
+
+FREE = dataclasses.replace(VIT, relative=RelativeTable(), gaussian=Gaussian())
+
+
+@pytest.mark.parametrize(("config", "taller"), [(WIDE, (8, 6)), (FREE, (3, 9)), (SWIN, (2, 2))], ids=str)
+def test_own_parameters_fit_the_other_size_and_all_but_positions_stay(config, taller):
+    patch = config.patch_size
+    target = at(config, (taller[0] * patch[0], taller[1] * patch[1]))
+    given = parameters(config)
+    moved = flatten_paths(regridded(unflatten_paths(given), config, target=target))
+    wanted = flatten_paths(construct.abstract(target)[1])
+    assert {path: leaf.shape for path, leaf in moved.items()} == {path: leaf.shape for path, leaf in wanted.items()}
+    for path, leaf in given.items():
+        if not is_position(path):
+            np.testing.assert_array_equal(moved[path], leaf)
+    changed = [path for path in given if is_position(path) and moved[path].shape != given[path].shape]
+    assert changed
+    same = flatten_paths(regridded(unflatten_paths(given), config, target=config))
+    for path, leaf in given.items():
+        np.testing.assert_array_equal(same[path], leaf)
+
+
+def test_own_positions_are_resampled_as_foreign_ones_are():
+    target = at(WIDE, (8 * WIDE.patch_size[0], 6 * WIDE.patch_size[1]))
+    given = parameters(WIDE)
+    moved = flatten_paths(regridded(unflatten_paths(given), WIDE, target=target))
+    absolute_rule = Regrid(kind="absolute", source=(4, 6), target=(8, 6), num_extra=1)
+    np.testing.assert_array_equal(moved["position_embed"], absolute_rule(given["position_embed"][None])[0])
+    relative_rule = Regrid(kind="relative", source=(4, 6), target=(8, 6), num_extra=3)
+    for block, tables in enumerate(given[TABLE]):
+        np.testing.assert_array_equal(moved[TABLE][block], relative_rule(tables.T).T)

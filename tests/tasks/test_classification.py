@@ -75,6 +75,46 @@ def test_objective_decides_the_loss():
     assert float(loss) != pytest.approx(float(Classification().loss(LOGITS, BATCH)), rel=0.1)
 
 
+@pytest.mark.parametrize(("threshold", "num_yes"), [(0.0, [2, 2, 1]), (0.2, [1, 2, 1]), (0.9, [0, 0, 1])])
+def test_threshold_makes_yes_and_no_of_mixed_classes(threshold, num_yes):
+    # The last of the four examples is padding; the third is mixed with its own class.
+    mixture = Mixture(partner_label=jnp.asarray([1, 0, 2, 0]), share=jnp.asarray([0.85, 0.6, 0.7, 0.5]))
+    batch = dataclasses.replace(BATCH, label=jnp.asarray([0, 1, 2, 0]))
+    target = np.zeros((3, 3))
+    for row, (own, other, share) in enumerate([(0, 1, 0.85), (1, 0, 0.6), (2, 2, 0.7)]):
+        target[row, own] += share
+        target[row, other] += 1 - share
+    yes = target > threshold
+    assert yes.sum(axis=1).tolist() == num_yes
+    of_class = np.where(yes, np.log1p(np.exp(-LOGITS[:3])), np.log1p(np.exp(LOGITS[:3])))
+    task = Classification(objective="binary_cross_entropy", target_threshold=threshold)
+    loss = task.loss(LOGITS, batch, mixture=mixture)
+    assert float(loss) == pytest.approx(of_class.mean(axis=1)[np.asarray(batch.is_real)[:3]].mean(), rel=1e-5)
+
+
+def test_threshold_without_smoothing_or_mixing_changes_nothing():
+    tasks = [Classification(objective="binary_cross_entropy", target_threshold=value) for value in (None, 0.0, 0.2)]
+    losses = {float(task.loss(LOGITS, BATCH)) for task in tasks}
+    assert len(losses) == 1
+
+
+BINARY = {"objective": "binary_cross_entropy"}
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({**BINARY, "target_threshold": 0.0, "label_smoothing": 0.1}, "every class is above"),
+        ({"target_threshold": 0.2}, "is for the objective binary_cross_entropy"),
+        ({**BINARY, "target_threshold": 1.0}, r"must be in \[0, 1\)"),
+        ({**BINARY, "target_threshold": -0.1}, r"must be in \[0, 1\)"),
+    ],
+)
+def test_threshold_that_makes_no_sense_is_refused(choices, message):
+    with pytest.raises(ConfigError, match=message):
+        Classification(**choices)
+
+
 def test_augmentation_that_is_off_gives_the_images_back():
     images = jnp.asarray(np.random.default_rng(0).normal(size=(4, 2, 2, 3)), jnp.float32)
     augmented = Classification().augment(images, BATCH, key=jax.random.key(0))

@@ -1,0 +1,48 @@
+"""Pillow's antialiased filters with vector instructions (cykooz-resizer), about three times as fast on one core.
+
+It works with rounder coefficients than Pillow: of a photo's values one or two in a hundred differ, by one level except
+at a few hard edges. Its results do not depend on which of its instructions (SSE 4.1, AVX2 or none) a processor has.
+"""
+
+from typing import Literal
+
+from PIL import Image
+
+from gauss_vit.errors import ConfigError
+
+try:
+    import cykooz_resizer
+except ImportError:  # Optional: a config asks for it by name, and is refused where it is missing.
+    cykooz_resizer = None
+
+
+def resize(image: Image.Image, *, size: tuple[int, int], interpolation: Literal["bicubic", "bilinear"]) -> Image.Image:
+    """Resizes an RGB image, along rows first as Pillow does.
+
+    In one call the library goes along columns first; as bicubic overshoot is clipped between the two passes, that
+    would move pixels near edges by up to 7 levels.
+
+    Args:
+      image: in Pillow's mode RGB, which is read where it lies.
+      size: (height, width) in pixels.
+      interpolation: "bicubic" or "bilinear", both antialiased.
+
+    Raises:
+      ConfigError: the library is not installed.
+    """
+    if cykooz_resizer is None:
+        raise ConfigError(
+            'resampler="simd" needs cykooz-resizer',
+            do="pip install 'gauss_vit[simd]', or set resampler to \"pillow\"",
+        )
+    filters = {"bicubic": cykooz_resizer.FilterType.catmull_rom, "bilinear": cykooz_resizer.FilterType.bilinear}
+    algorithm = cykooz_resizer.ResizeAlg.convolution(filters[interpolation])
+    options = cykooz_resizer.ResizeOptions(resize_alg=algorithm, use_alpha=False)
+    resizer = cykooz_resizer.Resizer()  # Threads cannot share one.
+    height, width = size
+    for shape in ((width, image.height), (width, height)):
+        if image.size != shape:
+            resized = Image.new("RGB", shape, None)  # Not filled first.
+            resizer.resize_pil(image, resized, options)
+            image = resized
+    return image
