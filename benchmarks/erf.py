@@ -1,7 +1,7 @@
 """Times our receptive fields against OpenERF's loop, in one run, and writes JSON and a table.
 
 python -m benchmarks.erf --images=DIR --peer-python=/path/to/python [--threads=1] [--core=0] [--rounds=5]
-    [--batch_size=8] [--model=vit_small_patch16_224] [--unrolled] [--tuned] [--out=F.json]
+    [--batch_size=8] [--model=vit_small_patch16_224] [--unrolled] [--onednn] [--huge_pages] [--out=F.json]
 
 DIR holds the JPEG files, 64 of them for the published numbers. OpenERF runs as it is, one image at a time, in the
 interpreter that has torch, timm and openerf; its models compute in float32 only. Both sides are pinned to the same
@@ -68,7 +68,7 @@ def from_files(named: NamedModel, paths: tuple[Path, ...], *, dtype: Dtype, batc
         tokens=(center_token(named.config.grid),),
         layer=None,
         protocol=BMVC2023,
-        paths=paths,
+        images=paths,
         batch_size=batch_size,
         stem=named.name,
         dtype=dtype,

@@ -1,7 +1,7 @@
 """Times our train step with and without its position biases, in turns, and its compilation.
 
 python -m benchmarks.overhead [--depth=12] [--batch_size=8] [--rounds=9] [--compile_rounds=3] [--dtypes=float32]
-    [--unrolled] [--tuned] [--threads=1] [--core=0] [--out=F.json]
+    [--unrolled] [--onednn] [--huge_pages] [--threads=1] [--core=0] [--out=F.json]
 
 "Gaussian" is `vit_relpos_small_patch16_224` with the Gaussian bias beside its own relative one, "relative" is timm's
 model, "none" has no bias at all. Ratios are of the time (of the compilation) with a bias over that without it.

@@ -9,18 +9,19 @@ from pathlib import Path
 
 from benchmarks.timing import Seconds
 
-TUNED = {
-    "XLA_FLAGS": "--xla_cpu_use_onednn=true --xla_cpu_experimental_onednn_fusion_type=dot",
-    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
-}
-"""Settings of the environment that make XLA:CPU use oneDNN's products, and malloc huge pages."""
+ONEDNN = {"XLA_FLAGS": "--xla_cpu_use_onednn=true --xla_cpu_experimental_onednn_fusion_type=dot"}
+"""Makes XLA:CPU use oneDNN's products: plain ones are faster, those with a transposed operand slower."""
+
+HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+"""Lets malloc ask for huge pages."""
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Declares what all benchmarks take."""
     parser.add_argument("--threads", type=int, default=1, help="cores to run on")
     parser.add_argument("--core", type=int, default=0, help="the first of them, counted among those allowed")
-    parser.add_argument("--tuned", action="store_true", help="run with oneDNN's products and huge pages")
+    parser.add_argument("--onednn", action="store_true", help="run with oneDNN's products")
+    parser.add_argument("--huge_pages", action="store_true", help="run with huge pages, and the peer as well")
     parser.add_argument("--out", type=Path, help="JSON file to write")
 
 
@@ -31,8 +32,10 @@ def prepare(arguments: argparse.Namespace) -> None:
     """
     allowed = sorted(os.sched_getaffinity(0))
     settings = {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": str(arguments.threads)}
-    if arguments.tuned:
-        settings |= TUNED
+    if arguments.onednn:
+        settings |= ONEDNN
+    if arguments.huge_pages:
+        settings |= HUGE_PAGES
     if any(os.environ.get(name) != value for name, value in settings.items()):
         os.execve(sys.executable, sys.orig_argv, os.environ | settings)
     os.sched_setaffinity(0, allowed[arguments.core : arguments.core + arguments.threads])

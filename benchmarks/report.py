@@ -16,7 +16,7 @@ Every table is one run of one benchmark, made into this page by `python -m bench
 a row ran in turns in the same minutes; figures are medians over the rounds, with the smallest and the largest, and
 ratios are taken within a round. On a CPU seconds are those of the processor, of threads pinned to the same cores:
 machines that others use too change them least. Absolute figures of a busy machine say little; ratios are what counts.
-`--tuned` sets the environment as the line "settings" says, for both sides.
+`--onednn` and `--huge_pages` set the environment as the line "settings" says, for both sides.
 """
 
 WAITING = """
@@ -33,6 +33,8 @@ S 9,000 images/s, 25 % | `python -m benchmarks.train --peer-python=PYTHON_WITH_T
 | the same for the base model | 3,600 images/s, 38 % | `python -m benchmarks.train \
 --model=vit_relpos_base_patch16_224 --peer-python=PYTHON_WITH_TIMM --compiled_peer --batch_size=512 --steps=20 \
 --unrolled --peak_tflops=989` |
+| real input beside a batch that stays on the device | >= 0.95 | `python -m benchmarks.train --input=real \
+--data=PHOTOS --batch_size=512 --steps=20 --unrolled --dtypes=bfloat16 --threads=16 --input_threads=16` |
 | the Gaussian in the step | <= 1.01 | `python -m benchmarks.overhead --batch_size=512 --steps=20 --unrolled \
 --dtypes=bfloat16` |
 | attention by every kernel, beside cuDNN without a bias | <= 0.10 memory, <= 0.6 time of the port | \

@@ -91,7 +91,13 @@ def record(
 
 def shown(words: Sequence[str]) -> list[str]:
     """Leaves out of a command line where the result goes, and replaces paths of this machine by what they are."""
-    places = {"--peer-python": "PYTHON_WITH_TIMM", "--images": "PHOTOS"}
+    places = {
+        "--peer-python": "PYTHON_WITH_TIMM",
+        "--tf-python": "PYTHON_WITH_TENSORFLOW",
+        "--torch-python": "PYTHON_WITH_TORCHVISION",
+        "--images": "PHOTOS",
+        "--data": "PHOTOS",
+    }
     kept = [word for word in words if not word.startswith("--out")]
     return [f"{name}={places[name]}" if (name := word.partition("=")[0]) in places else word for word in kept]
 

@@ -1,6 +1,7 @@
-"""Our train step as `gauss_vit.train.loop` runs it, on one batch of noise that stays on the device."""
+"""Our train step as `gauss_vit.train.loop` runs it, on one batch of noise that stays on the device, or on others."""
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 
 import jax
@@ -55,13 +56,23 @@ class Steps:
         run = run_of(config, batch_size=batch_size)
         self._program = make_program(run)
         self._state = fresh_state(run, self._program)
-        self._batch = meshes.place_batch(noise(config, batch_size), self._program.mesh)
+        self.mesh = self._program.mesh
+        self.batch = meshes.place_batch(noise(config, batch_size), self.mesh)
 
     def __call__(self, num_steps: int) -> None:
         """Takes so many steps, and waits for the last."""
         for _ in range(num_steps):
-            self._state, outcome = self._program.train_step(self._state, self._batch)
+            self._state, outcome = self._program.train_step(self._state, self.batch)
         jax.block_until_ready((self._state, outcome))
+
+    def along(self, batches: Iterable[ClassificationBatch]) -> None:
+        """Takes a step for every batch on the devices, and at each waits for the one before it, as the loop does."""
+        before = None
+        for batch in batches:
+            self._state, outcome = self._program.train_step(self._state, batch)
+            jax.block_until_ready(before)
+            before = outcome
+        jax.block_until_ready((self._state, before))
 
 
 def compiled_step(config: ViTConfig, *, batch_size: int) -> jax.stages.Compiled:

@@ -1,8 +1,10 @@
 """Times our train step beside timm's on the same model, in turns, and writes JSON and a table.
 
 python -m benchmarks.train --peer-python=/path/to/python [--depth=12] [--batch_size=8] [--rounds=9] [--steps=1]
-    [--unrolled] [--tuned] [--compiled_peer] [--gaussian_peer] [--peak_tflops=989] [--threads=1] [--core=0]
-    [--out=F.json]
+    [--unrolled] [--onednn] [--huge_pages] [--compiled_peer] [--gaussian_peer] [--peak_tflops=989] [--threads=1]
+    [--core=0] [--out=F.json]
+python -m benchmarks.train --input=real --data=PHOTOS [--input_threads=1] [--model=...] [--depth=12] [--batch_size=8]
+    [--rounds=9] [--steps=4] [--dtypes=float32,bfloat16] [--threads=1] [--out=F.json]
 
 Both train `vit_relpos_small_patch16_224` by AdamW, forward, backward and update, in float32 and in bfloat16 (parameters
 in float32). Ours is the step that `gauss_vit.train.loop` runs: it also normalises bytes, adds the Gaussian bias in
@@ -14,6 +16,10 @@ timed alone.
 On a CPU both are pinned to the same cores and timed by processor seconds. On an accelerator give `--steps=20`: images
 a second by the clock, and with `--peak_tflops`, the dense peak of all devices in bfloat16, the utilisation (the model's
 operations, nothing recomputed, over the peak).
+
+With `--input=real` ours takes turns with itself: fed by the input pipeline, which reads, decodes, crops, resizes and
+flips the photos of a folder on threads, and on one batch of noise that stays on the device. Several steps a round,
+please: what threads make ahead is then little beside what is used.
 """
 
 import argparse
@@ -24,7 +30,7 @@ from pathlib import Path
 
 import jax
 
-from benchmarks import process, rows, timing
+from benchmarks import process, real_input, rows, timing
 from benchmarks.process import Peer
 from benchmarks.rows import Row
 from benchmarks.steps import Steps, varied
@@ -105,6 +111,33 @@ def utilisation(found: dict[str, list[Seconds]], options: argparse.Namespace, cl
     ]
 
 
+def beside_timm(options: argparse.Namespace) -> dict[str, object]:
+    """Times both train steps, prints a table and makes the record."""
+    sides = cases(options)
+    timing.interleaved(sides, rounds=1)
+    found = timing.interleaved(sides, rounds=options.rounds)
+    clock = "cpu" if jax.default_backend() == "cpu" else "wall"
+    table = compared(found, options, clock)
+    if options.peak_tflops:
+        table += utilisation(found, options, clock)
+    rows.show(table)
+    notes = (f"Batch {options.batch_size}, depth {options.depth or 12}, by the {clock} clock.",)
+    return rows.record(table, ratio="ours / timm's images a second", peer="timm", notes=notes, seconds=found)
+
+
+def beside_noise(options: argparse.Namespace) -> dict[str, object]:
+    """Times our train step on photos and on noise, prints a table and makes the record."""
+    sides: dict[str, Callable[[], Seconds]] = {}
+    for dtype in options.dtypes.split(","):
+        sides |= real_input.cases(our_config(options, dtype), options)
+    timing.interleaved(sides, rounds=1)
+    found = timing.interleaved(sides, rounds=options.rounds)
+    table = real_input.compared(found, options, is_cpu=jax.default_backend() == "cpu")
+    rows.show(table)
+    notes = real_input.notes(options)
+    return rows.record(table, ratio="real / noise, images a second", peer="noise", notes=notes, seconds=found)
+
+
 def main() -> None:
     """Prints a table and writes the record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -119,21 +152,16 @@ def main() -> None:
     parser.add_argument("--compiled_peer", action="store_true")
     parser.add_argument("--gaussian_peer", action="store_true")
     parser.add_argument("--peak_tflops", type=float)
+    parser.add_argument("--input", choices=("synthetic", "real"), default="synthetic")
+    parser.add_argument("--data", type=Path, help="folder of photos, for real input")
+    parser.add_argument("--input_threads", type=int, default=1, help="threads that decode them")
     process.add_flags(parser)
     options = parser.parse_args()
+    if (options.input == "real") != (options.data is not None):
+        parser.error("--input=real and --data=PHOTOS go together")
     process.prepare(options)
-    sides = cases(options)
-    timing.interleaved(sides, rounds=1)
-    found = timing.interleaved(sides, rounds=options.rounds)
-    clock = "cpu" if jax.default_backend() == "cpu" else "wall"
-    table = compared(found, options, clock)
-    if options.peak_tflops:
-        table += utilisation(found, options, clock)
-    rows.show(table)
-    notes = (f"Batch {options.batch_size}, depth {options.depth or 12}, by the {clock} clock.",)
-    rows.write(
-        options.out, rows.record(table, ratio="ours / timm's images a second", peer="timm", notes=notes, seconds=found)
-    )
+    record = beside_timm(options) if options.input == "synthetic" else beside_noise(options)
+    rows.write(options.out, record)
 
 
 if __name__ == "__main__":

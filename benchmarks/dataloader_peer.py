@@ -1,0 +1,84 @@
+"""torch's DataLoader in its own interpreter: `benchmarks.input` starts it, and asks for one pass a line.
+
+It answers every line with the seconds of a pass over the photos, as JSON: by the clock and of the processor. `crop` is
+torchvision's random resized crop (bicubic) and flip of a PIL image, `augmented` timm's transform with
+rand-m9-inc1 besides (of a fixed magnitude: by a random one timm 1.0 may ask for 0 bits of a colour, which recent
+Pillows refuse). Both give uint8, and load in the main process, which costs least on one core. It needs torch,
+torchvision and timm.
+"""
+
+import io
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+# Lets torchvision load beside a CPU-only torch: its compiled operators are never called here.
+_LIBRARY = torch.library.Library("torchvision", "DEF")
+_LIBRARY.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+_LIBRARY.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+
+from PIL import Image
+from timm.data import create_transform
+from torchvision import transforms
+
+SIZE = 224
+
+
+class Photos(torch.utils.data.Dataset):
+    """Encoded photos in memory, transformed as they are asked for."""
+
+    def __init__(self, encoded: list[bytes], transform: Callable[[Image.Image], object]):
+        self._encoded, self._transform = encoded, transform
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._encoded)
+
+    def __getitem__(self, index: int) -> object:
+        """Decodes and transforms one."""
+        return self._transform(Image.open(io.BytesIO(self._encoded[index])).convert("RGB"))
+
+
+def loaders(encoded: list[bytes]) -> dict[str, torch.utils.data.DataLoader]:
+    """Makes what gives all photos as one batch, for every kind."""
+    crop = transforms.Compose(
+        [
+            transforms.RandomResizedCrop(SIZE, interpolation=transforms.InterpolationMode.BICUBIC),
+            transforms.RandomHorizontalFlip(),
+            transforms.PILToTensor(),
+        ]
+    )
+    augmented = create_transform(SIZE, is_training=True, auto_augment="rand-m9-inc1", use_prefetcher=True)
+    kinds = {"crop": crop, "augmented": augmented}
+    return {
+        kind: torch.utils.data.DataLoader(Photos(encoded, transform), batch_size=len(encoded), shuffle=True)
+        for kind, transform in kinds.items()
+    }
+
+
+def run(photos: torch.utils.data.DataLoader) -> None:
+    """Makes one pass."""
+    for batch in photos:
+        assert batch.dtype == torch.uint8
+
+
+def main() -> None:
+    """Serves measurements until its input ends."""
+    torch.set_num_threads(1)
+    encoded = [path.read_bytes() for path in sorted(Path(sys.argv[1]).iterdir())]
+    passes = loaders(encoded)
+    for line in sys.stdin:
+        run(passes[line.strip()])  # Not counted: wakes memory that was idle while others had their turn.
+        begin, begin_cpu = time.perf_counter(), time.process_time()
+        run(passes[line.strip()])
+        answer = {"wall": time.perf_counter() - begin, "cpu": time.process_time() - begin_cpu}
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
