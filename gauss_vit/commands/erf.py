@@ -9,7 +9,7 @@ from gauss_vit.analysis.erf import ErfMap
 from gauss_vit.analysis.gaussian_fit import UNBOUNDED, FitBounds, image_bounds
 from gauss_vit.analysis.protocol import protocol_named
 from gauss_vit.analysis.token import parse_tokens
-from gauss_vit.commands import compare
+from gauss_vit.commands import compare, cores
 from gauss_vit.commands.command import Invocation
 from gauss_vit.commands.erf_results import write_layers, write_results, write_strips, write_total
 from gauss_vit.commands.erf_run import Measurement, measure
@@ -45,6 +45,7 @@ def run(invocation: Invocation) -> None:
       CheckpointError: no checkpoint verifies.
       StorageError: the results cannot be written.
     """
+    cores.as_devices(batch_size=invocation.integer("batch_size") or 1)
     names = parse_interventions(invocation.text("intervention"))
     is_layered = invocation.text("layer") == ALL_LAYERS
     if invocation.text("token") == "all" and (is_layered or len(names) > 1):

@@ -4,6 +4,7 @@ import dataclasses
 from itertools import accumulate
 from typing import Literal, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax.tree_util import Partial
@@ -27,27 +28,35 @@ class FeatureReader:
     Attributes:
       graph: structure of the model.
       reads_normalized: whether to read behind a final normalisation or before it.
+      takes_apart: whether the parameters of the blocks are a tuple, one entry a block. In a program without a loop the
+        stack that is made of them is seen through; what is stacked already would be copied out of its stack.
     """
 
     graph: nnx.GraphDef
     reads_normalized: bool
+    takes_apart: bool = False
 
     def __call__(
         self, params: PyTree, images: Float[Array, "batch height width 3"]
     ) -> Float[Array, "batch rows columns channels"]:
         """Computes the feature map of normalised images, without dropout."""
-        model: vit.ViT | Swin = nnx.merge(self.graph, params)
-        features = model.features(images)
+        features = self._model(params).features(images)
         return jnp.asarray(features.last if self.reads_normalized else features.pre_norm)
 
     def at_token(
         self, params: PyTree, images: Float[Array, "batch height width 3"], position: Int[Array, "2"]
     ) -> Float[Array, "batch channels"]:
         """Computes the feature map at one (row, column), by a shorter way where there is one."""
-        model: vit.ViT | Swin = nnx.merge(self.graph, params)
+        model = self._model(params)
         if isinstance(model, vit.ViT):
             return model.token_features(images, position, is_normalized=self.reads_normalized)
         return self(params, images)[:, position[0], position[1]]
+
+    def _model(self, params: PyTree) -> vit.ViT | Swin:
+        if self.takes_apart:
+            blocks = jax.tree.map(lambda *leaves: jnp.stack(leaves), *params["blocks"])
+            params = {**params, "blocks": blocks}
+        return nnx.merge(self.graph, params)
 
 
 class BlockParams(NamedTuple):
@@ -122,10 +131,19 @@ def features_of(
     unroll = config.depth if unrolls else config.unroll
     graph, _ = abstract(dataclasses.replace(config, dtype=dtype, unroll=unroll))
     if layer is None:
-        return Partial(FeatureReader(graph=graph, reads_normalized=protocol.reads_normalized), params)
+        is_apart = isinstance(config, vit.ViTConfig) and unroll >= config.depth
+        reader = FeatureReader(graph=graph, reads_normalized=protocol.reads_normalized, takes_apart=is_apart)
+        return Partial(reader, _taken_apart(params, config.depth) if is_apart else params)
     _check_layer(config, layer)
     stage, num_blocks = _place_of(config, layer)
     return Partial(BlockReader(graph=graph, stage=stage), BlockParams(params, jnp.int32(num_blocks)))
+
+
+def _taken_apart(params: PyTree, depth: int) -> PyTree:
+    """Gives every block parameters of its own."""
+    stacked = params["blocks"]
+    blocks = tuple(jax.tree.map(lambda leaf, index=index: leaf[index], stacked) for index in range(depth))
+    return {**params, "blocks": blocks}
 
 
 def grid_of_layer(config: vit.ViTConfig | SwinConfig, layer: int | None) -> Grid:

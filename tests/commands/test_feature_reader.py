@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -85,6 +86,11 @@ def test_unrolled_blocks_are_other_programs_and_give_the_same():
     )
     assert scanned.func != unrolled.func
     np.testing.assert_allclose(scanned(images()), unrolled(images()), rtol=1e-5, atol=1e-6)
+    # The weights of a block are read where they lie, not copied out of a stack.
+    text = jax.jit(unrolled.func).lower(*unrolled.args, images()).compile().as_text()
+    stacked = rf"f32\[{NORMED.depth},{NORMED.width},{3 * NORMED.width}\]"
+    assert re.search(stacked, text) is None
+    assert re.search(stacked, jax.jit(scanned.func).lower(*scanned.args, images()).compile().as_text())
 
 
 SWIN = SwinConfig(

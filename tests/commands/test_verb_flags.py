@@ -35,7 +35,7 @@ DEFAULTS = {
         "images": None,
         "out": None,
         "max_images": None,
-        "batch_size": 8,
+        "batch_size": 16,
         "token": "center",
         "layer": "last",
         "protocol": "bmvc2023",
