@@ -30,7 +30,8 @@ from itertools import chain
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float64
+from jax.tree_util import Partial
+from jaxtyping import Array, Float, Float64, PyTree
 
 from gauss_vit.analysis.gradient import (
     ErfBatch,
@@ -146,7 +147,21 @@ def batch_of(images: Float[Array | np.ndarray, "batch height width 3"]) -> ErfBa
 def feature_grid(features: FeatureFunction, image_size: Grid) -> Grid:
     """Finds the (height, width) of a feature map for images of (height, width) pixels, computing nothing."""
     images = jax.ShapeDtypeStruct((1, *image_size, 3), jnp.float32)
-    return jax.eval_shape(features, images).shape[1:3]
+    return _abstract_map(features, images).shape[1:3]
+
+
+@jax.jit
+def _feature_map(
+    features: Partial, images: Float[Array, "batch height width 3"]
+) -> Float[Array, "batch rows columns channels"]:
+    return features(images)
+
+
+def _abstract_map(
+    features: FeatureFunction, images: Float[Array | np.ndarray, "batch height width 3"] | jax.ShapeDtypeStruct
+) -> jax.ShapeDtypeStruct:
+    """Finds the shape and type of a feature map; what was traced for equal shapes before is not traced again."""
+    return jax.eval_shape(_feature_map, as_partial(features), images)
 
 
 def begin(
@@ -169,13 +184,13 @@ def begin(
     Raises:
       ConfigError: there is no token, one lies outside the grid, or the target is degenerate (`check_target`).
     """
-    grid = jax.eval_shape(features, batch.image).shape[1:3]
+    grid = _abstract_map(features, batch.image).shape[1:3]
     if not tokens:
         raise ConfigError("no target token is given", do="give one, such as center", code="ERF-TOKEN")
     for token in tokens:
         check_token(token, grid)
-    one = ErfBatch(image=batch.image[:1], is_real=batch.is_real[:1])
-    check_target(features, one, token=tokens[0], protocol=protocol)
+    one, alone = _on_one_device((ErfBatch(image=batch.image[:1], is_real=batch.is_real[:1]), as_partial(features)))
+    check_target(alone, one, token=tokens[0], protocol=protocol)
     shape = (len(tokens), *batch.image.shape[1:3])
     groups = np.zeros((num_groups, *shape), np.float64) if num_groups else None
     return ErfSum(
@@ -256,7 +271,7 @@ def measure(
     1.0
     """
     batch = batch_of(images)
-    target = protocol.center(jax.eval_shape(features, batch.image).shape[1:3]) if token is None else token
+    target = protocol.center(_abstract_map(features, batch.image).shape[1:3]) if token is None else token
     (result,) = accumulate(features, [batch], tokens=(target,), protocol=protocol).maps()
     return result
 
@@ -281,7 +296,7 @@ def check_target(features: FeatureFunction, batch: ErfBatch, *, token: Token, pr
     norms = gradient_norms(as_partial(features), batch, position, protocol=protocol)
     measured, probe = (float(norm) for norm in jax.device_get(norms))
     _check_finite(math.isfinite(measured) and math.isfinite(probe), 0)
-    shape = jax.eval_shape(features, batch.image)
+    shape = _abstract_map(features, batch.image)
     if measured > float(jnp.finfo(shape.dtype).eps) ** 0.5 * probe:
         return
     raise ConfigError(
@@ -291,6 +306,16 @@ def check_target(features: FeatureFunction, batch: ErfBatch, *, token: Token, pr
         do="use --protocol=pre_norm or --protocol=random_projection",
         code="ERF-DEGENERATE",
     )
+
+
+def _on_one_device(values: PyTree) -> PyTree:
+    """Brings arrays that lie on several devices to the first of this process, where one image is better off."""
+
+    def moved(leaf: Array) -> Array:
+        is_spread = isinstance(leaf, jax.Array) and len(leaf.sharding.device_set) > 1
+        return jax.device_put(leaf, leaf.addressable_shards[0].device) if is_spread else leaf
+
+    return jax.tree.map(moved, values)
 
 
 def _dealt(

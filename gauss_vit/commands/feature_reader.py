@@ -1,6 +1,7 @@
 """Feature maps of a model's parameters, in the form that the analyses take."""
 
 import dataclasses
+from functools import partial
 from itertools import accumulate
 from typing import Literal, NamedTuple
 
@@ -133,17 +134,20 @@ def features_of(
     if layer is None:
         is_apart = isinstance(config, vit.ViTConfig) and unroll >= config.depth
         reader = FeatureReader(graph=graph, reads_normalized=protocol.reads_normalized, takes_apart=is_apart)
-        return Partial(reader, _taken_apart(params, config.depth) if is_apart else params)
+        return Partial(reader, _taken_apart(params, depth=config.depth) if is_apart else params)
     _check_layer(config, layer)
     stage, num_blocks = _place_of(config, layer)
     return Partial(BlockReader(graph=graph, stage=stage), BlockParams(params, jnp.int32(num_blocks)))
 
 
-def _taken_apart(params: PyTree, depth: int) -> PyTree:
+def _taken_apart(params: PyTree, *, depth: int) -> PyTree:
     """Gives every block parameters of its own."""
-    stacked = params["blocks"]
-    blocks = tuple(jax.tree.map(lambda leaf, index=index: leaf[index], stacked) for index in range(depth))
-    return {**params, "blocks": blocks}
+    return {**params, "blocks": _rows(params["blocks"], depth=depth)}
+
+
+@partial(jax.jit, static_argnames="depth")
+def _rows(stacked: PyTree, *, depth: int) -> tuple[PyTree, ...]:
+    return tuple(jax.tree.map(lambda leaf, index=index: leaf[index], stacked) for index in range(depth))
 
 
 def grid_of_layer(config: vit.ViTConfig | SwinConfig, layer: int | None) -> Grid:
