@@ -38,7 +38,9 @@ def prepare(arguments: argparse.Namespace) -> None:
         settings |= HUGE_PAGES
     if any(os.environ.get(name) != value for name, value in settings.items()):
         os.execve(sys.executable, sys.orig_argv, os.environ | settings)
-    os.sched_setaffinity(0, allowed[arguments.core : arguments.core + arguments.threads])
+    # A process that a pinned one started is pinned already.
+    if len(allowed) > arguments.threads:
+        os.sched_setaffinity(0, allowed[arguments.core : arguments.core + arguments.threads])
 
 
 class Peer:
