@@ -1,7 +1,7 @@
 """Times our receptive fields against OpenERF's loop, in one run, and writes JSON and a table.
 
 python -m benchmarks.erf --images=DIR --peer-python=/path/to/python [--threads=1] [--core=0] [--rounds=5]
-    [--batch_size=16] [--model=vit_small_patch16_224] [--unrolled] [--onednn] [--huge_pages] [--out=F.json]
+    [--batch_size=64] [--model=vit_small_patch16_224] [--unrolled] [--onednn] [--huge_pages] [--out=F.json]
 
 DIR holds the JPEG files, 64 of them for the published numbers. OpenERF runs as it is, one image at a time, in the
 interpreter that has torch, timm and openerf; its models compute in float32 only. Both sides are pinned to the same
@@ -158,7 +158,7 @@ def main() -> None:
     parser.add_argument("--peer-python", type=Path, required=True)
     parser.add_argument("--model", default="vit_small_patch16_224")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--batch_size", type=int, default=16)
+    parser.add_argument("--batch_size", type=int, default=64)
     parser.add_argument("--unrolled", action="store_true")
     process.add_flags(parser)
     arguments = parser.parse_args()

@@ -41,6 +41,7 @@ from gauss_vit.analysis.gradient import (
     token_maps,
     token_sums,
 )
+from gauss_vit.analysis.portions import portions_of
 from gauss_vit.analysis.protocol import BMVC2023, ErfProtocol
 from gauss_vit.analysis.token import Token, check_token
 from gauss_vit.errors import ConfigError
@@ -206,9 +207,9 @@ def add(total: ErfSum, features: FeatureFunction, batch: ErfBatch) -> ErfSum:
     """
     positions = jnp.asarray(total.tokens, jnp.int32)
     run = token_sums if total.groups is None else token_maps
-    (found, is_finite), is_real = jax.device_get(
-        (run(as_partial(features), batch, positions, protocol=total.protocol), batch.is_real)
-    )
+    portions = portions_of(batch.image)
+    result = run(as_partial(features), batch, positions, protocol=total.protocol, portions=portions)
+    (found, is_finite), is_real = jax.device_get((result, batch.is_real))
     _check_finite(bool(is_finite.all()), total.num_images)
     num_images = total.num_images + int(is_real.sum())
     if total.groups is None:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 from jaxtyping import Array, Bool, Float, Int32, PyTree
 
+from gauss_vit.analysis.portions import WHOLE, Portions
 from gauss_vit.analysis.protocol import ErfProtocol, balanced_signs
 
 FeatureFunction = Callable[[Float[Array, "batch height width 3"]], Float[Array, "batch rows columns channels"]]
@@ -52,26 +53,52 @@ def as_partial(features: FeatureFunction) -> Partial:
     return features if isinstance(features, Partial) else Partial(features)
 
 
-@partial(jax.jit, static_argnames=("protocol",))
+@partial(jax.jit, static_argnames=("protocol", "portions"))
 def token_sums(
-    features: Partial, batch: ErfBatch, positions: Int32[Array, "tokens 2"], *, protocol: ErfProtocol
+    features: Partial,
+    batch: ErfBatch,
+    positions: Int32[Array, "tokens 2"],
+    *,
+    protocol: ErfProtocol,
+    portions: Portions = WHOLE,
 ) -> tuple[Float[Array, "tokens height width"], Bool[Array, " tokens"]]:
     """Sums the maps of the real images of a batch; also says of which tokens all gradients are finite."""
-    map_of = _token_map(features, batch, protocol, num_tokens=len(positions))
 
-    def token_sum(position: Position) -> tuple[Float[Array, "height width"], Bool[Array, ""]]:
-        maps, is_finite = map_of(position)
-        return jnp.sum(maps, axis=0, where=batch.is_real[:, None, None]), is_finite
+    def of_portion(portion: ErfBatch) -> tuple[Float[Array, "tokens height width"], Bool[Array, " tokens"]]:
+        map_of = _token_map(features, portion, protocol, num_tokens=len(positions))
 
-    return jax.lax.map(token_sum, positions)
+        def token_sum(position: Position) -> tuple[Float[Array, "height width"], Bool[Array, ""]]:
+            maps, is_finite = map_of(position)
+            return jnp.sum(maps, axis=0, where=portion.is_real[:, None, None]), is_finite
+
+        return jax.lax.map(token_sum, positions)
+
+    def add(total: PyTree, portion: ErfBatch) -> tuple[PyTree, None]:
+        (sums, are_finite), (more, is_more_finite) = total, of_portion(portion)
+        return (sums + more, are_finite & is_more_finite), None
+
+    shape = (len(positions), *batch.image.shape[1:3])
+    start = jnp.zeros(shape, batch.image.dtype), jnp.ones(len(positions), jnp.bool_)
+    return jax.lax.scan(add, start, portions.split(batch))[0]
 
 
-@partial(jax.jit, static_argnames=("protocol",))
+@partial(jax.jit, static_argnames=("protocol", "portions"))
 def token_maps(
-    features: Partial, batch: ErfBatch, positions: Int32[Array, "tokens 2"], *, protocol: ErfProtocol
+    features: Partial,
+    batch: ErfBatch,
+    positions: Int32[Array, "tokens 2"],
+    *,
+    protocol: ErfProtocol,
+    portions: Portions = WHOLE,
 ) -> tuple[Float[Array, "tokens batch height width"], Bool[Array, " tokens"]]:
     """Gives the maps of every image of a batch; also says of which tokens all gradients are finite."""
-    return jax.lax.map(_token_map(features, batch, protocol, num_tokens=len(positions)), positions)
+
+    def of_portion(portion: ErfBatch) -> tuple[Float[Array, "batch tokens height width"], Bool[Array, " tokens"]]:
+        maps, are_finite = jax.lax.map(_token_map(features, portion, protocol, num_tokens=len(positions)), positions)
+        return jnp.moveaxis(maps, 0, 1), are_finite
+
+    maps, are_finite = jax.lax.map(of_portion, portions.split(batch))
+    return jnp.moveaxis(portions.join(maps), 0, 1), jnp.all(are_finite, axis=0)
 
 
 @partial(jax.jit, static_argnames=("protocol",))

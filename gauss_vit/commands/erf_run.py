@@ -10,15 +10,18 @@ import logging
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
-from gauss_vit.analysis.erf import ErfBatch, ErfSum, FeatureFunction, add, begin
+from gauss_vit.analysis.erf import ErfBatch, ErfSum, FeatureFunction, add, batch_of, begin
 from gauss_vit.analysis.gaussian_fit import UNBOUNDED, FitBounds
+from gauss_vit.analysis.portions import even_batch_size
 from gauss_vit.analysis.protocol import ErfProtocol
 from gauss_vit.analysis.token import Token
 from gauss_vit.commands.feature_reader import ActivationType, features_of
@@ -71,7 +74,7 @@ class Measurement:
     stem: str
     dtype: ActivationType = "float32"
     num_groups: int = 0
-    save_every: int = 8
+    save_every: int = 2
     bounds: FitBounds = UNBOUNDED
     unrolls: bool = False
 
@@ -105,21 +108,27 @@ def measure(named: NamedModel, measurement: Measurement, *, partial: Path | None
     total = None if partial is None else _saved(partial, measurement, key=key)
     done = 0 if total is None else total.num_images
     num_images = len(measurement.images)
-    with _progress(_subject(named, measurement), done, num_images) as progress:
-        for number, batch in enumerate(_ahead(_batches(named, measurement, devices, done=done)), start=1):
-            total = add(_begun(measurement, features, batch) if total is None else total, features, batch)
+    with (
+        _ahead(_batches(named, measurement, devices, done=done)) as batches,
+        _progress(_subject(named, measurement), done, num_images) as progress,
+    ):
+        if total is None:
+            total = _begun(named, measurement, features)
+        for number, batch in enumerate(batches, start=1):
+            total = add(total, features, batch)
             progress.update(total.num_images - progress.n)
             is_due = number % measurement.save_every == 0 or total.num_images == num_images
             if partial is not None and is_due:
                 _save(partial, total, key=key)
-    assert total is not None, "there is an image"
     return total
 
 
-def _begun(measurement: Measurement, features: FeatureFunction, batch: ErfBatch) -> ErfSum:
+def _begun(named: NamedModel, measurement: Measurement, features: FeatureFunction) -> ErfSum:
+    """Checks the measurement on the first image, while others decode the first batch."""
+    image = named.normalization(jnp.asarray(_pixels(named, measurement.images[0])[None]))
     return begin(
         features,
-        batch,
+        batch_of(image),
         tokens=measurement.tokens,
         protocol=measurement.protocol,
         num_groups=measurement.num_groups,
@@ -189,8 +198,9 @@ def _batches(
     named: NamedModel, measurement: Measurement, devices: jax.sharding.Mesh, *, done: int
 ) -> Iterator[ErfBatch]:
     """Decodes, normalises and places the images; the last batch is padded to a size that is compiled already."""
-    size = -(-min(measurement.batch_size, len(measurement.images)) // devices.size) * devices.size
-    for start in range(done, len(measurement.images), size):
+    num_images = len(measurement.images)
+    size = even_batch_size(num_images, at_most=measurement.batch_size, num_devices=devices.size)
+    for start in range(done, num_images, size):
         images = measurement.images[start : start + size]
         pixels = np.zeros((size, *named.config.image_size, 3), np.uint8)
         for index, image in enumerate(images):
@@ -205,13 +215,19 @@ def _pixels(named: NamedModel, image: Path | Photo) -> UInt8[np.ndarray, "height
     return to_array(named.transform(load_image(image), size=named.config.image_size))
 
 
-def _ahead(batches: Iterator[ErfBatch]) -> Iterator[ErfBatch]:
-    """Prepares the next batch while the last one is used."""
+@contextmanager
+def _ahead(batches: Iterator[ErfBatch]) -> Iterator[Iterator[ErfBatch]]:
+    """Prepares the first batch from now on, and every other one while the one before is used."""
     with ThreadPoolExecutor(max_workers=1) as pool:
         pending = pool.submit(next, batches, None)
-        while (batch := pending.result()) is not None:
-            pending = pool.submit(next, batches, None)
-            yield batch
+
+        def prepared() -> Iterator[ErfBatch]:
+            following = pending
+            while (batch := following.result()) is not None:
+                following = pool.submit(next, batches, None)
+                yield batch
+
+        yield prepared()
 
 
 def _progress(name: str, done: int, total: int) -> tqdm:

@@ -73,7 +73,7 @@ def define_erf(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "max_images", None, "Number of images to use; all by default.", lower_bound=1, flag_values=flag_values
     )
-    flags.DEFINE_integer("batch_size", 16, "Images in one pass.", lower_bound=1, flag_values=flag_values)
+    flags.DEFINE_integer("batch_size", 64, "Most images in one pass.", lower_bound=1, flag_values=flag_values)
     flags.DEFINE_string("token", "center", "`center`, `all` or `row,column`.", flag_values=flag_values)
     flags.DEFINE_string("layer", "last", "`last`, `all` or the number of a block.", flag_values=flag_values)
     flags.DEFINE_string(
@@ -94,7 +94,7 @@ def define_erf(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_bool("bands", True, "Draw confidence bands over images, for one token.", flag_values=flag_values)
     flags.DEFINE_integer(
         "save_every",
-        8,
+        2,
         "Batches between two saves, from which a killed run goes on.",
         lower_bound=1,
         flag_values=flag_values,
