@@ -86,21 +86,29 @@ class Gaussian:
     def _table(
         self, amplitude: Float[Array, "#heads"], sigma: Float[Array, "*axes #heads"], *, grid: Grid
     ) -> Float[Array, "#heads dy dx"]:
-        sigma_y, sigma_x = (sigma[0], sigma[1]) if self.anisotropic else (sigma, sigma)
         scale_y, scale_x = (self.image or grid) if self.unit == "image" else (1, 1)
-        vertical = _exponent(grid[0], scale_y, sigma_y)
-        horizontal = _exponent(grid[1], scale_x, sigma_x)
-        shape = (amplitude.shape[0], 2 * grid[0] - 1, 2 * grid[1] - 1)
-        exponent = jnp.broadcast_to(vertical[:, :, None], shape) + jnp.broadcast_to(horizontal[:, None, :], shape)
-        return jnp.square(amplitude)[:, None, None] * jnp.exp(-exponent)
+        vertical, horizontal = _squared_offsets(grid[0], scale_y)[:, None], _squared_offsets(grid[1], scale_x)[None, :]
+        if self.anisotropic:
+            shape = (amplitude.shape[0], 2 * grid[0] - 1, 2 * grid[1] - 1)
+            along_y, along_x = _scaled(vertical, sigma[0]), _scaled(horizontal, sigma[1])
+            exponent = jnp.broadcast_to(along_y, shape) + jnp.broadcast_to(along_x, shape)
+        else:
+            exponent = _scaled(vertical + horizontal, sigma)
+        strength = jnp.square(amplitude)[:, None, None]
+        return jnp.broadcast_to(strength, exponent.shape) * jnp.exp(-exponent)
 
     def prefix(self, params: TermParams) -> None:
         """Prefix tokens have no offset, and so no bias."""
         del params
 
 
-def _exponent(size: int, scale: int, sigma: Float[Array, " heads"]) -> Float[Array, "heads offset"]:
-    """Computes d^2 / (2 sigma^2) for the offsets d = -(size - 1) / scale ... (size - 1) / scale."""
-    offsets = np.arange(1 - size, size, dtype=np.float32) / np.float32(scale)
-    width = jnp.maximum(jnp.abs(sigma), _SMALLEST_SIGMA)
-    return jnp.square(jnp.asarray(offsets)[None, :] / width[:, None]) / 2
+def _squared_offsets(size: int, scale: int) -> Float[np.ndarray, " offset"]:
+    """Gives d^2 for the offsets d = -(size - 1) / scale ... (size - 1) / scale."""
+    return np.square(np.arange(1 - size, size, dtype=np.float32) / np.float32(scale))
+
+
+def _scaled(squares: Float[np.ndarray, "#dy #dx"], sigma: Float[Array, " heads"]) -> Float[Array, "heads #dy #dx"]:
+    """Computes d^2 / (2 sigma^2) of squared offsets."""
+    precision = jnp.square(1 / jnp.maximum(jnp.abs(sigma), _SMALLEST_SIGMA)) / 2
+    shape = (*sigma.shape, *squares.shape)
+    return jnp.broadcast_to(precision[:, None, None], shape) * jnp.broadcast_to(jnp.asarray(squares), shape)

@@ -14,13 +14,13 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 from jax.sharding import Mesh
-from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from gauss_vit.batches import ClassificationBatch
 from gauss_vit.ops.mixing import Mixture, dominant_label
 from gauss_vit.tasks.augmentation import Augmented
-from gauss_vit.train import average
-from gauss_vit.train.accumulation import Accumulated, Examples, accumulate
+from gauss_vit.train import audit, average
+from gauss_vit.train.accumulation import Examples, accumulate
 from gauss_vit.train.mesh import batch_sharding, replicated, tree_shardings
 from gauss_vit.train.normalization import Normalization
 from gauss_vit.train.state import TrainState, run_key
@@ -74,7 +74,7 @@ class Outcome:
       metric: the task's sums over the batch, before the update.
       gradient_norm: float32, the global norm before clipping.
       is_finite: bool, whether the update was applied.
-      first_bad: int32, the place in `audited_paths` of the first array that is not finite; 0 if there is none.
+      first_bad: int32, the place in `audited_paths` of the first array that is not finite; their number if all are.
     """
 
     loss: PyTree
@@ -154,10 +154,18 @@ def make_train_step(
         examples = forward.examples(batch, key=jax.random.fold_in(key, _AUGMENTATION))
         sums = accumulate(forward.loss, state.params, examples, key=key, num_parts=num_parts, mesh=mesh)
         updated = _update(state, sums.gradients, transform, ema_decay=ema_decay)
-        flags = _finite_flags(_audited(sums.loss, sums.gradients, updated))
-        is_finite = jnp.all(flags)
+        audited = audit.floating(_audited(sums.loss, sums.gradients, updated))
+        first_bad = audit.first_not_finite(audited)
+        is_finite = first_bad == len(jax.tree.leaves(audited))
         updated = jax.tree.map(lambda new, old: jnp.where(is_finite, new, old), updated, state)
-        return updated, _outcome(sums, flags)
+        outcome = Outcome(
+            loss=sums.loss,
+            metric=sums.metric,
+            gradient_norm=audit.global_norm(sums.gradients),
+            is_finite=is_finite,
+            first_bad=first_bad,
+        )
+        return updated, outcome
 
     at_rest = tree_shardings(mesh, state)
     entering, leaving = (at_rest, batch_sharding(mesh)), (at_rest, replicated(mesh))
@@ -194,18 +202,7 @@ def audited_paths(state: TrainState) -> list[str]:
       state: the train state, or its shapes.
     """
     loss = jax.ShapeDtypeStruct((), jnp.float32)
-    return list(flatten_paths(_floating(_audited(loss, state.params, state))))
-
-
-def _outcome(sums: Accumulated, flags: Bool[Array, " leaves"]) -> Outcome:
-    """Reports an update."""
-    return Outcome(
-        loss=sums.loss,
-        metric=sums.metric,
-        gradient_norm=optax.tree.norm(sums.gradients),
-        is_finite=jnp.all(flags),
-        first_bad=jnp.argmin(flags).astype(jnp.int32),
-    )
+    return list(flatten_paths(audit.floating(_audited(loss, state.params, state))))
 
 
 def _update(
@@ -227,18 +224,3 @@ def _audited(loss: PyTree, gradients: PyTree, updated: TrainState) -> tuple[dict
         {"params": updated.params},
         {"opt_state": updated.opt_state},
     )
-
-
-def _floating(tree: PyTree) -> PyTree:
-    """Keeps the leaves that can be other than finite."""
-    return jax.tree.map(lambda leaf: leaf if jnp.issubdtype(leaf.dtype, jnp.floating) else None, tree)
-
-
-def _finite_flags(tree: PyTree) -> Bool[Array, " leaves"]:
-    """Says of every floating array whether all its numbers are finite.
-
-    Zero times a number that is not finite is not a number, nor is a sum that holds one. A sum of floats is one pass on
-    every backend; XLA:CPU makes three programs of a conjunction.
-    """
-    sums = [jnp.sum(leaf * jnp.zeros((), leaf.dtype)) for leaf in jax.tree.leaves(_floating(tree))]
-    return jnp.isfinite(jnp.stack(sums))

@@ -79,7 +79,9 @@ def test_a_gradient_that_is_not_finite_in_one_portion_is_told():
 def test_images_stay_where_they_are():
     portions = Portions(num=3, num_devices=8)
     positions = jnp.asarray([(0, 1)], jnp.int32)
-    program = token_sums.lower(features(), batch(8), positions, protocol=BMVC2023, portions=portions).compile().as_text()
+    program = (
+        token_sums.lower(features(), batch(8), positions, protocol=BMVC2023, portions=portions).compile().as_text()
+    )
     assert "all-reduce" in program, "the sum over images is one over devices"
     assert "all-gather" not in program
     assert "all-to-all" not in program
@@ -96,7 +98,9 @@ def test_a_portion_uses_the_memory_of_the_last_one():
     assert temporary(Portions(num=6, num_devices=1)) < 0.75 * temporary(WHOLE)
 
 
-@pytest.mark.parametrize(("num_images", "num_devices", "num"), [(24, 1, 6), (24, 2, 3), (24, 8, 1), (7, 1, 1), (9, 1, 3)])
+@pytest.mark.parametrize(
+    ("num_images", "num_devices", "num"), [(24, 1, 6), (24, 2, 3), (24, 8, 1), (7, 1, 1), (9, 1, 3)]
+)
 def test_portions_on_a_cpu(num_images, num_devices, num):
     assert portions_of(spread(np.zeros((num_images, 2), np.float32), num_devices)).num == num
 

@@ -1,0 +1,55 @@
+"""What a step asks of all arrays at once, in few programs: arrays of one shape share a pass.
+
+Arrays of one shape lie alike on the devices (`mesh.tree_shardings`), so that to read them together moves nothing.
+"""
+
+from collections import defaultdict
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int32, PyTree
+
+
+def floating(tree: PyTree) -> PyTree:
+    """Keeps the leaves that can be other than finite."""
+    return jax.tree.map(lambda leaf: leaf if jnp.issubdtype(leaf.dtype, jnp.floating) else None, tree)
+
+
+def first_not_finite(tree: PyTree) -> Int32[Array, ""]:
+    """Finds the place, among the leaves, of the first with a number that is not finite; their number if there is none.
+
+    >>> first_not_finite({"a": jnp.ones(2), "b": jnp.array([1.0, jnp.nan])}).item()
+    1
+    """
+    leaves = jax.tree.leaves(tree)
+    first = [_first_of_group(places, leaves) for places in _by_shape(leaves)]
+    return jnp.min(jnp.stack(first)).astype(jnp.int32)
+
+
+def global_norm(tree: PyTree) -> Float[Array, ""]:
+    """Computes the square root of the sum of all squares, in float32.
+
+    >>> global_norm({"a": jnp.array([3.0]), "b": jnp.array([[4.0]])}).item()
+    5.0
+    """
+    leaves = jax.tree.leaves(tree)
+    squares = [
+        jnp.sum(sum(jnp.square(leaves[place].astype(jnp.float32)) for place in places)) for places in _by_shape(leaves)
+    ]
+    return jnp.sqrt(sum(squares))
+
+
+def _first_of_group(places: list[int], leaves: list[Array]) -> Float[Array, ""]:
+    # A minimum of floats is one pass everywhere.
+    first = jnp.full(leaves[places[0]].shape, len(leaves), jnp.float32)
+    for place in reversed(places):
+        first = jnp.where(jnp.isfinite(leaves[place]), first, jnp.full_like(first, place))
+    return jnp.min(first)
+
+
+def _by_shape(leaves: list[Array]) -> list[list[int]]:
+    """Gives the places of leaves of equal shape."""
+    groups = defaultdict(list)
+    for place, leaf in enumerate(leaves):
+        groups[leaf.shape].append(place)
+    return list(groups.values())
