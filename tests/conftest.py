@@ -19,12 +19,27 @@ from absl import flags
 # grain's workers read absl's flags, which nothing parses outside of absl.app.run.
 flags.FLAGS.mark_as_parsed()
 
+_MANY_MAPS = 15_000
+
 
 @pytest.fixture(autouse=True)
 def strict_numerics():
     """No silent promotion of types or ranks: each would hide a wrong shape or a slow float32 detour."""
     with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def released_programs():
+    """Lets compiled programs go before there are too many: each maps memory, and Linux allows 65,530 maps a process."""
+    yield
+    if _num_maps() > _MANY_MAPS:
+        jax.clear_caches()
+
+
+def _num_maps() -> int:
+    maps = Path("/proc/self/maps")
+    return maps.read_bytes().count(b"\n") if maps.exists() else 0
 
 
 @pytest.fixture(scope="session")

@@ -13,14 +13,15 @@ from dataclasses import dataclass
 import grain
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image
 
 from gauss_vit.batches import ClassificationBatch
 from gauss_vit.data import image as images
 from gauss_vit.data import randomness
 from gauss_vit.data.examples import Example, Source
 from gauss_vit.data.skips import Skips
-from gauss_vit.data.transforms import RandomResizedCrop, Transform
-from gauss_vit.errors import ConfigError, DataError
+from gauss_vit.data.transforms import ArrayTransform, RandomResizedCrop, Transform
+from gauss_vit.errors import ConfigError, DataError, UserError
 
 ORDER_STREAM, AUGMENT_STREAM = 0, 1
 BUFFERED_BATCHES = 2
@@ -213,23 +214,58 @@ def render(
 
     Raises:
       DataError: the image cannot be read or transformed; the example is named.
-      ConfigError: the transforms do not end at `image_size`.
+      ConfigError: the transforms do not end at `image_size`, or a library that they need is missing.
     """
     keys = [randomness.fold(key, place) for place in range(len(transforms))]
-    # A crop that comes first is cut while decoding, so that the rest of the image need not be converted.
     crop = transforms[0] if transforms and isinstance(transforms[0], RandomResizedCrop) else None
-    box_of = None if crop is None else functools.partial(crop.box, key=keys[0])
-    image = images.decode(example.image, name=example.name, max_pixels=max_pixels, box_of=box_of)
-    for place, transform in enumerate(transforms):
-        step = crop.resized if crop and place == 0 else transform
-        try:
-            image = step(image, size=image_size, key=keys[place])
-        except ValueError as error:
-            raise DataError(f"{example.name}: {error}", do="remove it", code="DATA-DECODE") from error
-    if image.size != image_size[::-1]:
-        message = f"the transforms made {image.height} x {image.width} px of {example.name}, not {image_size}"
+    try:
+        if crop is None:
+            image = images.decode(example.image, name=example.name, max_pixels=max_pixels)
+        else:
+            image = _cropped(example, crop=crop, image_size=image_size, key=keys[0], max_pixels=max_pixels)
+        for place in range(0 if crop is None else 1, len(transforms)):
+            image = _applied(transforms[place], image, image_size=image_size, key=keys[place])
+    except UserError:
+        raise
+    except ValueError as error:
+        raise DataError(f"{example.name}: {error}", do="remove it", code="DATA-DECODE") from error
+    pixels = np.asarray(image, np.uint8)
+    if pixels.shape[:2] != image_size:
+        height, width, _ = pixels.shape
+        message = f"the transforms made {height} x {width} px of {example.name}, not {image_size}"
         raise ConfigError(message, do="begin data.train_transforms with Resize() or ResizeCenterCrop()")
-    return np.asarray(image, np.uint8)
+    return pixels
+
+
+def _cropped(
+    example: Example, *, crop: RandomResizedCrop, image_size: tuple[int, int], key: int, max_pixels: int
+) -> Image.Image | UInt8[np.ndarray, "height width 3"]:
+    """A crop that comes first, cut while decoding, so that the rest of the image need not be converted.
+
+    Returns:
+      An array where the resampler takes and gives one, so that no pixel is copied into an image and out again.
+    """
+    box_of = functools.partial(crop.box, key=key)
+    if crop.resampler == "simd":
+        pixels = images.decode_array(example.image, name=example.name, max_pixels=max_pixels, box_of=box_of)
+        return crop.resized_array(pixels, size=image_size, key=key)
+    image = images.decode(example.image, name=example.name, max_pixels=max_pixels, box_of=box_of)
+    return crop.resized(image, size=image_size, key=key)
+
+
+def _applied(
+    transform: Transform,
+    image: Image.Image | UInt8[np.ndarray, "height width 3"],
+    *,
+    image_size: tuple[int, int],
+    key: int,
+) -> Image.Image | UInt8[np.ndarray, "new_height new_width 3"]:
+    """Applies one transform; an array stays one until a transform that takes images only."""
+    if not isinstance(image, np.ndarray):
+        return transform(image, size=image_size, key=key)
+    if isinstance(transform, ArrayTransform):
+        return transform.of_array(image, size=image_size, key=key)
+    return transform(Image.fromarray(image), size=image_size, key=key)
 
 
 def _single(example: Example, image: UInt8[np.ndarray, "height width 3"]) -> ClassificationBatch:

@@ -6,7 +6,8 @@ at a few hard edges. Its results do not depend on which of its instructions (SSE
 
 from typing import Literal
 
-from PIL import Image
+import numpy as np
+from jaxtyping import UInt8
 
 from gauss_vit.errors import ConfigError
 
@@ -16,16 +17,21 @@ except ImportError:  # Optional: a config asks for it by name, and is refused wh
     cykooz_resizer = None
 
 
-def resize(image: Image.Image, *, size: tuple[int, int], interpolation: Literal["bicubic", "bilinear"]) -> Image.Image:
+def resize(
+    pixels: UInt8[np.ndarray, "height width 3"], *, size: tuple[int, int], interpolation: Literal["bicubic", "bilinear"]
+) -> UInt8[np.ndarray, "new_height new_width 3"]:
     """Resizes an RGB image, along rows first as Pillow does.
 
     In one call the library goes along columns first; as bicubic overshoot is clipped between the two passes, that
     would move pixels near edges by up to 7 levels.
 
     Args:
-      image: in Pillow's mode RGB, which is read where it lies.
+      pixels: may be a part of a larger array.
       size: (height, width) in pixels.
       interpolation: "bicubic" or "bilinear", both antialiased.
+
+    Returns:
+      An array of its own, read-only.
 
     Raises:
       ConfigError: the library is not installed.
@@ -39,10 +45,12 @@ def resize(image: Image.Image, *, size: tuple[int, int], interpolation: Literal[
     algorithm = cykooz_resizer.ResizeAlg.convolution(filters[interpolation])
     options = cykooz_resizer.ResizeOptions(resize_alg=algorithm, use_alpha=False)
     resizer = cykooz_resizer.Resizer()  # Threads cannot share one.
+    rgb = cykooz_resizer.PixelType.U8x3
+    image = cykooz_resizer.ImageData(pixels.shape[1], pixels.shape[0], rgb, pixels.tobytes())
     height, width = size
     for shape in ((width, image.height), (width, height)):
-        if image.size != shape:
-            resized = Image.new("RGB", shape, None)  # Not filled first.
-            resizer.resize_pil(image, resized, options)
+        if (image.width, image.height) != shape:
+            resized = cykooz_resizer.ImageData(*shape, rgb)
+            resizer.resize(image, resized, options)
             image = resized
-    return image
+    return np.frombuffer(image.get_buffer(), np.uint8).reshape(height, width, 3)

@@ -7,6 +7,8 @@ keys give equal results on every machine. Transforms that draw nothing ignore it
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args, runtime_checkable
 
+import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 
 from gauss_vit.data import image as images
@@ -33,6 +35,17 @@ class Transform(Protocol):
           size: (height, width) in pixels that the model takes.
           key: where this image's random numbers come from.
         """
+        ...
+
+
+@runtime_checkable
+class ArrayTransform(Protocol):
+    """What a transform also has where it gives the same pixels from array to array, with no image to fill and read."""
+
+    def of_array(
+        self, pixels: UInt8[np.ndarray, "height width 3"], *, size: tuple[int, int], key: int
+    ) -> UInt8[np.ndarray, "new_height new_width 3"]:
+        """Transforms the pixels of one RGB image, which stay as they are; arguments as for the image."""
         ...
 
 
@@ -83,9 +96,19 @@ class RandomResizedCrop:
 
     def resized(self, cropped: Image.Image, *, size: tuple[int, int], key: int) -> Image.Image:
         """Resizes the part to `output_size` or `size`."""
-        interpolation = drawn_interpolation(self.interpolation, key=randomness.fold(key, 1), draw=0)
-        resize = simd.resize if self.resampler == "simd" else images.resize
-        return resize(cropped, size=self.output_size or size, interpolation=interpolation)
+        if self.resampler == "simd":
+            return Image.fromarray(self.resized_array(images.to_array(cropped), size=size, key=key))
+        return images.resize(cropped, size=self.output_size or size, interpolation=self._filter(key))
+
+    def resized_array(
+        self, cropped: UInt8[np.ndarray, "height width 3"], *, size: tuple[int, int], key: int
+    ) -> UInt8[np.ndarray, "new_height new_width 3"]:
+        """Resizes the part as `resized` does with resampler "simd", from array to array."""
+        return simd.resize(cropped, size=self.output_size or size, interpolation=self._filter(key))
+
+    def _filter(self, key: int) -> Interpolation:
+        """The filter for this image."""
+        return drawn_interpolation(self.interpolation, key=randomness.fold(key, 1), draw=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +133,18 @@ class RandomFlip:
     def __call__(self, image: Image.Image, *, size: tuple[int, int], key: int) -> Image.Image:
         """Flips or returns the image itself; the size stays."""
         del size
-        return images.flip(image) if randomness.uniform(key, 0) < self.probability else image
+        return images.flip(image) if self._is_flipped(key) else image
+
+    def of_array(
+        self, pixels: UInt8[np.ndarray, "height width 3"], *, size: tuple[int, int], key: int
+    ) -> UInt8[np.ndarray, "height width 3"]:
+        """Flips or returns the array itself; the size stays."""
+        del size
+        return images.flip_array(pixels) if self._is_flipped(key) else pixels
+
+    def _is_flipped(self, key: int) -> bool:
+        """Whether this image is one of them."""
+        return randomness.uniform(key, 0) < self.probability
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Bad input that no other test of this package has: bombs of every kind, and images of extreme proportions."""
 
+import functools
 import io
 import struct
 import tracemalloc
@@ -45,14 +46,23 @@ def jpeg_that_claims(height, width):
     return bytes(content)
 
 
-@pytest.mark.parametrize("box_of", [None, lambda size: (0, 0, 8, 8)], ids=["whole", "cropped"])
+def corner(decode):
+    """The decoder of a corner."""
+    return functools.partial(decode, box_of=lambda size: (0, 0, 8, 8))
+
+
+@pytest.mark.parametrize(
+    "decoder",
+    [images.decode, corner(images.decode), corner(images.decode_array)],
+    ids=["whole", "cropped", "cropped array"],
+)
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_a_huge_jpeg_is_rejected_by_its_header(box_of):
+def test_a_huge_jpeg_is_rejected_by_its_header(decoder):
     encoded = jpeg_that_claims(65500, 65500)
 
     def decode():
         with pytest.raises(DataError) as caught:
-            images.decode(encoded, name="bomb.jpg", box_of=box_of)
+            decoder(encoded, name="bomb.jpg")
         assert (caught.value.code, "bomb.jpg" in caught.value.message) == ("DATA-BOMB", True)
 
     assert peak_bytes(decode) < 4 * MEGABYTE

@@ -61,6 +61,18 @@ def test_a_box_is_that_part_of_the_whole():
     np.testing.assert_array_equal(np.asarray(part), whole(encoded)[20:90, 10:75])
 
 
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "GIF"])
+def test_a_box_is_the_same_as_an_array_and_as_an_image(file_format):
+    file = io.BytesIO()
+    PHOTO.save(file, format=file_format)
+    image, array = (
+        decode(file.getvalue(), name="photo", box_of=lambda size: BOX)
+        for decode in (images.decode, images.decode_array)
+    )
+    assert (array.dtype, array.shape) == (np.uint8, (70, 65, 3))
+    np.testing.assert_array_equal(array, np.asarray(image))
+
+
 def with_orientation(orientation):
     exif = Image.Exif()
     exif[images.ORIENTATION_TAG] = orientation
