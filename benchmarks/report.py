@@ -14,9 +14,10 @@ HEAD = """# Performance
 
 Every table is one run of one benchmark, made into this page by `python -m benchmarks.report F.json ...`. Both sides of
 a row ran in turns in the same minutes; figures are medians over the rounds, with the smallest and the largest, and
-ratios are taken within a round. On a CPU seconds are those of the processor, of threads pinned to the same cores:
-machines that others use too change them least. Absolute figures of a busy machine say little; ratios are what counts.
-`--onednn` and `--huge_pages` set the environment as the line "settings" says, for both sides.
+ratios are taken within a round. On a CPU seconds are those of the processor, of threads pinned to the same cores, which
+machines that others use too change least; where "wall" or "clock" is said, they are those of the clock. Absolute
+figures of a busy machine say little; ratios are what counts. `--huge_pages` sets the environment as the line "settings"
+says, for both sides; `--onednn` means something to ours alone, as torch uses oneDNN anyway.
 """
 
 WAITING = """

@@ -19,7 +19,7 @@ from absl import flags
 # grain's workers read absl's flags, which nothing parses outside of absl.app.run.
 flags.FLAGS.mark_as_parsed()
 
-_MANY_MAPS = 15_000
+_MANY_MAPS = 6_000
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +31,7 @@ def strict_numerics():
 
 @pytest.fixture(autouse=True, scope="module")
 def released_programs():
-    """Lets compiled programs go before there are too many: each maps memory, and Linux allows 65,530 maps a process."""
+    """Lets compiled programs go before there are many: they hold gigabytes, and Linux allows 65,530 maps a process."""
     yield
     if _num_maps() > _MANY_MAPS:
         jax.clear_caches()

@@ -75,10 +75,10 @@ def token_sums(
 
     def add(total: PyTree, portion: ErfBatch) -> tuple[PyTree, None]:
         (sums, are_finite), (more, is_more_finite) = total, of_portion(portion)
-        return (sums + more, are_finite & is_more_finite), None
+        return (sums + more.astype(sums.dtype), are_finite & is_more_finite), None
 
     shape = (len(positions), *batch.image.shape[1:3])
-    start = jnp.zeros(shape, batch.image.dtype), jnp.ones(len(positions), jnp.bool_)
+    start = _exact(jnp.zeros(shape, batch.image.dtype)), jnp.ones(len(positions), jnp.bool_)
     return jax.lax.scan(add, start, portions.split(batch))[0]
 
 
@@ -98,7 +98,7 @@ def token_maps(
         return jnp.moveaxis(maps, 0, 1), are_finite
 
     maps, are_finite = jax.lax.map(of_portion, portions.split(batch))
-    return jnp.moveaxis(portions.join(maps), 0, 1), jnp.all(are_finite, axis=0)
+    return jnp.moveaxis(portions.join(maps, num_images=len(batch.is_real)), 0, 1), jnp.all(are_finite, axis=0)
 
 
 @partial(jax.jit, static_argnames=("protocol",))
@@ -172,6 +172,6 @@ def _read_token(
     return _exact(reader.at_token(params, images, position))
 
 
-def _exact(channels: Float[Array, "batch channels"]) -> Float[Array, "batch channels"]:
-    """Brings channels to float32 at least."""
-    return channels.astype(jnp.float64 if channels.dtype == jnp.float64 else jnp.float32)
+def _exact(values: Float[Array, "*values"]) -> Float[Array, "*values"]:
+    """Brings values to float32 at least."""
+    return values.astype(jnp.float64 if values.dtype == jnp.float64 else jnp.float32)

@@ -13,55 +13,56 @@ from jaxtyping import Array, PyTree
 MOST_AT_ONCE = 4
 """Images of a portion on a device, a CPU's core: more are hardly faster, and fresh memory for them costs more."""
 
-FEWEST_AT_ONCE = 3
-"""What is worth a portion, where images are to spare."""
-
 
 class Portions(NamedTuple):
     """How a batch falls apart.
 
     Attributes:
-      num: of portions, of equal size.
+      num_portions: of equal size; the last images of each device are zeros where they do not divide.
       num_devices: over which the batch is spread, in order; each takes its part of every portion.
     """
 
-    num: int
+    num_portions: int
     num_devices: int
 
     def split(self, batch: PyTree) -> PyTree:
-        """Brings a leading axis [batch] of every leaf to [portions, images]."""
+        """Brings a leading axis [batch] of every leaf to [portions, images]; what is added is zero, or False."""
 
         def of_leaf(leaf: Array) -> Array:
-            parts = leaf.reshape(self.num_devices, self.num, -1, *leaf.shape[1:])
-            return jnp.moveaxis(parts, 1, 0).reshape(self.num, -1, *leaf.shape[1:])
+            parts = leaf.reshape(self.num_devices, len(leaf) // self.num_devices, *leaf.shape[1:])
+            missing = -parts.shape[1] % self.num_portions
+            parts = jnp.pad(parts, [(0, 0), (0, missing)] + [(0, 0)] * (leaf.ndim - 1))
+            size = parts.shape[1] // self.num_portions
+            parts = parts.reshape(self.num_devices, self.num_portions, size, *leaf.shape[1:])
+            return jnp.moveaxis(parts, 1, 0).reshape(self.num_portions, self.num_devices * size, *leaf.shape[1:])
 
         return jax.tree.map(of_leaf, batch)
 
-    def join(self, portions: PyTree) -> PyTree:
-        """Undoes `split`."""
+    def join(self, portions: PyTree, *, num_images: int) -> PyTree:
+        """Undoes `split` of a batch of so many images."""
 
         def of_leaf(leaf: Array) -> Array:
-            parts = leaf.reshape(self.num, self.num_devices, -1, *leaf.shape[2:])
-            return jnp.moveaxis(parts, 0, 1).reshape(-1, *leaf.shape[2:])
+            parts = leaf.reshape(self.num_portions, self.num_devices, -1, *leaf.shape[2:])
+            parts = jnp.moveaxis(parts, 0, 1).reshape(self.num_devices, -1, *leaf.shape[2:])
+            return parts[:, : num_images // self.num_devices].reshape(num_images, *leaf.shape[2:])
 
         return jax.tree.map(of_leaf, portions)
 
 
-WHOLE = Portions(num=1, num_devices=1)
+WHOLE = Portions(num_portions=1, num_devices=1)
 
 
 def portions_of(images: PyTree) -> Portions:
     """Says in how many portions images, [batch, ...], are best worked off where they lie."""
     devices = images.devices() if isinstance(images, jax.Array) else {jax.devices()[0]}
     num_images, is_uneven = divmod(len(images), len(devices))
-    if is_uneven or any(device.platform != "cpu" for device in devices):
+    if is_uneven or num_images <= MOST_AT_ONCE or any(device.platform != "cpu" for device in devices):
         return WHOLE
-    at_once = _largest_portion(num_images)
-    return WHOLE if at_once == 1 else Portions(num=num_images // at_once, num_devices=len(devices))
+    return Portions(num_portions=-(-num_images // MOST_AT_ONCE), num_devices=len(devices))
 
 
 def even_batch_size(num_images: int, *, at_most: int, num_devices: int) -> int:
-    """Finds a batch size that leaves little of the last batch empty, and falls apart into portions if it can.
+    """Finds the batch size that leaves the fewest empty places in the last batch.
 
     Args:
       num_images: in all batches.
@@ -69,14 +70,7 @@ def even_batch_size(num_images: int, *, at_most: int, num_devices: int) -> int:
       num_devices: over which a batch is spread.
 
     >>> even_batch_size(100, at_most=64, num_devices=2)
-    54
+    50
     """
     num_batches = -(-num_images // at_most)
-    largest = -(-min(at_most, num_images) // num_devices)
-    smallest = -(-num_images // (num_batches * num_devices))
-    fitting = (size for size in range(smallest, largest + 1) if _largest_portion(size) >= min(FEWEST_AT_ONCE, size))
-    return next(fitting, smallest) * num_devices
-
-
-def _largest_portion(num_images: int) -> int:
-    return max(size for size in range(1, MOST_AT_ONCE + 1) if num_images % size == 0)
+    return -(-num_images // (num_batches * num_devices)) * num_devices

@@ -45,7 +45,6 @@ def run(invocation: Invocation) -> None:
       CheckpointError: no checkpoint verifies.
       StorageError: the results cannot be written.
     """
-    cores.as_devices(batch_size=invocation.integer("batch_size") or 1)
     names = parse_interventions(invocation.text("intervention"))
     is_layered = invocation.text("layer") == ALL_LAYERS
     if invocation.text("token") == "all" and (is_layered or len(names) > 1):
@@ -87,7 +86,9 @@ def parse_layer(text: str) -> int | None:
 def _plan(invocation: Invocation) -> tuple[Measurement, NamedModel]:
     """Reads what to measure, and on which model; the name of the files is that of the model as it is."""
     protocol = protocol_named(invocation.text("protocol"))
-    paths = open_images(invocation.path("images"))
+    paths = open_images(invocation.path("images"))[: invocation.integer("max_images")]
+    batch_size = invocation.integer("batch_size") or 1
+    cores.as_devices(batch_size=min(batch_size, len(paths)))
     invocation.path("out")
     named = named_model(invocation)
     is_layered = invocation.text("layer") == ALL_LAYERS
@@ -99,13 +100,12 @@ def _plan(invocation: Invocation) -> tuple[Measurement, NamedModel]:
     layer = None if is_layered else parse_layer(invocation.text("layer"))
     tokens = parse_tokens(invocation.text("token"), grid_of_layer(named.config, layer), center=protocol.center)
     has_bands = len(tokens) == 1 and not is_layered and invocation.switch("bands")
-    paths = paths[: invocation.integer("max_images")]
     plan = Measurement(
         tokens=tokens,
         layer=layer,
         protocol=protocol,
         images=paths,
-        batch_size=invocation.integer("batch_size") or 1,
+        batch_size=batch_size,
         stem=named.name,
         dtype=_dtype(invocation.text("dtype")),
         num_groups=NUM_GROUPS if has_bands else 0,

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from gauss_vit.analysis.erf import ErfBatch, ErfSum, FeatureFunction, add, batch_of, begin
 from gauss_vit.analysis.gaussian_fit import UNBOUNDED, FitBounds
-from gauss_vit.analysis.portions import even_batch_size
+from gauss_vit.analysis.portions import MOST_AT_ONCE, even_batch_size
 from gauss_vit.analysis.protocol import ErfProtocol
 from gauss_vit.analysis.token import Token
 from gauss_vit.commands.feature_reader import ActivationType, features_of
@@ -57,7 +57,7 @@ class Measurement:
       layer: the block that is read, from 1; None is the end of the trunk.
       protocol: how the field is defined.
       images: files, which are read when they are needed, or pictures that have been.
-      batch_size: images in one pass.
+      batch_size: most images in one pass, before they are spread evenly (`even_batch_size`).
       stem: name of the result files, without suffix.
       dtype: type of the model's activations.
       num_groups: groups of images for confidence bands; 0 for none.
@@ -145,6 +145,8 @@ def digest(named: NamedModel, measurement: Measurement) -> str:
         measurement.layer,
         measurement.protocol.name,
         measurement.batch_size,
+        _batch_size(measurement, num_devices=jax.device_count()),
+        MOST_AT_ONCE,
         measurement.dtype,
         measurement.num_groups,
         measurement.unrolls,
@@ -199,7 +201,7 @@ def _batches(
 ) -> Iterator[ErfBatch]:
     """Decodes, normalises and places the images; the last batch is padded to a size that is compiled already."""
     num_images = len(measurement.images)
-    size = even_batch_size(num_images, at_most=measurement.batch_size, num_devices=devices.size)
+    size = _batch_size(measurement, num_devices=devices.size)
     for start in range(done, num_images, size):
         images = measurement.images[start : start + size]
         pixels = np.zeros((size, *named.config.image_size, 3), np.uint8)
@@ -207,6 +209,10 @@ def _batches(
             pixels[index] = _pixels(named, image)
         placed = mesh.place_batch(ErfBatch(image=pixels, is_real=np.arange(size) < len(images)), devices)
         yield dataclasses.replace(placed, image=named.normalization(placed.image))
+
+
+def _batch_size(measurement: Measurement, *, num_devices: int) -> int:
+    return even_batch_size(len(measurement.images), at_most=measurement.batch_size, num_devices=num_devices)
 
 
 def _pixels(named: NamedModel, image: Path | Photo) -> UInt8[np.ndarray, "height width 3"]:

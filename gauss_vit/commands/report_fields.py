@@ -26,6 +26,8 @@ from gauss_vit.ops.grid import Grid
 from gauss_vit.plots.explorer_fields import ExplorerField, end_shape, explorer_field, middle_shape
 
 LayerChoice = Literal["last", "all"]
+# Sums of all patches are large.
+_SAVE_EVERY = 8
 _UNDEFINED = ("ERF-DEGENERATE", "ERF-EMPTY")
 
 
@@ -97,6 +99,7 @@ def _fields(named: NamedModel, plan: FieldPlan, *, layer: int | None, shape: Gri
         images=plan.photos,
         batch_size=plan.batch_size,
         stem=named.name,
+        save_every=_SAVE_EVERY,
         # One program serves all patches of all layers; unrolled, the blocks that are skipped cost nothing.
         unrolls=True,
     )

@@ -89,13 +89,14 @@ class Gaussian:
         scale_y, scale_x = (self.image or grid) if self.unit == "image" else (1, 1)
         vertical, horizontal = _squared_offsets(grid[0], scale_y)[:, None], _squared_offsets(grid[1], scale_x)[None, :]
         if self.anisotropic:
-            shape = (amplitude.shape[0], 2 * grid[0] - 1, 2 * grid[1] - 1)
             along_y, along_x = _scaled(vertical, sigma[0]), _scaled(horizontal, sigma[1])
+            shape = jnp.broadcast_shapes(along_y.shape, along_x.shape)
             exponent = jnp.broadcast_to(along_y, shape) + jnp.broadcast_to(along_x, shape)
         else:
             exponent = _scaled(vertical + horizontal, sigma)
         strength = jnp.square(amplitude)[:, None, None]
-        return jnp.broadcast_to(strength, exponent.shape) * jnp.exp(-exponent)
+        shape = jnp.broadcast_shapes(strength.shape, exponent.shape)
+        return jnp.broadcast_to(strength, shape) * jnp.broadcast_to(jnp.exp(-exponent), shape)
 
     def prefix(self, params: TermParams) -> None:
         """Prefix tokens have no offset, and so no bias."""

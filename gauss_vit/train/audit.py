@@ -23,7 +23,7 @@ def first_not_finite(tree: PyTree) -> Int32[Array, ""]:
     """
     leaves = jax.tree.leaves(tree)
     first = [_first_of_group(places, leaves) for places in _by_shape(leaves)]
-    return jnp.min(jnp.stack(first)).astype(jnp.int32)
+    return jnp.min(jnp.asarray(first, jnp.float32), initial=len(leaves)).astype(jnp.int32)
 
 
 def global_norm(tree: PyTree) -> Float[Array, ""]:
@@ -36,7 +36,7 @@ def global_norm(tree: PyTree) -> Float[Array, ""]:
     squares = [
         jnp.sum(sum(jnp.square(leaves[place].astype(jnp.float32)) for place in places)) for places in _by_shape(leaves)
     ]
-    return jnp.sqrt(sum(squares))
+    return jnp.sqrt(sum(squares, jnp.float32(0)))
 
 
 def _first_of_group(places: list[int], leaves: list[Array]) -> Float[Array, ""]:
@@ -44,7 +44,7 @@ def _first_of_group(places: list[int], leaves: list[Array]) -> Float[Array, ""]:
     first = jnp.full(leaves[places[0]].shape, len(leaves), jnp.float32)
     for place in reversed(places):
         first = jnp.where(jnp.isfinite(leaves[place]), first, jnp.full_like(first, place))
-    return jnp.min(first)
+    return jnp.min(first, initial=len(leaves))
 
 
 def _by_shape(leaves: list[Array]) -> list[list[int]]:

@@ -74,7 +74,7 @@ class Outcome:
       metric: the task's sums over the batch, before the update.
       gradient_norm: float32, the global norm before clipping.
       is_finite: bool, whether the update was applied.
-      first_bad: int32, the place in `audited_paths` of the first array that is not finite; their number if all are.
+      first_bad: int32, the place in `audited_paths` of the first array that is not finite; their number where all are.
     """
 
     loss: PyTree

@@ -77,6 +77,11 @@ def test_amplitude_zero_is_no_bias_and_a_dead_point():
     assert gradient["amplitude"][0] == 0
 
 
+def bias_table(amplitude, sigma, grid):
+    y, x = (np.arange(1 - side, side) for side in grid)
+    return amplitude**2 * np.exp(-(y[:, None] ** 2 + x[None, :] ** 2) / (2 * sigma**2))
+
+
 def test_one_pair_a_head_gives_one_table_a_head():
     term = Gaussian(per_head=True)
     params = params_of(term, num_heads=3)
@@ -85,6 +90,16 @@ def test_one_pair_a_head_gives_one_table_a_head():
     assert table.shape == (3, 5, 9)
     for head, sigma in enumerate((1.0, 2.0, 4.0)):
         assert table[head, 3, 4] == pytest.approx(4 * np.exp(-1 / (2 * sigma**2)))
+
+
+@pytest.mark.parametrize("shapes", [((3,), (1,)), ((1,), (3,))])
+@pytest.mark.parametrize("anisotropic", [False, True])
+def test_heads_may_share_one_of_the_two(shapes, anisotropic):
+    amplitude, sigma = jnp.full(shapes[0], 2.0, jnp.float32), jnp.full(shapes[1], 1.5, jnp.float32)
+    widths = jnp.stack([sigma, sigma]) if anisotropic else sigma
+    table = Gaussian(anisotropic=anisotropic).table({"amplitude": amplitude, "sigma": widths}, (3, 4))
+    assert table.shape == (3, 5, 7)
+    np.testing.assert_allclose(table, jnp.broadcast_to(bias_table(2.0, 1.5, (3, 4)), table.shape), rtol=1e-6)
 
 
 def test_anisotropic_widths_act_on_their_own_axis():

@@ -51,3 +51,9 @@ def test_arrays_of_one_shape_share_a_pass():
     same = {str(index): jnp.ones((5, 7)) for index in range(6)}
     text = jax.jit(first_not_finite).lower(same).as_text()
     assert text.count("stablehlo.reduce") <= 2 * 2, "one over the group and one over the groups"
+
+
+def test_what_holds_no_number_is_finite():
+    assert first_not_finite({"a": jnp.ones((0, 3)), "b": jnp.ones(2)}) == 2
+    assert first_not_finite({}) == 0
+    assert global_norm({}).item() == 0.0
