@@ -9,9 +9,8 @@ images (no batch statistics). Gradients are with respect to the normalised image
 
 The model is any function `features: images -> feature map`. Give it as `jax.tree_util.Partial(function, params)` and
 the weights are arguments of the compiled step: changed weights do not recompile it. A plain function works as well,
-with its weights compiled in. One forward pass serves all target tokens of a batch, on a CPU of
-a portion of it (`analysis.portions`). Inputs may be sharded over their
-batch axis.
+with its weights compiled in. One forward pass serves all target tokens of a batch, or on a CPU of a portion of it
+(`analysis.portions`). Inputs may be sharded over their batch axis.
 
 A single token costs less where the function knows a shorter way to it: `analysis.gradient.TokenReader`.
 
