@@ -33,7 +33,10 @@ class ErfBatch:
 
 @runtime_checkable
 class TokenReader(Protocol):
-    """A feature function of (parameters, images) that knows a shorter way to one token of its map."""
+    """A feature function of (parameters, images) that knows a shorter way to one token of its map.
+
+    The way has two parts: the trunk, whatever all tokens share, and the end, from there to the token.
+    """
 
     def __call__(
         self, params: PyTree, images: Float[Array, "batch height width 3"]
@@ -41,8 +44,12 @@ class TokenReader(Protocol):
         """Computes the feature map."""
         ...
 
+    def trunk(self, params: PyTree, images: Float[Array, "batch height width 3"]) -> Float[Array, "batch ..."]:
+        """Computes what the end begins with; the images themselves where nothing is to be shared."""
+        ...
+
     def at_token(
-        self, params: PyTree, images: Float[Array, "batch height width 3"], position: Position
+        self, params: PyTree, trunk: Float[Array, "batch ..."], position: Position
     ) -> Float[Array, "batch channels"]:
         """Computes the same map at (row, column) alone."""
         ...
@@ -64,22 +71,28 @@ def token_sums(
 ) -> tuple[Float[Array, "tokens height width"], Bool[Array, " tokens"]]:
     """Sums the maps of the real images of a batch; also says of which tokens all gradients are finite."""
 
-    def of_portion(portion: ErfBatch) -> tuple[Float[Array, "tokens height width"], Bool[Array, " tokens"]]:
+    def of_portion(portion: ErfBatch) -> tuple[Array, Array]:
         map_of = _token_map(features, portion, protocol, num_tokens=len(positions))
+        is_real = portions.by_device(portion.is_real)[:, :, None, None]
 
-        def token_sum(position: Position) -> tuple[Float[Array, "height width"], Bool[Array, ""]]:
-            maps, is_finite = map_of(position)
-            return jnp.sum(maps, axis=0, where=portion.is_real[:, None, None]), is_finite
+        def token_sum(position: Position) -> tuple[Float[Array, "devices height width"], Bool[Array, " devices"]]:
+            maps, are_finite = map_of(position)
+            return (
+                jnp.sum(portions.by_device(maps), axis=1, where=is_real),
+                jnp.all(portions.by_device(are_finite), axis=1),
+            )
 
         return jax.lax.map(token_sum, positions)
 
     def add(total: PyTree, portion: ErfBatch) -> tuple[PyTree, None]:
-        (sums, are_finite), (more, is_more_finite) = total, of_portion(portion)
-        return (sums + more.astype(sums.dtype), are_finite & is_more_finite), None
+        (sums, are_finite), (more, are_more_finite) = total, of_portion(portion)
+        return (sums + more.astype(sums.dtype), are_finite & are_more_finite), None
 
-    shape = (len(positions), *batch.image.shape[1:3])
-    start = _exact(jnp.zeros(shape, batch.image.dtype)), jnp.ones(len(positions), jnp.bool_)
-    return jax.lax.scan(add, start, portions.split(batch))[0]
+    # A sum of each device's own: they wait for each other once, and not at the end of every portion.
+    shape = (len(positions), portions.num_devices)
+    start = _exact(jnp.zeros((*shape, *batch.image.shape[1:3]), batch.image.dtype)), jnp.ones(shape, jnp.bool_)
+    (sums, are_finite), _ = jax.lax.scan(add, start, portions.split(batch))
+    return jnp.sum(sums, axis=1), jnp.all(are_finite, axis=1)
 
 
 @partial(jax.jit, static_argnames=("protocol", "portions"))
@@ -93,47 +106,57 @@ def token_maps(
 ) -> tuple[Float[Array, "tokens batch height width"], Bool[Array, " tokens"]]:
     """Gives the maps of every image of a batch; also says of which tokens all gradients are finite."""
 
-    def of_portion(portion: ErfBatch) -> tuple[Float[Array, "batch tokens height width"], Bool[Array, " tokens"]]:
+    def of_portion(portion: ErfBatch) -> tuple[Float[Array, "batch tokens height width"], Bool[Array, "tokens batch"]]:
         maps, are_finite = jax.lax.map(_token_map(features, portion, protocol, num_tokens=len(positions)), positions)
         return jnp.moveaxis(maps, 0, 1), are_finite
 
     maps, are_finite = jax.lax.map(of_portion, portions.split(batch))
-    return jnp.moveaxis(portions.join(maps, num_images=len(batch.is_real)), 0, 1), jnp.all(are_finite, axis=0)
+    return jnp.moveaxis(portions.join(maps, num_images=len(batch.is_real)), 0, 1), jnp.all(are_finite, axis=(0, 2))
 
 
 @partial(jax.jit, static_argnames=("protocol",))
 def gradient_norms(
     features: Partial, batch: ErfBatch, position: Position, *, protocol: ErfProtocol
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Gives the norms of the gradients of the readout and of the same readout with random signs, over real images."""
-    channels, pull_back = _backward(features, batch, num_tokens=1)(position)
+    """Gives the norms of the gradients of the readout and of the same readout with random signs, over real images.
+
+    They are gradients with respect to the images, or to the trunk of a `TokenReader`, which saves most of the work:
+    from there to the images both go the same way.
+    """
+    if (reader := _reader(features, num_tokens=1)) is not None:
+        (params,) = features.args
+        trunk = reader.trunk(params, batch.image)
+        channels, pull_back = jax.vjp(lambda values: _exact(reader.at_token(params, values, position)), trunk)
+    else:
+        channels, pull_back = jax.vjp(lambda images: _exact(features(images)[:, position[0], position[1]]), batch.image)
     weights = jax.grad(lambda values: jnp.sum(protocol.readouts[0](values)))(channels)
     weights = jnp.where(batch.is_real[:, None], weights, jnp.zeros_like(weights))
     signs = jnp.asarray(balanced_signs(weights.shape[-1]), weights.dtype)
-    return jnp.linalg.norm(pull_back(weights)), jnp.linalg.norm(pull_back(weights * signs[None, :]))
+    measured, probe = (_exact(pull_back(given)[0]) for given in (weights, weights * signs[None, :]))
+    return jnp.linalg.norm(measured), jnp.linalg.norm(probe)
 
 
 def _token_map(
     features: Partial, batch: ErfBatch, protocol: ErfProtocol, *, num_tokens: int
-) -> Callable[[Position], tuple[Float[Array, "batch height width"], Bool[Array, ""]]]:
+) -> Callable[[Position], tuple[Float[Array, "batch height width"], Bool[Array, " batch"]]]:
     """Runs the model forward; what it returns runs it backward from a token, once for each readout.
 
-    Whether gradients are finite is found before the maps are made, which do not show it: a ReLU may turn NaN into 0
-    (XLA's maximum on CPU does).
+    Whether gradients are finite, those of padding always, is found before the maps are made, which do not show it: a
+    ReLU may turn NaN into 0 (XLA's maximum on CPU does).
     """
     backward = _backward(features, batch, num_tokens=num_tokens)
 
-    def token_map(position: Position) -> tuple[Float[Array, "batch height width"], Bool[Array, ""]]:
+    def token_map(position: Position) -> tuple[Float[Array, "batch height width"], Bool[Array, " batch"]]:
         channels, pull_back = backward(position)
         weights = [jax.grad(lambda values, read=read: jnp.sum(read(values)))(channels) for read in protocol.readouts]
 
         def readout_map(weight: Float[Array, "batch channels"]) -> tuple[Array, Array]:
             gradient = pull_back(weight)
-            is_finite = jnp.all(jnp.isfinite(gradient), where=batch.is_real[:, None, None, None])
-            return protocol.image_map(gradient), is_finite
+            are_finite = jnp.all(jnp.isfinite(gradient), axis=(1, 2, 3)) | ~batch.is_real
+            return protocol.image_map(gradient), are_finite
 
-        maps, is_finite = jax.lax.map(readout_map, jnp.stack(weights))
-        return jnp.mean(maps, axis=0), jnp.all(is_finite)
+        maps, are_finite = jax.lax.map(readout_map, jnp.stack(weights))
+        return jnp.mean(maps, axis=0), jnp.all(are_finite, axis=0)
 
     return token_map
 
@@ -148,11 +171,13 @@ def _backward(
 
     One forward pass serves all positions, unless there is one alone and the features know a shorter way to it.
     """
-    reader = features.func
-    if num_tokens == 1 and isinstance(reader, TokenReader) and not features.keywords:
+    if (reader := _reader(features, num_tokens=num_tokens)) is not None:
+        (params,) = features.args
 
         def of_reader(position: Position) -> tuple[Array, PullBack]:
-            read = partial(_read_token, reader, *features.args, position=position)
+            def read(images: Float[Array, "batch height width 3"]) -> Float[Array, "batch channels"]:
+                return _exact(reader.at_token(params, reader.trunk(params, images), position))
+
             channels, pull_back = jax.vjp(read, batch.image)
             return channels, lambda weight: pull_back(weight)[0]
 
@@ -166,10 +191,10 @@ def _backward(
     return of_map
 
 
-def _read_token(
-    reader: TokenReader, params: PyTree, images: Float[Array, "batch height width 3"], *, position: Position
-) -> Float[Array, "batch channels"]:
-    return _exact(reader.at_token(params, images, position))
+def _reader(features: Partial, *, num_tokens: int) -> TokenReader | None:
+    """Finds the shorter way to one token, where there is one and it is shorter."""
+    reader = features.func
+    return reader if num_tokens == 1 and isinstance(reader, TokenReader) and not features.keywords else None
 
 
 def _exact(values: Float[Array, "*values"]) -> Float[Array, "*values"]:

@@ -48,6 +48,10 @@ class Portions(NamedTuple):
 
         return jax.tree.map(of_leaf, portions)
 
+    def by_device(self, portion: Array) -> Array:
+        """Brings the leading axis [images] of a portion to [devices, images]."""
+        return portion.reshape(self.num_devices, -1, *portion.shape[1:])
+
 
 WHOLE = Portions(num_portions=1, num_devices=1)
 

@@ -8,6 +8,11 @@ import jax
 _IMAGES_A_CORE = 4
 
 
+def available() -> int:
+    """Counts the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
 def as_devices(*, batch_size: int) -> None:
     """Lets JAX see the cores as devices, each for some images of a batch, unless their number was chosen already.
 
@@ -22,9 +27,8 @@ def as_devices(*, batch_size: int) -> None:
     is_chosen = jax.config.jax_num_cpu_devices != -1  # pyrefly: ignore[missing-attribute]
     if is_chosen or "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
         return
-    num_cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     try:
-        jax.config.update("jax_num_cpu_devices", max(1, min(num_cores, batch_size // _IMAGES_A_CORE)))
+        jax.config.update("jax_num_cpu_devices", max(1, min(available(), batch_size // _IMAGES_A_CORE)))
     except RuntimeError:
         # The devices are in use: what called this has its own.
         return

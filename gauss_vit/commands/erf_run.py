@@ -24,6 +24,7 @@ from gauss_vit.analysis.gaussian_fit import UNBOUNDED, FitBounds
 from gauss_vit.analysis.portions import MOST_AT_ONCE, even_batch_size
 from gauss_vit.analysis.protocol import ErfProtocol
 from gauss_vit.analysis.token import Token
+from gauss_vit.commands import cores
 from gauss_vit.commands.feature_reader import ActivationType, features_of
 from gauss_vit.commands.model_source import NamedModel
 from gauss_vit.commands.result_files import write_scratch
@@ -95,15 +96,6 @@ def measure(named: NamedModel, measurement: Measurement, *, partial: Path | None
     if not measurement.images:
         raise ConfigError("there are no images to measure on", do="give at least one", code="ERF-NO-IMAGES")
     devices = mesh.make(mesh.MeshConfig(), jax.devices())
-    params = jax.device_put(named.params, mesh.replicated(devices))
-    features = features_of(
-        named.config,
-        params,
-        layer=measurement.layer,
-        protocol=measurement.protocol,
-        dtype=measurement.dtype,
-        unrolls=measurement.unrolls,
-    )
     key = "" if partial is None else digest(named, measurement)
     total = None if partial is None else _saved(partial, measurement, key=key)
     done = 0 if total is None else total.num_images
@@ -112,6 +104,14 @@ def measure(named: NamedModel, measurement: Measurement, *, partial: Path | None
         _ahead(_batches(named, measurement, devices, done=done)) as batches,
         _progress(_subject(named, measurement), done, num_images) as progress,
     ):
+        features = features_of(
+            named.config,
+            jax.device_put(named.params, mesh.replicated(devices)),
+            layer=measurement.layer,
+            protocol=measurement.protocol,
+            dtype=measurement.dtype,
+            unrolls=measurement.unrolls,
+        )
         if total is None:
             total = _begun(named, measurement, features)
         for number, batch in enumerate(batches, start=1):
@@ -199,16 +199,17 @@ def _saved(path: Path, measurement: Measurement, *, key: str) -> ErfSum | None:
 def _batches(
     named: NamedModel, measurement: Measurement, devices: jax.sharding.Mesh, *, done: int
 ) -> Iterator[ErfBatch]:
-    """Decodes, normalises and places the images; the last batch is padded to a size that is compiled already."""
+    """Decodes on all cores, normalises and places; the last batch is padded to a size that is compiled already."""
     num_images = len(measurement.images)
     size = _batch_size(measurement, num_devices=devices.size)
-    for start in range(done, num_images, size):
-        images = measurement.images[start : start + size]
-        pixels = np.zeros((size, *named.config.image_size, 3), np.uint8)
-        for index, image in enumerate(images):
-            pixels[index] = _pixels(named, image)
-        placed = mesh.place_batch(ErfBatch(image=pixels, is_real=np.arange(size) < len(images)), devices)
-        yield dataclasses.replace(placed, image=named.normalization(placed.image))
+    with ThreadPoolExecutor(max_workers=cores.available()) as pool:
+        for start in range(done, num_images, size):
+            images = measurement.images[start : start + size]
+            pixels = np.zeros((size, *named.config.image_size, 3), np.uint8)
+            for index, decoded in enumerate(pool.map(lambda image: _pixels(named, image), images)):
+                pixels[index] = decoded
+            placed = mesh.place_batch(ErfBatch(image=pixels, is_real=np.arange(size) < len(images)), devices)
+            yield dataclasses.replace(placed, image=named.normalization(placed.image))
 
 
 def _batch_size(measurement: Measurement, *, num_devices: int) -> int:

@@ -15,7 +15,7 @@ from gauss_vit.analysis.protocol import ErfProtocol
 from gauss_vit.errors import ConfigError
 from gauss_vit.models import vit
 from gauss_vit.models.construct import abstract
-from gauss_vit.models.first_blocks import swin_block_map, vit_block_map, vit_block_token
+from gauss_vit.models.first_blocks import swin_block_map, vit_before_block, vit_block_map, vit_block_token
 from gauss_vit.models.swin import Swin, SwinConfig
 from gauss_vit.ops.grid import Grid
 
@@ -44,14 +44,19 @@ class FeatureReader:
         features = self._model(params).features(images)
         return jnp.asarray(features.last if self.reads_normalized else features.pre_norm)
 
+    def trunk(self, params: PyTree, images: Float[Array, "batch height width 3"]) -> Float[Array, "batch ..."]:
+        """Computes what enters the last block; nothing is computed yet of a Swin transformer."""
+        model = self._model(params)
+        return model.before_last_block(images) if isinstance(model, vit.ViT) else images
+
     def at_token(
-        self, params: PyTree, images: Float[Array, "batch height width 3"], position: Int[Array, "2"]
+        self, params: PyTree, trunk: Float[Array, "batch ..."], position: Int[Array, "2"]
     ) -> Float[Array, "batch channels"]:
-        """Computes the feature map at one (row, column), by a shorter way where there is one."""
+        """Computes the feature map at one (row, column)."""
         model = self._model(params)
         if isinstance(model, vit.ViT):
-            return model.token_features(images, position, is_normalized=self.reads_normalized)
-        return self(params, images)[:, position[0], position[1]]
+            return model.token_features(trunk, position, is_normalized=self.reads_normalized)
+        return self(params, trunk)[:, position[0], position[1]]
 
     def _model(self, params: PyTree) -> vit.ViT | Swin:
         if self.takes_apart:
@@ -95,14 +100,19 @@ class BlockReader:
             return swin_block_map(model, images, params.num_blocks, stage=self.stage)
         return vit_block_map(model, images, params.num_blocks)
 
+    def trunk(self, params: BlockParams, images: Float[Array, "batch height width 3"]) -> Float[Array, "batch ..."]:
+        """Computes what enters the last block that runs; nothing is computed yet of a Swin transformer."""
+        model: vit.ViT | Swin = nnx.merge(self.graph, params.params)
+        return vit_before_block(model, images, params.num_blocks) if isinstance(model, vit.ViT) else images
+
     def at_token(
-        self, params: BlockParams, images: Float[Array, "batch height width 3"], position: Int[Array, "2"]
+        self, params: BlockParams, trunk: Float[Array, "batch ..."], position: Int[Array, "2"]
     ) -> Float[Array, "batch channels"]:
-        """Computes the feature map at one (row, column), by a shorter way where there is one."""
+        """Computes the feature map at one (row, column)."""
         model: vit.ViT | Swin = nnx.merge(self.graph, params.params)
         if isinstance(model, vit.ViT):
-            return vit_block_token(model, images, position, num_blocks=params.num_blocks)
-        return self(params, images)[:, position[0], position[1]]
+            return vit_block_token(model, trunk, position, num_blocks=params.num_blocks)
+        return self(params, trunk)[:, position[0], position[1]]
 
 
 def features_of(

@@ -34,16 +34,22 @@ def vit_block_map(
     return tokens.reshape(images.shape[0], *model.config.grid, model.config.width)
 
 
+def vit_before_block(
+    model: ViT, images: Float[Array, "batch height width 3"], num_blocks: Int32[Array, ""]
+) -> Float[Array, "batch tokens channels"]:
+    """Computes the stream that enters the last of the first blocks, for `vit_block_token`."""
+    return _first_of_vit(model, images, num_blocks - 1)
+
+
 def vit_block_token(
     model: ViT,
-    images: Float[Array, "batch height width 3"],
+    tokens: Float[Array, "batch tokens channels"],
     position: Int[Array, "2"],
     *,
     num_blocks: Int32[Array, ""],
 ) -> Float[Array, "batch channels"]:
-    """Computes one patch of `vit_block_map`; the last block that runs is computed for that patch alone."""
+    """Computes one patch of `vit_block_map` from `vit_before_block`; that block is computed for the patch alone."""
     config = model.config
-    tokens = _first_of_vit(model, images, num_blocks - 1)
     index = config.prefix_tokens + position[0] * config.grid[1] + position[1]
     return _block_at(model.blocks, num_blocks - 1).at_token(tokens, index, shared=model.shared_table())[:, 0]
 

@@ -224,20 +224,35 @@ class ViT(nnx.Module):
             pooled=self.norm(pooled) if config.norm == "after_pool" else pooled,
         )
 
+    def before_last_block(self, images: Float[Array, "batch height width 3"]) -> Float[Array, "batch tokens channels"]:
+        """Computes the stream that enters the last block, without dropout.
+
+        Parameters of the blocks are indexed: a slice would copy them.
+        """
+        config = self.config
+        graph, stacked = nnx.split(self.blocks)
+        shared = self.shared_table()
+
+        def body(stream: Array, index: Array | np.int32) -> tuple[Array, None]:
+            block = nnx.merge(graph, jax.tree.map(lambda leaf: leaf[index], stacked))
+            return block(stream, drop_rate=jnp.float32(0), shared=shared), None
+
+        indices = np.arange(config.depth - 1, dtype=np.int32)
+        return scan_layers(rematerialise(body, config.remat), self.embed(images), indices, unroll=config.unroll)[0]
+
     def token_features(
-        self, images: Float[Array, "batch height width 3"], position: Int[Array, "2"], *, is_normalized: bool
+        self, tokens: Float[Array, "batch tokens channels"], position: Int[Array, "2"], *, is_normalized: bool
     ) -> Float[Array, "batch channels"]:
-        """Computes the features of one patch, equal to `features(images)` there, without dropout.
+        """Computes the features of one patch, those of `features` there, without dropout.
 
         The last block is computed for that patch alone, which saves most of it, forward and backward.
 
         Args:
-          images: normalised.
+          tokens: of `before_last_block`.
           position: (row, column) of the patch.
           is_normalized: whether to read `last` or `pre_norm`.
         """
         config = self.config
-        tokens = self._before_last_block(self.embed(images))
         graph, stacked = nnx.split(self.blocks)
         block: Block = nnx.merge(graph, jax.tree.map(lambda leaf: leaf[-1], stacked))
         index = config.prefix_tokens + position[0] * config.grid[1] + position[1]
@@ -330,21 +345,6 @@ class ViT(nnx.Module):
 
         scanned = rematerialise(body, config.remat)
         return scan_layers(scanned, tokens, (stacked, rates, keys), unroll=config.unroll)
-
-    def _before_last_block(
-        self, tokens: Float[Array, "batch tokens channels"]
-    ) -> Float[Array, "batch tokens channels"]:
-        """Runs all blocks but the last, without dropout. Their parameters are indexed: a slice would copy them."""
-        config = self.config
-        graph, stacked = nnx.split(self.blocks)
-        shared = self.shared_table()
-
-        def body(stream: Array, index: Array | np.int32) -> tuple[Array, None]:
-            block = nnx.merge(graph, jax.tree.map(lambda leaf: leaf[index], stacked))
-            return block(stream, drop_rate=jnp.float32(0), shared=shared), None
-
-        scanned = rematerialise(body, config.remat)
-        return scan_layers(scanned, tokens, np.arange(config.depth - 1, dtype=np.int32), unroll=config.unroll)[0]
 
     def _join_class_token(
         self, patches: Float[Array, "batch tokens channels"], *, key: PRNGKeyArray | None

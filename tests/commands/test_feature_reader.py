@@ -75,7 +75,8 @@ def test_a_fresh_final_normalisation_is_degenerate_and_pre_norm_is_not():
 def test_one_token_is_a_token_of_the_map(layer):
     params = params_of(NORMED)
     features = features_of(NORMED, params, layer=layer, protocol=BMVC2023)
-    found = features.func.at_token(*features.args, images(), jnp.array([1, 3], jnp.int32))
+    trunk = features.func.trunk(*features.args, images())
+    found = features.func.at_token(*features.args, trunk, jnp.array([1, 3], jnp.int32))
     np.testing.assert_allclose(found, features(images())[:, 1, 3], rtol=1e-5, atol=1e-6)
 
 

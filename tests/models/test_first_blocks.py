@@ -10,7 +10,7 @@ import pytest
 from flax import nnx
 
 from gauss_vit.models import construct
-from gauss_vit.models.first_blocks import swin_block_map, vit_block_map, vit_block_token
+from gauss_vit.models.first_blocks import swin_block_map, vit_before_block, vit_block_map, vit_block_token
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.position.relative import RelativeTable
 from tests.tiny_config import MODEL
@@ -75,7 +75,8 @@ def test_map_and_gradient_are_those_of_the_collected_stream_by_one_program(confi
 @pytest.mark.parametrize("layer", [1, 3])
 def test_one_patch_is_a_patch_of_the_map(layer):
     position = jnp.array([1, 2], jnp.int32)
-    found = vit_block_token(model_of(VIT), images(1), position, num_blocks=jnp.int32(layer))
+    tokens = vit_before_block(model_of(VIT), images(1), jnp.int32(layer))
+    found = vit_block_token(model_of(VIT), tokens, position, num_blocks=jnp.int32(layer))
     np.testing.assert_allclose(found, stream_behind(VIT, layer, images(1))[:, 1, 2], **TOLERANCE)
 
 

@@ -221,14 +221,15 @@ def test_the_features_of_one_patch_are_those_of_the_map(config):
     position = jnp.array([1, 2], jnp.int32)
     features = model.features(images)
     for is_normalized, expected in ((True, features.last), (False, features.pre_norm)):
-        found = model.token_features(images, position, is_normalized=is_normalized)
+        found = model.token_features(model.before_last_block(images), position, is_normalized=is_normalized)
         np.testing.assert_allclose(found, expected[:, 1, 2], rtol=1e-5, atol=1e-5)
 
 
 def test_the_features_of_one_patch_of_a_single_block_are_those_of_the_map():
     config = dataclasses.replace(PLAIN, depth=1)
     model, images = build(config, KEY), images_for(config, batch=1)
-    found = model.token_features(images, jnp.array([0, 1], jnp.int32), is_normalized=False)
+    tokens = model.before_last_block(images)
+    found = model.token_features(tokens, jnp.array([0, 1], jnp.int32), is_normalized=False)
     np.testing.assert_allclose(found, model.features(images).pre_norm[:, 0, 1], rtol=1e-5, atol=1e-5)
 
 
