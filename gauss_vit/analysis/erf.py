@@ -288,7 +288,8 @@ def check_target(features: FeatureFunction, batch: ErfBatch, *, token: Token, pr
     gradients have norms of the same order, a LayerNorm with scales that differ by a tenth gives about a tenth, and a
     degenerate target about eps. In between, at sqrt(eps) of the feature's type (3e-4 for float32), half of the
     digits of the gradient are lost to cancellation; below that the target is refused. A token whose gradients are
-    both zero is refused too. Normalisation treats tokens alike, so one token stands for all.
+    both zero is refused too. Normalisation treats tokens alike, so one token stands for all. Gradients end at the
+    images, or at the trunk of a `TokenReader` (`analysis.gradient`).
 
     Raises:
       ConfigError: the target is degenerate, or a gradient is not finite.
