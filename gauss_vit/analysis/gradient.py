@@ -71,7 +71,9 @@ def token_sums(
 ) -> tuple[Float[Array, "tokens height width"], Bool[Array, " tokens"]]:
     """Sums the maps of the real images of a batch; also says of which tokens all gradients are finite."""
 
-    def of_portion(portion: ErfBatch) -> tuple[Array, Array]:
+    def of_portion(
+        portion: ErfBatch,
+    ) -> tuple[Float[Array, "tokens devices height width"], Bool[Array, "tokens devices"]]:
         map_of = _token_map(features, portion, protocol, num_tokens=len(positions))
         is_real = portions.by_device(portion.is_real)[:, :, None, None]
 
@@ -194,7 +196,8 @@ def _backward(
 def _reader(features: Partial, *, num_tokens: int) -> TokenReader | None:
     """Finds the shorter way to one token, where there is one and it is shorter."""
     reader = features.func
-    return reader if num_tokens == 1 and isinstance(reader, TokenReader) and not features.keywords else None
+    takes_params = len(features.args) == 1 and not features.keywords
+    return reader if num_tokens == 1 and takes_params and isinstance(reader, TokenReader) else None
 
 
 def _exact(values: Float[Array, "*values"]) -> Float[Array, "*values"]:

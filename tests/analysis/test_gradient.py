@@ -65,3 +65,15 @@ def test_several_tokens_share_one_forward_pass():
     assert reader.num_tokens_read == 0
     alone, _ = token_sums(Partial(reader, PARAMS), BATCH, positions[1:], protocol=BMVC2023)
     np.testing.assert_allclose(both[1], alone[0], rtol=1e-5, atol=1e-8)
+
+
+def test_a_reader_with_its_weights_inside_is_a_plain_function():
+    class Fixed(Squares):
+        def __call__(self, images):
+            return mixed(self.trunk(PARAMS, images))
+
+    reader = Fixed()
+    found, _ = token_sums(Partial(reader), BATCH, POSITIONS, protocol=BMVC2023)
+    expected, _ = token_sums(Partial(Squares(), PARAMS), BATCH, POSITIONS, protocol=BMVC2023)
+    assert reader.num_tokens_read == 0
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-8)
