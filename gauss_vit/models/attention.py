@@ -13,9 +13,9 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.kernels.attention import attention
 from gauss_vit.kernels.choice import AttentionShape, KernelChoice
 from gauss_vit.kernels.reference import HeadMixing, attend, attention_logits, attention_weights
-from gauss_vit.models.layers import Linear, Start, split_key
+from gauss_vit.models.layers import Linear, Start
 from gauss_vit.ops.dense import dense
-from gauss_vit.ops.dropout import dropout
+from gauss_vit.ops.dropout import dropout, split_key
 from gauss_vit.ops.grid import Grid, num_patches
 from gauss_vit.position import term
 from gauss_vit.position.term import BiasTerm

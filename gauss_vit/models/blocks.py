@@ -11,9 +11,9 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from gauss_vit.kernels.reference import attend, attention_logits, attention_weights
 from gauss_vit.models.attention import Attention, AttentionConfig
-from gauss_vit.models.layers import LayerNorm, Linear, Mlp, split_key
+from gauss_vit.models.layers import LayerNorm, Linear, Mlp
 from gauss_vit.ops.channels import scale_channels
-from gauss_vit.ops.dropout import stochastic_depth
+from gauss_vit.ops.dropout import split_key, stochastic_depth
 
 
 @dataclass(frozen=True, kw_only=True)

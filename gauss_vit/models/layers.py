@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree
 
 from gauss_vit.ops.activation import gelu
 from gauss_vit.ops.dense import dense
-from gauss_vit.ops.dropout import dropout
+from gauss_vit.ops.dropout import dropout, split_key
 from gauss_vit.ops.initializers import fan_in_uniform, truncated_normal
 from gauss_vit.ops.normalization import layer_norm
 
@@ -76,11 +76,6 @@ class Mlp(nnx.Module):
         hidden = gelu(self.fc1(tokens))
         hidden = dropout(hidden, rate=self.dropout_rate, key=first)
         return dropout(self.fc2(hidden), rate=self.dropout_rate, key=second)
-
-
-def split_key(key: PRNGKeyArray | None, num: int) -> list[PRNGKeyArray | None]:
-    """Splits a key into `num`; no key gives none."""
-    return [None] * num if key is None else list(jax.random.split(key, num))
 
 
 def stack(make: Callable[[PRNGKeyArray], Module], keys: Key[Array, " depth"]) -> Module:

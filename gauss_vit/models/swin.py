@@ -14,9 +14,9 @@ from gauss_vit.kernels.choice import KernelChoice
 from gauss_vit.models.attention import AttentionConfig
 from gauss_vit.models.blocks import BlockConfig
 from gauss_vit.models.features import AttentionInputs, Features, Intermediates
-from gauss_vit.models.layers import LayerNorm, Linear, split_key
+from gauss_vit.models.layers import LayerNorm, Linear
 from gauss_vit.models.window_stage import Stage, StageConfig
-from gauss_vit.ops.dropout import dropout
+from gauss_vit.ops.dropout import dropout, split_key
 from gauss_vit.ops.grid import Grid, grid_of
 from gauss_vit.ops.patches import patchify
 from gauss_vit.ops.windows import halved

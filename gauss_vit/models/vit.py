@@ -14,8 +14,8 @@ from gauss_vit.kernels.choice import KernelChoice
 from gauss_vit.models.attention import AttentionConfig, PositionBias
 from gauss_vit.models.blocks import Block, BlockConfig, ClassBlock
 from gauss_vit.models.features import AttentionInputs, Features, Intermediates
-from gauss_vit.models.layers import LayerNorm, Linear, Start, rematerialise, scan_layers, split_key, stack
-from gauss_vit.ops.dropout import dropout
+from gauss_vit.models.layers import LayerNorm, Linear, Start, rematerialise, scan_layers, stack
+from gauss_vit.ops.dropout import dropout, split_key
 from gauss_vit.ops.grid import Grid, grid_of
 from gauss_vit.ops.patches import patchify
 from gauss_vit.position.absolute import AbsoluteEmbedding

@@ -5,6 +5,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 
+def split_key(key: PRNGKeyArray | None, num: int) -> list[PRNGKeyArray | None]:
+    """Splits a key into `num`; no key gives none.
+
+    Threefry gives the keys of `jax.random.split`, but each by itself: what nobody draws from is never compiled.
+    """
+    return [None] * num if key is None else [jax.random.fold_in(key, index) for index in range(num)]
+
+
 def dropout(inputs: Float[Array, "..."], *, rate: float, key: PRNGKeyArray | None) -> Float[Array, "..."]:
     """Zeroes each value with probability `rate` and divides the rest by `1 - rate`; `key=None` means inference."""
     if key is None or rate == 0:

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from gauss_vit.ops.dropout import split_key
 from gauss_vit.ops.grid import Grid, num_patches, offset_shape
 from gauss_vit.ops.toeplitz import toeplitz
 
@@ -70,8 +71,10 @@ def tables(
     key: PRNGKeyArray | None = None,
 ) -> dict[str, Float[Array, "#heads dy dx"]]:
     """Computes the offset table of every term, by name."""
-    keys = [None] * len(terms) if key is None else list(jax.random.split(key, max(len(terms), 1)))
-    return {term.name: term.table(params[term.name], grid, key=keys[position]) for position, term in enumerate(terms)}
+    keys = split_key(key, len(terms))
+    return {
+        term.name: term.table(params[term.name], grid, key=term_key) for term, term_key in zip(terms, keys, strict=True)
+    }
 
 
 def table(

@@ -7,7 +7,7 @@ import pytest
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.ops.dense import dense
-from gauss_vit.ops.dropout import dropout, stochastic_depth
+from gauss_vit.ops.dropout import dropout, split_key, stochastic_depth
 from gauss_vit.ops.grid import grid_of, num_patches, offset_shape
 from gauss_vit.ops.initializers import fan_in_uniform, truncated_normal
 from gauss_vit.ops.losses import cross_entropy, masked_mean
@@ -81,6 +81,16 @@ def test_dropout_keeps_the_mean_and_needs_a_key():
     dropped = dropout(ones, rate=0.3, key=KEY)
     np.testing.assert_allclose(np.unique(dropped), [0, 1 / 0.7], rtol=1e-6)
     assert float(jnp.mean(dropped)) == pytest.approx(1, abs=0.02)
+
+
+def test_keys_are_those_of_a_split_and_only_the_used_are_computed():
+    keys = split_key(KEY, 3)
+    np.testing.assert_array_equal(
+        [jax.random.key_data(key) for key in keys], jax.random.key_data(jax.random.split(KEY, 3))
+    )
+    assert split_key(None, 3) == [None, None, None]
+    hashes = {num: jax.jit(lambda key, num=num: split_key(key, num)[0]).lower(KEY).compile() for num in (1, 9)}
+    assert hashes[1].cost_analysis()["flops"] == hashes[9].cost_analysis()["flops"]
 
 
 def test_stochastic_depth_drops_whole_examples():
