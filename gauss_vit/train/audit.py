@@ -23,7 +23,8 @@ def first_not_finite(tree: PyTree) -> Int32[Array, ""]:
     """
     leaves = jax.tree.leaves(tree)
     first = [_first_of_group(places, leaves) for places in _by_shape(leaves)]
-    return jnp.min(jnp.asarray(first, jnp.float32), initial=len(leaves)).astype(jnp.int32)
+    # Sorted, as XLA would repeat a minimum of so few numbers in every program that reads it.
+    return jnp.sort(jnp.asarray([*first, len(leaves)], jnp.float32))[0].astype(jnp.int32)
 
 
 def global_norm(tree: PyTree) -> Float[Array, ""]:

@@ -57,3 +57,15 @@ def test_what_holds_no_number_is_finite():
     assert first_not_finite({"a": jnp.ones((0, 3)), "b": jnp.ones(2)}) == 2
     assert first_not_finite({}) == 0
     assert global_norm({}).item() == 0.0
+
+
+@pytest.mark.parametrize("num", [4, 12])
+def test_programs_that_read_the_place_do_not_compute_it_again(num):
+    tree = {str(index): jnp.ones(index + 1) for index in range(num)}
+
+    def guarded(tree):
+        is_finite = first_not_finite(tree) == num
+        return jax.tree.map(lambda leaf: jnp.where(is_finite, leaf + 1, leaf), tree)
+
+    # One an array, in the loop of its reduction, and those of the comparison that sorts; not `num` squared.
+    assert jax.jit(guarded).lower(tree).compile().as_text().count(" minimum(") <= 2 * num
