@@ -86,30 +86,70 @@ class Gaussian:
     def _table(
         self, amplitude: Float[Array, "#heads"], sigma: Float[Array, "*axes #heads"], *, grid: Grid
     ) -> Float[Array, "#heads dy dx"]:
-        scale_y, scale_x = (self.image or grid) if self.unit == "image" else (1, 1)
-        vertical, horizontal = _squared_offsets(grid[0], scale_y)[:, None], _squared_offsets(grid[1], scale_x)[None, :]
-        if self.anisotropic:
-            along_y, along_x = _scaled(vertical, sigma[0]), _scaled(horizontal, sigma[1])
-            shape = jnp.broadcast_shapes(along_y.shape, along_x.shape)
-            exponent = jnp.broadcast_to(along_y, shape) + jnp.broadcast_to(along_x, shape)
-        else:
-            exponent = _scaled(vertical + horizontal, sigma)
-        strength = jnp.square(amplitude)[:, None, None]
-        shape = jnp.broadcast_shapes(strength.shape, exponent.shape)
-        return jnp.broadcast_to(strength, shape) * jnp.broadcast_to(jnp.exp(-exponent), shape)
+        heads = (max(amplitude.shape[-1], sigma.shape[-1]),)
+        sigma = sigma.reshape(-1, sigma.shape[-1])
+        return _gaussian(self, grid, jnp.broadcast_to(amplitude, heads), jnp.broadcast_to(sigma, (len(sigma), *heads)))
 
     def prefix(self, params: TermParams) -> None:
         """Prefix tokens have no offset, and so no bias."""
         del params
 
 
-def _squared_offsets(size: int, scale: int) -> Float[np.ndarray, " offset"]:
-    """Gives d^2 for the offsets d = -(size - 1) / scale ... (size - 1) / scale."""
-    return np.square(np.arange(1 - size, size, dtype=np.float32) / np.float32(scale))
+# With its derivative in closed form, as there is less of that to compile than of one that is derived op by op.
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def _gaussian(
+    term: Gaussian, grid: Grid, amplitude: Float[Array, " heads"], sigma: Float[Array, "axes heads"]
+) -> Float[Array, "heads dy dx"]:
+    decay = _decay(sigma, _squares(term, grid))
+    return decay * _spread(jnp.square(amplitude), decay.shape[1:])
 
 
-def _scaled(squares: Float[np.ndarray, "#dy #dx"], sigma: Float[Array, " heads"]) -> Float[Array, "heads #dy #dx"]:
-    """Computes d^2 / (2 sigma^2) of squared offsets."""
+@_gaussian.defjvp
+def _gaussian_jvp(
+    term: Gaussian, grid: Grid, primals: tuple[Array, Array], tangents: tuple[Array, Array]
+) -> tuple[Float[Array, "heads dy dx"], Float[Array, "heads dy dx"]]:
+    (amplitude, sigma), (amplitude_dot, sigma_dot) = primals, tangents
+    squares = _squares(term, grid)
+    decay, strength = _decay(sigma, squares), jnp.square(amplitude)
+    width = jnp.abs(sigma)
+    # The derivative of -1 / (2 sigma^2).
+    slope = jnp.where(width > _SMALLEST_SIGMA, jnp.sign(sigma) / jnp.maximum(width, _SMALLEST_SIGMA) ** 3, 0)
+    growth = _spread(2 * amplitude * amplitude_dot, decay.shape[1:])
+    widening = _weighted(strength[None, :] * slope * sigma_dot, squares)
+    return decay * _spread(strength, decay.shape[1:]), decay * (growth + widening)
+
+
+def _decay(sigma: Float[Array, "axes heads"], squares: Float[np.ndarray, "axes dy dx"]) -> Float[Array, "heads dy dx"]:
+    """Computes exp(-d^2 / (2 sigma^2)), the exponents of both axes added where there are two."""
     precision = jnp.square(1 / jnp.maximum(jnp.abs(sigma), _SMALLEST_SIGMA)) / 2
-    shape = (*sigma.shape, *squares.shape)
-    return jnp.broadcast_to(precision[:, None, None], shape) * jnp.broadcast_to(jnp.asarray(squares), shape)
+    # In one long row: XLA unrolls loops over short ones, and an exponential takes long to compile.
+    exponent = _weighted(precision, squares.reshape(len(squares), -1))
+    return jnp.exp(-exponent).reshape(-1, *squares.shape[1:])
+
+
+def _squares(term: Gaussian, grid: Grid) -> Float[np.ndarray, "axes dy dx"]:
+    """Gives d^2 of all offsets: along each axis, or their sum where one sigma serves both."""
+    scale = (term.image or grid) if term.unit == "image" else (1, 1)
+    vertical, horizontal = (
+        np.square(np.arange(1 - size, size, dtype=np.float32) / np.float32(unit))
+        for size, unit in zip(grid, scale, strict=True)
+    )
+    along = np.stack(np.broadcast_arrays(vertical[:, None], horizontal[None, :]))
+    return along if term.anisotropic else along.sum(axis=0, keepdims=True)
+
+
+def _weighted(
+    weights: Float[Array, "axes heads"], maps: Float[np.ndarray, "axes *offsets"]
+) -> Float[Array, "heads *offsets"]:
+    """Sums the maps of the axes, each times its weight for a head."""
+    shape = (weights.shape[1], *maps.shape[1:])
+    terms = [
+        _spread(weight, shape[1:]) * jnp.broadcast_to(jnp.asarray(along), shape)
+        for weight, along in zip(weights, maps, strict=True)
+    ]
+    return sum(terms[1:], start=terms[0])
+
+
+def _spread(values: Float[Array, " heads"], offsets: tuple[int, ...]) -> Float[Array, "heads *offsets"]:
+    """Repeats each head's value at every offset."""
+    return jnp.broadcast_to(values.reshape(-1, *(1 for _ in offsets)), (*values.shape, *offsets))

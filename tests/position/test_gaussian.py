@@ -143,6 +143,43 @@ def test_gradients_agree_with_finite_differences():
     check_grads(table, (params_of(Gaussian()),), order=1, modes=["rev"], rtol=2e-2, eps=1e-2)
 
 
+def by_the_equation(params, grid):
+    """Equation 3 of the paper, one sigma an axis, for automatic differentiation."""
+    sigma = params["sigma"].reshape(-1, params["sigma"].shape[-1], 1, 1)
+    y, x = (jnp.arange(1 - side, side, dtype=jnp.float32) for side in grid)
+    exponent = (y[None, :, None] / sigma[0]) ** 2 / 2 + (x[None, None, :] / sigma[-1]) ** 2 / 2
+    return params["amplitude"][:, None, None] ** 2 * jnp.exp(-exponent)
+
+
+@pytest.mark.parametrize("per_head", [False, True])
+@pytest.mark.parametrize("anisotropic", [False, True])
+def test_derivatives_are_those_of_the_equation(per_head, anisotropic):
+    grid = (3, 4)
+    term = Gaussian(sigma=1.5, per_head=per_head, anisotropic=anisotropic)
+    params = params_of(term, num_heads=2)
+    params = jax.tree.map(lambda leaf: leaf + jnp.arange(leaf.size, dtype=jnp.float32).reshape(leaf.shape), params)
+    weights = jax.random.normal(KEY, (2, 5, 7), jnp.float32)
+
+    def derivatives(table):
+        def total(params):
+            return jnp.sum(weights * jnp.broadcast_to(table(params), weights.shape) ** 2)
+
+        moved = jax.jvp(total, (params,), (jax.tree.map(jnp.ones_like, params),))
+        return moved, jax.grad(total)(params), jax.hessian(total)(params)
+
+    with jax.numpy_rank_promotion("allow"):
+        found = derivatives(lambda params: term.table(params, grid))
+        wanted = derivatives(lambda params: by_the_equation(params, grid))
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-4, atol=1e-4)
+
+
+def test_exponentials_run_over_one_long_row():
+    text = jax.jit(lambda params: Gaussian().table(params, (14, 14))).lower(params_of(Gaussian())).as_text()
+    (line,) = (line for line in text.splitlines() if "stablehlo.exponential" in line)
+    assert line.endswith("tensor<1x729xf32>"), "XLA unrolls a loop over 27, which takes long to compile"
+
+
 def test_parameters_in_half_precision_still_give_a_float32_table():
     params = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), params_of(Gaussian()))
     table = Gaussian().table(params, (3, 4))
