@@ -122,11 +122,7 @@ class ErfSum:
         """
         for token, total in zip(self.tokens, self.values.sum(axis=(1, 2)), strict=True):
             if not total > 0:
-                raise ConfigError(
-                    f"no pixel of {self.num_images} images raises token {token}: its receptive field is empty",
-                    do="measure another layer, or more images",
-                    code="ERF-EMPTY",
-                )
+                raise _empty(token, self.num_images)
         return tuple(
             ErfMap(
                 values=values / values.sum(),
@@ -203,7 +199,7 @@ def add(total: ErfSum, features: FeatureFunction, batch: ErfBatch) -> ErfSum:
     """Adds a batch to a sum; sums are float64 on the host.
 
     Raises:
-      ConfigError: a gradient is not finite.
+      ConfigError: a gradient is not finite, or no pixel of any image so far raises any token.
     """
     positions = jnp.asarray(total.tokens, jnp.int32)
     run = token_sums if total.groups is None else token_maps
@@ -212,6 +208,8 @@ def add(total: ErfSum, features: FeatureFunction, batch: ErfBatch) -> ErfSum:
     (found, is_finite), is_real = jax.device_get((result, batch.is_real))
     _check_finite(bool(is_finite.all()), total.num_images)
     num_images = total.num_images + int(is_real.sum())
+    if num_images and not found.any() and not total.values.any():
+        raise _empty(total.tokens[0], num_images)
     if total.groups is None:
         return replace(total, values=total.values + found, num_images=num_images)
     maps = found[:, is_real].swapaxes(0, 1).astype(np.float64)
@@ -278,7 +276,7 @@ def measure(
 
 
 def check_target(features: FeatureFunction, batch: ErfBatch, *, token: Token, protocol: ErfProtocol = BMVC2023) -> None:
-    """Refuses a target whose readout does not depend on the image, up to rounding.
+    """Refuses a target whose readout does not depend on what the model knows of the image, up to rounding.
 
     LayerNorm with a constant scale makes the channel mean of every token constant: the true gradient of that mean is
     zero, and what a computer returns for it is rounding noise, about eps times the gradients that cancel. Such noise is
@@ -289,7 +287,8 @@ def check_target(features: FeatureFunction, batch: ErfBatch, *, token: Token, pr
     degenerate target about eps. In between, at sqrt(eps) of the feature's type (3e-4 for float32), half of the
     digits of the gradient are lost to cancellation; below that the target is refused. A token whose gradients are
     both zero is refused too. Normalisation treats tokens alike, so one token stands for all. Gradients end at the
-    images, or at the trunk of a `TokenReader` (`analysis.gradient`).
+    images, or at the trunk of a `TokenReader` (`analysis.gradient`), which is taken to depend on them: where it does
+    not, `add` finds nothing to add.
 
     Raises:
       ConfigError: the target is degenerate, or a gradient is not finite.
@@ -331,6 +330,14 @@ def _dealt(
     for index, image_maps in enumerate(maps, start=turn):
         dealt[index % len(dealt)] += image_maps
     return dealt
+
+
+def _empty(token: Token, num_images: int) -> ConfigError:
+    return ConfigError(
+        f"no pixel of {num_images} images raises token {token}: its receptive field is empty",
+        do="look for weights that are all zero, or measure another layer or more images",
+        code="ERF-EMPTY",
+    )
 
 
 def _check_finite(is_finite: bool, num_images: int) -> None:

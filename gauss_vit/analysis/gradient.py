@@ -123,7 +123,7 @@ def gradient_norms(
     """Gives the norms of the gradients of the readout and of the same readout with random signs, over real images.
 
     They are gradients with respect to the images, or to the trunk of a `TokenReader`, which saves most of the work:
-    from there to the images both go the same way.
+    from there on one chain of derivatives takes both to the images.
     """
     if (reader := _reader(features, num_tokens=1)) is not None:
         (params,) = features.args
@@ -194,7 +194,7 @@ def _backward(
 
 
 def _reader(features: Partial, *, num_tokens: int) -> TokenReader | None:
-    """Finds the shorter way to one token, where there is one and it is shorter."""
+    """Finds the shorter way, if one token is wanted and the model's parameters are the only argument."""
     reader = features.func
     takes_params = len(features.args) == 1 and not features.keywords
     return reader if num_tokens == 1 and takes_params and isinstance(reader, TokenReader) else None

@@ -89,7 +89,8 @@ def measure(named: NamedModel, measurement: Measurement, *, partial: Path | None
       partial: where to save sums and to look for saved ones; None for neither.
 
     Raises:
-      ConfigError: there are no images, or the measurement is not defined (`analysis.erf.begin`).
+      ConfigError: there are no images, no such layer, or the measurement is not defined (`analysis.erf.begin`), or
+        nothing of the first batch reaches the target (`analysis.erf.add`).
       DataError: an image is damaged.
       StorageError: the sums cannot be saved.
     """
@@ -100,18 +101,18 @@ def measure(named: NamedModel, measurement: Measurement, *, partial: Path | None
     total = None if partial is None else _saved(partial, measurement, key=key)
     done = 0 if total is None else total.num_images
     num_images = len(measurement.images)
+    features = features_of(
+        named.config,
+        jax.device_put(named.params, mesh.replicated(devices)),
+        layer=measurement.layer,
+        protocol=measurement.protocol,
+        dtype=measurement.dtype,
+        unrolls=measurement.unrolls,
+    )
     with (
         _ahead(_batches(named, measurement, devices, done=done)) as batches,
         _progress(_subject(named, measurement), done, num_images) as progress,
     ):
-        features = features_of(
-            named.config,
-            jax.device_put(named.params, mesh.replicated(devices)),
-            layer=measurement.layer,
-            protocol=measurement.protocol,
-            dtype=measurement.dtype,
-            unrolls=measurement.unrolls,
-        )
         if total is None:
             total = _begun(named, measurement, features)
         for number, batch in enumerate(batches, start=1):

@@ -8,7 +8,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 def split_key(key: PRNGKeyArray | None, num: int) -> list[PRNGKeyArray | None]:
     """Splits a key into `num`; no key gives none.
 
-    Threefry gives the keys of `jax.random.split`, but each by itself: what nobody draws from is never compiled.
+    With threefry as JAX sets it by default they are the keys of `jax.random.split`, but each is computed by itself:
+    under `jit`, keys that nobody draws from are not.
     """
     return [None] * num if key is None else [jax.random.fold_in(key, index) for index in range(num)]
 

@@ -111,9 +111,8 @@ def _gaussian_jvp(
     (amplitude, sigma), (amplitude_dot, sigma_dot) = primals, tangents
     squares = _squares(term, grid)
     decay, strength = _decay(sigma, squares), jnp.square(amplitude)
-    width = jnp.abs(sigma)
-    # The derivative of -1 / (2 sigma^2).
-    slope = jnp.where(width > _SMALLEST_SIGMA, jnp.sign(sigma) / jnp.maximum(width, _SMALLEST_SIGMA) ** 3, 0)
+    # The derivative of -1 / (2 sigma^2); below the smallest sigma it multiplies a decay that is 0.
+    slope = jnp.sign(sigma) * (1 / _width(sigma)) ** 3
     growth = _spread(2 * amplitude * amplitude_dot, decay.shape[1:])
     widening = _weighted(strength[None, :] * slope * sigma_dot, squares)
     return decay * _spread(strength, decay.shape[1:]), decay * (growth + widening)
@@ -121,10 +120,14 @@ def _gaussian_jvp(
 
 def _decay(sigma: Float[Array, "axes heads"], squares: Float[np.ndarray, "axes dy dx"]) -> Float[Array, "heads dy dx"]:
     """Computes exp(-d^2 / (2 sigma^2)), the exponents of both axes added where there are two."""
-    precision = jnp.square(1 / jnp.maximum(jnp.abs(sigma), _SMALLEST_SIGMA)) / 2
+    precision = jnp.square(1 / _width(sigma)) / 2
     # In one long row: XLA unrolls loops over short ones, and an exponential takes long to compile.
     exponent = _weighted(precision, squares.reshape(len(squares), -1))
     return jnp.exp(-exponent).reshape(-1, *squares.shape[1:])
+
+
+def _width(sigma: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    return jnp.maximum(jnp.abs(sigma), _SMALLEST_SIGMA)
 
 
 def _squares(term: Gaussian, grid: Grid) -> Float[np.ndarray, "axes dy dx"]:

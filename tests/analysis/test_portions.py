@@ -84,13 +84,28 @@ def test_a_gradient_that_is_not_finite_in_one_portion_is_told():
     assert not are_finite.any()
 
 
+def test_padding_may_hold_anything():
+    images = batch().image.at[-1].set(jnp.nan)
+    assert not batch().is_real[-1]
+    for measured in (token_sums, token_maps):
+        _, are_finite = measured(
+            features(),
+            ErfBatch(image=images, is_real=batch().is_real),
+            jnp.asarray([(0, 0)], jnp.int32),
+            protocol=BMVC2023,
+        )
+        assert are_finite.all()
+
+
 def test_images_stay_where_they_are():
     portions = Portions(num_portions=3, num_devices=8)
     positions = jnp.asarray([(0, 1)], jnp.int32)
     program = (
         token_sums.lower(features(), batch(8), positions, protocol=BMVC2023, portions=portions).compile().as_text()
     )
-    assert "all-reduce" in program, "the sum over images is one over devices"
+    within, _, last = program.partition("ENTRY")
+    assert "all-reduce" in last, "the sum over images is one over devices"
+    assert "all-reduce" not in within, "and one at the end, not one a portion"
     assert "all-gather" not in program
     assert "all-to-all" not in program
     assert "collective-permute" not in program

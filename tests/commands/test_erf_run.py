@@ -190,6 +190,27 @@ def test_no_images_are_refused(named):
         measure(named, measurement(()))
 
 
+def test_a_group_is_made_of_its_own_images(named, paths):
+    grouped = measure(named, measurement(paths[:11], num_groups=11, batch_size=4))
+    for image, group in zip(paths[:11], grouped.groups, strict=True):
+        alone = measure(named, measurement((image,), num_groups=0))
+        np.testing.assert_allclose(group, alone.values, rtol=1e-5, atol=1e-9)
+
+
+def test_a_layer_that_is_missing_is_refused_before_images_are_read(named, paths, monkeypatch):
+    monkeypatch.setattr(erf_run, "load_image", lambda path: pytest.fail("an image was read"))
+    with pytest.raises(ConfigError, match="layer 9"):
+        measure(named, measurement(paths, layer=9))
+
+
+def test_a_model_that_passes_nothing_on_is_refused_after_a_batch(named, paths, tmp_path):
+    embed = jax.tree.map(np.zeros_like, named.params["patch_embed"])
+    dead = dataclasses.replace(named, params={**named.params, "patch_embed": embed})
+    with pytest.raises(ConfigError, match="no pixel of 8 images") as raised:
+        measure(dead, measurement(paths), partial=tmp_path / "sums.npz")
+    assert raised.value.code == "ERF-EMPTY"
+
+
 def test_no_scratch_file_is_written_without_a_place(named, paths, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     measure(named, measurement(paths[:8]))

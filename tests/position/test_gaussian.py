@@ -129,10 +129,14 @@ def test_units_of_the_image_do_not_depend_on_resolution():
 
 @settings(max_examples=40, deadline=None)
 @given(sigma=st.sampled_from((0.0, 1e-12, 1e-6, 1e-3, 1.0, 1e3, 1e6, 1e20)), sign=st.sampled_from((-1, 1)))
-def test_bias_and_gradient_are_finite_for_every_sigma(sigma, sign):
+def test_bias_and_derivatives_are_finite_for_every_sigma(sigma, sign):
     params = {"amplitude": jnp.full((1,), 2, jnp.float32), "sigma": jnp.full((1,), sign * sigma, jnp.float32)}
-    value, gradient = jax.value_and_grad(lambda p: jnp.sum(Gaussian().table(p, (3, 5))))(params)
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((value, gradient)))
+
+    def total(params):
+        return jnp.sum(Gaussian().table(params, (3, 5)))
+
+    derived = total(params), jax.grad(total)(params), jax.hessian(total)(params)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(derived))
 
 
 def test_gradients_agree_with_finite_differences():
@@ -153,11 +157,13 @@ def by_the_equation(params, grid):
 
 @pytest.mark.parametrize("per_head", [False, True])
 @pytest.mark.parametrize("anisotropic", [False, True])
-def test_derivatives_are_those_of_the_equation(per_head, anisotropic):
+@pytest.mark.parametrize("sign", [1, -1])
+def test_derivatives_are_those_of_the_equation(per_head, anisotropic, sign):
     grid = (3, 4)
     term = Gaussian(sigma=1.5, per_head=per_head, anisotropic=anisotropic)
     params = params_of(term, num_heads=2)
     params = jax.tree.map(lambda leaf: leaf + jnp.arange(leaf.size, dtype=jnp.float32).reshape(leaf.shape), params)
+    params["sigma"] = sign * params["sigma"]
     weights = jax.random.normal(KEY, (2, 5, 7), jnp.float32)
 
     def derivatives(table):

@@ -59,7 +59,7 @@ def test_what_holds_no_number_is_finite():
     assert global_norm({}).item() == 0.0
 
 
-@pytest.mark.parametrize("num", [4, 12])
+@pytest.mark.parametrize("num", [12, 40])
 def test_programs_that_read_the_place_do_not_compute_it_again(num):
     tree = {str(index): jnp.ones(index + 1) for index in range(num)}
 
@@ -67,5 +67,5 @@ def test_programs_that_read_the_place_do_not_compute_it_again(num):
         is_finite = first_not_finite(tree) == num
         return jax.tree.map(lambda leaf: jnp.where(is_finite, leaf + 1, leaf), tree)
 
-    # One an array, in the loop of its reduction, and those of the comparison that sorts; not `num` squared.
-    assert jax.jit(guarded).lower(tree).compile().as_text().count(" minimum(") <= 2 * num
+    # One an array, in the loop of its reduction, and those of the sort; not `num` squared and more.
+    assert jax.jit(guarded).lower(tree).compile().as_text().count(" minimum(") <= 4 * num
