@@ -1,5 +1,6 @@
 """The Gaussian attention bias: the prior that near patches matter more, with a width and a strength to learn."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -87,47 +88,55 @@ class Gaussian:
         self, amplitude: Float[Array, "#heads"], sigma: Float[Array, "*axes #heads"], *, grid: Grid
     ) -> Float[Array, "#heads dy dx"]:
         heads = (max(amplitude.shape[-1], sigma.shape[-1]),)
-        sigma = sigma.reshape(-1, sigma.shape[-1])
-        return _gaussian(self, grid, jnp.broadcast_to(amplitude, heads), jnp.broadcast_to(sigma, (len(sigma), *heads)))
+        sigmas = tuple(sigma) if self.anisotropic else (sigma,)
+        sigmas = tuple(jnp.broadcast_to(each, heads) for each in sigmas)
+        return _gaussian(self, grid, jnp.broadcast_to(amplitude, heads), sigmas)
 
     def prefix(self, params: TermParams) -> None:
         """Prefix tokens have no offset, and so no bias."""
         del params
 
 
+# One sigma for both axes, or one for each (dy, dx).
+Sigmas = tuple[Float[Array, " heads"], ...]
+
+
 # With its derivative in closed form, as there is less of that to compile than of one that is derived op by op.
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def _gaussian(
-    term: Gaussian, grid: Grid, amplitude: Float[Array, " heads"], sigma: Float[Array, "axes heads"]
+    term: Gaussian, grid: Grid, amplitude: Float[Array, " heads"], sigmas: Sigmas
 ) -> Float[Array, "heads dy dx"]:
-    decay = _decay(sigma, _squares(term, grid))
+    decay = _decay([_inverse(sigma) for sigma in sigmas], _squares(term, grid))
     return decay * _spread(jnp.square(amplitude), decay.shape[1:])
 
 
 @_gaussian.defjvp
 def _gaussian_jvp(
-    term: Gaussian, grid: Grid, primals: tuple[Array, Array], tangents: tuple[Array, Array]
+    term: Gaussian, grid: Grid, primals: tuple[Array, Sigmas], tangents: tuple[Array, Sigmas]
 ) -> tuple[Float[Array, "heads dy dx"], Float[Array, "heads dy dx"]]:
-    (amplitude, sigma), (amplitude_dot, sigma_dot) = primals, tangents
+    (amplitude, sigmas), (amplitude_dot, sigmas_dot) = primals, tangents
     squares = _squares(term, grid)
-    decay, strength = _decay(sigma, squares), jnp.square(amplitude)
-    # The derivative of -1 / (2 sigma^2); below the smallest sigma it multiplies a decay that is 0.
-    slope = jnp.sign(sigma) * (1 / _width(sigma)) ** 3
+    inverses = [_inverse(sigma) for sigma in sigmas]
+    decay, strength = _decay(inverses, squares), jnp.square(amplitude)
     growth = _spread(2 * amplitude * amplitude_dot, decay.shape[1:])
-    widening = _weighted(strength[None, :] * slope * sigma_dot, squares)
-    return decay * _spread(strength, decay.shape[1:]), decay * (growth + widening)
+    # 1 / sigma^3 is the derivative of -1 / (2 sigma^2).
+    slopes = [strength * inverse**3 * sigma_dot for inverse, sigma_dot in zip(inverses, sigmas_dot, strict=True)]
+    return decay * _spread(strength, decay.shape[1:]), decay * (growth + _weighted(slopes, squares))
 
 
-def _decay(sigma: Float[Array, "axes heads"], squares: Float[np.ndarray, "axes dy dx"]) -> Float[Array, "heads dy dx"]:
-    """Computes exp(-d^2 / (2 sigma^2)), the exponents of both axes added where there are two."""
-    precision = jnp.square(1 / _width(sigma)) / 2
+def _inverse(sigma: Float[Array, " heads"]) -> Float[Array, " heads"]:
+    """Computes 1 / sigma, of the smallest sigma where it is smaller: there the decay, and so its derivative, is 0."""
+    return 1 / jnp.where(jnp.abs(sigma) < _SMALLEST_SIGMA, _SMALLEST_SIGMA, sigma)
+
+
+def _decay(
+    inverses: Sequence[Float[Array, " heads"]], squares: Float[np.ndarray, "axes dy dx"]
+) -> Float[Array, "heads dy dx"]:
+    """Computes exp(-d^2 / (2 sigma^2)), the exponents of both axes added where each has a sigma."""
+    precisions = [jnp.square(inverse) / 2 for inverse in inverses]
     # In one long row: XLA unrolls loops over short ones, and an exponential takes long to compile.
-    exponent = _weighted(precision, squares.reshape(len(squares), -1))
+    exponent = _weighted(precisions, squares.reshape(len(squares), -1))
     return jnp.exp(-exponent).reshape(-1, *squares.shape[1:])
-
-
-def _width(sigma: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    return jnp.maximum(jnp.abs(sigma), _SMALLEST_SIGMA)
 
 
 def _squares(term: Gaussian, grid: Grid) -> Float[np.ndarray, "axes dy dx"]:
@@ -142,10 +151,10 @@ def _squares(term: Gaussian, grid: Grid) -> Float[np.ndarray, "axes dy dx"]:
 
 
 def _weighted(
-    weights: Float[Array, "axes heads"], maps: Float[np.ndarray, "axes *offsets"]
+    weights: Sequence[Float[Array, " heads"]], maps: Float[np.ndarray, "axes *offsets"]
 ) -> Float[Array, "heads *offsets"]:
     """Sums the maps of the axes, each times its weight for a head."""
-    shape = (weights.shape[1], *maps.shape[1:])
+    shape = (*weights[0].shape, *maps.shape[1:])
     terms = [
         _spread(weight, shape[1:]) * jnp.broadcast_to(jnp.asarray(along), shape)
         for weight, along in zip(weights, maps, strict=True)
@@ -155,4 +164,4 @@ def _weighted(
 
 def _spread(values: Float[Array, " heads"], offsets: tuple[int, ...]) -> Float[Array, "heads *offsets"]:
     """Repeats each head's value at every offset."""
-    return jnp.broadcast_to(values.reshape(-1, *(1 for _ in offsets)), (*values.shape, *offsets))
+    return jax.lax.broadcast_in_dim(values, (*values.shape, *offsets), (0,))
