@@ -13,13 +13,12 @@ import os
 import subprocess
 import sys
 import tempfile
+from functools import partial
 
 from benchmarks import process, rows, timing
 from benchmarks.rows import Row
-from benchmarks.steps import Steps, compiled_step, varied
-from benchmarks.timing import Seconds
+from benchmarks.steps import Steps, time_compilation, varied
 from gauss_vit.models.presets import RELPOS_SMALL
-from gauss_vit.models.vit import ViTConfig
 from gauss_vit.position.gaussian import Gaussian
 
 MODEL = dataclasses.replace(RELPOS_SMALL, gaussian=Gaussian())
@@ -27,14 +26,11 @@ MODEL = dataclasses.replace(RELPOS_SMALL, gaussian=Gaussian())
 
 def compilations(options: argparse.Namespace) -> Row:
     """Compiles both ways, in turns."""
-
-    def side(config: ViTConfig) -> Seconds:
-        return timing.timed(lambda: compiled_step(config, batch_size=options.batch_size))
-
-    sides = {
-        "scanned": lambda: side(varied(MODEL, depth=options.depth, is_unrolled=False)),
-        "unrolled": lambda: side(varied(MODEL, depth=options.depth, is_unrolled=True)),
+    models = {
+        "scanned": varied(MODEL, depth=options.depth, is_unrolled=False),
+        "unrolled": varied(MODEL, depth=options.depth, is_unrolled=True),
     }
+    sides = {name: partial(time_compilation, config, batch_size=options.batch_size) for name, config in models.items()}
     # The first round warms up.
     found = timing.interleaved(sides, rounds=options.rounds + 1)
     scanned, unrolled = (timing.of_clock(found[name][1:], "cpu") for name in ("scanned", "unrolled"))

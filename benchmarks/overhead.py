@@ -17,8 +17,7 @@ import jax
 
 from benchmarks import process, rows, timing
 from benchmarks.rows import Row
-from benchmarks.steps import Steps, compiled_step, varied
-from benchmarks.timing import Seconds
+from benchmarks.steps import Steps, time_compilation, varied
 from gauss_vit.models.presets import RELPOS_SMALL
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.position.gaussian import Gaussian
@@ -55,11 +54,7 @@ def steps_of(models: Mapping[str, ViTConfig], options: argparse.Namespace, clock
 
 def compilations(models: Mapping[str, ViTConfig], options: argparse.Namespace) -> dict[str, list[float]]:
     """Processor seconds of tracing and compiling every model's step, by round."""
-
-    def side(config: ViTConfig) -> Seconds:
-        return timing.timed(lambda: compiled_step(config, batch_size=options.batch_size))
-
-    sides = {name: partial(side, config) for name, config in models.items()}
+    sides = {name: partial(time_compilation, config, batch_size=options.batch_size) for name, config in models.items()}
     # The first round warms up.
     measured = timing.interleaved(sides, rounds=options.compile_rounds + 1)
     return {name: timing.of_clock(values[1:], "cpu") for name, values in measured.items()}

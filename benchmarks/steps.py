@@ -1,12 +1,15 @@
 """Our train step as `gauss_vit.train.loop` runs it, on one batch of noise that stays on the device, or on others."""
 
 import dataclasses
+import gc
 from collections.abc import Iterable
 from pathlib import Path
 
 import jax
 import numpy as np
 
+from benchmarks import timing
+from benchmarks.timing import Seconds
 from gauss_vit.batches import ClassificationBatch
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.tasks.classification import Classification
@@ -75,12 +78,25 @@ class Steps:
         jax.block_until_ready((self._state, before))
 
 
-def compiled_step(config: ViTConfig, *, batch_size: int) -> jax.stages.Compiled:
-    """Traces and compiles the step anew, on shapes alone."""
-    jax.clear_caches()
-    program = make_program(run_of(config, batch_size=batch_size))
+def time_compilation(config: ViTConfig, *, batch_size: int) -> Seconds:
+    """Times tracing and compiling the step anew, on shapes alone.
+
+    Garbage is not collected meanwhile, as in `timeit`: one collection takes as long as a hundredth of a compilation,
+    and which side it falls to is chance.
+    """
     batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), noise(config, batch_size))
-    return program.train_step.lower(program.abstract, batch).compile()
+
+    def run() -> None:
+        program = make_program(run_of(config, batch_size=batch_size))
+        program.train_step.lower(program.abstract, batch).compile()
+
+    jax.clear_caches()
+    gc.collect()
+    gc.disable()
+    try:
+        return timing.timed(run)
+    finally:
+        gc.enable()
 
 
 def varied(config: ViTConfig, *, depth: int | None, is_unrolled: bool) -> ViTConfig:

@@ -1,6 +1,5 @@
 """Timing of functions and of sides that take turns; what machine and code were timed."""
 
-import gc
 import os
 import platform
 import subprocess
@@ -17,8 +16,7 @@ Seconds = dict[str, float]
 
 
 def timed(run: Callable[[], object]) -> Seconds:
-    """Times a run by the clock and by the processor, without the garbage of what ran before it."""
-    gc.collect()
+    """Times a run by the clock and by the processor."""
     start, start_cpu = time.perf_counter(), time.process_time()
     run()
     return {"wall": time.perf_counter() - start, "cpu": time.process_time() - start_cpu}

@@ -44,7 +44,7 @@ def _first_of_group(places: list[int], leaves: list[Array]) -> Float[Array, ""]:
     # A minimum of floats is one pass everywhere.
     first = jnp.full(leaves[places[0]].shape, len(leaves), jnp.float32)
     for place in reversed(places):
-        first = jnp.where(jnp.isfinite(leaves[place]), first, float(place))
+        first = jax.lax.select(jax.lax.is_finite(leaves[place]), first, jax.lax.full_like(first, place))
     return jnp.min(first, initial=len(leaves))
 
 

@@ -157,7 +157,7 @@ def make_train_step(
         audited = audit.floating(_audited(sums.loss, sums.gradients, updated))
         first_bad = audit.first_not_finite(audited)
         is_finite = first_bad == len(jax.tree.leaves(audited))
-        updated = jax.tree.map(lambda new, old: jnp.where(is_finite, new, old), updated, state)
+        updated = jax.tree.map(lambda new, old: jax.lax.select(is_finite, new, old), updated, state)
         outcome = Outcome(
             loss=sums.loss,
             metric=sums.metric,
