@@ -98,13 +98,13 @@ class Gaussian:
 
 
 # One sigma for both axes, or one for each (dy, dx).
-Sigmas = tuple[Float[Array, " heads"], ...]
+_Sigmas = tuple[Float[Array, " heads"], ...]
 
 
 # With its derivative in closed form, as there is less of that to compile than of one that is derived op by op.
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def _gaussian(
-    term: Gaussian, grid: Grid, amplitude: Float[Array, " heads"], sigmas: Sigmas
+    term: Gaussian, grid: Grid, amplitude: Float[Array, " heads"], sigmas: _Sigmas
 ) -> Float[Array, "heads dy dx"]:
     decay = _decay([_inverse(sigma) for sigma in sigmas], _squares(term, grid))
     return decay * _spread(jnp.square(amplitude), decay.shape[1:])
@@ -112,7 +112,7 @@ def _gaussian(
 
 @_gaussian.defjvp
 def _gaussian_jvp(
-    term: Gaussian, grid: Grid, primals: tuple[Array, Sigmas], tangents: tuple[Array, Sigmas]
+    term: Gaussian, grid: Grid, primals: tuple[Array, _Sigmas], tangents: tuple[Array, _Sigmas]
 ) -> tuple[Float[Array, "heads dy dx"], Float[Array, "heads dy dx"]]:
     (amplitude, sigmas), (amplitude_dot, sigmas_dot) = primals, tangents
     squares = _squares(term, grid)
