@@ -52,9 +52,19 @@ def _contract(
     parts: Parts, dtype: jnp.dtype, left: Float[Array, "..."], right: Float[Array, "..."]
 ) -> Float[Array, "..."]:
     first, second, result = parts
-    accumulated = jnp.float64 if left.dtype == jnp.float64 else jnp.float32
-    right = right.astype(left.dtype)
-    return jnp.einsum(f"{first},{second}->{result}", left, right, preferred_element_type=accumulated).astype(dtype)
+    equation, right = f"{first},{second}->{result}", right.astype(left.dtype)
+    return jnp.einsum(equation, left, right, preferred_element_type=_written(dtype, left.dtype)).astype(dtype)
+
+
+def _written(dtype: jnp.dtype, operands: jnp.dtype) -> jnp.dtype:
+    """The type that a product is asked for.
+
+    GPUs and TPUs accumulate in float32 whatever they write, and to write float32 first is twice the traffic where the
+    library that multiplies cannot convert. On a CPU float32 is what makes the sums so.
+    """
+    if jnp.float64 in (dtype, operands):
+        return jnp.dtype(jnp.float64)
+    return jnp.dtype(jnp.float32) if jax.default_backend() == "cpu" else dtype
 
 
 def _forward(
