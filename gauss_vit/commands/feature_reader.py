@@ -16,6 +16,7 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.models import vit
 from gauss_vit.models.construct import abstract
 from gauss_vit.models.first_blocks import swin_block_map, vit_before_block, vit_block_map, vit_block_token
+from gauss_vit.models.layers import in_one_turn
 from gauss_vit.models.swin import Swin, SwinConfig
 from gauss_vit.ops.grid import Grid
 
@@ -139,7 +140,7 @@ def features_of(
     Raises:
       ConfigError: there is no such layer.
     """
-    unroll = config.depth if unrolls else config.unroll
+    unroll = config.depth if unrolls else in_one_turn(config.unroll, config.depth, remat=config.remat)
     graph, _ = abstract(dataclasses.replace(config, dtype=dtype, unroll=unroll))
     if layer is None:
         is_apart = isinstance(config, vit.ViTConfig) and unroll >= config.depth

@@ -5,7 +5,6 @@ costs little. Blocks on different grids have programs of their own: in a Swin tr
 """
 
 from functools import partial
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +13,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, Int32
 
 from gauss_vit.models.blocks import Block
-from gauss_vit.models.layers import rematerialise, scan_layers
+from gauss_vit.models.layers import Remat, scan_layers
 from gauss_vit.models.swin import Swin
 from gauss_vit.models.vit import ViT
 from gauss_vit.ops.windows import WindowLayout
@@ -102,8 +101,8 @@ def _run_first(
     *,
     layouts: tuple[WindowLayout | None, ...],
     shared: Float[Array, "#heads dy dx"] | None,
-    remat: Literal["none", "dots", "full"],
-    unroll: int,
+    remat: Remat,
+    unroll: int | None,
 ) -> Float[Array, "batch tokens channels"]:
     """Runs the first of stacked blocks, which take the layouts in turn."""
     depth = len(jax.tree.leaves(nnx.split(blocks)[1])[0])
@@ -119,7 +118,7 @@ def _run_first(
         return stream, None
 
     turns = np.arange(0, depth, len(layouts), dtype=np.int32)
-    return scan_layers(rematerialise(body, remat), tokens, turns, unroll=unroll)[0]
+    return scan_layers(body, tokens, turns, unroll=unroll, remat=remat)[0]
 
 
 def _block_at(blocks: Block, index: Int32[Array, ""]) -> Block:

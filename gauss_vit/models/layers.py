@@ -18,6 +18,9 @@ from gauss_vit.ops.normalization import layer_norm
 Start = Literal["truncated_normal", "fan_in_uniform"]
 """How dense layers start: timm's ViT (standard deviation 0.02, bias 0) or PyTorch's default (+-1 / sqrt(fan-in))."""
 
+Remat = Literal["none", "dots", "full"]
+"""What the backward pass recomputes of a block: nothing, all but the matrix products, or all of it."""
+
 Module = TypeVar("Module", bound=nnx.Module)
 Carry = TypeVar("Carry", bound=PyTree)
 
@@ -84,10 +87,30 @@ def stack(make: Callable[[PRNGKeyArray], Module], keys: Key[Array, " depth"]) ->
     return nnx.merge(graph, jax.vmap(lambda key: nnx.split(make(key))[1])(keys))
 
 
+def in_one_turn(unroll: int | None, depth: int, *, remat: Remat) -> int:
+    """Gives how many of `depth` layers one turn of a loop over them holds, all of them for no loop.
+
+    Args:
+      unroll: how many. None is one on a CPU, where a loop compiles in half the time, and where something is recomputed,
+        which saves most memory in a loop; else all, as a loop on an accelerator copies what the backward pass needs
+        (docs/decisions/0003-compiled-programs.md).
+      depth: how many layers there are.
+      remat: what the backward pass recomputes.
+    """
+    if unroll is None:
+        unroll = 1 if jax.default_backend() == "cpu" or remat != "none" else depth
+    return max(1, min(unroll, depth))
+
+
 def scan_layers(
-    body: Callable[[Carry, PyTree], tuple[Carry, PyTree]], start: Carry, layers: PyTree, *, unroll: int
+    body: Callable[[Carry, PyTree], tuple[Carry, PyTree]],
+    start: Carry,
+    layers: PyTree,
+    *,
+    unroll: int | None,
+    remat: Remat = "none",
 ) -> tuple[Carry, PyTree]:
-    """Runs layers one after the other: `jax.lax.scan`, or a program without a loop where `unroll` covers them all.
+    """Runs layers one after the other: `jax.lax.scan`, or a program without a loop where one turn holds them all.
 
     `jax.lax.scan` stacks what the backward pass needs of every layer even then, which copies all of it twice.
 
@@ -95,11 +118,14 @@ def scan_layers(
       body: one layer, a function of (carry, layer) to (carry, output).
       start: what enters the first.
       layers: arrays with a leading axis of layers; without a loop, NumPy's are known when the program is made.
-      unroll: how many layers one turn of the loop holds.
+      unroll: how many layers one turn of the loop holds, see `in_one_turn`.
+      remat: what the backward pass recomputes, see `rematerialise`.
     """
     depth = len(jax.tree.leaves(layers)[0])
-    if not 0 < depth <= unroll:
-        return jax.lax.scan(body, start, layers, unroll=unroll)
+    turn = in_one_turn(unroll, depth, remat=remat)
+    body = rematerialise(body, remat, is_looped=turn != depth)
+    if turn != depth:
+        return jax.lax.scan(body, start, layers, unroll=turn)
     carry, outputs = start, []
     for layer in _apart(layers, depth):
         carry, output = body(carry, layer)
@@ -119,9 +145,16 @@ def _apart(layers: PyTree, depth: int) -> list[PyTree]:
     return [jax.tree.unflatten(structure, layer) for layer in zip(*parts, strict=True)]
 
 
-def rematerialise(body: Callable, remat: Literal["none", "dots", "full"]) -> Callable:
-    """Lets the backward pass of a scan's body recompute nothing, all but its matrix products, or all of it."""
+def rematerialise(body: Callable, remat: Remat, *, is_looped: bool) -> Callable:
+    """Lets the backward pass recompute nothing of a function, all but its matrix products, or all of it.
+
+    Args:
+      body: the function.
+      remat: "none", "dots" or "full".
+      is_looped: it is the body of a loop. Elsewhere the compiler would find that the same was computed before, and
+        keep it; it is held off, but XLA:CPU finds it all the same.
+    """
     if remat == "none":
         return body
     policy = jax.checkpoint_policies.dots_saveable if remat == "dots" else None
-    return jax.checkpoint(body, policy=policy, prevent_cse=False)
+    return jax.checkpoint(body, policy=policy, prevent_cse=not is_looped)

@@ -14,7 +14,7 @@ from gauss_vit.kernels.choice import KernelChoice
 from gauss_vit.models.attention import AttentionConfig
 from gauss_vit.models.blocks import BlockConfig
 from gauss_vit.models.features import AttentionInputs, Features, Intermediates
-from gauss_vit.models.layers import LayerNorm, Linear
+from gauss_vit.models.layers import LayerNorm, Linear, Remat
 from gauss_vit.models.window_stage import Stage, StageConfig
 from gauss_vit.ops.dropout import dropout, split_key
 from gauss_vit.ops.grid import Grid, grid_of
@@ -60,11 +60,11 @@ class SwinConfig:
       stochastic_depth: rate of the last block's residual branches; it grows linearly from 0 at the first.
       dtype: type of the activations; parameters, statistics and logits are float32.
       attention_kernel: what computes attention: by the rule of `kernels.choice` ("auto"), or "reference", "whole",
-        "rows" or "cudnn".
+        "einsum", "rows" or "cudnn".
       remat: what the backward pass recomputes: nothing ("none"), all but the matrix products ("dots"), or whole blocks
         ("full").
       unroll: how many blocks of a stage are compiled one by one in the scan over its blocks, two at least where windows
-        are shifted.
+        are shifted. None is as few as can be on a CPU or where something is recomputed, and else all.
 
     Raises:
       ConfigError: a value is out of range or two do not fit.
@@ -94,8 +94,8 @@ class SwinConfig:
     stochastic_depth: float = 0.0
     dtype: Literal["float32", "bfloat16"] = "float32"
     attention_kernel: KernelChoice = "auto"
-    remat: Literal["none", "dots", "full"] = "none"
-    unroll: int = 1
+    remat: Remat = "none"
+    unroll: int | None = None
 
     def __post_init__(self):
         _check_ranges(self)
@@ -181,7 +181,7 @@ class SwinConfig:
 def _check_ranges(config: SwinConfig) -> None:
     values = vars(config)
     for name in ("width", "num_classes", "unroll"):
-        if values[name] < 1:
+        if values[name] is not None and values[name] < 1:
             raise ConfigError(f"{name} must be at least 1, got {values[name]}")
     for name in ("depths", "num_heads", "window"):
         if not values[name] or min(values[name]) < 1:

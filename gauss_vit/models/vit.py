@@ -14,7 +14,7 @@ from gauss_vit.kernels.choice import KernelChoice
 from gauss_vit.models.attention import AttentionConfig, PositionBias
 from gauss_vit.models.blocks import Block, BlockConfig, ClassBlock
 from gauss_vit.models.features import AttentionInputs, Features, Intermediates
-from gauss_vit.models.layers import LayerNorm, Linear, Start, rematerialise, scan_layers, stack
+from gauss_vit.models.layers import LayerNorm, Linear, Remat, Start, scan_layers, stack
 from gauss_vit.ops.dropout import dropout, split_key
 from gauss_vit.ops.grid import Grid, grid_of
 from gauss_vit.ops.patches import patchify
@@ -60,11 +60,11 @@ class ViTConfig:
       stochastic_depth: rate of the last block's residual branches; it grows linearly from 0 at the first.
       dtype: type of the activations; parameters, statistics and logits are float32.
       attention_kernel: what computes attention: by the rule of `kernels.choice` ("auto"), or "reference", "whole",
-        "rows" or "cudnn".
+        "einsum", "rows" or "cudnn".
       remat: what the backward pass recomputes: nothing ("none"), all but the matrix products ("dots"), or whole blocks
-        ("full").
+        ("full"). A CPU needs the loop for it, so `unroll` below `depth`.
       unroll: how many blocks are compiled one by one in the scan over blocks; `depth` compiles longer and saves the
-        loop.
+        loop. None is 1 on a CPU or where something is recomputed, and else `depth`.
 
     Raises:
       ConfigError: a value is out of range or two do not fit.
@@ -100,12 +100,12 @@ class ViTConfig:
     stochastic_depth: float = 0.0
     dtype: Literal["float32", "bfloat16"] = "float32"
     attention_kernel: KernelChoice = "auto"
-    remat: Literal["none", "dots", "full"] = "none"
-    unroll: int = 1
+    remat: Remat = "none"
+    unroll: int | None = None
 
     def __post_init__(self):
         for name in ("width", "depth", "num_classes", "unroll"):
-            if vars(self)[name] < 1:
+            if vars(self)[name] is not None and vars(self)[name] < 1:
                 raise ConfigError(f"{name} must be at least 1, got {vars(self)[name]}")
         for name in _RATES:
             if not 0 <= vars(self)[name] < 1:
@@ -238,7 +238,7 @@ class ViT(nnx.Module):
             return block(stream, drop_rate=jnp.float32(0), shared=shared), None
 
         indices = np.arange(config.depth - 1, dtype=np.int32)
-        return scan_layers(rematerialise(body, config.remat), self.embed(images), indices, unroll=config.unroll)[0]
+        return scan_layers(body, self.embed(images), indices, unroll=config.unroll, remat=config.remat)[0]
 
     def token_features(
         self, tokens: Float[Array, "batch tokens channels"], position: Int[Array, "2"], *, is_normalized: bool
@@ -343,8 +343,7 @@ class ViT(nnx.Module):
             outputs = nnx.merge(graph, params)(stream, drop_rate=rate, shared=shared, key=block_key)
             return outputs, stream if collect else None
 
-        scanned = rematerialise(body, config.remat)
-        return scan_layers(scanned, tokens, (stacked, rates, keys), unroll=config.unroll)
+        return scan_layers(body, tokens, (stacked, rates, keys), unroll=config.unroll, remat=config.remat)
 
     def _join_class_token(
         self, patches: Float[Array, "batch tokens channels"], *, key: PRNGKeyArray | None

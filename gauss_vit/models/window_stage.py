@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from gauss_vit.models.attention import Attention
 from gauss_vit.models.blocks import Block, BlockConfig
 from gauss_vit.models.features import AttentionInputs, Intermediates
-from gauss_vit.models.layers import LayerNorm, Linear, rematerialise, scan_layers, stack
+from gauss_vit.models.layers import LayerNorm, Linear, Remat, in_one_turn, rematerialise, scan_layers, stack
 from gauss_vit.ops.grid import Grid
 from gauss_vit.ops.windows import WindowLayout, halved, neighbours
 
@@ -28,15 +27,15 @@ class StageConfig:
       shift: how far the windows of every second block are shifted, in tokens; (0, 0) for none.
       merges: 2 x 2 patches of half the width are merged to one before the blocks.
       remat: what the backward pass recomputes, block by block: "none", all but the matrix "dots", or "full".
-      unroll: how many blocks are compiled one by one.
+      unroll: how many blocks are compiled one by one, see `layers.in_one_turn`.
     """
 
     block: BlockConfig
     depth: int
     shift: Grid
     merges: bool
-    remat: Literal["none", "dots", "full"]
-    unroll: int
+    remat: Remat
+    unroll: int | None
 
     def layouts(self, grid: Grid) -> tuple[WindowLayout, ...]:
         """Gives the layouts that the blocks take in turn on a grid: one, or one without and one with a shift."""
@@ -106,10 +105,11 @@ class Stage(nnx.Module):
         """
         config = self.config
         layouts = config.layouts(grid)
-        steps = [self._step(layout) for layout in layouts]
+        num_groups = config.depth // len(layouts)
+        turn = in_one_turn(config.unroll and config.unroll // len(layouts), num_groups, remat=config.remat)
+        steps = [self._step(layout, is_looped=turn != num_groups) for layout in layouts]
         keys = None if key is None else jax.random.split(key, config.depth)
         layers = (nnx.split(self.blocks)[1], rates, keys)
-        num_groups = config.depth // len(steps)
         whole = num_groups * len(steps)
 
         def body(stream: Array, group: PyTree) -> tuple[Array, Array]:
@@ -120,16 +120,15 @@ class Stage(nnx.Module):
             return stream, jnp.stack(entering) if collect else stream[None][:0]
 
         grouped = jax.tree.map(lambda leaf: leaf[:whole].reshape(num_groups, len(steps), *leaf.shape[1:]), layers)
-        unroll = max(1, min(config.unroll // len(steps), num_groups))
-        stream, streams = scan_layers(body, tokens, grouped, unroll=unroll)
+        stream, streams = scan_layers(body, tokens, grouped, unroll=turn)
         streams = streams.reshape(-1, *tokens.shape)
         if whole == config.depth:
             return stream, streams
         # An odd depth ends with a block without a shift.
-        last = steps[0](stream, _layer(layers, whole))
+        last = self._step(layouts[0], is_looped=False)(stream, _layer(layers, whole))
         return last, jnp.concatenate([streams, stream[None]]) if collect else streams
 
-    def _step(self, layout: WindowLayout) -> Callable[[Array, PyTree], Array]:
+    def _step(self, layout: WindowLayout, *, is_looped: bool) -> Callable[[Array, PyTree], Array]:
         """Gives one block under a layout as a function of the stream and of (parameters, rate, key)."""
         graph, _ = nnx.split(self.blocks)
 
@@ -137,7 +136,7 @@ class Stage(nnx.Module):
             params, rate, key = layer
             return nnx.merge(graph, params)(stream, drop_rate=rate, layout=layout, key=key)
 
-        return rematerialise(step, self.config.remat)
+        return rematerialise(step, self.config.remat, is_looped=is_looped)
 
     def attention_inputs(
         self, entering: Float[Array, "depth batch tokens channels"], *, grid: Grid, first: int

@@ -17,8 +17,9 @@ MAY_CHANGE = (
     r"training\.(keep_checkpoints|best_metric)",
     r"data\.(data_dir|num_threads)",
     r"mesh\..*",
+    r"model\.(attention_kernel|remat|unroll)",
 )
-"""Paths of the experiment that change how a run is watched, stored or spread over devices, and not what it learns."""
+"""Paths of the experiment that change how a run is watched, stored or computed, and not what it learns."""
 
 _MAY_GROW = "training.num_steps"
 _ABSENT = "absent"

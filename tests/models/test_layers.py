@@ -1,11 +1,13 @@
 """Stacked layers: one after the other, in a loop or without one."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gauss_vit.models.layers import scan_layers
+from gauss_vit.models.layers import in_one_turn, scan_layers
 
 DEPTH = 3
 
@@ -52,6 +54,42 @@ def test_nothing_is_stacked_for_the_backward_pass_without_a_loop():
     assert [stacked in text for text in texts] == [True, False]
     # The gradient of the parameters is one concatenation.
     assert "stablehlo.pad" not in texts[1]
+
+
+@pytest.mark.parametrize(
+    ("unroll", "remat", "backend", "turn"),
+    [
+        (None, "none", "cpu", 1),
+        (None, "none", "gpu", 12),
+        (None, "none", "tpu", 12),
+        (None, "full", "gpu", 1),
+        (None, "dots", "tpu", 1),
+        (3, "none", "cpu", 3),
+        (1, "none", "gpu", 1),
+        (99, "full", "tpu", 12),
+        (0, "none", "cpu", 1),
+    ],
+)
+def test_a_loop_is_for_cpus_and_for_what_is_recomputed(unroll, remat, backend, turn, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    assert in_one_turn(unroll, 12, remat=remat) == turn
+
+
+@pytest.mark.parametrize("remat", ["dots", "full"])
+def test_what_is_recomputed_without_a_loop_is_held_apart_from_what_was_computed(remat):
+    start, kernel = arguments()
+
+    def total(kernel: jax.Array, *, unroll: int, remat: str) -> jax.Array:
+        def body(carry, one):
+            return jnp.tanh(jnp.tanh(carry @ one) * 2), None
+
+        return jnp.sum(scan_layers(body, start, kernel, unroll=unroll, remat=remat)[0])
+
+    def barriers(unroll: int, remat: str) -> int:
+        program = jax.jit(jax.grad(partial(total, unroll=unroll, remat=remat)))
+        return program.lower(kernel).as_text().count("stablehlo.optimization_barrier")
+
+    assert [barriers(DEPTH, remat), barriers(1, remat), barriers(DEPTH, "none")] == [DEPTH, 0, 0]
 
 
 def test_no_layers_leave_the_start():
