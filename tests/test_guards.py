@@ -111,7 +111,7 @@ def test_a_deeper_model_is_the_same_program_in_a_longer_loop():
     assert len(products(dataclasses.replace(MODEL, depth=5))) == len(products(MODEL))
 
 
-@pytest.mark.parametrize("kernel", ["reference", "whole", "rows"])
+@pytest.mark.parametrize("kernel", ["reference", "whole", "einsum", "rows"])
 def test_the_bias_has_no_gather_and_its_gradient_no_scatter(kernel: str):
     tokens = jax.ShapeDtypeStruct((2, 6, 2, 8), jnp.float32)
     table = jax.ShapeDtypeStruct((2, *offset_shape((2, 3))), jnp.float32)

@@ -1,15 +1,22 @@
 """The one entry point of attention: queries, keys, values and an offset table in, mixed values out."""
 
+import functools
+import logging
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from gauss_vit.kernels.choice import AttentionShape, KernelChoice, choose
+from gauss_vit.kernels import cudnn
+from gauss_vit.kernels.choice import AttentionShape, Kernel, KernelChoice, choose, choose_without_cudnn, cudnn_obstacle
+from gauss_vit.kernels.einsum import attend_einsum
 from gauss_vit.kernels.reference import HeadMixing, attend, attention_logits, attention_weights
 from gauss_vit.kernels.rows import attend_rows
 from gauss_vit.kernels.whole import attend_whole
 from gauss_vit.ops.grid import Grid, num_patches, offset_shape
 from gauss_vit.position.term import expand
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def attention(
@@ -43,10 +50,11 @@ def attention(
       scale: what multiplies the products; 1 / sqrt(channels) when None.
       dropout_rate: the rate at which attention weights are dropped when there is a key.
       dropout_key: randomness; None means inference.
-      kernel: what computes it, see `kernels.choice`; all agree up to rounding.
+      kernel: what computes it, see `kernels.choice`; all agree up to rounding. cuDNN gives way to another where it
+        cannot, or is found to be wrong on this device; a line in the log says so.
 
     Raises:
-      ConfigError: the kernel that is asked for cannot compute this attention.
+      ConfigError: another kernel that is asked for cannot compute this attention.
     """
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     drops_weights = dropout_key is not None and dropout_rate > 0
@@ -60,7 +68,7 @@ def attention(
         dtype=str(query.dtype),
         platform=jax.default_backend(),
     )
-    chosen = choose(shape, kernel)
+    chosen = _usable(shape, kernel)
     if chosen == "rows":
         lattice = jnp.zeros((1, *offset_shape(grid)), jnp.float32) if table is None else table
         prefix_bias = None if table is None else prefix_bias
@@ -70,13 +78,33 @@ def attention(
     if table is not None:
         bias = expand(table, grid, prefix_tokens=prefix_tokens, prefix_bias=prefix_bias)
     if chosen == "cudnn":
-        half = None if bias is None else bias[None].astype(query.dtype)
-        return jax.nn.dot_product_attention(query, key, value, bias=half, scale=scale, implementation="cudnn")
-    if chosen == "whole":
-        return attend_whole(query * jnp.asarray(scale, query.dtype), key, value, _joint_bias(bias, mask))
+        return cudnn.attend_cudnn(query, key, value, bias, scale=scale)
+    if chosen in ("whole", "einsum"):
+        attend_pairs = attend_whole if chosen == "whole" else attend_einsum
+        return attend_pairs(query * jnp.asarray(scale, query.dtype), key, value, _joint_bias(bias, mask))
     logits = attention_logits(query, key, scale=scale, bias=bias, mask=mask)
     weights = attention_weights(logits, mixing)
     return attend(weights, value, dropout_rate=dropout_rate, dropout_key=dropout_key)
+
+
+def _usable(shape: AttentionShape, wanted: KernelChoice) -> Kernel:
+    """Chooses the kernel, and does without cuDNN where that is wrong on this device."""
+    chosen = choose(shape, wanted)
+    if chosen == "cudnn":
+        reason = cudnn.fault(shape.num_patches + shape.prefix_tokens, shape.head_channels)
+    else:
+        reason = cudnn_obstacle(shape) if wanted == "cudnn" else ""
+    if not reason:
+        return chosen
+    instead = choose_without_cudnn(shape)
+    _report(f"attention: {instead} instead of cudnn, {shape.num_patches} patches: {reason}")
+    return instead
+
+
+@functools.cache
+def _report(line: str) -> None:
+    """Logs a line once."""
+    _LOGGER.info(line)
 
 
 def _joint_bias(

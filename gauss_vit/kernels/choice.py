@@ -5,8 +5,8 @@ from typing import Literal
 
 from gauss_vit.errors import ConfigError
 
-Kernel = Literal["reference", "whole", "rows", "cudnn"]
-KernelChoice = Literal["auto", "reference", "whole", "rows", "cudnn"]
+Kernel = Literal["reference", "whole", "einsum", "rows", "cudnn"]
+KernelChoice = Literal["auto", "reference", "whole", "einsum", "rows", "cudnn"]
 
 SMALLEST_ROWS = 1024
 """From how many patches on logits of all pairs cost more time and memory than their recomputation."""
@@ -40,29 +40,41 @@ class AttentionShape:
 def choose(shape: AttentionShape, wanted: KernelChoice = "auto") -> Kernel:
     """Chooses the kernel.
 
-    `auto` takes the reference where heads are mixed or weights are dropped, rows from 1,024 patches on, and whole
-    otherwise. cuDNN is taken only where it is asked for.
+    `auto` takes the reference where heads are mixed or weights are dropped, cuDNN where it can, rows from 1,024 patches
+    on, and otherwise whole on a CPU and einsum elsewhere. cuDNN that is asked for and cannot is as `auto`: whether it
+    can depends on the machine, and a config is to run on all.
 
     Raises:
-      ConfigError: the kernel that is asked for cannot compute this attention.
+      ConfigError: another kernel that is asked for cannot compute this attention.
     """
-    if wanted != "auto":
+    if wanted not in ("auto", "cudnn"):
         obstacle = _obstacle(shape, wanted)
         if obstacle:
             raise ConfigError(f"attention_kernel {wanted} cannot be used: {obstacle}", do="choose auto", code="KERNEL")
         return wanted
+    return choose_without_cudnn(shape) if cudnn_obstacle(shape) else "cudnn"
+
+
+def choose_without_cudnn(shape: AttentionShape) -> Kernel:
+    """Chooses, as `auto`, the kernel where cuDNN is not to be had."""
     if _obstacle(shape, "whole"):
         return "reference"
-    return "rows" if shape.num_patches >= SMALLEST_ROWS and not _obstacle(shape, "rows") else "whole"
+    if shape.num_patches >= SMALLEST_ROWS and not _obstacle(shape, "rows"):
+        return "rows"
+    return "whole" if shape.platform == "cpu" else "einsum"
 
 
 def describe(shape: AttentionShape, wanted: KernelChoice = "auto") -> str:
     """Says in a few words which kernel computes this attention, and why.
 
     >>> describe(AttentionShape(num_patches=196, head_channels=64))
-    'whole (196 patches, fewer than 1024)'
+    'whole (196 patches, fewer than 1024, on a cpu)'
     """
     kernel = choose(shape, wanted)
+    if kernel == "cudnn":
+        return f"cudnn, once it agrees with the reference on this GPU; else {choose_without_cudnn(shape)}"
+    if wanted == "cudnn":
+        return f"{kernel} (not cudnn: {cudnn_obstacle(shape)})"
     if wanted != "auto":
         return f"{kernel} (as configured)"
     if kernel == "reference":
@@ -70,41 +82,30 @@ def describe(shape: AttentionShape, wanted: KernelChoice = "auto") -> str:
     if kernel == "rows":
         return f"rows ({shape.num_patches} patches, {SMALLEST_ROWS} or more)"
     if shape.num_patches < SMALLEST_ROWS:
-        return f"whole ({shape.num_patches} patches, fewer than {SMALLEST_ROWS})"
-    return f"whole ({_obstacle(shape, 'rows')})"
+        return f"{kernel} ({shape.num_patches} patches, fewer than {SMALLEST_ROWS}, on a {shape.platform})"
+    return f"{kernel} ({_obstacle(shape, 'rows')})"
+
+
+def cudnn_obstacle(shape: AttentionShape) -> str:
+    """Says which limit of cuDNN's attention with a learned bias is met; nothing where it can compute this attention."""
+    obstacle = _obstacle(shape, "rows")
+    if obstacle:
+        return obstacle
+    if shape.platform != "gpu":
+        return f"it needs a GPU, and this is a {shape.platform}"
+    if shape.dtype != "bfloat16":
+        return f"the activations are {shape.dtype}, not bfloat16"
+    if shape.head_channels % 8 or shape.head_channels > 128:
+        return f"{shape.head_channels} channels a head are not a multiple of 8 up to 128"
+    return ""
 
 
 def _obstacle(shape: AttentionShape, kernel: Kernel) -> str:
-    """Says why a kernel cannot compute this attention; nothing where it can."""
+    """Says why a kernel of ours cannot compute this attention; nothing where it can."""
     if kernel == "reference":
         return ""
     if shape.mixes_heads:
         return "heads are mixed around the softmax"
     if shape.drops_weights:
         return "attention weights are dropped"
-    if kernel == "whole":
-        return ""
-    if shape.has_mask:
-        return "windows have masks of their own"
-    return _cudnn_obstacle(shape) if kernel == "cudnn" else ""
-
-
-def _cudnn_obstacle(shape: AttentionShape) -> str:
-    """Says which limit of cuDNN's attention with a learned bias is met.
-
-    An odd number of tokens has no backward pass, and for 64 modulo 128 gradients that are not finite were reported
-    (pytorch#196678); float32 is not supported.
-    """
-    if shape.prefix_tokens:
-        return f"{shape.prefix_tokens} prefix tokens stand before the patches"
-    if shape.platform != "gpu":
-        return f"it needs a GPU, and this is a {shape.platform}"
-    if shape.dtype != "bfloat16":
-        return f"the activations are {shape.dtype}, not bfloat16"
-    if shape.num_patches % 2:
-        return f"{shape.num_patches} tokens are an odd number"
-    if shape.num_patches % 128 == 64:
-        return f"{shape.num_patches} tokens are 64 modulo 128"
-    if shape.head_channels % 8 or shape.head_channels > 128:
-        return f"{shape.head_channels} channels a head are not a multiple of 8 up to 128"
-    return ""
+    return "windows have masks of their own" if kernel == "rows" and shape.has_mask else ""

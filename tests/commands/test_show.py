@@ -84,7 +84,7 @@ def test_deeper_models_cost_more_of_the_same():
 
 def test_the_kernel_of_attention_is_named(capsys: pytest.CaptureFixture[str]):
     assert program.main(["show", "--config=tests/tiny_config.py"]) == 0
-    assert "attention: whole (8 patches, fewer than 1024)" in capsys.readouterr().out
+    assert "attention: whole (8 patches, fewer than 1024, on a cpu)" in capsys.readouterr().out
 
 
 def test_large_images_with_a_class_token_go_row_by_row():

@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gauss_vit.errors import ConfigError
 from gauss_vit.kernels.attention import attention
 from gauss_vit.position.term import expand, offset_shape
 
@@ -77,7 +76,7 @@ def test_bfloat16_stays_near_float32_and_keeps_its_type():
     np.testing.assert_allclose(mixed.astype(jnp.float32), attention(*exact[:3], table=exact[3], grid=GRID), atol=0.04)
 
 
-@pytest.mark.parametrize("kernel", ["reference", "whole", "rows"])
+@pytest.mark.parametrize("kernel", ["reference", "whole", "einsum", "rows"])
 def test_gradients_in_bfloat16_stay_near_those_in_float32(kernel):
     # As large as layers are: small products take other ways through XLA:CPU, which has none for some layouts.
     shape, grid = (2, 196, 6, 64), (14, 14)
@@ -107,29 +106,3 @@ def test_dropped_weights_keep_the_mean():
     drawn = draw(jax.random.split(jax.random.key(3), 2000))
     # 2,000 draws of deviation about 0.7 leave 0.016; four of them.
     np.testing.assert_allclose(jnp.mean(drawn, axis=0), still, atol=0.07)
-
-
-def test_cudnn_is_given_one_bias_for_the_batch_in_the_type_of_the_queries(monkeypatch: pytest.MonkeyPatch):
-    # Here the same function runs by XLA: what reaches cuDNN is tested, not cuDNN.
-    computed, seen = jax.nn.dot_product_attention, {}
-
-    def recorded(query, key, value, *, bias, scale, implementation):
-        seen.update(shape=bias.shape, dtype=bias.dtype, implementation=implementation)
-        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-            return computed(query, key, value, bias=bias, scale=scale, implementation="xla")
-
-    monkeypatch.setattr(jax.nn, "dot_product_attention", recorded)
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    keys = jax.random.split(jax.random.key(0), 4)
-    query, key, value = (jax.random.normal(each, (2, 6, 2, 8), jnp.bfloat16) for each in keys[:3])
-    table = jax.random.normal(keys[3], (2, *offset_shape(GRID)), jnp.float32)
-    found = attention(query, key, value, table=table, grid=GRID, kernel="cudnn")
-    assert seen == {"shape": (1, 2, 6, 6), "dtype": jnp.bfloat16, "implementation": "cudnn"}
-    expected = attention(query, key, value, table=table, grid=GRID, kernel="reference")
-    np.testing.assert_allclose(found.astype(jnp.float32), expected.astype(jnp.float32), atol=0.05)
-
-
-def test_cudnn_without_a_gpu_is_refused():
-    query, key, value, table = inputs(6, jnp.bfloat16)
-    with pytest.raises(ConfigError, match="attention_kernel cudnn cannot be used: it needs a GPU"):
-        attention(query, key, value, table=table, grid=GRID, kernel="cudnn")

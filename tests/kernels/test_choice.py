@@ -24,7 +24,10 @@ HALF = dataclasses.replace(LARGE, dtype="bfloat16", platform="gpu")
         (LARGE, {"has_mask": True}, "whole"),
         (LARGE, {"mixes_heads": True}, "reference"),
         (SMALL, {"drops_weights": True}, "reference"),
-        (HALF, {}, "rows"),
+        (SMALL, {"platform": "gpu"}, "einsum"),
+        (SMALL, {"platform": "tpu", "dtype": "bfloat16"}, "einsum"),
+        (LARGE, {"platform": "tpu"}, "rows"),
+        (LARGE, {"platform": "tpu", "has_mask": True}, "einsum"),
     ],
 )
 def test_the_rule_looks_at_the_shape(shape, change, kernel):
@@ -37,13 +40,7 @@ def test_the_rule_looks_at_the_shape(shape, change, kernel):
     ("change", "wanted", "message"),
     [
         ({"mixes_heads": True}, "whole", "heads are mixed"),
-        ({"prefix_tokens": 1}, "cudnn", "1 prefix tokens"),
         ({"has_mask": True}, "rows", "masks of their own"),
-        ({"dtype": "float32"}, "cudnn", "float32, not bfloat16"),
-        ({"platform": "cpu"}, "cudnn", "it needs a GPU, and this is a cpu"),
-        ({"num_patches": 49}, "cudnn", "49 tokens are an odd number"),
-        ({"num_patches": 576}, "cudnn", "576 tokens are 64 modulo 128"),
-        ({"head_channels": 36}, "cudnn", "36 channels a head"),
     ],
 )
 def test_a_kernel_that_cannot_is_refused(change, wanted, message):
@@ -51,7 +48,34 @@ def test_a_kernel_that_cannot_is_refused(change, wanted, message):
         choose(dataclasses.replace(HALF, **change), wanted)
 
 
-@pytest.mark.parametrize("wanted", ["reference", "whole", "rows", "cudnn"])
+@pytest.mark.parametrize(
+    ("change", "kernel", "message"),
+    [
+        ({"dtype": "float32"}, "rows", "float32, not bfloat16"),
+        ({"platform": "cpu"}, "rows", "it needs a GPU, and this is a cpu"),
+        ({"head_channels": 36}, "rows", "36 channels a head"),
+        ({"head_channels": 256}, "rows", "256 channels a head"),
+        ({"mixes_heads": True}, "reference", "heads are mixed"),
+        ({"drops_weights": True}, "reference", "weights are dropped"),
+        ({"has_mask": True}, "einsum", "masks of their own"),
+    ],
+)
+def test_cudnn_that_cannot_is_as_auto(change, kernel, message):
+    shape = dataclasses.replace(HALF, **change)
+    assert choose(shape, "cudnn") == choose(shape) == kernel
+    assert describe(shape, "cudnn").startswith(f"{kernel} (not cudnn: ")
+    assert message in describe(shape, "cudnn")
+
+
+@pytest.mark.parametrize("change", [{}, {"prefix_tokens": 1}, {"num_patches": 49}, {"num_patches": 576}])
+@pytest.mark.parametrize("wanted", ["auto", "cudnn"])
+def test_cudnn_is_taken_where_it_can(change, wanted):
+    shape = dataclasses.replace(HALF, **change)
+    assert choose(shape, wanted) == "cudnn"
+    assert describe(shape, wanted).startswith("cudnn, once it agrees with the reference on this GPU; else ")
+
+
+@pytest.mark.parametrize("wanted", ["reference", "whole", "einsum", "rows"])
 def test_a_kernel_that_can_is_taken(wanted):
     assert choose(HALF, wanted) == wanted
     assert describe(HALF, wanted) == f"{wanted} (as configured)"

@@ -1,12 +1,15 @@
-"""Attention with its own backward pass against differentiating the specification."""
+"""Attention with a backward pass of its own against differentiating the specification."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gauss_vit.kernels.einsum import attend_einsum
 from gauss_vit.kernels.reference import attend, attention_logits, attention_weights
 from gauss_vit.kernels.whole import attend_whole
+
+KERNELS = pytest.mark.parametrize("kernel", [attend_whole, attend_einsum])
 
 
 def inputs(bias_shape, dtype=jnp.float32, tokens=7):
@@ -26,10 +29,11 @@ def specification(query, key, value, bias):
     return attend(attention_weights(logits), value)
 
 
+@KERNELS
 @pytest.mark.parametrize("bias_shape", [None, (1, 1), (1, 3), (2, 1), (2, 3)])
-def test_values_and_gradients_are_those_of_the_specification(bias_shape):
+def test_values_and_gradients_are_those_of_the_specification(bias_shape, kernel):
     operands, cotangent = inputs(bias_shape)
-    found, pull_back = jax.vjp(attend_whole, *operands)
+    found, pull_back = jax.vjp(kernel, *operands)
     expected, expected_back = jax.vjp(specification, *operands)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     found, expected = pull_back(cotangent), expected_back(cotangent)
@@ -38,17 +42,19 @@ def test_values_and_gradients_are_those_of_the_specification(bias_shape):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
-def test_large_logits_do_not_overflow():
+@KERNELS
+def test_large_logits_do_not_overflow(kernel):
     (query, key, value, bias), cotangent = inputs((1, 3))
-    outputs, pull_back = jax.vjp(attend_whole, query * 1e3, key, value, bias * 1e4)
+    outputs, pull_back = jax.vjp(kernel, query * 1e3, key, value, bias * 1e4)
     assert all(bool(jnp.isfinite(each).all()) for each in (outputs, *pull_back(cotangent)))
 
 
-def test_bfloat16_stays_near_float32_and_gives_the_bias_a_float32_gradient():
+@KERNELS
+def test_bfloat16_stays_near_float32_and_gives_the_bias_a_float32_gradient(kernel):
     operands, cotangent = inputs((1, 3))
-    exact, exact_back = jax.vjp(attend_whole, *operands)
+    exact, exact_back = jax.vjp(kernel, *operands)
     half = tuple(each.astype(jnp.bfloat16) for each in operands[:3])
-    found, pull_back = jax.vjp(attend_whole, *half, operands[3])
+    found, pull_back = jax.vjp(kernel, *half, operands[3])
     gradients = pull_back(cotangent.astype(jnp.bfloat16))
     assert [each.dtype for each in gradients] == [jnp.bfloat16] * 3 + [jnp.float32]
     for one, other in zip((found, *gradients), (exact, *exact_back(cotangent)), strict=True):

@@ -1,0 +1,122 @@
+"""Attention by cuDNN with a learned bias, and the check that it is right on the machine at hand.
+
+cuDNN keeps no logits: compiled for an H200, an attention layer of ViT-S moves a quarter of the memory that XLA's own
+does (docs/performance.md). Its backward pass has faults that depend on versions and shapes: an odd number of tokens is
+refused, for 64 modulo 128 gradients that are not finite were reported (pytorch#196678), and a bias gradient that is
+missing (jax#27184) or, in float32, NaN (jax#32242). So tokens are padded to a number that is known to work, the bias
+has a value for every head and the type of the queries, and results and gradients are compared with the specification
+once, on the device, before they are used.
+"""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from gauss_vit.kernels.reference import attend, attention_logits, attention_weights
+
+LARGEST_ERROR = 0.02
+"""Relative L2 distance from float32 at which cuDNN is not taken; the specification itself in bfloat16 has 0.003."""
+
+# What jax.nn.dot_product_attention itself masks with in bfloat16; cuDNN subtracts such numbers, so not the largest.
+_NEVER = -(2.0**41)
+
+_EXAMPLES, _HEADS = 2, 2
+
+Attend = Callable[[Array, Array, Array, Array], Array]
+
+
+def padded(num_tokens: int) -> int:
+    """Gives the number of tokens, this one or the next, with which cuDNN's backward pass works: even, not 64 mod 128.
+
+    >>> [padded(tokens) for tokens in (196, 197, 64, 576)]
+    [196, 198, 66, 578]
+    """
+    even = num_tokens + num_tokens % 2
+    return even + 2 if even % 128 == 64 else even
+
+
+def attend_cudnn(
+    query: Float[Array, "batch tokens heads channels"],
+    key: Float[Array, "batch tokens heads channels"],
+    value: Float[Array, "batch tokens heads channels"],
+    bias: Float[Array, "#heads tokens tokens"] | None,
+    *,
+    scale: float,
+) -> Float[Array, "batch tokens heads channels"]:
+    """Computes softmax(scale query key^T + bias) value; the softmax is in float32.
+
+    Args:
+      query: queries, in bfloat16.
+      key: keys.
+      value: values.
+      bias: logits of every pair of tokens; it is rounded to bfloat16.
+      scale: what multiplies the products.
+    """
+    num_tokens, num_heads = query.shape[1:3]
+    extra = padded(num_tokens) - num_tokens
+    if extra:
+        query, key, value = (jnp.pad(part, ((0, 0), (0, extra), (0, 0), (0, 0))) for part in (query, key, value))
+        bias = jnp.zeros((1, num_tokens, num_tokens), query.dtype) if bias is None else bias
+        # Tokens that pad ask, and nobody reads the answer; they are never looked at.
+        bias = jnp.pad(bias, ((0, 0), (0, extra), (0, 0)))
+        bias = jnp.pad(bias, ((0, 0), (0, 0), (0, extra)), constant_values=_NEVER)
+    if bias is not None:
+        bias = jnp.broadcast_to(bias.astype(query.dtype)[None], (1, num_heads, *bias.shape[1:]))
+    mixed = jax.nn.dot_product_attention(query, key, value, bias=bias, scale=scale, implementation="cudnn")
+    return mixed[:, :num_tokens]
+
+
+@functools.cache
+def fault(num_tokens: int, head_channels: int) -> str:
+    """Says how cuDNN's attention differs from the specification on this device; nothing where it agrees.
+
+    Compared are the result and the gradients of queries, keys, values and bias, on numbers drawn once. It computes,
+    also while a program is traced, and remembers the answer.
+
+    Args:
+      num_tokens: tokens of an image.
+      head_channels: channels of a head.
+    """
+    with jax.ensure_compile_time_eval(), jax.default_device(jax.local_devices()[0]):
+        operands = _operands(num_tokens, head_channels)
+        scale = head_channels**-0.5
+        try:
+            found = _results(functools.partial(attend_cudnn, scale=scale), operands, jnp.bfloat16)
+        except (RuntimeError, ValueError) as error:
+            return f"it fails: {str(error).strip().splitlines()[0]}"
+        expected = _results(functools.partial(_specification, scale=scale), operands, jnp.float32)
+    for name, ours, exact in zip(("the result", *_GRADIENTS), found, expected, strict=True):
+        error = float(np.linalg.norm(ours - exact) / np.linalg.norm(exact))
+        if not error <= LARGEST_ERROR:
+            return f"{name} differs by {error:.2g} from the specification, relative L2"
+    return ""
+
+
+_GRADIENTS = tuple(f"the gradient of {name}" for name in ("queries", "keys", "values", "the bias"))
+
+
+def _operands(num_tokens: int, head_channels: int) -> tuple[Float[np.ndarray, "..."], ...]:
+    """Draws queries, keys, values, bias and what multiplies the result, such as bfloat16 holds."""
+    random = np.random.default_rng(0)
+    tokens = (_EXAMPLES, num_tokens, _HEADS, head_channels)
+    shapes = (tokens, tokens, tokens, (_HEADS, num_tokens, num_tokens), tokens)
+    drawn = (random.standard_normal(shape, np.float32) for shape in shapes)
+    return tuple(np.asarray(each.astype(jnp.bfloat16), np.float32) for each in drawn)
+
+
+def _specification(query: Array, key: Array, value: Array, bias: Array, *, scale: float) -> Array:
+    return attend(attention_weights(attention_logits(query, key, scale=scale, bias=bias)), value)
+
+
+def _results(
+    attention: Attend, operands: tuple[Float[np.ndarray, "..."], ...], dtype: DTypeLike
+) -> tuple[Float[np.ndarray, "..."], ...]:
+    """Computes the result and its four gradients in a type, and gives them in float32."""
+    *inputs, cotangent = (jnp.asarray(operand, dtype) for operand in operands)
+    result, gradient = jax.vjp(jax.jit(attention), *inputs)
+    return tuple(np.asarray(each, np.float32) for each in (result, *gradient(cotangent)))

@@ -1,0 +1,168 @@
+"""What reaches cuDNN, and what is done where cuDNN is wrong. cuDNN itself needs a GPU: XLA computes in its place."""
+
+import logging
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gauss_vit.kernels import attention as entry
+from gauss_vit.kernels import cudnn
+from gauss_vit.kernels.attention import attention
+from gauss_vit.kernels.reference import attend, attention_logits, attention_weights
+from gauss_vit.ops.grid import offset_shape
+
+CHANNELS = 8
+
+
+class StandIn:
+    """The specification under cuDNN's name: it records what it is given, and spoils the gradient of the bias."""
+
+    def __init__(self, spoil=lambda gradient: gradient):
+        self.seen = []
+
+        @jax.custom_vjp
+        def spoiled(bias):
+            return bias
+
+        spoiled.defvjp(lambda bias: (bias, None), lambda _, gradient: (spoil(gradient),))
+        self._spoiled = spoiled
+
+    def __call__(self, query, key, value, *, bias, scale, implementation):
+        assert implementation == "cudnn"
+        self.seen.append((query.shape, None if bias is None else (bias.shape, str(bias.dtype))))
+        bias = None if bias is None else self._spoiled(bias)[0]
+        return attend(attention_weights(attention_logits(query, key, scale=scale, bias=bias)), value)
+
+
+@pytest.fixture(autouse=True)
+def _forgets():
+    cudnn.fault.cache_clear()
+    entry._report.cache_clear()
+    yield
+    cudnn.fault.cache_clear()
+
+
+def stand_in(monkeypatch, **spoiled) -> StandIn:
+    stand_in = StandIn(**spoiled)
+    monkeypatch.setattr(jax.nn, "dot_product_attention", stand_in)
+    return stand_in
+
+
+def inputs(num_tokens, *, num_heads=2, grid=None):
+    keys = jax.random.split(jax.random.key(0), 4)
+    tokens = (2, num_tokens, num_heads, CHANNELS)
+    query, key, value = (jax.random.normal(each, tokens, jnp.bfloat16) for each in keys[:3])
+    shape = (num_heads, num_tokens, num_tokens) if grid is None else (num_heads, *offset_shape(grid))
+    return query, key, value, jax.random.normal(keys[3], shape, jnp.float32)
+
+
+def test_tokens_are_padded_to_the_next_number_that_works():
+    for num_tokens in range(1, 1300):
+        works = (number for number in range(num_tokens, num_tokens + 4) if number % 2 == 0 and number % 128 != 64)
+        assert cudnn.padded(num_tokens) == next(works)
+
+
+@pytest.mark.parametrize("num_tokens", [6, 5, 63, 64])
+def test_padding_changes_neither_results_nor_gradients(num_tokens, monkeypatch):
+    seen = stand_in(monkeypatch).seen
+    assert cudnn.fault(num_tokens, CHANNELS) == ""
+    size = cudnn.padded(num_tokens)
+    assert seen == [((2, size, 2, CHANNELS), ((1, 2, size, size), "bfloat16"))]
+
+
+@pytest.mark.parametrize("num_tokens", [6, 7])
+def test_no_bias_is_a_bias_of_zeros(num_tokens, monkeypatch):
+    seen = stand_in(monkeypatch).seen
+    query, key, value, bias = inputs(num_tokens)
+    plain = cudnn.attend_cudnn(query, key, value, None, scale=0.5)
+    np.testing.assert_array_equal(plain, cudnn.attend_cudnn(query, key, value, bias * 0, scale=0.5))
+    assert (seen[0][1] is None) == (num_tokens == 6)
+
+
+def test_a_bias_that_heads_share_is_given_to_each():
+    query, key, value, _ = inputs(6, num_heads=3)
+    bias = jnp.ones((1, 6, 6), jnp.float32)
+
+    def total(bias):
+        return jnp.sum(cudnn.attend_cudnn(query, key, value, bias, scale=1.0).astype(jnp.float32))
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        seen = stand_in(monkeypatch).seen
+        gradient = jax.grad(total)(bias)
+    # cuDNN's own sum over heads is not relied on.
+    assert seen[0][1] == ((1, 3, 6, 6), "bfloat16")
+    assert gradient.shape == bias.shape
+
+
+@pytest.mark.parametrize(
+    ("spoil", "found"),
+    [
+        (jnp.zeros_like, "the gradient of the bias differs by 1 from"),
+        (lambda gradient: gradient * jnp.nan, "the gradient of the bias differs by nan from"),
+        (lambda gradient: gradient * jnp.bfloat16(1.1), "the gradient of the bias differs by 0.1"),
+        (lambda gradient: gradient.at[..., -1].set(0), "the gradient of the bias differs by 0."),
+    ],
+)
+def test_a_wrong_gradient_of_the_bias_is_found(spoil, found, monkeypatch):
+    stand_in(monkeypatch, spoil=spoil)
+    assert cudnn.fault(6, CHANNELS).startswith(found)
+
+
+def test_a_wrong_result_is_found(monkeypatch):
+    exact = StandIn()
+    monkeypatch.setattr(jax.nn, "dot_product_attention", lambda *args, **named: exact(*args, **named) * 1.125)
+    assert cudnn.fault(6, CHANNELS).startswith("the result differs by 0.1")
+
+
+def test_a_machine_without_cudnn_is_a_fault_in_one_line():
+    assert cudnn.fault(6, CHANNELS) == "it fails: cuDNN is not detected."
+
+
+@pytest.mark.parametrize("wanted", ["auto", "cudnn"])
+def test_while_a_program_is_traced_cudnn_is_taken_if_it_is_right(wanted, monkeypatch, caplog):
+    taken = stand_in(monkeypatch)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    *tokens, table = inputs(6, grid=(2, 3))
+
+    @jax.jit
+    def mixed(query, key, value, table):
+        return attention(query, key, value, table=table, grid=(2, 3), kernel=wanted)
+
+    with caplog.at_level(logging.INFO, "gauss_vit"):
+        found = mixed(*tokens, table)
+    assert not caplog.messages
+    # Once for the comparison, once for the program.
+    assert len(taken.seen) == 2
+    expected = attention(*tokens, table=table, grid=(2, 3), kernel="reference")
+    np.testing.assert_allclose(found.astype(jnp.float32), expected.astype(jnp.float32), atol=0.05)
+
+
+def test_while_a_program_is_traced_cudnn_that_is_wrong_gives_way_and_one_line_says_so(monkeypatch, caplog):
+    stand_in(monkeypatch, spoil=jnp.zeros_like)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    *tokens, table = inputs(6, grid=(2, 3))
+
+    @jax.jit
+    @jax.grad
+    def gradient(table):
+        once = attention(*tokens, table=table, grid=(2, 3))
+        return jnp.sum(jnp.square(attention(once, *tokens[1:], table=table, grid=(2, 3)).astype(jnp.float32)))
+
+    with caplog.at_level(logging.INFO, "gauss_vit"):
+        found = gradient(table)
+    assert float(jnp.linalg.norm(found)) > 0
+    (line,) = caplog.messages
+    assert line.startswith("attention: ")
+    assert " instead of cudnn, 6 patches: the gradient of the bias differs by 1 from the specification" in line
+
+
+def test_cudnn_that_cannot_gives_way_and_one_line_says_so(caplog):
+    query, key, value, table = inputs(6, grid=(2, 3))
+    with caplog.at_level(logging.INFO, "gauss_vit"):
+        found = attention(query, key, value, table=table, grid=(2, 3), kernel="cudnn")
+    np.testing.assert_array_equal(found, attention(query, key, value, table=table, grid=(2, 3)))
+    assert caplog.messages == [
+        "attention: whole instead of cudnn, 6 patches: it needs a GPU, and this is a cpu",
+    ]
