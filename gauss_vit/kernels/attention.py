@@ -81,7 +81,7 @@ def attention(
         return cudnn.attend_cudnn(query, key, value, bias, scale=scale)
     if chosen in ("whole", "einsum"):
         attend_pairs = attend_whole if chosen == "whole" else attend_einsum
-        return attend_pairs(query * jnp.asarray(scale, query.dtype), key, value, _joint_bias(bias, mask))
+        return attend_pairs(query * jnp.asarray(scale, query.dtype), key, value, bias, mask)
     logits = attention_logits(query, key, scale=scale, bias=bias, mask=mask)
     weights = attention_weights(logits, mixing)
     return attend(weights, value, dropout_rate=dropout_rate, dropout_key=dropout_key)
@@ -105,15 +105,3 @@ def _usable(shape: AttentionShape, wanted: KernelChoice) -> Kernel:
 def _report(line: str) -> None:
     """Logs a line once."""
     _LOGGER.info(line)
-
-
-def _joint_bias(
-    bias: Float[Array, "#heads query key"] | None, mask: Float[Array, "windows query key"] | None
-) -> Float[Array, "groups heads query key"] | None:
-    """Adds the bias of all images and the mask of every window, either of which may be missing."""
-    if mask is None:
-        return None if bias is None else bias[None]
-    if bias is None:
-        return mask[:, None]
-    shape = (mask.shape[0], *bias.shape)
-    return jnp.broadcast_to(bias[None], shape) + jnp.broadcast_to(mask[:, None], shape)

@@ -50,12 +50,19 @@ def attention_logits(
     """
     scaled = query * jnp.asarray(scale, query.dtype)
     products = contract("pqc,pkc->pqk", pairs(scaled), pairs(key), dtype=jnp.float32)
-    logits = products.reshape(-1, query.shape[2], *products.shape[1:])
+    return add_to_logits(products.reshape(-1, query.shape[2], *products.shape[1:]), bias, mask)
+
+
+def add_to_logits(
+    logits: Float[Array, "batch heads query key"],
+    bias: Float[Array, "#heads query key"] | None,
+    mask: Float[Array, "windows query key"] | None,
+) -> Float[Array, "batch heads query key"]:
+    """Adds the bias of all examples and the mask of every window, whose sum would be as large as both."""
     if bias is not None:
         logits = logits + jnp.broadcast_to(bias.astype(jnp.float32)[None], logits.shape)
     if mask is not None:
-        windows = mask.shape[0]
-        split = logits.reshape(-1, windows, *logits.shape[1:])
+        split = logits.reshape(-1, mask.shape[0], *logits.shape[1:])
         logits = (split + jnp.broadcast_to(mask.astype(jnp.float32)[None, :, None], split.shape)).reshape(logits.shape)
     return logits
 

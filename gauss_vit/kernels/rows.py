@@ -65,13 +65,13 @@ def attend_rows(
 
 def _rows_of_prefix(
     prefix_bias: Float[Array, "#heads 3"], num_prefix: int, *, num_tokens: int
-) -> Float[Array, "1 #heads prefix tokens"]:
+) -> Float[Array, "#heads prefix tokens"]:
     """Makes the bias of the queries of prefix tokens."""
     heads = prefix_bias.shape[0]
     to_patch, among = prefix_bias[:, 0, None, None], prefix_bias[:, 2, None, None]
     among = jnp.broadcast_to(among, (heads, num_prefix, num_prefix))
     to_patch = jnp.broadcast_to(to_patch, (heads, num_prefix, num_tokens - num_prefix))
-    return jnp.concatenate([among, to_patch], axis=2)[None]
+    return jnp.concatenate([among, to_patch], axis=2)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))

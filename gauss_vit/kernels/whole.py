@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gauss_vit.kernels.pairs import channels_last, pairs, pairs_channels_first, tokens_first
+from gauss_vit.kernels.reference import add_to_logits
 from gauss_vit.ops.contract import contract
 
 Residuals = tuple[Array, Array, Array, Array, Array, Array]
@@ -22,9 +23,10 @@ def attend_whole(
     query: Float[Array, "batch query heads channels"],
     key: Float[Array, "batch key heads channels"],
     value: Float[Array, "batch key heads channels"],
-    bias: Float[Array, "groups #heads query key"] | None,
+    bias: Float[Array, "#heads query key"] | None = None,
+    mask: Float[Array, "windows query key"] | None = None,
 ) -> Float[Array, "batch query heads channels"]:
-    """Computes softmax(query key^T + bias) value; the softmax is in float32, products in the type of the operands.
+    """Computes softmax(query key^T + bias + mask) value, the softmax in float32, products in the type of the operands.
 
     It has no forward-mode derivative (`jax.jvp`).
 
@@ -32,23 +34,23 @@ def attend_whole(
       query: queries, scaled already.
       key: keys.
       value: values.
-      bias: logits of every pair of tokens. The batch is images by groups, groups fastest: one group for a bias of all
-        images, the windows of an image for one that differs between them.
+      bias: logits of every pair of tokens, the same for the whole batch.
+      mask: logits of every window, constants; the batch is images by windows, windows fastest.
     """
-    return _forward(query, key, value, bias)[0]
+    return _forward(query, key, value, bias, mask)[0]
 
 
 def _forward(
     query: Float[Array, "batch query heads channels"],
     key: Float[Array, "batch key heads channels"],
     value: Float[Array, "batch key heads channels"],
-    bias: Float[Array, "groups #heads query key"] | None,
+    bias: Float[Array, "#heads query key"] | None,
+    mask: Float[Array, "windows query key"] | None,
 ) -> tuple[Float[Array, "batch query heads channels"], Residuals]:
     num_heads = query.shape[2]
     keys, values = pairs(key), pairs(value)
     logits = contract("pqc,pkc->pqk", pairs(query), keys, dtype=jnp.float32)
-    if bias is not None:
-        logits = _add_bias(logits, bias, num_heads=num_heads)
+    logits = add_to_logits(logits.reshape(-1, num_heads, *logits.shape[1:]), bias, mask).reshape(logits.shape)
     largest = jax.lax.stop_gradient(jnp.max(logits, axis=-1, keepdims=True))
     weights = jnp.exp(logits - jnp.broadcast_to(largest, logits.shape))
     total = jnp.sum(weights, axis=-1, keepdims=True)
@@ -63,16 +65,17 @@ def _forward_with_bias(
     query: Float[Array, "batch query heads channels"],
     key: Float[Array, "batch key heads channels"],
     value: Float[Array, "batch key heads channels"],
-    bias: Float[Array, "groups #heads query key"] | None,
+    bias: Float[Array, "#heads query key"] | None,
+    mask: Float[Array, "windows query key"] | None,
 ) -> tuple[Float[Array, "batch query heads channels"], tuple[Residuals, Array | None]]:
-    outputs, residuals = _forward(query, key, value, bias)
+    outputs, residuals = _forward(query, key, value, bias, mask)
     return outputs, (residuals, bias)
 
 
 def _backward(
-    saved: tuple[Residuals, Float[Array, "groups #heads query key"] | None],
+    saved: tuple[Residuals, Float[Array, "#heads query key"] | None],
     cotangent: Float[Array, "batch query heads channels"],
-) -> tuple[Array, Array, Array, Array | None]:
+) -> tuple[Array, Array, Array, Array | None, None]:
     (query, keys, values, weights, total, mixed), bias = saved
     num_heads = query.shape[2]
     outer = pairs(cotangent).astype(jnp.float32)
@@ -89,25 +92,19 @@ def _backward(
         tokens_first(to_query, num_heads=num_heads),
         channels_last(to_key, num_heads=num_heads),
         channels_last(to_value, num_heads=num_heads),
-        None if bias is None else _sum_to_bias(to_logits, bias, num_heads=num_heads),
+        None if bias is None else sum_to_bias(to_logits.reshape(-1, num_heads, *to_logits.shape[1:]), bias),
+        None,
     )
 
 
 attend_whole.defvjp(_forward_with_bias, _backward)
 
 
-def _add_bias(
-    logits: Float[Array, "pairs query key"], bias: Float[Array, "groups #heads query key"], *, num_heads: int
-) -> Float[Array, "pairs query key"]:
-    grouped = logits.reshape(-1, bias.shape[0], num_heads, *logits.shape[1:])
-    return (grouped + jnp.broadcast_to(bias.astype(jnp.float32)[None], grouped.shape)).reshape(logits.shape)
-
-
-def _sum_to_bias(
-    to_logits: Float[Array, "pairs query key"], bias: Float[Array, "groups #heads query key"], *, num_heads: int
-) -> Float[Array, "groups #heads query key"]:
-    grouped = to_logits.reshape(-1, bias.shape[0], num_heads, *to_logits.shape[1:])
-    summed = jnp.sum(grouped, axis=0)
-    if bias.shape[1] == 1:
-        summed = jnp.sum(summed, axis=1, keepdims=True)
+def sum_to_bias(
+    to_logits: Float[Array, "batch heads query key"], bias: Float[Array, "#heads query key"]
+) -> Float[Array, "#heads query key"]:
+    """Sums the gradient of logits to that of a bias, over the batch and, where they share it, over the heads."""
+    summed = jnp.sum(to_logits, axis=0)
+    if bias.shape[0] == 1:
+        summed = jnp.sum(summed, axis=0, keepdims=True)
     return summed.astype(bias.dtype)

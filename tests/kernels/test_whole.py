@@ -12,46 +12,50 @@ from gauss_vit.kernels.whole import attend_whole
 KERNELS = pytest.mark.parametrize("kernel", [attend_whole, attend_einsum])
 
 
-def inputs(bias_shape, dtype=jnp.float32, tokens=7):
-    keys = jax.random.split(jax.random.key(0), 5)
+def inputs(bias_heads, windows=None, tokens=7):
+    keys = jax.random.split(jax.random.key(0), 6)
     shape = (4, tokens, 3, 8)
-    query, key, value, cotangent = (jax.random.normal(each, shape, dtype) for each in keys[:4])
-    bias = None if bias_shape is None else jax.random.normal(keys[4], (*bias_shape, tokens, tokens), jnp.float32)
-    return (query, key, value, bias), cotangent
+    query, key, value, cotangent = (jax.random.normal(each, shape, jnp.float32) for each in keys[:4])
+    bias, mask = (
+        None if size is None else jax.random.normal(each, (size, tokens, tokens), jnp.float32)
+        for each, size in zip(keys[4:], (bias_heads, windows), strict=True)
+    )
+    return (query, key, value, bias, mask), cotangent
 
 
-def specification(query, key, value, bias):
+def specification(query, key, value, bias, mask):
     logits = attention_logits(query, key, scale=1.0)
     if bias is not None:
-        logits = logits + jnp.tile(
-            jnp.broadcast_to(bias, (bias.shape[0], *logits.shape[1:])), (4 // len(bias), 1, 1, 1)
-        )
+        logits = logits + jnp.stack([jnp.broadcast_to(bias, logits.shape[1:])] * 4)
+    if mask is not None:
+        logits = logits + jnp.stack([jnp.stack([mask[image % len(mask)]] * 3) for image in range(4)])
     return attend(attention_weights(logits), value)
 
 
 @KERNELS
-@pytest.mark.parametrize("bias_shape", [None, (1, 1), (1, 3), (2, 1), (2, 3)])
-def test_values_and_gradients_are_those_of_the_specification(bias_shape, kernel):
-    operands, cotangent = inputs(bias_shape)
-    found, pull_back = jax.vjp(kernel, *operands)
-    expected, expected_back = jax.vjp(specification, *operands)
+@pytest.mark.parametrize("windows", [None, 1, 2, 4])
+@pytest.mark.parametrize("bias_heads", [None, 1, 3])
+def test_values_and_gradients_are_those_of_the_specification(bias_heads, windows, kernel):
+    (*operands, mask), cotangent = inputs(bias_heads, windows)
+    found, pull_back = jax.vjp(lambda *operands: kernel(*operands, mask), *operands)
+    expected, expected_back = jax.vjp(lambda *operands: specification(*operands, mask), *operands)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     found, expected = pull_back(cotangent), expected_back(cotangent)
-    assert (found[3] is None) == (bias_shape is None)
+    assert (found[3] is None) == (bias_heads is None)
     for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
 @KERNELS
 def test_large_logits_do_not_overflow(kernel):
-    (query, key, value, bias), cotangent = inputs((1, 3))
+    (query, key, value, bias, _), cotangent = inputs(3)
     outputs, pull_back = jax.vjp(kernel, query * 1e3, key, value, bias * 1e4)
     assert all(bool(jnp.isfinite(each).all()) for each in (outputs, *pull_back(cotangent)))
 
 
 @KERNELS
 def test_bfloat16_stays_near_float32_and_gives_the_bias_a_float32_gradient(kernel):
-    operands, cotangent = inputs((1, 3))
+    (*operands, _), cotangent = inputs(3)
     exact, exact_back = jax.vjp(kernel, *operands)
     half = tuple(each.astype(jnp.bfloat16) for each in operands[:3])
     found, pull_back = jax.vjp(kernel, *half, operands[3])
