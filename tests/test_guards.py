@@ -8,13 +8,16 @@ import re
 import jax
 import jax.numpy as jnp
 import pytest
+from jax._src.cudnn import fused_attention_stablehlo
 
 from gauss_vit.batches import ClassificationBatch
 from gauss_vit.data import pipeline
 from gauss_vit.data.transforms import RandomResizedCrop
+from gauss_vit.kernels import cudnn
 from gauss_vit.kernels.attention import attention
 from gauss_vit.kernels.reference import attend, attention_logits, attention_weights
 from gauss_vit.models.presets import RELPOS_SMALL
+from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.ops.grid import offset_shape
 from gauss_vit.position import term
@@ -45,9 +48,27 @@ BATCH = 4
 PRODUCT = re.compile(r"stablehlo\.dot_general .* : \(tensor<(\S+)>, tensor<(\S+)>\)")
 
 
+SWIN = SwinConfig(
+    image_size=(16, 32),
+    width=16,
+    depths=(2, 1),
+    num_heads=(2, 2),
+    window=(2, 4),
+    num_classes=5,
+    relative=RelativeTable(),
+    gaussian=Gaussian(),
+    biases="all",
+    similarity="product",
+    norm="before",
+    dtype="bfloat16",
+)
+CLASS_TOKEN = dataclasses.replace(MODEL, class_token=True, pool="token", norm="after_pool", dtype="bfloat16")
+HALF = dataclasses.replace(MODEL, dtype="bfloat16")
+
+
 @functools.cache
-def lowered_step(config: ViTConfig) -> tuple[jax.stages.Lowered, TrainState]:
-    """Traces a train step on one device."""
+def lowered_step(config: ViTConfig | SwinConfig, platform: str = "cpu") -> tuple[jax.stages.Lowered, TrainState]:
+    """Traces a train step on one device, and writes it for a platform."""
     mesh = meshes.make(MeshConfig(data=1), jax.devices())
     model = abstract_model(config.make)
     transform = make(AdamW(learning_rate=0.01, weight_decay=0.05, schedule=Constant()), model.params, 10)
@@ -59,7 +80,8 @@ def lowered_step(config: ViTConfig) -> tuple[jax.stages.Lowered, TrainState]:
         label=jax.ShapeDtypeStruct((BATCH,), jnp.int32),
         is_real=jax.ShapeDtypeStruct((BATCH,), jnp.bool),
     )
-    return make_train_step(forward, transform, mesh=mesh, seed=0, state=state).lower(state, batch), state
+    traced = make_train_step(forward, transform, mesh=mesh, seed=0, state=state).trace(state, batch)
+    return traced.lower(lowering_platforms=(platform,)), state
 
 
 def products(config: ViTConfig) -> list[tuple[str, str]]:
@@ -67,8 +89,44 @@ def products(config: ViTConfig) -> list[tuple[str, str]]:
     return PRODUCT.findall(lowered_step(config)[0].as_text())
 
 
+@pytest.mark.parametrize("config", [HALF, CLASS_TOKEN, SWIN], ids=["relative", "class_token", "swin"])
+@pytest.mark.parametrize(("backend", "platform"), [("gpu", "cuda"), ("tpu", "tpu")])
+def test_no_product_has_a_float32_operand_on_accelerators(config, backend, platform, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    monkeypatch.setattr(cudnn, "fault", lambda *_: "here is no GPU")
+    text = lowered_step.__wrapped__(config, platform)[0].as_text()
+    found = PRODUCT.findall(text)
+    assert len(found) > 20
+    assert {operand.rpartition("x")[2] for pair in found for operand in pair} == {"bf16"}
+    # Products that sum over the batch give parameters their gradients; the others write what the next one reads.
+    assert "stablehlo.while" not in text
+
+
+def test_cudnn_computes_every_block_and_no_logits_are_kept(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(cudnn, "fault", lambda *_: "")
+    monkeypatch.setattr(fused_attention_stablehlo, "check_cudnn_version", lambda: 91000)
+    text = lowered_step.__wrapped__(CLASS_TOKEN, "cuda")[0].as_text()
+    # Six patches and a class token make seven, padded to eight; two blocks, one bias for the batch in each.
+    calls = re.findall(r"custom_call @__cudnn\$(\w+)\(.*-> \((.*)\)$", text, re.MULTILINE)
+    assert [name for name, _ in calls] == ["fmhaScaleBiasSoftmax"] * 2 + ["fmhaScaleBiasSoftmaxBackward"] * 2
+    assert all("tensor<1x2x8x8xbf16>" in results for name, results in calls if name.endswith("Backward"))
+    assert f"tensor<{BATCH}x2x8x8x" not in text
+    assert f"tensor<{BATCH * 2}x8x8x" not in text
+
+
+def test_exponentials_are_of_logits_and_of_the_lattice_alone():
+    # One of every pair of tokens without a batch would be work that the table over offsets is there to save.
+    text = lowered_step(dataclasses.replace(MODEL, relative=RelativeTable()))[0].as_text()
+    shapes = set(re.findall(r"stablehlo\.exponential .* : tensor<(\S+)>", text))
+    num_patches, num_offsets = math.prod(MODEL.grid), math.prod(offset_shape(MODEL.grid))
+    logits = {f"{BATCH * 2}x{num_patches}x{num_patches}xf32"}
+    others = {f"{BATCH}x5xf32", f"{BATCH}x{num_patches}x{4 * MODEL.width}xf32"}
+    assert shapes - others == logits | {f"1x{num_offsets}xf32"}, "besides those of the loss and of GELU"
+
+
 def test_no_product_of_the_bfloat16_step_has_a_float32_operand():
-    found = products(dataclasses.replace(MODEL, dtype="bfloat16"))
+    found = products(HALF)
     # Two products of attention and four dense layers a block, the embedding, the head; twice as many backward, but
     # for the images, which have no gradient.
     assert len(found) == 3 * (2 + 4 + 1 + 1) - 1
@@ -111,15 +169,24 @@ def test_a_deeper_model_is_the_same_program_in_a_longer_loop():
     assert len(products(dataclasses.replace(MODEL, depth=5))) == len(products(MODEL))
 
 
-@pytest.mark.parametrize("kernel", ["reference", "whole", "einsum", "rows"])
-def test_the_bias_has_no_gather_and_its_gradient_no_scatter(kernel: str):
-    tokens = jax.ShapeDtypeStruct((2, 6, 2, 8), jnp.float32)
+@pytest.mark.parametrize(
+    ("kernel", "prefix", "has_mask"),
+    [
+        *((kernel, prefix, False) for kernel in ("reference", "whole", "einsum", "rows") for prefix in (0, 2)),
+        *((kernel, 0, True) for kernel in ("reference", "whole", "einsum")),
+    ],
+)
+def test_the_bias_has_no_gather_and_its_gradient_no_scatter(kernel: str, prefix: int, has_mask: bool):
+    tokens = jax.ShapeDtypeStruct((2, 6 + prefix, 2, 8), jnp.float32)
     table = jax.ShapeDtypeStruct((2, *offset_shape((2, 3))), jnp.float32)
+    prefix_bias = jax.ShapeDtypeStruct((2, 3), jnp.float32)
+    mask = jnp.ones((2, 6, 6), jnp.float32) if has_mask else None
 
-    def loss(query: jax.Array, table: jax.Array) -> jax.Array:
-        return jnp.sum(jnp.square(attention(query, query, query, table=table, grid=(2, 3), kernel=kernel)))
+    def loss(query: jax.Array, table: jax.Array, prefix_bias: jax.Array) -> jax.Array:
+        bias = {"table": table, "prefix_bias": prefix_bias if prefix else None, "prefix_tokens": prefix, "mask": mask}
+        return jnp.sum(jnp.square(attention(query, query, query, **bias, grid=(2, 3), kernel=kernel)))
 
-    text = jax.jit(jax.value_and_grad(loss, argnums=(0, 1))).lower(tokens, table).as_text()
+    text = jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2))).lower(tokens, table, prefix_bias).as_text()
     assert "dot_general" in text
     # A slice at a place that is not known in advance is contiguous; it has an operation of its own.
     assert [name for name in ("gather", "scatter") if f"stablehlo.{name}" in text] == []
