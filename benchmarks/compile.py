@@ -1,8 +1,10 @@
-"""Times compiling the train step, blocks in a loop beside blocks one by one, and how soon a second start trains.
+"""Times compiling and running the train step, blocks in a loop beside one by one, and how soon a second start trains.
 
-python -m benchmarks.compile [--depth=12] [--batch_size=8] [--rounds=3] [--threads=1] [--core=0] [--out=F.json]
+python -m benchmarks.compile [--depth=12] [--batch_size=8] [--rounds=3] [--threads=1] [--core=0] [--onednn]
+    [--huge_pages] [--out=F.json]
 
-The model is ViT-S/16 with the Gaussian beside a relative bias; seconds of compiling are the processor's. A start is a
+The model is ViT-S/16 with the Gaussian beside a relative bias; seconds of compiling are the processor's, and so are
+those of a step on a CPU. A start is a
 process of its own, from its beginning to the end of its first step, imports and fresh parameters included, by the
 clock. The first start fills jax's persistent compilation cache in a folder of its own; those after it find all there.
 """
@@ -15,21 +17,30 @@ import sys
 import tempfile
 from functools import partial
 
+import jax
+
 from benchmarks import process, rows, timing
 from benchmarks.rows import Row
 from benchmarks.steps import Steps, time_compilation, varied
 from gauss_vit.models.presets import RELPOS_SMALL
+from gauss_vit.models.vit import ViTConfig
 from gauss_vit.position.gaussian import Gaussian
 
 MODEL = dataclasses.replace(RELPOS_SMALL, gaussian=Gaussian())
 
 
+def both_ways(options: argparse.Namespace, dtype: str = "float32") -> dict[str, ViTConfig]:
+    """The model in a loop over its blocks, and one by one."""
+    model = dataclasses.replace(MODEL, dtype=dtype)
+    return {
+        "scanned": varied(model, depth=options.depth, is_unrolled=False),
+        "unrolled": varied(model, depth=options.depth, is_unrolled=True),
+    }
+
+
 def compilations(options: argparse.Namespace) -> Row:
     """Compiles both ways, in turns."""
-    models = {
-        "scanned": varied(MODEL, depth=options.depth, is_unrolled=False),
-        "unrolled": varied(MODEL, depth=options.depth, is_unrolled=True),
-    }
+    models = both_ways(options)
     sides = {name: partial(time_compilation, config, batch_size=options.batch_size) for name, config in models.items()}
     # The first round warms up.
     found = timing.interleaved(sides, rounds=options.rounds + 1)
@@ -40,6 +51,22 @@ def compilations(options: argparse.Namespace) -> Row:
         peer=rows.figure(unrolled, "s"),
         ratio=rows.quotient(scanned, unrolled),
         at_most=0.5,
+    )
+
+
+def steps(options: argparse.Namespace, dtype: str) -> Row:
+    """Takes steps both ways, in turns."""
+    ways = {name: Steps(config, batch_size=options.batch_size) for name, config in both_ways(options, dtype).items()}
+    sides = {name: partial(timing.settled, partial(way, 1)) for name, way in ways.items()}
+    timing.interleaved(sides, rounds=1)
+    found = timing.interleaved(sides, rounds=2 * options.rounds)
+    clock = "cpu" if jax.default_backend() == "cpu" else "wall"
+    scanned, unrolled = (timing.of_clock(found[name], clock) for name in ("scanned", "unrolled"))
+    return Row(
+        what=f"a step in {dtype}, in a loop over blocks beside one by one",
+        ours=rows.figure(scanned, "s"),
+        peer=rows.figure(unrolled, "s"),
+        ratio=rows.quotient(scanned, unrolled),
     )
 
 
@@ -82,7 +109,7 @@ def main() -> None:
     if options.first_step:
         Steps(varied(MODEL, depth=options.depth, is_unrolled=False), batch_size=options.batch_size)(1)
         return
-    table = [compilations(options), *starts(options)]
+    table = [compilations(options), *(steps(options, dtype) for dtype in ("float32", "bfloat16")), *starts(options)]
     rows.show(table)
     notes = (f"Batch {options.batch_size}, depth {options.depth or 12}.",)
     rows.write(options.out, rows.record(table, ratio="ours / other", peer="other", notes=notes))
