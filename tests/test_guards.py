@@ -64,6 +64,7 @@ SWIN = SwinConfig(
 )
 CLASS_TOKEN = dataclasses.replace(MODEL, class_token=True, pool="token", norm="after_pool", dtype="bfloat16")
 HALF = dataclasses.replace(MODEL, dtype="bfloat16")
+MIXED_HEADS = dataclasses.replace(HALF, mixes_heads=True)
 
 
 @functools.cache
@@ -89,7 +90,9 @@ def products(config: ViTConfig) -> list[tuple[str, str]]:
     return PRODUCT.findall(lowered_step(config)[0].as_text())
 
 
-@pytest.mark.parametrize("config", [HALF, CLASS_TOKEN, SWIN], ids=["relative", "class_token", "swin"])
+@pytest.mark.parametrize(
+    "config", [HALF, CLASS_TOKEN, MIXED_HEADS, SWIN], ids=["relative", "class_token", "mixed_heads", "swin"]
+)
 @pytest.mark.parametrize(("backend", "platform"), [("gpu", "cuda"), ("tpu", "tpu")])
 def test_no_product_has_a_float32_operand_on_accelerators(config, backend, platform, monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: backend)

@@ -12,7 +12,7 @@ from gauss_vit.ops.dropout import dropout
 
 
 class HeadMixing(NamedTuple):
-    """Linear maps over the heads of the logits and of the weights: talking heads.
+    """Linear maps over the heads of the logits and of the weights: talking heads. Products are in the kernels' type.
 
     Attributes:
       logits_kernel: [heads, heads], from head to head.
@@ -93,5 +93,5 @@ def attend(
 def _mix(
     values: Float[Array, "batch heads query key"], kernel: Float[Array, "heads heads"], bias: Float[Array, " heads"]
 ) -> Float[Array, "batch heads query key"]:
-    mixed = jnp.einsum("bhqk,hg->bgqk", values, kernel.astype(values.dtype))
-    return mixed + jnp.broadcast_to(bias.astype(values.dtype)[None, :, None, None], mixed.shape)
+    mixed = contract("bhqk,hg->bgqk", values.astype(kernel.dtype), kernel, dtype=jnp.float32)
+    return mixed + jnp.broadcast_to(bias.astype(jnp.float32)[None, :, None, None], mixed.shape)

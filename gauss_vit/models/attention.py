@@ -174,7 +174,7 @@ class Attention(nnx.Module):
             prefix_tokens=config.prefix_tokens,
             prefix_bias=self.bias.prefix(),
             mask=mask,
-            mixing=self._mixing(),
+            mixing=self._mixing(query.dtype),
             scale=self._scale(),
             dropout_rate=config.attention_dropout,
             dropout_key=weights_key,
@@ -201,7 +201,7 @@ class Attention(nnx.Module):
         query, keys, _ = self._project(tokens)
         bias = self.logits_bias(shared=shared)
         logits = attention_logits(query, keys, scale=self._scale(), bias=bias, mask=mask)
-        return attention_weights(logits, self._mixing())
+        return attention_weights(logits, self._mixing(query.dtype))
 
     def at_token(
         self,
@@ -222,7 +222,7 @@ class Attention(nnx.Module):
         query, keys = self._compared(query, keys)
         bias = jax.lax.dynamic_slice_in_dim(self.logits_bias(shared=shared), index, 1, axis=1)
         logits = attention_logits(query, keys, scale=self._scale(), bias=bias)
-        mixed = attend(attention_weights(logits, self._mixing()), value)
+        mixed = attend(attention_weights(logits, self._mixing(query.dtype)), value)
         return self.projection(mixed.reshape(tokens.shape[0], 1, tokens.shape[2]))
 
     def _project(self, tokens: Float[Array, "batch tokens channels"]) -> tuple[Array, Array, Array]:
@@ -260,10 +260,12 @@ class Attention(nnx.Module):
         channels = self.config.width // self.config.num_heads
         return channels**-0.5 if self.config.similarity == "product" else 1.0
 
-    def _mixing(self) -> HeadMixing | None:
+    def _mixing(self, dtype: jnp.dtype) -> HeadMixing | None:
+        """Gives the maps over heads, whose products are in the type of the activations."""
         if self.logits_mixing is None or self.weights_mixing is None:
             return None
-        return HeadMixing(*self.logits_mixing.arrays(), *self.weights_mixing.arrays())
+        (before, before_bias), (after, after_bias) = self.logits_mixing.arrays(), self.weights_mixing.arrays()
+        return HeadMixing(before.astype(dtype), before_bias, after.astype(dtype), after_bias)
 
 
 def _normalised(vectors: Float[Array, "batch tokens heads channels"]) -> Float[Array, "batch tokens heads channels"]:
