@@ -87,8 +87,9 @@ def fault(num_tokens: int, head_channels: int) -> str:
         scale = head_channels**-0.5
         try:
             found = _results(functools.partial(attend_cudnn, scale=scale), operands, jnp.bfloat16)
-        except (RuntimeError, ValueError) as error:
-            return f"it fails: {str(error).strip().splitlines()[0]}"
+        # Whatever the vendor's code raises, there are other kernels.
+        except Exception as error:
+            return f"it fails: {(str(error).strip() or type(error).__name__).splitlines()[0]}"
         expected = _results(functools.partial(_specification, scale=scale), operands, jnp.float32)
     for name, ours, exact in zip(("the result", *_GRADIENTS), found, expected, strict=True):
         error = float(np.linalg.norm(ours - exact) / np.linalg.norm(exact))

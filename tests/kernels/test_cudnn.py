@@ -120,6 +120,21 @@ def test_a_machine_without_cudnn_is_a_fault_in_one_line():
     assert cudnn.fault(6, CHANNELS) == "it fails: cuDNN is not detected."
 
 
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (RuntimeError("INTERNAL: no plan\nat cudnn.cc:1"), "it fails: INTERNAL: no plan"),
+        (AssertionError(), "it fails: AssertionError"),
+    ],
+)
+def test_whatever_cudnn_raises_is_one_line(error, line, monkeypatch):
+    def raises(*_, **__):
+        raise error
+
+    monkeypatch.setattr(jax.nn, "dot_product_attention", raises)
+    assert cudnn.fault(6, CHANNELS) == line
+
+
 @pytest.mark.parametrize("wanted", ["auto", "cudnn"])
 def test_while_a_program_is_traced_cudnn_is_taken_if_it_is_right(wanted, monkeypatch, caplog):
     taken = stand_in(monkeypatch)
