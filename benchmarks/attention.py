@@ -1,113 +1,48 @@
 """Times attention with a position bias, forward and backward, by every kernel, and asks the compiler for its memory.
 
-python -m benchmarks.attention [--tokens=196,784,3136,4096] [--rounds=5] [--dtype=float32] [--batch_size=1]
+python -m benchmarks.attention [--cases=1x196,1x784,1x3136,1x4096] [--check=64,576] [--rounds=5] [--dtype=float32]
     [--prefix_tokens=0] [--onednn] [--huge_pages] [--threads=1] [--core=0] [--out=F.json]
 
-Six heads of 64 channels, and as bias a free table over offsets plus the Gaussian, one value each of amplitude and
-sigma. Differentiated is by queries, keys, values, table, amplitude and sigma. "port" is what one writes first, and what
-a line-by-line port of the PyTorch code does: the table is gathered to [heads, query, key] and added to the logits,
-whose softmax is differentiated automatically. "whole" is `kernels.whole`, and "chosen" what `kernels.attention` picks
-for the size; on a GPU "unbiased" is cuDNN's without a bias. Prefix tokens come on top of the tokens, and have no bias.
-Memory is what the compiler sets aside besides arguments and results. Ratios are to the port.
+A case is a batch by a square number of tokens; `--cases=` times none. Six heads of 64 channels, and as bias a free
+table over offsets plus the Gaussian, one value each of amplitude and sigma. Differentiated is by queries, keys, values,
+table, amplitude and sigma. "port" is what one writes first, and what a line-by-line port of the PyTorch code does: the
+table is gathered to [heads, query, key] and added to the logits, whose softmax is differentiated automatically.
+"whole", "einsum" and "rows" are `kernels`' own, and "chosen" what `kernels.attention` picks for the size. On a GPU, in
+bfloat16, "cudnn" is the vendor's with the bias and "unbiased" the same without one. Prefix tokens come on top of the
+tokens, and have no bias. Memory is what the compiler sets aside besides arguments and results. Ratios are to the port.
+
+`--check` compares, for these numbers of tokens and two images, result and gradients of every kernel with those of the
+reference in float32: whether they are finite, and their distance in L2 as a share.
 """
 
 import argparse
 import math
-from collections.abc import Callable
 from functools import partial
 
 import jax
-import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float, Int
 
 from benchmarks import process, rows, timing
+from benchmarks.attention_check import checked
+from benchmarks.attention_sides import CHANNELS, HEADS, Case, compiled, inputs_of, sides_of
 from benchmarks.rows import Row
-from gauss_vit.kernels.attention import attention
-from gauss_vit.kernels.reference import attend, attention_logits, attention_weights
-from gauss_vit.kernels.whole import attend_whole
-from gauss_vit.ops.grid import Grid, num_patches, offset_shape
-from gauss_vit.position.gaussian import Gaussian
-from gauss_vit.position.relative import RelativeTable
-from gauss_vit.position.term import expand, table
+from gauss_vit.kernels.attention import settle
+from gauss_vit.ops.grid import num_patches
 
-HEADS, CHANNELS = 6, 64
-TERMS = (RelativeTable(), Gaussian())
 BAR_TOKENS = 4096
-Kernel = Callable[..., Float[Array, "batch tokens heads channels"]]
+TIME_BAR, MEMORY_BAR, UNBIASED_BAR = 0.6, 0.1, 1.3
+"""At so many tokens: the chosen kernel's time and memory beside the port's, and its time beside the vendor's."""
+
+Found = dict[str, list[float]]
 
 
-def offset_index(grid: Grid) -> Int[np.ndarray, "query key"]:
-    """Numbers the offset of every pair of patches, row by row in a table over all offsets."""
-    row, column = (axis.reshape(-1) for axis in np.indices(grid))
-    vertical = row[:, None] - row[None, :] + grid[0] - 1
-    horizontal = column[:, None] - column[None, :] + grid[1] - 1
-    return (vertical * offset_shape(grid)[1] + horizontal).astype(np.int32)
-
-
-def num_prefix(query: Float[Array, "batch tokens heads channels"], grid: Grid) -> int:
-    """Counts the tokens before the patches."""
-    return query.shape[1] - num_patches(grid)
-
-
-def port(query: Array, key: Array, value: Array, *, offsets: Array, grid: Grid) -> Array:
-    """Attention as the formulas say it."""
-    flat = offsets.reshape(HEADS, -1)
-    bias = jnp.take(flat, offset_index(grid).reshape(-1), axis=1).reshape(HEADS, *(num_patches(grid),) * 2)
-    bias = jnp.pad(bias, ((0, 0), (num_prefix(query, grid), 0), (num_prefix(query, grid), 0)))
-    logits = attention_logits(query, key, scale=CHANNELS**-0.5, bias=bias)
-    return attend(attention_weights(logits), value)
-
-
-def whole(query: Array, key: Array, value: Array, *, offsets: Array, grid: Grid) -> Array:
-    """Attention on whole rows of logits."""
-    bias = expand(offsets, grid, prefix_tokens=num_prefix(query, grid))
-    return attend_whole(query * jnp.asarray(CHANNELS**-0.5, query.dtype), key, value, bias[None])
-
-
-def chosen(query: Array, key: Array, value: Array, *, offsets: Array, grid: Grid) -> Array:
-    """What the models call."""
-    return attention(query, key, value, table=offsets, grid=grid, prefix_tokens=num_prefix(query, grid))
-
-
-def unbiased(query: Array, key: Array, value: Array, *, offsets: Array, grid: Grid) -> Array:
-    """The vendor's attention without a bias."""
-    del offsets, grid
-    return jax.nn.dot_product_attention(query, key, value, implementation="cudnn")
-
-
-def compiled(kernel: Kernel, inputs: tuple, grid: Grid) -> jax.stages.Compiled:
-    """Compiles a kernel's value and gradients."""
-
-    def loss(inputs: tuple) -> Float[Array, ""]:
-        query, key, value, cotangent, params = inputs
-        mixed = kernel(query, key, value, offsets=table(TERMS, params, grid), grid=grid)
-        return jnp.sum((mixed * cotangent).astype(jnp.float32))
-
-    return jax.jit(jax.value_and_grad(loss)).lower(inputs).compile()
-
-
-def inputs_of(grid: Grid, options: argparse.Namespace) -> tuple:
-    """Random queries, keys, values and cotangents, and parameters of the terms."""
-    keys = jax.random.split(jax.random.key(0), 5)
-    shape = (options.batch_size, options.prefix_tokens + num_patches(grid), HEADS, CHANNELS)
-    params = {
-        "relative": {"table": jax.random.normal(keys[4], (HEADS, *offset_shape(grid)), jnp.float32)},
-        "gaussian": Gaussian().init(keys[4], grid=grid, num_heads=HEADS),
-    }
-    return *(jax.random.normal(key, shape, options.dtype) for key in keys[:4]), params
-
-
-def measured(num_tokens: int, options: argparse.Namespace) -> list[Row]:
-    """The rows of one number of tokens."""
-    side = math.isqrt(num_tokens)
-    grid, is_gpu = (side, side), jax.default_backend() == "gpu"
-    inputs = inputs_of(grid, options)
-    kernels: dict[str, Kernel] = {"port": port, "whole": whole, "chosen": chosen}
-    if is_gpu:
-        kernels["unbiased"] = unbiased
-    programs = {name: compiled(kernel, inputs, grid) for name, kernel in kernels.items()}
-    repeats = max(1, min(20, 400_000 // num_tokens**2 + 1)) * (20 if is_gpu else 1)
+def measured(case: Case, rounds: int) -> tuple[Found, Found]:
+    """Milliseconds by round, and megabytes, of every side."""
+    inputs = inputs_of(case)
+    programs = {name: compiled(side, inputs, case.grid) for name, side in sides_of(case)[0].items()}
+    repeats = max(1, min(20, 400_000 // num_patches(case.grid) ** 2 + 1))
+    clock = "cpu"
+    if jax.default_backend() != "cpu":
+        repeats, clock = 20 * repeats, "wall"
 
     def run(program: jax.stages.Compiled) -> None:
         for _ in range(repeats):
@@ -116,54 +51,106 @@ def measured(num_tokens: int, options: argparse.Namespace) -> list[Row]:
 
     sides = {name: partial(timing.timed, partial(run, program)) for name, program in programs.items()}
     timing.interleaved(sides, rounds=1)
-    found = timing.interleaved(sides, rounds=options.rounds)
-    clock = "cpu" if jax.default_backend() == "cpu" else "wall"
-    seconds = {name: [value / repeats for value in timing.of_clock(all_, clock)] for name, all_ in found.items()}
-    memory = {name: program.memory_analysis().temp_size_in_bytes / 1e6 for name, program in programs.items()}
-    return [row for name in kernels if name != "port" for row in compared(name, num_tokens, (seconds, memory))]
+    found = timing.interleaved(sides, rounds=rounds)
+    milliseconds = {
+        name: [1000 * seconds / repeats for seconds in timing.of_clock(all_, clock)] for name, all_ in found.items()
+    }
+    megabytes = {name: [program.memory_analysis().temp_size_in_bytes / 1e6] for name, program in programs.items()}
+    return milliseconds, megabytes
 
 
-def compared(name: str, num_tokens: int, found: tuple[dict[str, list[float]], dict[str, float]]) -> tuple[Row, Row]:
-    """Time and memory of a kernel beside the port's."""
-    seconds, memory = found
-    has_bar = name == "chosen" and num_tokens >= BAR_TOKENS
-    return (
-        Row(
-            what=f"{num_tokens} tokens, {name}: time",
-            ours=rows.figure(seconds[name], "s"),
-            peer=rows.figure(seconds["port"], "s"),
-            ratio=rows.quotient(seconds[name], seconds["port"]),
-            at_most=0.6 if has_bar else None,
-        ),
-        Row(
-            what=f"{num_tokens} tokens, {name}: memory",
-            ours=rows.figure([memory[name]], "MB"),
-            peer=rows.figure([memory["port"]], "MB"),
-            ratio=rows.quotient([memory[name]], [memory["port"]]),
-            at_most=0.1 if has_bar else None,
-        ),
+def table(case: Case, chosen: str, found: tuple[Found, Found]) -> list[Row]:
+    """Time and memory of every side beside the port's, and on a GPU the chosen one's time beside the vendor's.
+
+    Args:
+      case: the size.
+      chosen: the name of the kernel that was chosen for it.
+      found: milliseconds and megabytes of every side.
+    """
+    milliseconds, megabytes = found
+    labels = {name: f"{case.name}, {name}" for name in milliseconds} | {"chosen": f"{case.name}, chosen ({chosen})"}
+    is_judged = num_patches(case.grid) >= BAR_TOKENS
+    bars = {"chosen": (TIME_BAR, MEMORY_BAR)} if is_judged else {}
+    result = []
+    for name in [name for name in milliseconds if name != "port"]:
+        time_bar, memory_bar = bars.get(name, (None, None))
+        label, others = labels[name], (name, "port")
+        result.append(beside(f"{label}: time", milliseconds, others, unit="ms", at_most=time_bar))
+        result.append(beside(f"{label}: memory", megabytes, others, unit="MB", at_most=memory_bar))
+    if "unbiased" in milliseconds:
+        what, bar = f"{labels['chosen']} / cuDNN without bias: time", UNBIASED_BAR if is_judged else None
+        result.append(beside(what, milliseconds, ("chosen", "unbiased"), unit="ms", at_most=bar))
+    return result
+
+
+def beside(what: str, found: Found, sides: tuple[str, str], *, unit: str, at_most: float | None) -> Row:
+    """One side beside another."""
+    one, other = (found[name] for name in sides)
+    return Row(
+        what=what,
+        ours=rows.figure(one, unit),
+        peer=rows.figure(other, unit),
+        ratio=rows.quotient(one, other),
+        at_most=at_most,
     )
+
+
+def grid_of(num_tokens: str) -> tuple[int, int]:
+    """The square grid of a number of tokens.
+
+    Raises:
+      ArgumentTypeError: it is not square.
+    """
+    side = math.isqrt(int(num_tokens))
+    if side < 1 or side**2 != int(num_tokens):
+        raise argparse.ArgumentTypeError(f"{num_tokens} tokens are not a square grid; choose {max(1, side**2)}")
+    return side, side
+
+
+def sizes(text: str) -> list[tuple[int, tuple[int, int]]]:
+    """Reads batches by tokens.
+
+    >>> sizes("1024x196,2x4096")
+    [(1024, (14, 14)), (2, (64, 64))]
+    """
+    pairs = [word.partition("x") for word in text.split(",") if word]
+    return [(int(batch_size), grid_of(num_tokens)) for batch_size, _, num_tokens in pairs]
+
+
+def grids(text: str) -> list[tuple[int, int]]:
+    """Reads numbers of tokens."""
+    return [grid_of(word) for word in text.split(",") if word]
 
 
 def main() -> None:
     """Prints a table and writes the record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tokens", default="196,784,3136,4096", help="square numbers")
-    parser.add_argument("--batch_size", type=int, default=1)
+    parser.add_argument("--cases", type=sizes, default="1x196,1x784,1x3136,1x4096", help="batches by square numbers")
+    parser.add_argument("--check", type=grids, default="", help="square numbers of tokens to check kernels at")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--prefix_tokens", type=int, default=0, help="before them")
     process.add_flags(parser)
     options = parser.parse_args()
     process.prepare(options)
-    result: list[Row] = []
-    for num_tokens in map(int, options.tokens.split(",")):
-        found = measured(num_tokens, options)
-        rows.show(found)
-        result += found
-    sizes = f"Batch {options.batch_size}, {options.dtype}, {HEADS} heads of {CHANNELS} channels"
-    notes = (f"{sizes}, {options.prefix_tokens} prefix tokens.",)
+    same = {"prefix_tokens": options.prefix_tokens, "dtype": options.dtype}
+    notes, result = (
+        [f"{options.dtype}, {HEADS} heads of {CHANNELS} channels, {options.prefix_tokens} prefix tokens."],
+        [],
+    )
+    for grid in options.check:
+        result += shown(checked(Case(batch_size=2, grid=grid, **same)))
+    for batch_size, grid in options.cases:
+        case = Case(batch_size=batch_size, grid=grid, **same)
+        notes += sides_of(case)[1]
+        result += shown(table(case, settle(case.shape)[0], measured(case, options.rounds)))
     rows.write(options.out, rows.record(result, ratio="ours / port", peer="port", notes=notes))
+
+
+def shown(found: list[Row]) -> list[Row]:
+    """Prints rows as soon as they are found."""
+    rows.show(found)
+    return found
 
 
 if __name__ == "__main__":

@@ -8,22 +8,18 @@ torchvision and timm.
 """
 
 import io
-import json
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
-
-# Lets torchvision load beside a CPU-only torch: its compiled operators are never called here.
-_LIBRARY = torch.library.Library("torchvision", "DEF")
-_LIBRARY.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-_LIBRARY.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-
 from PIL import Image
-from timm.data import create_transform
-from torchvision import transforms
+
+from benchmarks import torch_peer
+
+# Behind torch_peer, which lets them load.
+from timm.data import create_transform  # isort: skip
+from torchvision import transforms  # isort: skip
 
 SIZE = 224
 
@@ -71,13 +67,12 @@ def main() -> None:
     torch.set_num_threads(1)
     encoded = [path.read_bytes() for path in sorted(Path(sys.argv[1]).iterdir())]
     passes = loaders(encoded)
-    for line in sys.stdin:
-        run(passes[line.strip()])  # Not counted: wakes memory that was idle while others had their turn.
-        begin, begin_cpu = time.perf_counter(), time.process_time()
-        run(passes[line.strip()])
-        answer = {"wall": time.perf_counter() - begin, "cpu": time.process_time() - begin_cpu}
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
+
+    def measure(kind: str) -> dict[str, float]:
+        run(passes[kind])  # Not counted: wakes memory that was idle while others had their turn.
+        return torch_peer.timed(lambda: run(passes[kind]))
+
+    torch_peer.serve(measure, packages=("timm", "pillow"))
 
 
 if __name__ == "__main__":

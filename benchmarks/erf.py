@@ -5,17 +5,18 @@ python -m benchmarks.erf --images=DIR --peer-python=/path/to/python [--threads=1
 
 DIR holds the JPEG files, 64 of them for the published numbers. OpenERF runs as it is, one image at a time, in the
 interpreter that has torch, timm and openerf; its models compute in float32 only. Both sides are pinned to the same
-`--threads` cores, each a device of ours; every round times the peer and ours one after the other, so that a busy
-machine hurts both. "files" is end to end, from JPEG files to the sum of the maps; "compute" begins with normalised
-images in memory. Both are timed by the clock and by processor seconds. On one core the second is what a busy machine
-changes least, and bars are set on it; on several the clock counts, as cores that wait cost nobody processor time.
-Compilation is not counted; its time is in the record. Weights are each side's own fresh ones, with perturbed
-normalisations here: neither side's time depends on their values.
+`--threads` cores, each a device of ours; every round times the peer and ours one after the other, by turns, so that a
+busy machine hurts both. "files" is end to end, from JPEG files to the sum of the maps; "compute" begins with normalised
+images in memory, on a GPU in its own. Both are timed by the clock and by processor seconds. On one core the second is
+what a busy machine changes least, and bars are set on it; on several, and on a GPU, the clock counts, as cores that
+wait cost nobody processor time. Compilation is not counted; its time is in the record. Weights are each side's own
+fresh ones, with perturbed normalisations here: neither side's time depends on their values.
 """
 
 import argparse
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +24,7 @@ import jax
 import numpy as np
 from flax import nnx
 
-from benchmarks import process, rows
+from benchmarks import kernel, process, rows, timing
 from benchmarks.process import Peer
 from benchmarks.rows import Row
 from benchmarks.timing import Seconds, timed
@@ -44,6 +45,11 @@ from gauss_vit.train.normalization import Normalization
 Dtype = Literal["float32", "bfloat16"]
 BARS = {"files float32": 1.5, "files bfloat16": 1.8, "compute float32": 1.2, "compute bfloat16": 1.8}
 """How many times faster than the peer ours must be on a CPU."""
+
+GPU_BARS = {"compute float32": 30.0, "compute bfloat16": 30.0}
+"""The same on a GPU, where one image at a time is far too little."""
+
+DTYPES: tuple[Dtype, ...] = ("float32", "bfloat16")
 
 
 def perturbed(name: str, *, is_unrolled: bool) -> NamedModel:
@@ -105,35 +111,45 @@ def prepared(named: NamedModel, paths: tuple[Path, ...], *, batch_size: int) -> 
 
 
 def measured(arguments: argparse.Namespace) -> dict[str, object]:
-    """Runs all rounds."""
+    """Runs all rounds; the peer and ours follow each other, and change their order from round to round."""
     named, paths = perturbed(arguments.model, is_unrolled=arguments.unrolled), open_images(arguments.images)
     batches = prepared(named, paths, batch_size=arguments.batch_size)
     ours = {
-        (kind, dtype): from_files(named, paths, dtype=dtype, batch_size=arguments.batch_size)
+        f"{kind} {dtype}": from_files(named, paths, dtype=dtype, batch_size=arguments.batch_size)
         if kind == "files"
         else from_memory(batches, named, dtype=dtype)
         for kind in ("files", "compute")
-        for dtype in ("float32", "bfloat16")
+        for dtype in DTYPES
     }
     peer = Peer(arguments.peer_python, "benchmarks.openerf_peer", arguments.model, arguments.images, arguments.threads)
-    first = {" ".join(case): timed(run)["wall"] for case, run in ours.items()}
-    rounds: dict[tuple[str, str], list[tuple[Seconds, Seconds]]] = {case: [] for case in ours}
-    for _ in range(arguments.rounds):
-        for (kind, dtype), run in ours.items():
-            rounds[kind, dtype].append((peer.seconds(kind), timed(run)))
+    first = {case: timed(run)["wall"] for case, run in ours.items()}
+    sides: dict[str, Callable[[], Seconds]] = {}
+    for case, run in ours.items():
+        sides[f"OpenERF {case}"] = partial(peer.seconds, case.split()[0])
+        sides[case] = partial(timed, run)
+    found = timing.interleaved(sides, rounds=arguments.rounds)
+    versions = peer.versions()
     peer.close()
     return {
         "num_images": len(paths),
         "first_run_s": first,
-        "cases": {" ".join(case): _by_clock(pairs) for case, pairs in rounds.items()},
+        "peer_versions": versions,
+        "attention": kernel.note(dataclasses.replace(named.config, dtype=dtype) for dtype in DTYPES),
+        "cases": {case: _by_clock(found[f"OpenERF {case}"], found[case]) for case in ours},
     }
 
 
-def _by_clock(pairs: list[tuple[Seconds, Seconds]]) -> dict[str, dict[str, list[float]]]:
+def _by_clock(peer: list[Seconds], ours: list[Seconds]) -> dict[str, dict[str, list[float]]]:
     return {
-        clock: {"openerf": [one[clock] for one, _ in pairs], "ours": [one[clock] for _, one in pairs]}
+        clock: {"openerf": timing.of_clock(peer, clock), "ours": timing.of_clock(ours, clock)}
         for clock in ("wall", "cpu")
     }
+
+
+def bar(case: str) -> float | None:
+    """The bar of a case on this backend."""
+    bars = {"cpu": BARS, "gpu": GPU_BARS}.get(jax.default_backend(), {})
+    return bars.get(case)
 
 
 def table(cases: dict[str, dict[str, dict[str, list[float]]]], num_images: int, *, judge: str) -> list[Row]:
@@ -144,7 +160,7 @@ def table(cases: dict[str, dict[str, dict[str, list[float]]]], num_images: int, 
             ours=rows.figure([num_images / seconds for seconds in found["ours"]], "images/s"),
             peer=rows.figure([num_images / seconds for seconds in found["openerf"]], "images/s"),
             ratio=rows.quotient(found["openerf"], found["ours"]),
-            at_least=BARS.get(case) if clock == judge and jax.default_backend() == "cpu" else None,
+            at_least=bar(case) if clock == judge else None,
         )
         for case, clocks in cases.items()
         for clock, found in clocks.items()
@@ -165,12 +181,13 @@ def main() -> None:
     process.prepare(arguments)
     cores.as_devices(batch_size=arguments.batch_size)
     found = measured(arguments)
-    judge = "cpu" if arguments.threads == 1 else "wall"
+    judge = "cpu" if arguments.threads == 1 and jax.default_backend() == "cpu" else "wall"
     compared = table(found["cases"], found["num_images"], judge=judge)
     rows.show(compared)
     notes = (
         f"{arguments.model}, {found['num_images']} images in batches of {arguments.batch_size}; "
         "OpenERF takes one at a time, in float32.",
+        found["attention"],
     )
     record = rows.record(compared, ratio="ours / OpenERF's images a second", peer="OpenERF", notes=notes, **found)
     rows.write(arguments.out, record)

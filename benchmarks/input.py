@@ -38,9 +38,10 @@ from gauss_vit.data.augment import mean_fill, rand_augment
 from gauss_vit.data.config import TrainTransform
 from gauss_vit.data.examples import Example
 from gauss_vit.data.image import load_image, open_images
-from gauss_vit.data.pipeline import render, train_batches
+from gauss_vit.data.pipeline import train_batches
 from gauss_vit.data.prepare import Plan, Record, resized
 from gauss_vit.data.randomness import fold, uniform
+from gauss_vit.data.rendering import render
 from gauss_vit.data.transforms import RandomFlip, RandomResizedCrop
 
 SIZE = (224, 224)
@@ -174,8 +175,10 @@ def own_sides(photos: Photos) -> Sides:
 
 
 @contextmanager
-def peer_sides(photos: Photos, *, tf_python: Path | None, torch_python: Path | None) -> Iterator[Sides]:
-    """Everything that runs in the interpreters that are given; they end with the block."""
+def peer_sides(
+    photos: Photos, *, tf_python: Path | None, torch_python: Path | None
+) -> Iterator[tuple[Sides, dict[str, str]]]:
+    """Everything that runs in the interpreters that are given, and their versions; they end with the block."""
     asked = (
         (tf_python, "benchmarks.tfdata_peer", {"tf.data": "antialiased", "tf.data plain": "plain"}),
         (torch_python, "benchmarks.dataloader_peer", {"DataLoader": "crop", "DataLoader augmented": "augmented"}),
@@ -185,11 +188,12 @@ def peer_sides(photos: Photos, *, tf_python: Path | None, torch_python: Path | N
             Path(folder, f"{index:05d}.jpg").write_bytes(encoded)
         peers = [(Peer(python, module, folder), kinds) for python, module, kinds in asked if python is not None]
         try:
-            yield {
+            sides = {
                 name: lambda peer=peer, kind=kind: peer.seconds(kind)
                 for peer, kinds in peers
                 for name, kind in kinds.items()
             }
+            yield sides, {name: version for peer, _ in peers for name, version in peer.versions().items()}
         finally:
             for peer, _ in peers:
                 peer.close()
@@ -245,7 +249,7 @@ def main() -> None:
     options = parser.parse_args()
     os.sched_setaffinity(0, {options.core})
     photos = photos_of(options.images, options.num_images, quality=options.quality)
-    with peer_sides(photos, tf_python=options.tf_python, torch_python=options.torch_python) as others:
+    with peer_sides(photos, tf_python=options.tf_python, torch_python=options.torch_python) as (others, versions):
         sides = own_sides(photos) | others
         measured = timing.interleaved(sides, rounds=options.rounds)
     found = table(measured, num_images=len(photos))
@@ -260,7 +264,13 @@ def main() -> None:
         )
         if python is None
     ]
-    record = rows.record(found, ratio="ours / peer, images a second", peer="the peer", notes=(*notes, *absent))
+    record = rows.record(
+        found,
+        ratio="ours / peer, images a second",
+        peer="the peer",
+        notes=(*notes, *absent),
+        peer_versions=versions,
+    )
     rows.write(options.out, record)
 
 

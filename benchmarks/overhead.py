@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 import jax
 
-from benchmarks import process, rows, timing
+from benchmarks import kernel, process, rows, timing
 from benchmarks.rows import Row
 from benchmarks.steps import Steps, time_compilation, varied
 from gauss_vit.models.presets import RELPOS_SMALL
@@ -89,9 +89,10 @@ def main() -> None:
     process.prepare(options)
     is_cpu = jax.default_backend() == "cpu"
     step_bars = {("Gaussian", "relative"): 1.02 if is_cpu else 1.01, ("Gaussian", "none"): 1.05}
-    table, details = [], {}
+    table, details, with_bias = [], {}, []
     for dtype in options.dtypes.split(","):
         models = configs(options, dtype)
+        with_bias.append(models["Gaussian"])
         taken = steps_of(models, options, "cpu" if is_cpu else "wall")
         table += compared(f"step, {dtype}", taken, step_bars)
         details[dtype] = {"step_s": taken}
@@ -100,7 +101,7 @@ def main() -> None:
             table += compared(f"compilation, {dtype}", compiled, {("Gaussian", "relative"): 1.05})
             details[dtype]["compile_s"] = compiled
     rows.show(table)
-    notes = (f"Batch {options.batch_size}, depth {options.depth or 12}.",)
+    notes = (f"Batch {options.batch_size}, depth {options.depth or 12}.", kernel.note(with_bias))
     rows.write(options.out, rows.record(table, ratio="with / without", peer="without", notes=notes, seconds=details))
 
 

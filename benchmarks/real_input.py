@@ -16,7 +16,7 @@ from gauss_vit.data import pipeline
 from gauss_vit.data.examples import Example
 from gauss_vit.data.files import read_file
 from gauss_vit.data.image import open_images
-from gauss_vit.data.transforms import RandomFlip, RandomResizedCrop
+from gauss_vit.data.transforms import RandomFlip, RandomResizedCrop, Resampler
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.train.prefetch import place_ahead
 
@@ -52,12 +52,18 @@ class Photos:
 
 
 def stream(
-    folder: Path, config: ViTConfig, *, batch_size: int, num_threads: int, num_steps: int = ENDLESS
+    folder: Path,
+    config: ViTConfig,
+    *,
+    batch_size: int,
+    num_threads: int,
+    num_steps: int = ENDLESS,
+    resampler: Resampler = "pillow",
 ) -> Iterator[ClassificationBatch]:
     """Batches of random resized crops and flips of the photos in a folder, as a run makes them, epoch after epoch."""
     return pipeline.train_batches(
         Photos(paths=open_images(folder), num_classes=config.num_classes),
-        transforms=(RandomResizedCrop(), RandomFlip()),
+        transforms=(RandomResizedCrop(resampler=resampler), RandomFlip()),
         image_size=config.image_size,
         batch_size=batch_size,
         seed=0,
@@ -74,7 +80,13 @@ def cases(config: ViTConfig, options: argparse.Namespace) -> dict[str, Callable[
     turn, have only as many images to make as are used.
     """
     steps = Steps(config, batch_size=options.batch_size)
-    batches = stream(options.data, config, batch_size=options.batch_size, num_threads=options.input_threads)
+    batches = stream(
+        options.data,
+        config,
+        batch_size=options.batch_size,
+        num_threads=options.input_threads,
+        resampler=options.resampler,
+    )
     placed = place_ahead(batches, steps.mesh)
     return {
         f"synthetic {config.dtype}": partial(timing.settled, lambda: steps.along(repeat(steps.batch, options.steps))),
@@ -115,6 +127,7 @@ def notes(options: argparse.Namespace) -> tuple[str, ...]:
     kilobytes = sum(path.stat().st_size for path in paths) / len(paths) / 1000
     return (
         f"Batch {options.batch_size}, depth {options.depth or 12}, {options.steps} steps a round.",
-        f"{len(paths)} photos of {kilobytes:.0f} kB are read, decoded, cropped, resized and flipped by"
-        f" {options.input_threads} threads on the same {options.threads} cores as the step.",
+        f"{len(paths)} photos of {kilobytes:.0f} kB are read, decoded, cropped, resized (resampler"
+        f" {options.resampler}) and flipped by {options.input_threads} threads on the same {options.threads} cores as"
+        " the step.",
     )

@@ -12,6 +12,9 @@ import numpy as np
 
 from benchmarks import timing
 
+SETTINGS = ("XLA_FLAGS", "GLIBC_TUNABLES", "OMP_WAIT_POLICY", "XLA_PYTHON_CLIENT_PREALLOCATE")
+"""What a record keeps of the environment."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Figure:
@@ -71,14 +74,14 @@ def record(
       ratio: what is divided by what, as the head of a column.
       peer: who the other side is, as the head of a column.
       notes: what a reader must know of the sides, as sentences.
-      details: whatever else is worth keeping, such as all timings.
+      details: whatever else is worth keeping, such as all timings; `peer_versions` are shown.
     """
     module = sys.modules["__main__"].__spec__
     name = "benchmark" if module is None else module.name
     return {
         "benchmark": name,
         "command": " ".join(["python", "-m", name, *(shlex.quote(word) for word in shown(sys.argv[1:]))]),
-        "settings": {name: os.environ.get(name, "") for name in ("XLA_FLAGS", "GLIBC_TUNABLES", "OMP_WAIT_POLICY")},
+        "settings": {name: os.environ.get(name, "") for name in SETTINGS},
         "commit": timing.commit(),
         "machine": timing.machine(),
         "peer": peer,
@@ -118,7 +121,7 @@ def text(shown: Figure) -> str:
     '1.50 (1.25 to 2.00) s'
     """
     unit = f" {shown.unit}" if shown.unit else ""
-    if shown.min == shown.max:
+    if not shown.min < shown.max:
         return f"{number(shown.median)}{unit}"
     return f"{number(shown.median)} ({number(shown.min)} to {number(shown.max)}){unit}"
 
@@ -126,9 +129,11 @@ def text(shown: Figure) -> str:
 def number(value: float) -> str:
     """Writes three digits at least, and no more than one needs.
 
-    >>> [number(1234.5), number(12.345), number(0.04567)]
-    ['1234', '12.3', '0.046']
+    >>> [number(1234.5), number(12.345), number(0.04567), number(0.00021)]
+    ['1234', '12.3', '0.046', '2.1e-04']
     """
+    if 0 < value < 0.0005:
+        return f"{value:.1e}"
     if value >= 100:
         return f"{value:.0f}"
     if value >= 10:

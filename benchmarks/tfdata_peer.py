@@ -1,6 +1,7 @@
 """tf.data in its own interpreter: `benchmarks.input` starts it, and asks for one pass over the photos a line.
 
-It answers every line `antialiased` or `plain` with the seconds of a pass, as JSON: by the clock and of the processor.
+It answers every line `antialiased` or `plain` with the seconds of a pass, as JSON: by the clock and of the processor;
+and `versions` with its own.
 Both decode only the crop (`decode_and_crop_jpeg`) and flip at random; `antialiased` resizes as torchvision does
 (bicubic, antialiased), `plain` as TensorFlow's own recipes do (bilinear, without). It needs tensorflow.
 """
@@ -54,6 +55,14 @@ def run(photos: tf.data.Dataset) -> None:
         assert batch.shape[1:] == (*SIZE, 3)
 
 
+def timed(photos: tf.data.Dataset) -> dict[str, float]:
+    """Times a pass."""
+    run(photos)  # Not counted: wakes memory that was idle while others had their turn.
+    begin, begin_cpu = time.perf_counter(), time.process_time()
+    run(photos)
+    return {"wall": time.perf_counter() - begin, "cpu": time.process_time() - begin_cpu}
+
+
 def main() -> None:
     """Serves measurements until its input ends."""
     encoded = [path.read_bytes() for path in sorted(Path(sys.argv[1]).iterdir())]
@@ -61,10 +70,8 @@ def main() -> None:
     tf.config.threading.set_inter_op_parallelism_threads(1)
     passes = {kind: batches(encoded, method=method, antialias=antialias) for kind, (method, antialias) in KINDS.items()}
     for line in sys.stdin:
-        run(passes[line.strip()])  # Not counted: wakes memory that was idle while others had their turn.
-        begin, begin_cpu = time.perf_counter(), time.process_time()
-        run(passes[line.strip()])
-        answer = {"wall": time.perf_counter() - begin, "cpu": time.process_time() - begin_cpu}
+        kind = line.strip()
+        answer = {"tensorflow": tf.__version__} if kind == "versions" else timed(passes[kind])
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 

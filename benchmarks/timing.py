@@ -15,6 +15,25 @@ Seconds = dict[str, float]
 """How long something took by two clocks: `wall`, and `cpu`, the seconds of the processor over all threads."""
 
 
+PACKAGES = (
+    "numpy",
+    "optax",
+    "grain",
+    "pillow",
+    "simplejpeg",
+    "cykooz-resizer",
+    "lmfit",
+    "jax-cuda12-plugin",
+    "nvidia-cudnn-cu12",
+    "nvidia-cublas-cu12",
+    "jax-cuda13-plugin",
+    "nvidia-cudnn-cu13",
+    "nvidia-cublas",
+    "libtpu",
+)
+"""Whose version a record keeps, where they are installed, besides those of JAX, Flax and Python."""
+
+
 def timed(run: Callable[[], object]) -> Seconds:
     """Times a run by the clock and by the processor."""
     start, start_cpu = time.perf_counter(), time.process_time()
@@ -70,7 +89,15 @@ def machine() -> dict[str, object]:
         "jaxlib": metadata.version("jaxlib"),
         "flax": metadata.version("flax"),
         "python": platform.python_version(),
+        "packages": packages(),
     }
+
+
+def packages() -> dict[str, str]:
+    """Finds the versions of those that are installed, as they call themselves."""
+    wanted = set(PACKAGES)
+    found = {one.metadata["Name"].lower().replace("_", "-"): one.version for one in metadata.distributions()}
+    return {name: found[name] for name in sorted(wanted & found.keys())}
 
 
 def commit() -> str:

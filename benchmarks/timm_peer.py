@@ -3,24 +3,22 @@
 It answers every line, such as `eager float32` or `compiled bfloat16`, with the seconds of so many steps, as JSON: by
 the clock and of the processor. The model is made, and compiled, at the first line that asks for it, outside of the
 time. `gaussian` is eager with a Gaussian bias added to the relative one in every block as the paper's authors build
-theirs: one slice of a lattice a query. It needs torch, torchvision and timm.
+theirs: one slice of a lattice a query. `plain` is `torch.compile` of another model, without a bias, such as
+`vit_small_patch16_224`, whose attention is the vendor's fastest. It needs torch, torchvision and timm.
 
 Parameters are float32 and `bfloat16` is autocast, as it is here; the images are normalised already.
 """
 
-import json
 import sys
-import time
 from collections.abc import Callable
 
 import torch
 
-# Lets torchvision load beside a CPU-only torch: its compiled operators are never called here.
-_LIBRARY = torch.library.Library("torchvision", "DEF")
-_LIBRARY.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-_LIBRARY.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+from benchmarks import torch_peer
+from benchmarks.torch_peer import DEVICE
 
-import timm
+# Behind torch_peer, which lets it load.
+import timm  # isort: skip
 
 
 class GaussianBesides(torch.nn.Module):
@@ -59,43 +57,39 @@ def build(kind: str, name: str, depth: int) -> torch.nn.Module:
 def trainer(case: str, name: str, *, depth: int, batch_size: int, num_steps: int) -> Callable[[], None]:
     """Makes a function that takes so many steps."""
     kind, dtype = case.split()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = build(kind, name, depth).to(device)
+    model = build(kind, name, depth).to(DEVICE)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.05)
-    images = torch.randn(batch_size, 3, 224, 224, device=device)
-    labels = torch.randint(0, 1000, (batch_size,), device=device)
-    forward = torch.compile(model) if kind == "compiled" else model
+    images = torch.randn(batch_size, 3, 224, 224, device=DEVICE)
+    labels = torch.randint(0, 1000, (batch_size,), device=DEVICE)
+    forward = torch.compile(model) if kind in ("compiled", "plain") else model
 
     def run() -> None:
         for _ in range(num_steps):
-            with torch.autocast(device, torch.bfloat16, enabled=dtype == "bfloat16"):
+            with torch.autocast(DEVICE.type, torch.bfloat16, enabled=dtype == "bfloat16"):
                 logits = forward(images)
             torch.nn.functional.cross_entropy(logits.float(), labels).backward()
             optimizer.step()
             optimizer.zero_grad()
-        if device == "cuda":
-            torch.cuda.synchronize()
 
     return run
 
 
 def main() -> None:
     """Serves measurements until its input ends."""
-    name, (depth, batch_size, num_steps, num_threads) = sys.argv[1], map(int, sys.argv[2:])
+    name, plain, (depth, batch_size, num_steps, num_threads) = sys.argv[1], sys.argv[2], map(int, sys.argv[3:])
     torch.set_num_threads(num_threads)
     torch.backends.cuda.matmul.allow_tf32 = True
     runs: dict[str, Callable[[], None]] = {}
-    for line in sys.stdin:
-        case = line.strip()
+
+    def measure(case: str) -> dict[str, float]:
         if case not in runs:
-            runs[case] = trainer(case, name, depth=depth, batch_size=batch_size, num_steps=num_steps)
+            chosen = plain if case.startswith("plain ") else name
+            runs[case] = trainer(case, chosen, depth=depth, batch_size=batch_size, num_steps=num_steps)
         # Not counted: compiles at first, and wakes memory that was idle while others had their turn.
         runs[case]()
-        begin, begin_cpu = time.perf_counter(), time.process_time()
-        runs[case]()
-        answer = {"wall": time.perf_counter() - begin, "cpu": time.process_time() - begin_cpu}
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
+        return torch_peer.timed(runs[case])
+
+    torch_peer.serve(measure, packages=("timm",))
 
 
 if __name__ == "__main__":

@@ -68,7 +68,9 @@ def attention(
         dtype=str(query.dtype),
         platform=jax.default_backend(),
     )
-    chosen = _usable(shape, kernel)
+    chosen, reason = settle(shape, kernel)
+    if reason:
+        _report(f"attention: {chosen} instead of cudnn, {shape.num_patches} patches: {reason}")
     if chosen == "rows":
         lattice = jnp.zeros((1, *offset_shape(grid)), jnp.float32) if table is None else table
         prefix_bias = None if table is None else prefix_bias
@@ -87,18 +89,21 @@ def attention(
     return attend(weights, value, dropout_rate=dropout_rate, dropout_key=dropout_key)
 
 
-def _usable(shape: AttentionShape, wanted: KernelChoice) -> Kernel:
-    """Chooses the kernel, and does without cuDNN where that is wrong on this device."""
+def settle(shape: AttentionShape, wanted: KernelChoice = "auto") -> tuple[Kernel, str]:
+    """Chooses the kernel, and does without cuDNN where that is wrong on this device, which is asked if need be.
+
+    Returns:
+      The kernel, and why it is not cuDNN where that was chosen or asked for.
+
+    Raises:
+      ConfigError: another kernel that is asked for cannot compute this attention.
+    """
     chosen = choose(shape, wanted)
     if chosen == "cudnn":
         reason = cudnn.fault(shape.num_patches + shape.prefix_tokens, shape.head_channels)
     else:
         reason = cudnn_obstacle(shape) if wanted == "cudnn" else ""
-    if not reason:
-        return chosen
-    instead = choose_without_cudnn(shape)
-    _report(f"attention: {instead} instead of cudnn, {shape.num_patches} patches: {reason}")
-    return instead
+    return (choose_without_cudnn(shape) if reason else chosen), reason
 
 
 @functools.cache

@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def options_of(folder: Path) -> argparse.Namespace:
-    return argparse.Namespace(data=folder, batch_size=8, steps=2, depth=1, input_threads=2, threads=1)
+    return argparse.Namespace(data=folder, batch_size=8, steps=2, depth=1, input_threads=2, threads=1, resampler="simd")
 
 
 def test_every_photo_of_the_folder_is_fed_once_an_epoch(folder: Path):
@@ -77,4 +77,8 @@ def test_the_clock_is_judged_and_the_processor_is_not(folder: Path, is_cpu: bool
 
 def test_the_notes_say_what_was_read(folder: Path):
     photos = real_input.notes(options_of(folder))[1]
-    assert photos.startswith("8 photos of 1 kB") and "by 2 threads on the same 1 cores" in photos
+    assert (
+        photos.startswith("8 photos of 1 kB")
+        and "(resampler simd)" in photos
+        and "by 2 threads on the same 1 cores" in photos
+    )

@@ -9,7 +9,8 @@ import pytest
 
 from gauss_vit.kernels import attention as entry
 from gauss_vit.kernels import cudnn
-from gauss_vit.kernels.attention import attention
+from gauss_vit.kernels.attention import attention, settle
+from gauss_vit.kernels.choice import AttentionShape
 from gauss_vit.kernels.reference import attend, attention_logits, attention_weights
 from gauss_vit.ops.grid import offset_shape
 
@@ -181,3 +182,12 @@ def test_cudnn_that_cannot_gives_way_and_one_line_says_so(caplog):
     assert caplog.messages == [
         "attention: whole instead of cudnn, 6 patches: it needs a GPU, and this is a cpu",
     ]
+
+
+@pytest.mark.parametrize(("fault", "expected"), [("", "cudnn"), ("the result differs", "einsum")])
+def test_a_wrong_cudnn_is_settled_with_its_reason(fault, expected, monkeypatch):
+    asked = []
+    monkeypatch.setattr(cudnn, "fault", lambda *sizes: asked.append(sizes) or fault)
+    shape = AttentionShape(num_patches=196, prefix_tokens=1, head_channels=64, dtype="bfloat16", platform="gpu")
+    assert settle(shape) == (expected, fault)
+    assert asked == [(197, 64)]

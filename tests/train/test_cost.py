@@ -1,11 +1,19 @@
 """Costs: operations against closed forms, memory against the shapes themselves."""
 
+import dataclasses
+import functools
+
 import jax
 import jax.numpy as jnp
+import pytest
 from flax import nnx
+from jax._src.cudnn import fused_attention_stablehlo
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from gauss_vit.models import construct
+from gauss_vit.models.presets import PRESETS_VIT
+from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.train import cost, mesh
 from gauss_vit.train.state import AbstractModel, abstract_model
 
@@ -39,6 +47,82 @@ def test_backward_pass_has_the_products_for_weights_and_activations():
     products = 2 * (2 * INPUTS * HIDDEN + 3 * HIDDEN * HIDDEN)
     backward = cost.image_flops(model(), SIZE).backward
     assert products <= backward <= products * 1.1
+
+
+class Function(nnx.Module):
+    """A function of the images, scaled by a parameter, as a model."""
+
+    def __init__(self, function):
+        self.function = function
+        self.scale = nnx.Param(jnp.ones((1, 1), jnp.float32))
+
+    def __call__(self, images: Float[Array, "batch height width 3"]) -> Float[Array, "..."]:
+        """Applies it to the flattened image."""
+        return self.function(images.reshape(1, -1) * self.scale[...])
+
+
+def forward_flops(function) -> float:
+    return cost.image_flops(abstract_model(lambda key: Function(function)), SIZE).forward
+
+
+def square(values):
+    return values @ jnp.ones((INPUTS, INPUTS), jnp.float32)
+
+
+PRODUCT = 2 * INPUTS**2
+
+
+def test_what_a_loop_repeats_counts_as_often():
+    once = forward_flops(square)
+    looped = forward_flops(lambda values: jax.lax.scan(lambda carry, _: (square(carry), None), values, length=5)[0])
+    assert once >= PRODUCT
+    assert looped - once == 4 * PRODUCT
+
+
+def test_of_branches_the_one_with_most_operations_counts():
+    def chosen(values):
+        return jax.lax.cond(values[0, 0] > 0, square, lambda values: square(square(values)), values)
+
+    assert forward_flops(chosen) - forward_flops(square) == PRODUCT
+
+
+def test_what_nobody_reads_does_not_count():
+    def wasteful(values):
+        square(values)
+        return square(values)
+
+    assert forward_flops(wasteful) == forward_flops(square)
+
+
+def test_count_asks_no_backend(monkeypatch: pytest.MonkeyPatch):
+    """Backends for GPUs and TPUs give no analysis of a program that is not compiled."""
+    expected = cost.image_flops(model(), SIZE)
+    monkeypatch.setattr(jax.stages.Lowered, "cost_analysis", lambda self: None)
+    assert cost.image_flops(model(), SIZE) == expected
+    assert expected.forward > 0
+
+
+@pytest.mark.parametrize(("size", "giga"), [("small", 27.5), ("medium", 47.8), ("base", 105.0)])
+def test_operations_of_the_papers_models_are_as_xla_counts_them(size: str, giga: float):
+    """As XLA's own analysis had them on a CPU, of blocks one by one."""
+    preset = PRESETS_VIT[f"vit_relpos_{size}_patch16_224"]
+    graph, params = construct.abstract(dataclasses.replace(preset, gaussian=Gaussian(), unroll=1))
+    flops = cost.image_flops(AbstractModel(graph=graph, params=params), preset.image_size)
+    assert round(flops.backward / 1e9, 1) == giga
+
+
+def test_attention_by_cudnn_counts_its_products(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(fused_attention_stablehlo, "check_cudnn_version", lambda: 91000)
+    attend = functools.partial(jax.nn.dot_product_attention, implementation="cudnn")
+
+    def attention(values):
+        query = jnp.broadcast_to(values[:, :1, None, None], (1, 10, 2, 8)).astype(jnp.bfloat16)
+        return attend(query, query[:, :6], query[:, :6])
+
+    flops = cost.image_flops(abstract_model(lambda key: Function(attention)), SIZE)
+    product, rest = 2 * 2 * 10 * 6 * 8, 20 * INPUTS
+    assert 2 * product <= flops.forward <= 2 * product + rest
+    assert 7 * product <= flops.backward <= 7 * product + rest
 
 
 def test_activations_grow_with_the_batch_and_leave_out_parameters():
