@@ -1,11 +1,11 @@
 """Attention by cuDNN with a learned bias, and the check that it is right on the machine at hand.
 
-cuDNN keeps no logits: compiled for an H200, a training step of ViT-S moves 0.6 of the memory that it does with XLA's own
-kernels (docs/performance.md). Its backward pass has faults that depend on versions and shapes: an odd number of tokens is
-refused, for 64 modulo 128 gradients that are not finite were reported (pytorch#196678), and a bias gradient that is
-missing (jax#27184) or, in float32, NaN (jax#32242). So tokens are padded to a number that is known to work, the bias
-has a value for every head and the type of the queries, and results and gradients are compared with the specification
-once, on the device, before they are used.
+cuDNN keeps no logits: compiled for an H200, a training step of ViT-S moves 0.6 of the memory that it moves with XLA's
+own kernels (docs/performance.md). Its backward pass has faults that depend on versions and shapes: an odd number of
+tokens is refused, for 64 modulo 128 gradients that are not finite were reported (pytorch#196678), and a bias gradient
+that is missing (jax#27184) or, in float32, NaN (jax#32242). So tokens are padded to a number that is known to work, the
+bias has a value for every head and the type of the queries, and results and gradients are compared with the
+specification once, on the device, before they are used.
 """
 
 import functools
