@@ -49,6 +49,7 @@ def noise(config: ViTConfig, batch_size: int) -> ClassificationBatch:
         image=random.integers(0, 256, (batch_size, *config.image_size, 3), np.uint8),
         label=random.integers(0, config.num_classes, batch_size, np.int32),
         is_real=np.ones(batch_size, bool),
+        is_flipped=np.arange(batch_size) % 2 == 1,
     )
 
 

@@ -21,9 +21,12 @@ class ClassificationBatch:
       is_real: bool [batch], False in padding.
       accepted: bool [batch, classes], every class that counts as right, where a data set names several (ImageNet-ReaL);
         None where the label is the only one.
+      is_flipped: bool [batch], whether left and right of an image are still to be exchanged, which the train step does;
+        None where no image is flipped.
     """
 
     image: PyTree
     label: PyTree
     is_real: PyTree
     accepted: PyTree = None
+    is_flipped: PyTree = None

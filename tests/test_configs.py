@@ -11,8 +11,8 @@ import pytest
 
 from gauss_vit import experiment as experiments
 from gauss_vit.batches import ClassificationBatch
-from gauss_vit.data import pipeline
 from gauss_vit.data.examples import Example
+from gauss_vit.data.rendering import render
 from gauss_vit.experiment import Experiment
 from gauss_vit.models.intervention import check_applies
 from gauss_vit.train.normalization import Normalization
@@ -106,7 +106,7 @@ def test_images_of_any_size_become_those_of_the_model(source: str, size: tuple[i
         pixels = pixels[: shown.model.image_size[0], : shown.model.image_size[1]]
     example = Example(image=encode(pixels), label=0, name="noise")
     for transforms in (shown.data.train_transforms, (shown.data.eval_transform,)):
-        image = pipeline.render(example, transforms=transforms, image_size=shown.model.image_size, key=5)
+        image = render(example, transforms=transforms, image_size=shown.model.image_size, key=5)
         assert image.shape == (*shown.model.image_size, 3)
 
 

@@ -2,8 +2,8 @@
 
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import get_args
 
@@ -112,13 +112,21 @@ class RandAugment:
     def __call__(self, image: Image.Image, *, size: tuple[int, int], key: int) -> Image.Image:
         """Applies the operations one after the other."""
         del size
+        return _painted(image, self._strokes(key))
+
+    def mirrored(self, image: Image.Image, *, size: tuple[int, int], key: int) -> Image.Image:
+        """Applies the same operations, each mirrored."""
+        del size
+        return _painted(image, _mirrored(self._strokes(key)))
+
+    def _strokes(self, key: int) -> Iterator[tuple[Operation, Stroke]]:
+        """Draws operations, and gives those that are applied."""
         for place in range(self.num_operations):
             own_key = randomness.fold(key, place)
             operation = RAND_AUGMENT[randomness.below(len(RAND_AUGMENT), key=own_key, draw=_CHOICE)]
             if randomness.uniform(own_key, _IS_APPLIED) < self.probability:
                 level = drawn_level(self.magnitude, self.magnitude_std, key=own_key)
-                image = operation(image, _stroke(level, fill=self.fill, interpolation=self.interpolation, key=own_key))
-        return image
+                yield operation, _stroke(level, fill=self.fill, interpolation=self.interpolation, key=own_key)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,13 +156,21 @@ class AutoAugment:
     def __call__(self, image: Image.Image, *, size: tuple[int, int], key: int) -> Image.Image:
         """Applies a pair of operations, each with its probability."""
         del size
+        return _painted(image, self._strokes(key))
+
+    def mirrored(self, image: Image.Image, *, size: tuple[int, int], key: int) -> Image.Image:
+        """Applies the same operations, each mirrored."""
+        del size
+        return _painted(image, _mirrored(self._strokes(key)))
+
+    def _strokes(self, key: int) -> Iterator[tuple[Operation, Stroke]]:
+        """Draws a pair of operations, and gives those that are applied."""
         pair = AUTO_AUGMENT[randomness.below(len(AUTO_AUGMENT), key=key, draw=_CHOICE)]
         for place, (operation, probability, magnitude) in enumerate(pair):
             own_key = randomness.fold(key, place)
             if randomness.uniform(own_key, _IS_APPLIED) < probability:
                 level = drawn_level(magnitude, self.magnitude_std, key=own_key)
-                image = operation(image, _stroke(level, fill=self.fill, interpolation=self.interpolation, key=own_key))
-        return image
+                yield operation, _stroke(level, fill=self.fill, interpolation=self.interpolation, key=own_key)
 
 
 def rand_augment(notation: str, *, fill: tuple[int, int, int] = (128, 128, 128)) -> RandAugment:
@@ -203,6 +219,18 @@ def drawn_level(magnitude: float, magnitude_std: float, *, key: int) -> float:
         return magnitude
     share = randomness.uniform(key, _LEVEL) + 2.0**-54  # never 0 or 1, where the distribution has no finite value
     return min(max(NormalDist(magnitude, magnitude_std).inv_cdf(share), 0.0), HIGHEST_LEVEL)
+
+
+def _painted(image: Image.Image, strokes: Iterable[tuple[Operation, Stroke]]) -> Image.Image:
+    """Applies operations one after the other."""
+    for operation, stroke in strokes:
+        image = operation(image, stroke)
+    return image
+
+
+def _mirrored(strokes: Iterable[tuple[Operation, Stroke]]) -> Iterator[tuple[Operation, Stroke]]:
+    """Turns strokes into those that act on the mirror image."""
+    return ((operation, replace(stroke, is_mirrored=True)) for operation, stroke in strokes)
 
 
 def _stroke(level: float, *, fill: tuple[int, int, int], interpolation: RandomInterpolation, key: int) -> Stroke:

@@ -25,12 +25,14 @@ class Stroke:
       is_negative: whether operations with two directions take the negative one.
       resample: the filter of operations that move pixels.
       fill: R, G and B, 0..255, of pixels that come in at the border.
+      is_mirrored: whether to act on the mirror image: to make what, flipped, is the result on the flipped image.
     """
 
     level: float
     is_negative: bool
     resample: Image.Resampling
     fill: tuple[int, int, int]
+    is_mirrored: bool = False
 
     def upto(self, largest: float) -> float:
         """A share of the largest argument, in proportion to the level."""
@@ -39,6 +41,10 @@ class Stroke:
     def signed(self, largest: float) -> float:
         """The same in the stroke's direction."""
         return -self.upto(largest) if self.is_negative else self.upto(largest)
+
+    def sideways(self, largest: float) -> float:
+        """The same where a flip turns the direction round."""
+        return -self.signed(largest) if self.is_mirrored else self.signed(largest)
 
     @property
     def factor(self) -> float:
@@ -71,7 +77,7 @@ def invert(image: Image.Image, _: Stroke) -> Image.Image:
 
 def rotate(image: Image.Image, stroke: Stroke) -> Image.Image:
     """Rotates by up to 30 degrees about the centre."""
-    return image.rotate(stroke.signed(30.0), resample=stroke.resample, fillcolor=stroke.fill)
+    return image.rotate(stroke.sideways(30.0), resample=stroke.resample, fillcolor=stroke.fill)
 
 
 def posterize_original(image: Image.Image, stroke: Stroke) -> Image.Image:
@@ -138,17 +144,19 @@ def sharpness_increasing(image: Image.Image, stroke: Stroke) -> Image.Image:
 
 def shear_x(image: Image.Image, stroke: Stroke) -> Image.Image:
     """Moves rows sideways by up to 0.3 of their distance from the top."""
-    return _affine(image, (1.0, stroke.signed(0.3), 0.0, 0.0, 1.0, 0.0), stroke)
+    return _affine(image, (1.0, stroke.sideways(0.3), 0.0, 0.0, 1.0, 0.0), stroke)
 
 
 def shear_y(image: Image.Image, stroke: Stroke) -> Image.Image:
-    """Moves columns up or down by up to 0.3 of their distance from the left."""
-    return _affine(image, (1.0, 0.0, 0.0, stroke.signed(0.3), 1.0, 0.0), stroke)
+    """Moves columns up or down by up to 0.3 of their distance from the left, mirrored from the right."""
+    fixed_column = image.width if stroke.is_mirrored else 0
+    slope = stroke.sideways(0.3)
+    return _affine(image, (1.0, 0.0, 0.0, slope, 1.0, -slope * fixed_column), stroke)
 
 
 def translate_x(image: Image.Image, stroke: Stroke) -> Image.Image:
     """Moves the image sideways by up to 0.45 of its width (timm's `TranslateXRel`)."""
-    return _affine(image, (1.0, 0.0, stroke.signed(0.45) * image.width, 0.0, 1.0, 0.0), stroke)
+    return _affine(image, (1.0, 0.0, stroke.sideways(0.45) * image.width, 0.0, 1.0, 0.0), stroke)
 
 
 def translate_y(image: Image.Image, stroke: Stroke) -> Image.Image:

@@ -82,6 +82,10 @@ class ColorJitter:
             image = adjust(image, low + (high - low) * randomness.uniform(key, index))
         return image
 
+    def mirrored(self, image: Image.Image, *, size: tuple[int, int], key: int) -> Image.Image:
+        """Changes the colours: no change looks at where a pixel is."""
+        return self(image, size=size, key=key)
+
     @property
     def changes(self) -> tuple[tuple[Callable[[Image.Image, float], Image.Image], float, float], ...]:
         """The changes that are on, each with the smallest and the largest argument."""

@@ -5,26 +5,24 @@ into batches without regard to where epochs end; slot b of step s is position s 
 a step is the same whatever the start step, the number of threads and, once their shares are joined, of processes.
 """
 
-import functools
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import grain
 import numpy as np
-from jaxtyping import UInt8
-from PIL import Image
+from jaxtyping import UInt64
 
 from gauss_vit.batches import ClassificationBatch
 from gauss_vit.data import image as images
 from gauss_vit.data import randomness
 from gauss_vit.data.examples import Example, Source
+from gauss_vit.data.filling import Filling, filled, padding
+from gauss_vit.data.rendering import Rendered, render, render_unflipped
 from gauss_vit.data.skips import Skips
-from gauss_vit.data.transforms import ArrayTransform, RandomResizedCrop, Transform
-from gauss_vit.errors import ConfigError, DataError, UserError
+from gauss_vit.data.transforms import RandomFlip, Transform
+from gauss_vit.errors import ConfigError, DataError
 
 ORDER_STREAM, AUGMENT_STREAM = 0, 1
-BUFFERED_BATCHES = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,22 +57,25 @@ class Share:
         """How many slots this process fills."""
         return self.batch_size // self.process_count
 
-    def position(self, slot: int, step: int) -> int:
-        """Where in the stream this process's slot of a step is."""
-        return step * self.batch_size + self.process_index * self.size + slot
+    def positions(self, step: int) -> range:
+        """Where in the stream this process's slots of a step are."""
+        first = step * self.batch_size + self.process_index * self.size
+        return range(first, first + self.size)
 
 
-def epoch_and_index(position: int, *, num_examples: int, seed: int) -> tuple[int, int]:
-    """Which pass over the source, and which example of it, is at a position of the training stream."""
-    epoch, place = divmod(position, num_examples)
-    key = randomness.fold(seed, ORDER_STREAM, epoch)
-    return epoch, randomness.permute(place, size=num_examples, key=key)
+def epochs_and_indices(
+    positions: range, *, num_examples: int, seed: int
+) -> tuple[UInt64[np.ndarray, " count"], UInt64[np.ndarray, " count"]]:
+    """Which pass over the source, and which example of it, is at each position of the training stream."""
+    stream = np.arange(positions.start, positions.stop, dtype=np.uint64)
+    epochs, places = np.divmod(stream, num_examples)
+    keys = randomness.fold_all(randomness.fold(seed, ORDER_STREAM), epochs)
+    return epochs, randomness.permute_all(places, size=num_examples, keys=keys)
 
 
 def batch_indices(num_examples: int, *, seed: int, step: int, share: Share) -> tuple[int, ...]:
     """The examples of a training step, in the order of the slots."""
-    positions = (share.position(slot, step) for slot in range(share.size))
-    return tuple(epoch_and_index(position, num_examples=num_examples, seed=seed)[1] for position in positions)
+    return tuple(epochs_and_indices(share.positions(step), num_examples=num_examples, seed=seed)[1].tolist())
 
 
 def batch_digest(source: Source, *, seed: int, step: int, batch_size: int) -> str:
@@ -105,6 +106,9 @@ def train_batches(
 ) -> Iterator[ClassificationBatch]:
     """Shuffled and augmented NumPy batches, one a step; every example comes once an epoch.
 
+    Augmented but for flips, which are named in the batch and left to the device where they can be
+    (`gauss_vit.data.rendering`).
+
     Args:
       source: what to learn from.
       transforms: applied in order to every image.
@@ -126,20 +130,31 @@ def train_batches(
     share = Share(batch_size=batch_size, process_index=process_index, process_count=process_count)
     _require_full_batch(source, batch_size)
 
-    def load(slot: int, step: int) -> ClassificationBatch:
-        epoch, index = epoch_and_index(share.position(slot, step), num_examples=len(source), seed=seed)
-        key = randomness.fold(seed, AUGMENT_STREAM, epoch, index)
-        try:
-            example = source[index]
-            image = render(example, transforms=transforms, image_size=image_size, key=key, max_pixels=max_pixels)
-        except DataError as error:
-            if skips is None:
-                raise
-            skips.take(index, error)
-            return _padding(image_size)
-        return _single(example, image)
+    may_flip = any(isinstance(transform, RandomFlip) for transform in transforms)
+    augment_key = randomness.fold(seed, AUGMENT_STREAM)
 
-    return _batches(load, share=share, steps=range(start_step, num_steps), num_threads=num_threads)
+    def begin(step: int) -> Filling:
+        # Drawn for all slots at once: one by one, and under Python's lock, this would take 60 us an image.
+        epochs, indices = epochs_and_indices(share.positions(step), num_examples=len(source), seed=seed)
+        places, keys = indices.tolist(), randomness.fold_all(augment_key, epochs, indices).tolist()
+        batch = padding(share.size, image_size, may_flip=may_flip)
+
+        def fill(slot: int) -> None:
+            try:
+                example = source[places[slot]]
+                rendered = render_unflipped(
+                    example, transforms=transforms, image_size=image_size, key=keys[slot], max_pixels=max_pixels
+                )
+            except DataError as error:
+                if skips is None:
+                    raise
+                skips.take(places[slot], error)
+            else:
+                _put(batch, slot, example=example, rendered=rendered)
+
+        return Filling(batch=batch, fill=fill)
+
+    return filled(begin, steps=range(start_step, num_steps), num_slots=share.size, num_threads=num_threads)
 
 
 def _require_full_batch(source: Source, batch_size: int) -> None:
@@ -188,124 +203,26 @@ def eval_batches(
     num_examples = len(source)
     if num_examples == 0:
         raise DataError(f"{source!r} holds no images", do="choose another split", code="DATA-EMPTY")
-    padding = _padding(image_size)
 
-    def load(slot: int, step: int) -> ClassificationBatch:
-        index = share.position(slot, step)
-        if index >= num_examples:
-            return padding
-        example = source[index]
-        image = render(example, transforms=(transform,), image_size=image_size, key=0, max_pixels=max_pixels)
-        return _single(example, image)
+    def begin(step: int) -> Filling:
+        indices, batch = share.positions(step), padding(share.size, image_size)
+
+        def fill(slot: int) -> None:
+            if indices[slot] < num_examples:
+                example = source[indices[slot]]
+                pixels = render(example, transforms=(transform,), image_size=image_size, key=0, max_pixels=max_pixels)
+                _put(batch, slot, example=example, rendered=Rendered(pixels=pixels, is_flipped=False))
+
+        return Filling(batch=batch, fill=fill)
 
     steps = range(num_eval_batches(num_examples, batch_size=batch_size))
-    return _batches(load, share=share, steps=steps, num_threads=num_threads)
+    return filled(begin, steps=steps, num_slots=share.size, num_threads=num_threads)
 
 
-def render(
-    example: Example,
-    *,
-    transforms: tuple[Transform, ...],
-    image_size: tuple[int, int],
-    key: int,
-    max_pixels: int = images.MAX_PIXELS,
-) -> UInt8[np.ndarray, "height width 3"]:
-    """Decodes an example's image and applies the transforms, each with random numbers of its own.
-
-    Raises:
-      DataError: the image cannot be read or transformed; the example is named.
-      ConfigError: the transforms do not end at `image_size`, or a library that they need is missing.
-    """
-    keys = [randomness.fold(key, place) for place in range(len(transforms))]
-    crop = transforms[0] if transforms and isinstance(transforms[0], RandomResizedCrop) else None
-    try:
-        if crop is None:
-            image = images.decode(example.image, name=example.name, max_pixels=max_pixels)
-        else:
-            image = _cropped(example, crop=crop, image_size=image_size, key=keys[0], max_pixels=max_pixels)
-        for place in range(0 if crop is None else 1, len(transforms)):
-            image = _applied(transforms[place], image, image_size=image_size, key=keys[place])
-    except UserError:
-        raise
-    except ValueError as error:
-        raise DataError(f"{example.name}: {error}", do="remove it", code="DATA-DECODE") from error
-    pixels = np.asarray(image, np.uint8)
-    if pixels.shape[:2] != image_size:
-        height, width, _ = pixels.shape
-        message = f"the transforms made {height} x {width} px of {example.name}, not {image_size}"
-        raise ConfigError(message, do="begin data.train_transforms with Resize() or ResizeCenterCrop()")
-    return pixels
-
-
-def _cropped(
-    example: Example, *, crop: RandomResizedCrop, image_size: tuple[int, int], key: int, max_pixels: int
-) -> Image.Image | UInt8[np.ndarray, "height width 3"]:
-    """A crop that comes first, cut while decoding, so that the rest of the image need not be converted.
-
-    Returns:
-      An array where the resampler takes and gives one, so that no pixel is copied into an image and out again.
-    """
-    box_of = functools.partial(crop.box, key=key)
-    if crop.resampler == "simd":
-        pixels = images.decode_array(example.image, name=example.name, max_pixels=max_pixels, box_of=box_of)
-        return crop.resized_array(pixels, size=image_size, key=key)
-    image = images.decode(example.image, name=example.name, max_pixels=max_pixels, box_of=box_of)
-    return crop.resized(image, size=image_size, key=key)
-
-
-def _applied(
-    transform: Transform,
-    image: Image.Image | UInt8[np.ndarray, "height width 3"],
-    *,
-    image_size: tuple[int, int],
-    key: int,
-) -> Image.Image | UInt8[np.ndarray, "new_height new_width 3"]:
-    """Applies one transform; an array stays one until a transform that takes images only."""
-    if not isinstance(image, np.ndarray):
-        return transform(image, size=image_size, key=key)
-    if isinstance(transform, ArrayTransform):
-        return transform.of_array(image, size=image_size, key=key)
-    return transform(Image.fromarray(image), size=image_size, key=key)
-
-
-def _single(example: Example, image: UInt8[np.ndarray, "height width 3"]) -> ClassificationBatch:
-    """A batch element: arrays without the batch axis."""
-    return ClassificationBatch(image=image, label=np.int32(example.label), is_real=np.bool_(True))
-
-
-def _padding(image_size: tuple[int, int]) -> ClassificationBatch:
-    """The batch element that stands where there is no example."""
-    return ClassificationBatch(image=np.zeros((*image_size, 3), np.uint8), label=np.int32(0), is_real=np.bool_(False))
-
-
-def _batches(
-    load: Callable[[int, int], ClassificationBatch], *, share: Share, steps: range, num_threads: int
-) -> Iterator[ClassificationBatch]:
-    """Loads the elements of the steps with threads, ahead of time, and stacks them in order.
-
-    Threads work on single elements, not on batches: the first batch comes sooner and less is held in memory.
-
-    Args:
-      load: (slot, step) to a batch element.
-      share: how many slots.
-      steps: in this order.
-      num_threads: 0 loads in the caller.
-    """
-
-    def element(place: int) -> ClassificationBatch:
-        step, slot = divmod(place, share.size)
-        return load(slot, steps[step])
-
-    buffered = max(num_threads, BUFFERED_BATCHES * share.size) if num_threads else 0
-    options = grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=buffered)
-    elements = grain.MapDataset.range(len(steps) * share.size).map(element).to_iter_dataset(options)
-    return iter(elements.batch(share.size, drop_remainder=True, batch_fn=_stack))
-
-
-def _stack(elements: Sequence[ClassificationBatch]) -> ClassificationBatch:
-    """Puts elements into one batch, in their order."""
-    return ClassificationBatch(
-        image=np.stack([element.image for element in elements]),
-        label=np.stack([element.label for element in elements]),
-        is_real=np.stack([element.is_real for element in elements]),
-    )
+def _put(batch: ClassificationBatch, slot: int, *, example: Example, rendered: Rendered) -> None:
+    """Makes a slot of a batch of padding an example."""
+    batch.image[slot] = rendered.pixels
+    batch.label[slot] = example.label
+    batch.is_real[slot] = True
+    if rendered.is_flipped:
+        batch.is_flipped[slot] = True

@@ -39,13 +39,14 @@ class Transform(Protocol):
 
 
 @runtime_checkable
-class ArrayTransform(Protocol):
-    """What a transform also has where it gives the same pixels from array to array, with no image to fill and read."""
+class MirroredTransform(Protocol):
+    """What a transform also has that a flip can come after as well as before."""
 
-    def of_array(
-        self, pixels: UInt8[np.ndarray, "height width 3"], *, size: tuple[int, int], key: int
-    ) -> UInt8[np.ndarray, "new_height new_width 3"]:
-        """Transforms the pixels of one RGB image, which stay as they are; arguments as for the image."""
+    def mirrored(self, image: Image.Image, *, size: tuple[int, int], key: int) -> Image.Image:
+        """Gives the mirror image of what the transform makes of the mirror image.
+
+        Pixel by pixel, but for values that an interpolation rounds the other way. Arguments as for the transform.
+        """
         ...
 
 
@@ -108,12 +109,16 @@ class RandomResizedCrop:
 
     def _filter(self, key: int) -> Interpolation:
         """The filter for this image."""
-        return drawn_interpolation(self.interpolation, key=randomness.fold(key, 1), draw=0)
+        if self.interpolation != "random":
+            return self.interpolation
+        return drawn_interpolation("random", key=randomness.fold(key, 1), draw=0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RandomFlip:
     """Left and right exchanged, for some of the images. Not for digits or text.
+
+    In training the device flips, where no transform after this one has to see it (`gauss_vit.data.rendering`).
 
     Attributes:
       probability: share of the images that are flipped.
@@ -133,16 +138,9 @@ class RandomFlip:
     def __call__(self, image: Image.Image, *, size: tuple[int, int], key: int) -> Image.Image:
         """Flips or returns the image itself; the size stays."""
         del size
-        return images.flip(image) if self._is_flipped(key) else image
+        return images.flip(image) if self.is_drawn(key) else image
 
-    def of_array(
-        self, pixels: UInt8[np.ndarray, "height width 3"], *, size: tuple[int, int], key: int
-    ) -> UInt8[np.ndarray, "height width 3"]:
-        """Flips or returns the array itself; the size stays."""
-        del size
-        return images.flip_array(pixels) if self._is_flipped(key) else pixels
-
-    def _is_flipped(self, key: int) -> bool:
+    def is_drawn(self, key: int) -> bool:
         """Whether this image is one of them."""
         return randomness.uniform(key, 0) < self.probability
 

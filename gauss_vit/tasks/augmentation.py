@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 import jax
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree, UInt8
 
 from gauss_vit.batches import ClassificationBatch
 from gauss_vit.ops.erasing import Erasing, erase
+from gauss_vit.ops.flipping import flip
 from gauss_vit.ops.mixing import Mixing, Mixture, draw_weights, mix
 
 
@@ -22,6 +23,15 @@ class Augmented:
 
     image: PyTree
     mixture: PyTree
+
+
+def flipped(batch: ClassificationBatch) -> UInt8[Array, "batch height width 3"]:
+    """Gives the images of a training batch, left and right exchanged in those that it names.
+
+    Which ones was drawn with their crops, for each example. Bytes are flipped, before they are normalised: a GPU does
+    that in the same pass, a TPU reverses in one of its own, and of floats that moves four times as much.
+    """
+    return batch.image if batch.is_flipped is None else flip(batch.image, batch.is_flipped)
 
 
 def augment(

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from gauss_vit.batches import ClassificationBatch
 from gauss_vit.ops.mixing import Mixture, dominant_label
-from gauss_vit.tasks.augmentation import Augmented
+from gauss_vit.tasks.augmentation import Augmented, flipped
 from gauss_vit.train import audit, average
 from gauss_vit.train.accumulation import Examples, accumulate
 from gauss_vit.train.mesh import batch_sharding, replicated, tree_shardings
@@ -115,9 +115,9 @@ class Forward:
         return nnx.merge(self.graph, params)(images, key=key).astype(jnp.float32)
 
     def examples(self, batch: ClassificationBatch, *, key: PRNGKeyArray) -> Examples:
-        """Normalises and augments a training batch."""
-        augmented = self.task.augment(self.normalization(batch.image), batch, key=key)
-        return Examples(batch=dataclasses.replace(batch, image=None), augmented=augmented)
+        """Flips, normalises and augments a training batch."""
+        augmented = self.task.augment(self.normalization(flipped(batch)), batch, key=key)
+        return Examples(batch=dataclasses.replace(batch, image=None, is_flipped=None), augmented=augmented)
 
     def loss(self, params: PyTree, examples: Examples, key: PRNGKeyArray) -> tuple[Float[Array, ""], PyTree]:
         """Gives the training loss of examples, and the sums of the metric."""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from gauss_vit.commands import classification_data
+from gauss_vit.data.transforms import RandomFlip
 from gauss_vit.errors import ConfigError, DataError
 from gauss_vit.experiment import Experiment
 from tests.data.folder_samples import make_folder
@@ -27,6 +28,17 @@ def test_training_batches_depend_on_the_step_alone(experiment: Experiment):
         np.testing.assert_array_equal(first.image, second.image)
         np.testing.assert_array_equal(first.label, second.label)
     assert whole[0].image.shape == (16, 16, 32, 3)
+
+
+def test_flips_are_drawn_by_the_step_and_the_example_alone(experiment: Experiment):
+    data = dataclasses.replace(experiment.data, train_transforms=(*experiment.data.train_transforms, RandomFlip()))
+    feed = classification_data.feed(dataclasses.replace(experiment, data=data))
+    whole, rest = list(feed.train(0)), list(feed.train(2))
+    for first, second in zip(whole[2:], rest, strict=True):
+        np.testing.assert_array_equal(first.is_flipped, second.is_flipped)
+    drawn = np.concatenate([batch.is_flipped for batch in whole])
+    assert 12 <= drawn.sum() <= 52  # Five standard deviations around half of 64.
+    assert all(batch.is_flipped is None for batch in feed.evaluation())
 
 
 def test_digests_tell_steps_and_seeds_apart(experiment: Experiment):

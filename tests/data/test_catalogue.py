@@ -12,7 +12,7 @@ from PIL import Image
 
 from gauss_vit.data import image as images
 from gauss_vit.data.examples import Example
-from gauss_vit.data.pipeline import render
+from gauss_vit.data.rendering import render
 from gauss_vit.data.transforms import RandomFlip, RandomResizedCrop, Resize, ResizeCenterCrop
 from gauss_vit.errors import DataError
 from tests.data.samples import encode

@@ -282,6 +282,15 @@ def test_flip_exchanges_left_and_right():
     np.testing.assert_array_equal(images.to_array(images.flip(Image.fromarray(CORNERS))), CORNERS[:, ::-1])
 
 
+@pytest.mark.parametrize("part", [np.s_[:], np.s_[3:5, 4:9], np.s_[:1], np.s_[:, 7:8]], ids=str)
+def test_an_array_is_flipped_in_memory_of_its_own(part):
+    pixels = CORNERS.copy()[part]
+    pixels.flags.writeable = False
+    flipped = images.flip_array(pixels)
+    np.testing.assert_array_equal(flipped, pixels[:, ::-1])
+    assert flipped.flags.c_contiguous and not np.shares_memory(flipped, pixels)
+
+
 @pytest.mark.parametrize(("shift_y", "shift_x"), [(0, 0), (2, -3), (-1, 4), (20, 0)])
 def test_shift_moves_the_image_and_fills_the_border(shift_y, shift_x):
     shifted = images.to_array(images.shift(Image.fromarray(CORNERS), shift_yx=(shift_y, shift_x), fill=7))

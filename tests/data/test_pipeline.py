@@ -3,20 +3,23 @@
 import dataclasses
 import hashlib
 import threading
-from collections import Counter
 
+import jax
 import numpy as np
 import pytest
 
 from gauss_vit.batches import ClassificationBatch
-from gauss_vit.data import pipeline
+from gauss_vit.data import pipeline, randomness
+from gauss_vit.data.augment import RandAugment
+from gauss_vit.data.color import ColorJitter
+from gauss_vit.data.rendering import render
 from gauss_vit.data.sources import open_source
 from gauss_vit.data.transforms import RandomFlip, RandomResizedCrop, RandomShift, Resize, ResizeCenterCrop
 from gauss_vit.errors import ConfigError, DataError
 from tests.data.samples import ListSource, noise_source
 
 IMAGE_SIZE = (6, 8)
-TRANSFORMS = (RandomResizedCrop(interpolation="random"), RandomFlip(), RandomShift(max_shift_px=1))
+TRANSFORMS = (RandomResizedCrop(interpolation="random"), RandomShift(max_shift_px=1), RandomFlip())
 
 
 def train(source, **changes):
@@ -49,11 +52,12 @@ def assert_equal(batches, expected):
 
 def put_together(shares):
     """The batches of all processes, joined in the order of the processes."""
-    names = ("image", "label", "is_real")
-    return [
-        ClassificationBatch(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
-        for parts in zip(*shares, strict=True)
-    ]
+    return [jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts) for parts in zip(*shares, strict=True)]
+
+
+def bytes_of(batch):
+    """All that a batch holds."""
+    return b"".join(leaf.tobytes() for leaf in jax.tree.leaves(batch))
 
 
 def test_batches_hold_uint8_images_and_int32_labels():
@@ -81,6 +85,18 @@ def test_batches_hold_the_examples_that_batch_indices_names():
 def test_order_is_golden():
     indices = [pipeline.batch_indices(10, seed=0, step=step, share=pipeline.Share(batch_size=4)) for step in range(3)]
     assert indices == [(3, 2, 4, 9), (5, 1, 8, 6), (7, 0, 5, 8)]
+
+
+@pytest.mark.parametrize("process_index", range(2))
+def test_the_order_is_that_of_the_permutation_of_each_epoch(process_index):
+    share = pipeline.Share(batch_size=10, process_index=process_index, process_count=2)
+    for step in range(5):
+        expected = []
+        for position in range(10 * step + 5 * process_index, 10 * step + 5 * process_index + 5):
+            epoch, place = divmod(position, 7)
+            key = randomness.fold(3, pipeline.ORDER_STREAM, epoch)
+            expected.append(randomness.permute(place, size=7, key=key))
+        assert pipeline.batch_indices(7, seed=3, step=step, share=share) == tuple(expected)
 
 
 @pytest.mark.parametrize("start_step", [1, 3, 5, 6])
@@ -118,12 +134,12 @@ def test_twenty_steps_have_one_hash_whoever_reads_them_and_wherever_they_restart
                 for index in range(changes["process_count"])
             ]
         ):
-            hashed.update(batch.image.tobytes() + batch.label.tobytes() + batch.is_real.tobytes())
+            hashed.update(bytes_of(batch))
         return hashed.hexdigest()
 
     alone = hashlib.blake2b()
     for batch in train(source, batch_size=8, num_steps=20, num_threads=0):
-        alone.update(batch.image.tobytes() + batch.label.tobytes() + batch.is_real.tobytes())
+        alone.update(bytes_of(batch))
     assert digest(process_count=process_count, num_threads=num_threads) == alone.hexdigest()
 
 
@@ -157,10 +173,50 @@ def test_equal_images_are_augmented_differently_in_one_batch():
 
 
 def test_a_transform_draws_independently_of_its_neighbours():
-    source = noise_source(1)
-    flips = train(source, transforms=(Resize(), RandomFlip(), RandomFlip()), batch_size=1, num_steps=64, num_threads=0)
-    kinds = Counter(batch.image.tobytes() for batch in flips)
-    assert len(kinds) == 2  # Two flips with one draw would always cancel.
+    flips = RandomFlip(), RandomFlip()
+    batches = train(noise_source(1), transforms=(Resize(), *flips), batch_size=1, num_steps=64, num_threads=0)
+    assert {bool(batch.is_flipped[0]) for batch in batches} == {False, True}  # With one draw they would always cancel.
+
+
+@pytest.mark.parametrize(
+    "transforms",
+    [
+        (Resize(), RandomFlip()),
+        (RandomFlip(), RandomResizedCrop(), ColorJitter(brightness=0.4), RandomFlip(probability=0.8)),
+        (RandomResizedCrop(resampler="simd"), RandomFlip(), RandomShift(max_shift_px=2)),
+        (RandomResizedCrop(), RandomFlip(), RandAugment(), RandomFlip()),
+    ],
+    ids=["crop", "jitter", "shift", "augment"],
+)
+def test_a_batch_is_what_render_makes_but_for_the_flips_that_it_names(transforms):
+    source = noise_source(7)
+    for step, batch in enumerate(train(source, transforms=transforms)):
+        for slot, index in enumerate(batch.label.tolist()):
+            key = randomness.fold(1, pipeline.AUGMENT_STREAM, (4 * step + slot) // 7, index)
+            expected = render(source[index], transforms=transforms, image_size=IMAGE_SIZE, key=key)
+            pixels = batch.image[slot, :, ::-1] if batch.is_flipped[slot] else batch.image[slot]
+            np.testing.assert_array_equal(pixels, expected)
+
+
+def test_flips_come_with_their_probability_whatever_the_label():
+    source = noise_source(8)
+    transforms = (Resize(), RandomFlip(probability=0.3))
+    batches = train(source, transforms=transforms, batch_size=8, num_steps=250, num_threads=0)
+    shares = [np.mean([batch.is_flipped[batch.label == label] for batch in batches]) for label in range(8)]
+    assert max(abs(share - 0.3) for share in shares) < 5 * np.sqrt(0.3 * 0.7 / 250)
+    assert len({round(share, 6) for share in shares}) > 1
+
+
+def test_batches_without_a_random_flip_name_none():
+    for batches in (train(noise_source(4), transforms=(Resize(),)), evaluate(noise_source(4))):
+        assert all(batch.is_flipped is None for batch in batches)
+
+
+def test_evaluation_leaves_no_flip_to_the_device():
+    (batch,) = evaluate(noise_source(4), transform=RandomFlip(probability=1.0), image_size=(12, 10))
+    (unflipped,) = evaluate(noise_source(4), transform=RandomFlip(probability=0.0), image_size=(12, 10))
+    assert batch.is_flipped is None
+    np.testing.assert_array_equal(batch.image, unflipped.image[:, :, ::-1])
 
 
 @pytest.mark.parametrize("num_examples", range(1, 10))

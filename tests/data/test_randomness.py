@@ -10,6 +10,12 @@ from hypothesis import strategies as st
 from gauss_vit.data import randomness
 
 KEYS = st.integers(0, 2**64 - 1)
+SIZES = [1, 2, 3, 4, 5, 16, 17, 255, 256, 257, 1_281_167, 2**40 + 3]
+
+
+def words(values):
+    """Numbers as an array."""
+    return np.asarray(values, np.uint64)
 
 
 def test_mix_gives_the_published_stream_of_splitmix64():
@@ -26,7 +32,7 @@ def test_fold_is_golden():
 
 
 def test_fold_depends_on_every_word_and_on_their_order():
-    keys = {randomness.fold(*words) for words in ((1, 2), (2, 1), (1,), (1, 2, 0), (1, 3), (-1, 2))}
+    keys = {randomness.fold(*parts) for parts in ((1, 2), (2, 1), (1,), (1, 2, 0), (1, 3), (-1, 2))}
     assert len(keys) == 6
 
 
@@ -86,3 +92,41 @@ def test_permute_is_golden():
 def test_permute_refuses_an_index_outside(index):
     with pytest.raises(IndexError, match=r"not in 0\.\.4"):
         randomness.permute(index, size=5, key=0)
+
+
+@settings(max_examples=50, deadline=None)
+@given(values=st.lists(KEYS, max_size=20))
+def test_arrays_are_mixed_as_single_numbers_are(values):
+    mixed = randomness.mix_all(words(values))
+    assert mixed.dtype == np.uint64
+    assert mixed.tolist() == [randomness.mix(value) for value in values]
+
+
+@settings(max_examples=50, deadline=None)
+@given(first=KEYS, pairs=st.lists(st.tuples(KEYS, KEYS), min_size=1, max_size=20))
+def test_keys_of_arrays_are_those_of_single_words(first, pairs):
+    epochs, indices = (words(column) for column in zip(*pairs, strict=True))
+    found = randomness.fold_all(randomness.fold(first, 7), epochs, indices)
+    assert found.tolist() == [randomness.fold(first, 7, *pair) for pair in pairs]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_arrays_are_permuted_as_single_indices_are(size):
+    random = np.random.RandomState(0)
+    indices = words([0, size - 1, *(random.randint(0, size, 200) if size > 2 else [])])
+    keys = randomness.mix_all(words(range(len(indices))))
+    found = randomness.permute_all(indices, size=size, keys=keys)
+    expected = [
+        randomness.permute(index, size=size, key=key)
+        for index, key in zip(indices.tolist(), keys.tolist(), strict=True)
+    ]
+    assert found.tolist() == expected
+
+
+def test_what_is_drawn_for_arrays_leaves_them_as_they_are_and_takes_none_at_all():
+    indices, keys = words(range(9)), words([3] * 9)
+    randomness.permute_all(indices, size=9, keys=keys)
+    randomness.fold_all(1, indices, keys)
+    np.testing.assert_array_equal(indices, np.arange(9))
+    np.testing.assert_array_equal(keys, np.full(9, 3))
+    assert randomness.permute_all(words([]), size=9, keys=words([])).size == 0

@@ -11,6 +11,7 @@ from gauss_vit.data import image as images
 from gauss_vit.data import pipeline, randomness, simd, turbo
 from gauss_vit.data.augment import mean_fill, rand_augment
 from gauss_vit.data.examples import Example
+from gauss_vit.data.rendering import render
 from gauss_vit.data.skips import Skips
 from gauss_vit.data.sources import open_source
 from gauss_vit.data.transforms import RandomFlip, RandomResizedCrop, RandomShift, drawn_interpolation
@@ -63,7 +64,7 @@ def assert_rendered_as_one_by_one(encoded, *, interpolation, size, keys):
     flip = RandomFlip()
     for transforms in ((crop,), (crop, flip), (crop, flip, AUGMENT), (crop, RandomShift(max_shift_px=2), flip)):
         for key in keys:
-            rendered = pipeline.render(example, transforms=transforms, image_size=size, key=key)
+            rendered = render(example, transforms=transforms, image_size=size, key=key)
             expected = one_by_one(encoded, transforms=transforms, size=size, key=key)
             np.testing.assert_array_equal(rendered, expected)
 
@@ -162,9 +163,7 @@ def test_real_photos_are_rendered_as_by_one_image_after_another(real_data, name,
 def test_too_large_an_image_is_refused_before_it_is_resized():
     example = Example(image=encode(NOISE), label=0, name="photo")
     with pytest.raises(DataError, match="photo: 90 x 130 px") as caught:
-        pipeline.render(
-            example, transforms=(RandomResizedCrop(resampler="simd"),), image_size=(24, 32), key=0, max_pixels=11699
-        )
+        render(example, transforms=(RandomResizedCrop(resampler="simd"),), image_size=(24, 32), key=0, max_pixels=11699)
     assert caught.value.code == "DATA-BOMB"
 
 

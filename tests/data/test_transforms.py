@@ -9,7 +9,6 @@ from PIL import Image
 
 from gauss_vit.data import image as images
 from gauss_vit.data.transforms import (
-    ArrayTransform,
     CenterCrop,
     RandomFlip,
     RandomResizedCrop,
@@ -75,20 +74,6 @@ def test_flips_come_with_their_probability(probability, low, high):
     transform = RandomFlip(probability=probability)
     count = sum(transform(NOISE, size=SIZE, key=key) == flipped for key in range(1000))
     assert low <= count <= high  # Five standard deviations around 1000 p.
-
-
-def test_only_what_gives_the_same_from_an_array_takes_one():
-    assert [transform for transform in ALL if isinstance(transform, ArrayTransform)] == [RandomFlip()]
-
-
-@pytest.mark.parametrize("part", [np.s_[:], np.s_[3:15, 4:21], np.s_[:1], np.s_[:, 7:8]], ids=str)
-def test_flips_of_an_array_are_those_of_the_image(part):
-    pixels = images.to_array(NOISE)[part]
-    pixels.flags.writeable = False
-    transform = RandomFlip()
-    for key in range(8):
-        expected = transform(Image.fromarray(pixels), size=SIZE, key=key)
-        np.testing.assert_array_equal(transform.of_array(pixels, size=SIZE, key=key), np.asarray(expected))
 
 
 def test_every_shift_up_to_the_largest_is_reached():

@@ -9,7 +9,7 @@ from PIL import Image
 from gauss_vit.data import image as images
 from gauss_vit.data import turbo
 from gauss_vit.data.examples import Example
-from gauss_vit.data.pipeline import render
+from gauss_vit.data.rendering import render
 from gauss_vit.data.sources import open_source
 from gauss_vit.data.transforms import RandomFlip, RandomResizedCrop
 from gauss_vit.errors import DataError
