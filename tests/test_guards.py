@@ -96,7 +96,7 @@ def products(config: ViTConfig) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("backend", "platform"), [("gpu", "cuda"), ("tpu", "tpu")])
 def test_no_product_has_a_float32_operand_on_accelerators(config, backend, platform, monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
-    monkeypatch.setattr(cudnn, "fault", lambda *_: "here is no GPU")
+    monkeypatch.setattr(cudnn, "fault", lambda *_, **__: "here is no GPU")
     text = lowered_step.__wrapped__(config, platform)[0].as_text()
     found = PRODUCT.findall(text)
     assert len(found) > 20
@@ -107,7 +107,7 @@ def test_no_product_has_a_float32_operand_on_accelerators(config, backend, platf
 
 def test_cudnn_computes_every_block_and_no_logits_are_kept(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    monkeypatch.setattr(cudnn, "fault", lambda *_: "")
+    monkeypatch.setattr(cudnn, "fault", lambda *_, **__: "")
     monkeypatch.setattr(fused_attention_stablehlo, "check_cudnn_version", lambda: 91000)
     text = lowered_step.__wrapped__(CLASS_TOKEN, "cuda")[0].as_text()
     # Six patches and a class token make seven, padded to eight; two blocks, one bias for the batch in each.

@@ -53,8 +53,8 @@ def parameter_table(shown: Experiment, devices: AbstractMesh) -> list[str]:
 
 def cost_lines(shown: Experiment, devices: AbstractMesh) -> list[str]:
     """Operations of an image and of a step, and the memory of one device."""
-    unrolled = dataclasses.replace(shown.model, unroll=shown.model.depth)
-    graph, params = construct.abstract(unrolled)
+    # The operations of the specification: what another kernel computes twice is not what a model costs.
+    graph, params = construct.abstract(dataclasses.replace(shown.model, attention_kernel="reference"))
     flops = cost.image_flops(AbstractModel(graph=graph, params=params), shown.model.image_size)
     batch = shown.training.batch_size
     axes = ", ".join(f"{name}={size}" for name, size in devices.shape.items())

@@ -130,7 +130,7 @@ def train_batches(
     share = Share(batch_size=batch_size, process_index=process_index, process_count=process_count)
     _require_full_batch(source, batch_size)
 
-    may_flip = any(isinstance(transform, RandomFlip) for transform in transforms)
+    may_flip = any(type(transform) is RandomFlip for transform in transforms)
     augment_key = randomness.fold(seed, AUGMENT_STREAM)
 
     def begin(step: int) -> Filling:

@@ -79,7 +79,7 @@ def render_unflipped(
             image = _cropped(example, crop=crop, image_size=image_size, key=keys[0], max_pixels=max_pixels)
         for place in range(0 if crop is None else 1, len(transforms)):
             transform = transforms[place]
-            if isinstance(transform, RandomFlip):
+            if type(transform) is RandomFlip:
                 is_flipped ^= transform.is_drawn(keys[place])
             else:
                 image, is_flipped = _applied(

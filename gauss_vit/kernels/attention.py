@@ -68,7 +68,7 @@ def attention(
         dtype=str(query.dtype),
         platform=jax.default_backend(),
     )
-    chosen, reason = settle(shape, kernel)
+    chosen, reason = settle(shape, kernel, has_bias=table is not None)
     if reason:
         _report(f"attention: {chosen} instead of cudnn, {shape.num_patches} patches: {reason}")
     if chosen == "rows":
@@ -89,8 +89,13 @@ def attention(
     return attend(weights, value, dropout_rate=dropout_rate, dropout_key=dropout_key)
 
 
-def settle(shape: AttentionShape, wanted: KernelChoice = "auto") -> tuple[Kernel, str]:
+def settle(shape: AttentionShape, wanted: KernelChoice = "auto", *, has_bias: bool = True) -> tuple[Kernel, str]:
     """Chooses the kernel, and does without cuDNN where that is wrong on this device, which is asked if need be.
+
+    Args:
+      shape: what is attended to.
+      wanted: the kernel that is asked for.
+      has_bias: logits get a bias.
 
     Returns:
       The kernel, and why it is not cuDNN where that was chosen or asked for.
@@ -100,7 +105,7 @@ def settle(shape: AttentionShape, wanted: KernelChoice = "auto") -> tuple[Kernel
     """
     chosen = choose(shape, wanted)
     if chosen == "cudnn":
-        reason = cudnn.fault(shape.num_patches + shape.prefix_tokens, shape.head_channels)
+        reason = cudnn.fault(shape.num_patches + shape.prefix_tokens, shape.head_channels, has_bias=has_bias)
     else:
         reason = cudnn_obstacle(shape) if wanted == "cudnn" else ""
     return (choose_without_cudnn(shape) if reason else chosen), reason

@@ -75,7 +75,7 @@ def swin_block_map(
             layouts=holder.config.layouts(grid),
             shared=None,
             remat=holder.config.remat,
-            unroll=holder.config.unroll,
+            unroll=holder.config.unroll and holder.config.unroll // len(holder.config.layouts(grid)),
         )
     return stream.reshape(images.shape[0], *grid, stream.shape[-1])
 

@@ -10,7 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree
 
 from gauss_vit.ops.activation import gelu
-from gauss_vit.ops.dense import dense
+from gauss_vit.ops.dense import DENSE, dense
 from gauss_vit.ops.dropout import dropout, split_key
 from gauss_vit.ops.initializers import fan_in_uniform, truncated_normal
 from gauss_vit.ops.normalization import layer_norm
@@ -19,7 +19,7 @@ Start = Literal["truncated_normal", "fan_in_uniform"]
 """How dense layers start: timm's ViT (standard deviation 0.02, bias 0) or PyTorch's default (+-1 / sqrt(fan-in))."""
 
 Remat = Literal["none", "dots", "full"]
-"""What the backward pass recomputes of a block: nothing, all but the matrix products, or all of it."""
+"""What the backward pass recomputes of a block: nothing, all but its dense layers, or all of it."""
 
 Module = TypeVar("Module", bound=nnx.Module)
 Carry = TypeVar("Carry", bound=PyTree)
@@ -146,7 +146,7 @@ def _apart(layers: PyTree, depth: int) -> list[PyTree]:
 
 
 def rematerialise(body: Callable, remat: Remat, *, is_looped: bool) -> Callable:
-    """Lets the backward pass recompute nothing of a function, all but its matrix products, or all of it.
+    """Lets the backward pass recompute nothing of a function, all but its dense layers, or all of it.
 
     Args:
       body: the function.
@@ -156,5 +156,5 @@ def rematerialise(body: Callable, remat: Remat, *, is_looped: bool) -> Callable:
     """
     if remat == "none":
         return body
-    policy = jax.checkpoint_policies.dots_saveable if remat == "dots" else None
+    policy = jax.checkpoint_policies.save_only_these_names(DENSE) if remat == "dots" else None
     return jax.checkpoint(body, policy=policy, prevent_cse=not is_looped)

@@ -61,7 +61,7 @@ class SwinConfig:
       dtype: type of the activations; parameters, statistics and logits are float32.
       attention_kernel: what computes attention: by the rule of `kernels.choice` ("auto"), or "reference", "whole",
         "einsum", "rows" or "cudnn".
-      remat: what the backward pass recomputes: nothing ("none"), all but the matrix products ("dots"), or whole blocks
+      remat: what the backward pass recomputes: nothing ("none"), all but the dense layers ("dots"), or whole blocks
         ("full").
       unroll: how many blocks of a stage are compiled one by one in the scan over its blocks, two at least where windows
         are shifted. None is as few as can be on a CPU or where something is recomputed, and else all.

@@ -61,7 +61,7 @@ class ViTConfig:
       dtype: type of the activations; parameters, statistics and logits are float32.
       attention_kernel: what computes attention: by the rule of `kernels.choice` ("auto"), or "reference", "whole",
         "einsum", "rows" or "cudnn".
-      remat: what the backward pass recomputes: nothing ("none"), all but the matrix products ("dots"), or whole blocks
+      remat: what the backward pass recomputes: nothing ("none"), all but the dense layers ("dots"), or whole blocks
         ("full"). A CPU needs the loop for it, so `unroll` below `depth`.
       unroll: how many blocks are compiled one by one in the scan over blocks; `depth` compiles longer and saves the
         loop. None is 1 on a CPU or where something is recomputed, and else `depth`.

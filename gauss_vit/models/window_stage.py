@@ -26,7 +26,7 @@ class StageConfig:
       depth: number of blocks.
       shift: how far the windows of every second block are shifted, in tokens; (0, 0) for none.
       merges: 2 x 2 patches of half the width are merged to one before the blocks.
-      remat: what the backward pass recomputes, block by block: "none", all but the matrix "dots", or "full".
+      remat: what the backward pass recomputes, block by block: see `layers.rematerialise`.
       unroll: how many blocks are compiled one by one, see `layers.in_one_turn`.
     """
 

@@ -2,11 +2,16 @@
 
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from gauss_vit.ops.channels import shift_channels
 from gauss_vit.ops.contract import contract
+
+DENSE = "dense"
+"""The name of a dense layer's outputs for policies of `jax.checkpoint`: they do not see into functions that have a
+backward pass of their own."""
 
 
 def dense(
@@ -16,9 +21,9 @@ def dense(
 ) -> Float[Array, "*batch outputs"]:
     """Computes `inputs kernel + bias` in the type of the inputs. It has no forward-mode derivative (`jax.jvp`)."""
     outputs = _product(inputs, kernel)
-    if bias is None:
-        return outputs
-    return shift_channels(outputs, bias)
+    if bias is not None:
+        outputs = shift_channels(outputs, bias)
+    return checkpoint_name(outputs, DENSE)
 
 
 @jax.custom_vjp

@@ -32,6 +32,9 @@ _ARITHMETIC = frozenset(
 )
 """What counts as one operation for every number it makes or, in a reduction, reads."""
 
+_PARTS = frozenset({"split", "reshape", "slice", "squeeze"})
+"""What takes arrays apart without making new numbers."""
+
 _VENDOR_PRODUCTS = {"dot_product_attention_fwd_wrapper": 2, "dot_product_attention_bwd_wrapper": 5}
 """How many products of all pairs of tokens cuDNN's attention takes; its backward pass makes the logits once more."""
 
@@ -79,6 +82,10 @@ def activation_bytes(model: AbstractModel, image_size: tuple[int, int], *, batch
     images = _images(batch_size, image_size)
     jaxpr = jax.make_jaxpr(lambda params, images: jax.vjp(total, params, images)[1])(model.params, images).jaxpr
     known = {id(variable) for variable in (*jaxpr.invars, *jaxpr.constvars)}
+    for equation in jaxpr.eqns:
+        # Parts of parameters, such as those of a block that is compiled for itself.
+        if equation.primitive.name in _PARTS and all(id(variable) in known for variable in equation.invars):
+            known |= {id(variable) for variable in equation.outvars}
     kept = {id(variable): variable.aval for variable in jaxpr.outvars if id(variable) not in known}
     return sum(math.prod(aval.shape) * aval.dtype.itemsize for aval in kept.values())
 

@@ -152,7 +152,9 @@ def make_train_step(
     def train_step(state: TrainState, batch: ClassificationBatch) -> tuple[TrainState, Outcome]:
         key = jax.random.fold_in(run_key(seed), state.step)
         examples = forward.examples(batch, key=jax.random.fold_in(key, _AUGMENTATION))
-        sums = accumulate(forward.loss, state.params, examples, key=key, num_parts=num_parts, mesh=mesh)
+        # Kernels that are not XLA's own have to be told the mesh.
+        with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+            sums = accumulate(forward.loss, state.params, examples, key=key, num_parts=num_parts, mesh=mesh)
         updated = _update(state, sums.gradients, transform, ema_decay=ema_decay)
         audited = audit.floating(_audited(sums.loss, sums.gradients, updated))
         first_bad = audit.first_not_finite(audited)
@@ -186,7 +188,8 @@ def make_eval_step(
     sums = forward.task.metric if measure is None else measure
 
     def eval_step(params: PyTree, batch: ClassificationBatch) -> PyTree:
-        return sums(forward.logits(params, batch, key=None), batch)
+        with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+            return sums(forward.logits(params, batch, key=None), batch)
 
     return jax.jit(
         eval_step,

@@ -39,10 +39,10 @@ class StandIn:
 
 @pytest.fixture(autouse=True)
 def _forgets():
-    cudnn.fault.cache_clear()
+    cudnn._fault.cache_clear()
     entry._report.cache_clear()
     yield
-    cudnn.fault.cache_clear()
+    cudnn._fault.cache_clear()
 
 
 def stand_in(monkeypatch, **spoiled) -> StandIn:
@@ -70,7 +70,10 @@ def test_padding_changes_neither_results_nor_gradients(num_tokens, monkeypatch):
     seen = stand_in(monkeypatch).seen
     assert cudnn.fault(num_tokens, CHANNELS) == ""
     size = cudnn.padded(num_tokens)
-    assert seen == [((2, size, 2, CHANNELS), ((1, 2, size, size), "bfloat16"))]
+    assert set(seen) == {((3, size, 4, CHANNELS), ((1, 4, size, size), "bfloat16"))}
+    seen.clear()
+    assert cudnn.fault(num_tokens, CHANNELS, has_bias=False) == ""
+    assert {bias is None for _, bias in seen} == {size == num_tokens}
 
 
 @pytest.mark.parametrize("num_tokens", [6, 7])
@@ -114,7 +117,47 @@ def test_a_wrong_gradient_of_the_bias_is_found(spoil, found, monkeypatch):
 def test_a_wrong_result_is_found(monkeypatch):
     exact = StandIn()
     monkeypatch.setattr(jax.nn, "dot_product_attention", lambda *args, **named: exact(*args, **named) * 1.125)
-    assert cudnn.fault(6, CHANNELS).startswith("the result differs by 0.1")
+    assert cudnn.fault(6, CHANNELS).startswith("the result in inference differs by 0.1")
+
+
+def test_many_tokens_are_stood_for_by_about_a_thousand(monkeypatch):
+    compared = []
+    monkeypatch.setattr(cudnn, "_compare", lambda num_tokens, *_: compared.append(num_tokens) or "")
+    for num_tokens in (1, 1151, 1152, 4096, 4097, 16384 + 64):
+        cudnn.fault(num_tokens, CHANNELS)
+    # The third stands for itself.
+    assert compared == [1, 1151, 1024, 1025, 1088]
+
+
+def test_the_comparison_sees_nothing_of_the_program_that_asks_for_it(monkeypatch):
+    stand_in(monkeypatch)
+    mesh = jax.sharding.AbstractMesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+
+    def asked(value):
+        with jax.sharding.use_abstract_mesh(mesh), jax.transfer_guard("disallow_explicit"):
+            return value * float(cudnn.fault(6, CHANNELS) == "")
+
+    program = jax.make_jaxpr(jax.vmap(asked))(jnp.ones(3))
+    assert "dot_general" not in str(program)
+    assert cudnn.fault(6, CHANNELS) == ""
+
+
+@pytest.mark.parametrize("axes", [("data",), ("data", "fsdp"), ("data", "model"), ()])
+def test_on_a_mesh_of_training_the_batch_is_spread_and_the_bias_whole(axes, monkeypatch):
+    stand_in(monkeypatch)
+    query, key, value, bias = (jax.ShapeDtypeStruct(each.shape, each.dtype) for each in inputs(6))
+    sizes = (2,) if len(axes) == 1 else (2, 4)
+    mesh = jax.sharding.AbstractMesh(sizes[: len(axes)], axes, axis_types=(jax.sharding.AxisType.Auto,) * len(axes))
+
+    def attend(query, key, value, bias):
+        with jax.sharding.use_abstract_mesh(mesh):
+            return cudnn.attend_cudnn(query, key, value, bias, scale=1.0)
+
+    program = jax.make_jaxpr(attend)(query, key, value, bias)
+    placed = [equation for equation in program.eqns if equation.primitive.name == "sharding_constraint"]
+    found = [equation.params["sharding"].spec for equation in placed]
+    is_ours = axes and "model" not in axes
+    assert found == ([jax.sharding.PartitionSpec(axes)] * 3 + [jax.sharding.PartitionSpec()] if is_ours else [])
 
 
 def test_a_machine_without_cudnn_is_a_fault_in_one_line():
@@ -187,7 +230,7 @@ def test_cudnn_that_cannot_gives_way_and_one_line_says_so(caplog):
 @pytest.mark.parametrize(("fault", "expected"), [("", "cudnn"), ("the result differs", "einsum")])
 def test_a_wrong_cudnn_is_settled_with_its_reason(fault, expected, monkeypatch):
     asked = []
-    monkeypatch.setattr(cudnn, "fault", lambda *sizes: asked.append(sizes) or fault)
+    monkeypatch.setattr(cudnn, "fault", lambda *sizes, has_bias: asked.append((*sizes, has_bias)) or fault)
     shape = AttentionShape(num_patches=196, prefix_tokens=1, head_channels=64, dtype="bfloat16", platform="gpu")
     assert settle(shape) == (expected, fault)
-    assert asked == [(197, 64)]
+    assert asked == [(197, 64, True)]

@@ -1,13 +1,18 @@
 """Stacked layers: one after the other, in a loop or without one."""
 
+import dataclasses
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
+from jaxtyping import PyTree
 
+from gauss_vit.models import construct
 from gauss_vit.models.layers import in_one_turn, scan_layers
+from gauss_vit.models.presets import RELPOS_SMALL
 
 DEPTH = 3
 
@@ -103,3 +108,22 @@ def test_layers_that_are_known_in_advance_are_plain_numbers_without_a_loop():
     seen = []
     scan_layers(lambda carry, index: (carry, seen.append(index)), jnp.zeros(()), np.arange(DEPTH), unroll=DEPTH)
     assert seen == [0, 1, 2]
+
+
+def test_what_is_recomputed_costs_operations_and_saves_memory_in_this_order():
+    def cost(remat: str) -> tuple[float, int]:
+        config = dataclasses.replace(
+            RELPOS_SMALL, image_size=(64, 64), width=64, num_heads=2, depth=3, relative=None, remat=remat
+        )
+        graph, params = construct.abstract(config)
+
+        def total(params: PyTree, images: jax.Array) -> jax.Array:
+            return jnp.sum(jnp.square(nnx.merge(graph, params)(images)))
+
+        images = jax.ShapeDtypeStruct((16, 64, 64, 3), jnp.float32)
+        compiled = jax.jit(jax.grad(total)).lower(params, images).compile()
+        return compiled.cost_analysis()["flops"], compiled.memory_analysis().temp_size_in_bytes
+
+    (none, most), (dots, some), (full, least) = (cost(remat) for remat in ("none", "dots", "full"))
+    assert none < dots < full
+    assert least < some < most

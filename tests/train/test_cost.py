@@ -147,3 +147,14 @@ def test_scalars_and_empty_trees_are_counted():
     scalar = {"step": jax.ShapeDtypeStruct((), jnp.int32)}
     assert cost.device_bytes(scalar, mesh.tree_shardings(devices, scalar)) == 4
     assert cost.device_bytes({}, {}) == 0
+
+
+def test_parts_of_parameters_are_no_activations():
+    preset = dataclasses.replace(PRESETS_VIT["vit_relpos_small_patch16_224"], depth=3, image_size=(32, 32))
+    kept = []
+    for unroll in (1, 3):
+        graph, params = construct.abstract(dataclasses.replace(preset, unroll=unroll))
+        kept.append(cost.activation_bytes(AbstractModel(graph=graph, params=params), (32, 32), batch_size=1))
+    looped, one_by_one = kept
+    blocks = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params["blocks"]))
+    assert abs(one_by_one - looped) < 0.05 * blocks, (looped, one_by_one, blocks)
