@@ -1,6 +1,8 @@
 """Makes the page of performance numbers out of the JSON records of the benchmarks.
 
-python -m benchmarks.report F.json ... > docs/performance.md
+python -m benchmarks.report benchmarks/records/*.json > docs/performance.md
+
+The records of the page stand in `benchmarks/records`, in the order of their names.
 """
 
 import argparse
@@ -15,12 +17,12 @@ from benchmarks.rows import Figure, Row, text, verdict
 
 HEAD = """# Performance
 
-Every table is one run of one benchmark, made into this page by `python -m benchmarks.report F.json ...`. Both sides of
-a row ran in turns in the same minutes; figures are medians over the rounds, with the smallest and the largest, and
-ratios are taken within a round. On a CPU seconds are those of the processor, of threads pinned to the same cores, which
-machines that others use too change least; where "wall" or "clock" is said, they are those of the clock. Absolute
-figures of a busy machine say little; ratios are what counts. `--huge_pages` sets the environment as the line "settings"
-says, for both sides; `--onednn` means something to ours alone, as torch uses oneDNN anyway.
+Every table is one run of one benchmark; `python -m benchmarks.report benchmarks/records/*.json` makes this page of the
+records. Both sides of a row ran in turns in the same minutes; figures are medians over the rounds, with the smallest
+and the largest, and ratios are taken within a round. On a CPU seconds are those of the processor, of threads pinned to
+the same cores, which machines that others use too change least; where "wall" or "clock" is said, they are those of the
+clock. Absolute figures of a busy machine say little; ratios are what counts. `--huge_pages` sets the environment as the
+line "settings" says, for both sides; `--onednn` means something to ours alone, as torch uses oneDNN anyway.
 
 In "ahead" nothing was timed: the training step was compiled for an accelerator on a machine without one. Temporary
 memory is what the compiler sets aside on a device. Traffic is counted in the compiled program: every kernel reads each

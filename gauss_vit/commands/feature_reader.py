@@ -140,7 +140,9 @@ def features_of(
     Raises:
       ConfigError: there is no such layer.
     """
-    unroll = config.depth if unrolls else in_one_turn(config.unroll, config.depth, remat=config.remat)
+    # A loop is what few images pay best for, in half precision too.
+    loop = in_one_turn(config.unroll, config.depth, remat=config.remat, dtype=jnp.float32)
+    unroll = config.depth if unrolls else loop
     graph, _ = abstract(dataclasses.replace(config, dtype=dtype, unroll=unroll))
     if layer is None:
         is_apart = isinstance(config, vit.ViTConfig) and unroll >= config.depth

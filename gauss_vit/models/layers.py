@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree
 
 from gauss_vit.ops.activation import gelu
@@ -87,18 +88,20 @@ def stack(make: Callable[[PRNGKeyArray], Module], keys: Key[Array, " depth"]) ->
     return nnx.merge(graph, jax.vmap(lambda key: nnx.split(make(key))[1])(keys))
 
 
-def in_one_turn(unroll: int | None, depth: int, *, remat: Remat) -> int:
+def in_one_turn(unroll: int | None, depth: int, *, remat: Remat, dtype: DTypeLike) -> int:
     """Gives how many of `depth` layers one turn of a loop over them holds, all of them for no loop.
 
     Args:
-      unroll: how many. None is one on a CPU, where a loop compiles in half the time, and where something is recomputed,
-        which saves most memory in a loop; else all, as a loop on an accelerator copies what the backward pass needs
-        (docs/decisions/0003-compiled-programs.md).
+      unroll: how many. None is one in float32 on a CPU, where a loop compiles in half the time and runs nearly as fast,
+        and where something is recomputed, which saves most memory in a loop; else all, as a loop copies what the
+        backward pass needs (docs/decisions/0003-compiled-programs.md).
       depth: how many layers there are.
       remat: what the backward pass recomputes.
+      dtype: of the activations.
     """
     if unroll is None:
-        unroll = 1 if jax.default_backend() == "cpu" or remat != "none" else depth
+        is_cheap = jax.default_backend() == "cpu" and dtype == jnp.float32
+        unroll = 1 if is_cheap or remat != "none" else depth
     return max(1, min(unroll, depth))
 
 
@@ -122,7 +125,7 @@ def scan_layers(
       remat: what the backward pass recomputes, see `rematerialise`.
     """
     depth = len(jax.tree.leaves(layers)[0])
-    turn = in_one_turn(unroll, depth, remat=remat)
+    turn = in_one_turn(unroll, depth, remat=remat, dtype=jax.tree.leaves(start)[0].dtype)
     body = rematerialise(body, remat, is_looped=turn != depth)
     if turn != depth:
         return jax.lax.scan(body, start, layers, unroll=turn)

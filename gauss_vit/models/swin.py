@@ -64,7 +64,7 @@ class SwinConfig:
       remat: what the backward pass recomputes: nothing ("none"), all but the dense layers ("dots"), or whole blocks
         ("full").
       unroll: how many blocks of a stage are compiled one by one in the scan over its blocks, two at least where windows
-        are shifted. None is as few as can be on a CPU or where something is recomputed, and else all.
+        are shifted. None is as few as can be in float32 on a CPU or where something is recomputed, and else all.
 
     Raises:
       ConfigError: a value is out of range or two do not fit.

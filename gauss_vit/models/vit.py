@@ -64,7 +64,7 @@ class ViTConfig:
       remat: what the backward pass recomputes: nothing ("none"), all but the dense layers ("dots"), or whole blocks
         ("full"). A CPU needs the loop for it, so `unroll` below `depth`.
       unroll: how many blocks are compiled one by one in the scan over blocks; `depth` compiles longer and saves the
-        loop. None is 1 on a CPU or where something is recomputed, and else `depth`.
+        loop. None is 1 in float32 on a CPU or where something is recomputed, and else `depth`.
 
     Raises:
       ConfigError: a value is out of range or two do not fit.

@@ -106,7 +106,9 @@ class Stage(nnx.Module):
         config = self.config
         layouts = config.layouts(grid)
         num_groups = config.depth // len(layouts)
-        turn = in_one_turn(config.unroll and config.unroll // len(layouts), num_groups, remat=config.remat)
+        turn = in_one_turn(
+            config.unroll and config.unroll // len(layouts), num_groups, remat=config.remat, dtype=tokens.dtype
+        )
         steps = [self._step(layout, is_looped=turn != num_groups) for layout in layouts]
         keys = None if key is None else jax.random.split(key, config.depth)
         layers = (nnx.split(self.blocks)[1], rates, keys)

@@ -1,10 +1,14 @@
 """The page of performance numbers: what it says of the device, and what it still waits for."""
 
+import json
 import shlex
+from pathlib import Path
 
 import pytest
 
 from benchmarks import attention, report, rows
+
+ROOT = Path(report.__file__).parent.parent
 
 
 def record(device: str, command: str = "python -m benchmarks.train", **details) -> dict[str, object]:
@@ -22,7 +26,11 @@ def test_a_page_of_a_cpu_says_that_everything_waits_for_a_gpu():
 
 
 def test_what_ran_on_a_gpu_waits_no_more_whatever_its_rounds_and_sizes():
-    command = report.WAITING[1].command.replace("--rounds=5", "--rounds=9").replace("--batch_size=256", "--threads=4")
+    command = (
+        report.WAITING[1]
+        .command.replace("--rounds=5", "--rounds=9")
+        .replace("--batch_size=512", "--batch_size=1024 --threads=4")
+    )
     page = report.page([record("8 x cpu"), record("1 x NVIDIA H200", command)])
     assert "device: 1 x NVIDIA H200" in page
     assert report.NOTHING not in page and report.SOME in page
@@ -53,3 +61,9 @@ def test_the_sizes_of_the_attention_command_can_be_read():
     flags = dict(word.split("=") for word in shlex.split(command) if "=" in word)
     assert [grid for _, grid in attention.sizes(flags["--cases"])] == [(14, 14), (32, 32), (64, 64)]
     assert len(attention.grids(flags["--check"])) == 4
+
+
+def test_the_page_in_the_documents_is_made_of_the_records_that_stand_beside_the_benchmarks():
+    records = [json.loads(path.read_text()) for path in sorted((ROOT / "benchmarks" / "records").glob("*.json"))]
+    assert records
+    assert (ROOT / "docs" / "performance.md").read_text() == report.page(records)

@@ -65,6 +65,8 @@ def test_nothing_is_stacked_for_the_backward_pass_without_a_loop():
     ("unroll", "remat", "backend", "turn"),
     [
         (None, "none", "cpu", 1),
+        (None, "none", "cpu bfloat16", 12),
+        (None, "full", "cpu bfloat16", 1),
         (None, "none", "gpu", 12),
         (None, "none", "tpu", 12),
         (None, "full", "gpu", 1),
@@ -75,9 +77,10 @@ def test_nothing_is_stacked_for_the_backward_pass_without_a_loop():
         (0, "none", "cpu", 1),
     ],
 )
-def test_a_loop_is_for_cpus_and_for_what_is_recomputed(unroll, remat, backend, turn, monkeypatch):
-    monkeypatch.setattr(jax, "default_backend", lambda: backend)
-    assert in_one_turn(unroll, 12, remat=remat) == turn
+def test_a_loop_is_for_float32_on_cpus_and_for_what_is_recomputed(unroll, remat, backend, turn, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend.split()[0])
+    dtype = jnp.bfloat16 if backend.endswith("bfloat16") else jnp.float32
+    assert in_one_turn(unroll, 12, remat=remat, dtype=dtype) == turn
 
 
 @pytest.mark.parametrize("remat", ["dots", "full"])
