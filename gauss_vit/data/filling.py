@@ -53,7 +53,7 @@ def padding(num_slots: int, image_size: tuple[int, int], *, may_flip: bool = Fal
 def filled(
     begin: Callable[[int], Filling], *, steps: range, num_slots: int, num_threads: int
 ) -> Iterator[ClassificationBatch]:
-    """The batches of the steps, in order, filled by threads ahead of time.
+    """The batches of the steps, in order, filled by threads ahead of time; what goes wrong in a slot ends them.
 
     Threads work on a few slots, not on whole batches: the first batch comes sooner and less is held in memory.
 
@@ -76,7 +76,8 @@ def filled(
     buffered = max(num_threads, BUFFERED_BATCHES * len(groups)) if num_threads else 0
     options = grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=buffered)
     done = grain.MapDataset.range(len(steps) * len(groups)).map(fill).to_iter_dataset(options)
-    return iter(done.batch(len(groups), drop_remainder=True, batch_fn=under_way.end))
+    # A generator: behind an error the groups that follow would be taken for whole batches.
+    yield from done.batch(len(groups), drop_remainder=True, batch_fn=under_way.end)
 
 
 def slot_groups(num_slots: int, *, num_threads: int) -> tuple[range, ...]:

@@ -82,3 +82,4 @@ def test_what_goes_wrong_in_a_slot_comes_after_the_batches_before(num_threads):
     next(batches), next(batches)
     with pytest.raises(KeyError, match="slot 13"):
         next(batches)
+    assert list(batches) == []

@@ -98,3 +98,14 @@ def test_render_leaves_no_flip(transforms):
     assert not np.array_equal(
         rendered, np.asarray(Image.fromarray(rendered).transpose(Image.Transpose.FLIP_LEFT_RIGHT))
     )
+
+
+def test_what_is_made_of_a_flip_is_a_transform_like_others():
+    class Upended(RandomFlip):
+        def __call__(self, image, *, size, key):
+            return image.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+
+    rendered = render_unflipped(EXAMPLE, transforms=(Resize(), Upended(probability=1.0)), image_size=SIZE, key=3)
+    plain = render(EXAMPLE, transforms=(Resize(),), image_size=SIZE, key=3)
+    assert not rendered.is_flipped
+    np.testing.assert_array_equal(rendered.pixels, plain[::-1])
