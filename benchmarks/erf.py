@@ -31,12 +31,12 @@ from benchmarks.timing import Seconds, timed
 from gauss_vit.analysis.erf import ErfBatch, add, batch_of, begin
 from gauss_vit.analysis.protocol import BMVC2023
 from gauss_vit.analysis.token import center_token
-from gauss_vit.commands import cores
-from gauss_vit.commands.erf_run import Measurement, measure
-from gauss_vit.commands.feature_reader import features_of
-from gauss_vit.commands.model_source import NamedModel
-from gauss_vit.data.image import load_image, open_images, to_array
-from gauss_vit.data.transforms import ResizeCenterCrop
+from gauss_vit.assembly import cpu_devices
+from gauss_vit.assembly.named_model import NamedModel
+from gauss_vit.data.images.image import load_image, open_images, to_array
+from gauss_vit.data.images.transforms import ResizeCenterCrop
+from gauss_vit.inspect.erf_run import Measurement, measure
+from gauss_vit.inspect.features import features_of
 from gauss_vit.models.construct import build
 from gauss_vit.models.presets import PRESETS
 from gauss_vit.train import mesh
@@ -179,7 +179,7 @@ def main() -> None:
     process.add_flags(parser)
     arguments = parser.parse_args()
     process.prepare(arguments)
-    cores.as_devices(batch_size=arguments.batch_size)
+    cpu_devices.as_devices(batch_size=arguments.batch_size)
     found = measured(arguments)
     judge = "cpu" if arguments.threads == 1 and jax.default_backend() == "cpu" else "wall"
     compared = table(found["cases"], found["num_images"], judge=judge)

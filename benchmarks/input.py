@@ -33,16 +33,16 @@ from benchmarks.process import Peer
 from benchmarks.rows import Row
 from benchmarks.timing import Seconds
 from gauss_vit.batches import ClassificationBatch
-from gauss_vit.data import image as images
-from gauss_vit.data.augment import mean_fill, rand_augment
 from gauss_vit.data.config import TrainTransform
 from gauss_vit.data.examples import Example
-from gauss_vit.data.image import load_image, open_images
+from gauss_vit.data.images import image as images
+from gauss_vit.data.images.augment import mean_fill, rand_augment
+from gauss_vit.data.images.image import load_image, open_images
+from gauss_vit.data.images.preprocess import render
+from gauss_vit.data.images.transforms import RandomFlip, RandomResizedCrop
 from gauss_vit.data.pipeline import train_batches
-from gauss_vit.data.prepare import Plan, Record, resized
+from gauss_vit.data.prepare.packing import Plan, Record, resized
 from gauss_vit.data.randomness import fold, uniform
-from gauss_vit.data.rendering import render
-from gauss_vit.data.transforms import RandomFlip, RandomResizedCrop
 
 SIZE = (224, 224)
 EXACT = (RandomResizedCrop(), RandomFlip())

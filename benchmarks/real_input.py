@@ -14,9 +14,9 @@ from benchmarks.timing import Seconds
 from gauss_vit.batches import ClassificationBatch
 from gauss_vit.data import pipeline
 from gauss_vit.data.examples import Example
-from gauss_vit.data.files import read_file
-from gauss_vit.data.image import open_images
-from gauss_vit.data.transforms import RandomFlip, RandomResizedCrop, Resampler
+from gauss_vit.data.images.image import open_images
+from gauss_vit.data.images.transforms import RandomFlip, RandomResizedCrop, Resampler
+from gauss_vit.data.sources.files import read_file
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.train.prefetch import place_ahead
 

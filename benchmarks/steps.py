@@ -17,7 +17,7 @@ from gauss_vit.train import mesh as meshes
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.normalization import Normalization
-from gauss_vit.train.optimizer import AdamW, Constant
+from gauss_vit.train.optim.optimizer import AdamW, Constant
 from gauss_vit.train.program import fresh_state, make_program
 from gauss_vit.train.run import Feed, Run
 

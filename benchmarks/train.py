@@ -38,7 +38,7 @@ from benchmarks.process import Peer
 from benchmarks.rows import Row
 from benchmarks.steps import Steps, varied
 from benchmarks.timing import Seconds
-from gauss_vit.data.transforms import Resampler
+from gauss_vit.data.images.transforms import Resampler
 from gauss_vit.kernels.choice import KernelChoice
 from gauss_vit.models import construct
 from gauss_vit.models.presets import PRESETS_VIT

@@ -16,9 +16,9 @@ Measured: not run at scale.
 
 import dataclasses
 
-from gauss_vit.data.augment import rand_augment
 from gauss_vit.data.config import Data
-from gauss_vit.data.transforms import RandomFlip, RandomResizedCrop, ResizeCenterCrop
+from gauss_vit.data.images.augment import rand_augment
+from gauss_vit.data.images.transforms import RandomFlip, RandomResizedCrop, ResizeCenterCrop
 from gauss_vit.experiment import Experiment
 from gauss_vit.models.presets import RELPOS_BASE
 from gauss_vit.ops.erasing import Erasing
@@ -27,7 +27,7 @@ from gauss_vit.position import Gaussian
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.optimizer import POSITION_BIAS, VECTORS, AdamW, Cosine
+from gauss_vit.train.optim.optimizer import POSITION_BIAS, VECTORS, AdamW, Cosine
 
 STEPS_PER_EPOCH = 556  # 1,281,167 images in batches of 2,304
 

@@ -13,10 +13,10 @@ Measured: not run.
 
 import dataclasses
 
-from gauss_vit import config_arguments
-from gauss_vit.data.augment import rand_augment
+from gauss_vit.config import arguments
 from gauss_vit.data.config import Data
-from gauss_vit.data.transforms import RandomFlip, RandomShift, ResizeCenterCrop
+from gauss_vit.data.images.augment import rand_augment
+from gauss_vit.data.images.transforms import RandomFlip, RandomShift, ResizeCenterCrop
 from gauss_vit.experiment import Experiment
 from gauss_vit.models.presets import RELPOS_SMALL
 from gauss_vit.ops.erasing import Erasing
@@ -25,7 +25,7 @@ from gauss_vit.position import Gaussian
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.optimizer import POSITION_BIAS, VECTORS, AdamW, Cosine
+from gauss_vit.train.optim.optimizer import POSITION_BIAS, VECTORS, AdamW, Cosine
 
 BIASES = {"gauss": Gaussian(sigma=3.0), "none": None}  # 5 of 14 patches are 3 of 8.
 ARGUMENTS = {"bias": tuple(BIASES)}
@@ -43,7 +43,7 @@ def get_config(argument: str = "") -> Experiment:
         num_heads=3,
         num_classes=10,
         layer_scale=0.1,
-        gaussian=BIASES[config_arguments.choose(argument, ARGUMENTS)["bias"]],
+        gaussian=BIASES[arguments.choose(argument, ARGUMENTS)["bias"]],
         stochastic_depth=0.1,
     )
     return Experiment(

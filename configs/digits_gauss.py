@@ -12,14 +12,14 @@ Measured: 0.983 with seed 0.
 import dataclasses
 
 from gauss_vit.data.config import Data
-from gauss_vit.data.transforms import RandomShift, ResizeCenterCrop
+from gauss_vit.data.images.transforms import RandomShift, ResizeCenterCrop
 from gauss_vit.experiment import Experiment
 from gauss_vit.models.presets import RELPOS_SMALL
 from gauss_vit.position import Gaussian, RelativeMlp
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.optimizer import AdamW, Cosine
+from gauss_vit.train.optim.optimizer import AdamW, Cosine
 
 
 def get_config() -> Experiment:

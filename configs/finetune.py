@@ -23,18 +23,18 @@ Measured: not run at this scale; docs/results.md has the same comparison at a sm
 import dataclasses
 import math
 
-from gauss_vit import config_arguments
-from gauss_vit.data.color import ColorJitter
+from gauss_vit.config import arguments
 from gauss_vit.data.config import Data
-from gauss_vit.data.transforms import CenterCrop, RandomFlip, RandomResizedCrop, RandomRotation, ResizeCenterCrop
+from gauss_vit.data.images.color import ColorJitter
+from gauss_vit.data.images.transforms import CenterCrop, RandomFlip, RandomResizedCrop, RandomRotation, ResizeCenterCrop
 from gauss_vit.experiment import Experiment
 from gauss_vit.models.presets import RELPOS_BASE, RELPOS_MEDIUM, RELPOS_SMALL
-from gauss_vit.models.start import Start
 from gauss_vit.position import Gaussian
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.optimizer import Cosine, Sgd
+from gauss_vit.train.optim.optimizer import Cosine, Sgd
+from gauss_vit.weights.start import Start
 
 MODELS = {"s16": RELPOS_SMALL, "m16": RELPOS_MEDIUM, "b16": RELPOS_BASE}
 FILES = {"s16": "vit_relpos_small", "m16": "vit_relpos_medium", "b16": "vit_relpos_base"}
@@ -46,7 +46,7 @@ ARGUMENTS = {"data": tuple(NUM_CLASSES), "model": tuple(MODELS), "bias": tuple(B
 
 def get_config(argument: str = "") -> Experiment:
     """One arm on one data set, such as "data=cars,model=s16,bias=none"."""
-    chosen = config_arguments.choose(argument, ARGUMENTS)
+    chosen = arguments.choose(argument, ARGUMENTS)
     name, bias = chosen["data"], chosen["bias"]
     crop = RandomResizedCrop(scale=(0.8, 1.0), interpolation="bilinear", output_size=(256, 256))
     jitter = ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4)

@@ -15,10 +15,10 @@ Measured: not run.
 
 import dataclasses
 
-from gauss_vit import config_arguments
-from gauss_vit.data.augment import rand_augment
+from gauss_vit.config import arguments
 from gauss_vit.data.config import Data
-from gauss_vit.data.transforms import RandomFlip, RandomResizedCrop, ResizeCenterCrop
+from gauss_vit.data.images.augment import rand_augment
+from gauss_vit.data.images.transforms import RandomFlip, RandomResizedCrop, ResizeCenterCrop
 from gauss_vit.experiment import Experiment
 from gauss_vit.models.presets import RELPOS_BASE, RELPOS_MEDIUM, RELPOS_SMALL
 from gauss_vit.ops.erasing import Erasing
@@ -27,7 +27,7 @@ from gauss_vit.position import Gaussian
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.optimizer import POSITION_BIAS, VECTORS, AdamW, Cosine
+from gauss_vit.train.optim.optimizer import POSITION_BIAS, VECTORS, AdamW, Cosine
 
 MODELS = {"s16": RELPOS_SMALL, "m16": RELPOS_MEDIUM, "b16": RELPOS_BASE}
 BIASES = {"gauss": Gaussian(), "none": None}
@@ -36,7 +36,7 @@ ARGUMENTS = {"model": tuple(MODELS), "bias": tuple(BIASES)}
 
 def get_config(argument: str = "") -> Experiment:
     """One model, such as "model=s16,bias=gauss"."""
-    chosen = config_arguments.choose(argument, ARGUMENTS)
+    chosen = arguments.choose(argument, ARGUMENTS)
     model, term = MODELS[chosen["model"]], BIASES[chosen["bias"]]
     return Experiment(
         model=dataclasses.replace(model, gaussian=term, num_classes=10, stochastic_depth=0.1),

@@ -17,10 +17,10 @@ Measured: not run at scale.
 
 import dataclasses
 
-from gauss_vit import config_arguments
-from gauss_vit.data.augment import mean_fill, rand_augment
+from gauss_vit.config import arguments
 from gauss_vit.data.config import Data
-from gauss_vit.data.transforms import RandomFlip, RandomResizedCrop, ResizeCenterCrop
+from gauss_vit.data.images.augment import mean_fill, rand_augment
+from gauss_vit.data.images.transforms import RandomFlip, RandomResizedCrop, ResizeCenterCrop
 from gauss_vit.experiment import Experiment
 from gauss_vit.models.presets import RELPOS_BASE, RELPOS_MEDIUM, RELPOS_SMALL
 from gauss_vit.ops.erasing import Erasing
@@ -29,7 +29,7 @@ from gauss_vit.position import Gaussian
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.optimizer import POSITION_BIAS, VECTORS, AdamW, Cosine
+from gauss_vit.train.optim.optimizer import POSITION_BIAS, VECTORS, AdamW, Cosine
 
 MODELS = {"s16": RELPOS_SMALL, "m16": RELPOS_MEDIUM, "b16": RELPOS_BASE}
 BIASES = {"gauss": Gaussian(), "none": None}
@@ -41,7 +41,7 @@ CENTRE = (0.5, 0.5, 0.5)
 
 def get_config(argument: str = "") -> Experiment:
     """One model of the family, such as "model=b16,bias=none"."""
-    chosen = config_arguments.choose(argument, ARGUMENTS)
+    chosen = arguments.choose(argument, ARGUMENTS)
     model, term = MODELS[chosen["model"]], BIASES[chosen["bias"]]
     rand = rand_augment("rand-m9-mstd0.5-inc1", fill=mean_fill(CENTRE))
     schedule = Cosine(warmup_steps=5 * EPOCH, warmup_start=1e-6, final=1e-6, cooldown_steps=10 * EPOCH)

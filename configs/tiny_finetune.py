@@ -15,18 +15,18 @@ Measured: test top-1 in % of the best epoch on the validation split, seeds 0 to 
 
 import dataclasses
 
-from gauss_vit import config_arguments
-from gauss_vit.data.color import ColorJitter
+from gauss_vit.config import arguments
 from gauss_vit.data.config import Data
-from gauss_vit.data.transforms import CenterCrop, RandomFlip, RandomResizedCrop, RandomRotation, ResizeCenterCrop
+from gauss_vit.data.images.color import ColorJitter
+from gauss_vit.data.images.transforms import CenterCrop, RandomFlip, RandomResizedCrop, RandomRotation, ResizeCenterCrop
 from gauss_vit.experiment import Experiment
 from gauss_vit.models.presets import RELPOS_SMALL
-from gauss_vit.models.start import Start
 from gauss_vit.position import Gaussian
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.optimizer import Cosine, Sgd
+from gauss_vit.train.optim.optimizer import Cosine, Sgd
+from gauss_vit.weights.start import Start
 
 GAUSSIAN = Gaussian(sigma=3.0)
 BIASES = {
@@ -42,7 +42,7 @@ EPOCH = 60  # steps: 3,850 images in batches of 64
 
 def get_config(argument: str = "") -> Experiment:
     """One arm, such as "bias=none"."""
-    bias = config_arguments.choose(argument, ARGUMENTS)["bias"]
+    bias = arguments.choose(argument, ARGUMENTS)["bias"]
     model = dataclasses.replace(
         RELPOS_SMALL,
         image_size=(64, 64),

@@ -13,14 +13,14 @@ Measured: top-1 0.325 and 0.350 with the Gaussian (seeds 0 and 1), 0.333 and 0.3
 import dataclasses
 
 from gauss_vit.data.config import Data
-from gauss_vit.data.transforms import RandomFlip, RandomResizedCrop, ResizeCenterCrop
+from gauss_vit.data.images.transforms import RandomFlip, RandomResizedCrop, ResizeCenterCrop
 from gauss_vit.experiment import Experiment
 from gauss_vit.models.presets import RELPOS_SMALL
 from gauss_vit.position import Gaussian
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.optimizer import AdamW, Cosine
+from gauss_vit.train.optim.optimizer import AdamW, Cosine
 
 STEPS_PER_EPOCH = 156  # 10,000 images in batches of 64
 

@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gauss_vit import config_file, overrides, schema
+from gauss_vit.config import loading, overrides, schema
 from gauss_vit.data.config import Data
 from gauss_vit.errors import ConfigError
-from gauss_vit.models.start import Start
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.optimizer import Optimizer
+from gauss_vit.train.optim.optimizer import Optimizer
+from gauss_vit.weights.start import Start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ def load(source: str) -> Experiment:
     Raises:
       ConfigError: with everything that is wrong in the file.
     """
-    return config_file.load(source, Experiment)
+    return loading.load(source, Experiment)
 
 
 def override(experiment: Experiment, changes: Mapping[str, schema.JsonValue]) -> Experiment:
@@ -80,7 +80,7 @@ def from_json(data: schema.JsonValue) -> Experiment:
     Raises:
       ConfigError: with every key that is unknown or missing and every value that does not fit.
     """
-    return config_file.build(data, Experiment)
+    return loading.build(data, Experiment)
 
 
 def with_defaults(recorded: Mapping[str, schema.JsonValue]) -> Mapping[str, schema.JsonValue]:
@@ -100,4 +100,4 @@ def read(path: Path) -> Experiment:
     Raises:
       ConfigError: the file is no JSON or does not describe an experiment.
     """
-    return config_file.read_json(path, Experiment)
+    return loading.read_json(path, Experiment)

@@ -19,9 +19,11 @@ from types import MappingProxyType
 
 from absl import flags
 
-from gauss_vit import experiment, overrides, schema
-from gauss_vit.commands import compiled, verb_flags
-from gauss_vit.commands.command import Invocation
+from gauss_vit import experiment
+from gauss_vit.assembly import compilation_cache
+from gauss_vit.assembly.invocation import Invocation
+from gauss_vit.commands import verb_flags
+from gauss_vit.config import overrides, schema
 from gauss_vit.errors import ConfigError, UserError
 
 PROGRAM = "gauss-vit"
@@ -148,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         invocation = parse(given)
         workdir = _workdir(invocation)
         with _console():
-            compiled.keep()
+            compilation_cache.keep()
             _runner(invocation.verb)(invocation)
         return 0
     except UsageError as error:

@@ -16,6 +16,9 @@ import jax
 import pytest
 from absl import flags
 
+from gauss_vit import main as program
+from tests import tiny_config
+
 # grain's workers read absl's flags, which nothing parses outside of absl.app.run.
 flags.FLAGS.mark_as_parsed()
 
@@ -49,3 +52,17 @@ def real_data() -> Path:
     if folder is None:
         pytest.skip("GAUSS_VIT_TEST_DATA is not set: real images are not part of the project")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def data_flag(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The override that says where the digits are prepared."""
+    return f"--config.data.data_dir={tmp_path_factory.mktemp('tfds')}"
+
+
+@pytest.fixture(scope="session")
+def workdir(tmp_path_factory: pytest.TempPathFactory, data_flag: str) -> Path:
+    """A finished run of four steps."""
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    assert program.main([tiny_config.FLAG, data_flag, f"--workdir={folder}"]) == 0
+    return folder

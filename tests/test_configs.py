@@ -12,12 +12,12 @@ import pytest
 from gauss_vit import experiment as experiments
 from gauss_vit.batches import ClassificationBatch
 from gauss_vit.data.examples import Example
-from gauss_vit.data.rendering import render
+from gauss_vit.data.images.preprocess import render
 from gauss_vit.experiment import Experiment
-from gauss_vit.models.intervention import check_applies
 from gauss_vit.train.normalization import Normalization
 from gauss_vit.train.program import make_program
 from gauss_vit.train.run import Feed, Run
+from gauss_vit.weights.intervention import check_applies
 from tests.data.samples import encode
 
 FOLDER = Path(__file__).parent.parent / "configs"

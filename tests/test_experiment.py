@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gauss_vit import experiment, overrides, schema
+from gauss_vit import experiment
+from gauss_vit.config import overrides, schema
 from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
 from gauss_vit.models.presets import PRESETS
@@ -15,7 +16,7 @@ from gauss_vit.ops.mixing import Mixing
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.relative import RelativeTable
 from gauss_vit.tasks.classification import Classification
-from gauss_vit.train.optimizer import POSITION_BIAS, VECTORS, Constant, Lamb, Lion, Polynomial, Rates, Sgd, Step
+from gauss_vit.train.optim.optimizer import POSITION_BIAS, VECTORS, Constant, Lamb, Lion, Polynomial, Rates, Sgd, Step
 from tests.tiny_config import get_config
 
 TINY = get_config()

@@ -12,7 +12,7 @@ from jax._src.cudnn import fused_attention_stablehlo
 
 from gauss_vit.batches import ClassificationBatch
 from gauss_vit.data import pipeline
-from gauss_vit.data.transforms import RandomResizedCrop
+from gauss_vit.data.images.transforms import RandomResizedCrop
 from gauss_vit.kernels import cudnn
 from gauss_vit.kernels.attention import attention
 from gauss_vit.kernels.reference import attend, attention_logits, attention_weights
@@ -28,7 +28,7 @@ from gauss_vit.tasks.classification import Classification
 from gauss_vit.train import mesh as meshes
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.normalization import Normalization
-from gauss_vit.train.optimizer import AdamW, Constant, make
+from gauss_vit.train.optim.optimizer import AdamW, Constant, make
 from gauss_vit.train.state import TrainState, abstract_model, abstract_state
 from gauss_vit.train.step import Forward, make_train_step
 from tests.data.samples import noise_source

@@ -1,14 +1,14 @@
 """A complete experiment that runs in seconds on a CPU: a config file, and a module for tests to import."""
 
 from gauss_vit.data.config import Data
-from gauss_vit.data.transforms import RandomShift, Resize, ResizeCenterCrop
+from gauss_vit.data.images.transforms import RandomShift, Resize, ResizeCenterCrop
 from gauss_vit.experiment import Experiment
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.optimizer import AdamW, Cosine
+from gauss_vit.train.optim.optimizer import AdamW, Cosine
 
 MODEL = ViTConfig(
     image_size=(16, 32),
@@ -40,6 +40,9 @@ DATA = Data(
 TRAINING = Training(
     batch_size=16, num_steps=4, eval_batch_size=32, log_every=2, eval_every=4, checkpoint_every=2, observe_every=4
 )
+
+
+FLAG = "--config=tests/tiny_config.py"
 
 
 def get_config() -> Experiment:

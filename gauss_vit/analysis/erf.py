@@ -41,7 +41,7 @@ from gauss_vit.analysis.gradient import (
     token_maps,
     token_sums,
 )
-from gauss_vit.analysis.portions import portions_of
+from gauss_vit.analysis.microbatches import portions_of
 from gauss_vit.analysis.protocol import BMVC2023, ErfProtocol
 from gauss_vit.analysis.token import Token, check_token
 from gauss_vit.errors import ConfigError

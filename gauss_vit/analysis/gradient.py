@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 from jaxtyping import Array, Bool, Float, Int32, PyTree
 
-from gauss_vit.analysis.portions import WHOLE, Portions
+from gauss_vit.analysis.microbatches import WHOLE, Portions
 from gauss_vit.analysis.protocol import ErfProtocol, balanced_signs
 
 FeatureFunction = Callable[[Float[Array, "batch height width 3"]], Float[Array, "batch rows columns channels"]]

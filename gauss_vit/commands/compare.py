@@ -8,9 +8,9 @@ import numpy as np
 from gauss_vit.analysis.comparison import FieldDifference, MeasuredField, difference
 from gauss_vit.analysis.summary import half_mass_radius
 from gauss_vit.analysis.token import patch_center
-from gauss_vit.commands.command import Invocation, say
-from gauss_vit.commands.result_files import suffixed, write_arrays, write_figure, write_record
+from gauss_vit.assembly.invocation import Invocation, say
 from gauss_vit.errors import ConfigError, DataError
+from gauss_vit.inspect.result_files import suffixed, write_arrays, write_figure, write_record
 from gauss_vit.plots.comparison import MAX_FIELDS, comparison_figure
 
 # Other files of `erf` that lie among its results.

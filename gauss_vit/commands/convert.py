@@ -6,29 +6,32 @@ import jax
 from jaxtyping import PyTree
 
 from gauss_vit import experiment as experiments
-from gauss_vit.commands import classification_data
-from gauss_vit.commands.command import Invocation, say
-from gauss_vit.commands.model_source import import_weights, preset_config, trained
-from gauss_vit.commands.preset_images import preparation
+from gauss_vit.assembly import feeds
+from gauss_vit.assembly.invocation import Invocation, say
+from gauss_vit.assembly.named_model import import_weights, preset_config, trained
+from gauss_vit.assembly.preset_images import preparation
 from gauss_vit.data.config import Data
-from gauss_vit.data.transforms import RandomFlip, RandomResizedCrop
+from gauss_vit.data.images.transforms import RandomFlip, RandomResizedCrop
 from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
-from gauss_vit.models.bake import bake
-from gauss_vit.models.name_tables import ModelConfig, rules_named
-from gauss_vit.models.naming import to_theirs
-from gauss_vit.models.pretrained import Imported
-from gauss_vit.models.safetensors_file import write
-from gauss_vit.models.timm_call import timm_call
 from gauss_vit.tasks.classification import Classification
-from gauss_vit.train import average, checkpoint, mesh, optimizer, workdir
-from gauss_vit.train.checkpoint_writer import CheckpointWriter
+from gauss_vit.train import mesh, moving_average
+from gauss_vit.train.checkpoint import reader
+from gauss_vit.train.checkpoint.metadata import Progress
+from gauss_vit.train.checkpoint.writer import CheckpointWriter
 from gauss_vit.train.config import Training
-from gauss_vit.train.environment import describe_environment
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.optimizer import Sgd
-from gauss_vit.train.record import Progress
+from gauss_vit.train.optim import optimizer
+from gauss_vit.train.optim.optimizer import Sgd
 from gauss_vit.train.state import TrainState, start
+from gauss_vit.train.workdir import lock
+from gauss_vit.train.workdir.environment import describe_environment
+from gauss_vit.weights.bake import bake
+from gauss_vit.weights.name_tables import ModelConfig, rules_named
+from gauss_vit.weights.naming import to_theirs
+from gauss_vit.weights.pretrained import Imported
+from gauss_vit.weights.safetensors_file import write
+from gauss_vit.weights.timm_call import timm_call
 
 
 def run(invocation: Invocation) -> None:
@@ -79,7 +82,7 @@ def take_in(invocation: Invocation) -> None:
         digest = ""
     else:
         experiment = invocation.experiment
-        digest = classification_data.feed(experiment).digest(0)
+        digest = feeds.feed(experiment).digest(0)
     imported = import_weights(invocation, experiment.model)
     save(folder, experiment, params=imported.params, digest=digest)
     say(f"{folder}: {summary(imported)}")
@@ -119,13 +122,13 @@ def save(folder: Path, experiment: Experiment, *, params: PyTree, digest: str) -
       StorageError: it cannot be written.
     """
     as_json = experiments.to_json(experiment)
-    with workdir.hold(folder) as hold:
-        if checkpoint.saved_steps(folder) or (folder / workdir.CONFIG).exists():
+    with lock.hold(folder) as hold:
+        if reader.saved_steps(folder) or (folder / lock.CONFIG).exists():
             raise ConfigError(f"{folder} holds a run already", do="choose a new --workdir")
         hold.announce()
         state = _state(experiment, params)
-        workdir.write_json(folder / workdir.CONFIG, as_json)
-        workdir.write_json(folder / workdir.ENVIRONMENT, describe_environment(jax.devices()))
+        lock.write_json(folder / lock.CONFIG, as_json)
+        lock.write_json(folder / lock.ENVIRONMENT, describe_environment(jax.devices()))
         with CheckpointWriter(folder, experiment=as_json, num_newest=1, best_metric=None) as writer:
             writer.save(state, Progress(step=0, batch_digest=digest, interval=(), metrics={}))
 
@@ -144,4 +147,4 @@ def _state(experiment: Experiment, params: PyTree) -> TrainState:
     """Starts the optimizer on imported parameters, on one device."""
     transform = optimizer.make(experiment.optimizer, params, experiment.training.num_steps)
     device = mesh.replicated(mesh.make(MeshConfig(data=1), jax.devices()))
-    return average.begin(start(jax.device_put(params, device), transform), experiment.training.ema_decay)
+    return moving_average.begin(start(jax.device_put(params, device), transform), experiment.training.ema_decay)

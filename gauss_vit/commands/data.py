@@ -3,13 +3,15 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from gauss_vit.commands.command import Invocation, say
-from gauss_vit.data import inspection, prepare, protocol, recipes
+from gauss_vit.assembly.invocation import Invocation, say
+from gauss_vit.data import inspection
 from gauss_vit.data.config import Data
-from gauss_vit.data.imagenet_archives import TRAIN_ARCHIVE, VALIDATION_ARCHIVE, archive_plan
 from gauss_vit.data.inspection import SplitReport
-from gauss_vit.data.labels import LABELS_FILE
-from gauss_vit.data.prepare import Plan
+from gauss_vit.data.prepare import packing
+from gauss_vit.data.prepare.imagenet_archives import TRAIN_ARCHIVE, VALIDATION_ARCHIVE, archive_plan
+from gauss_vit.data.prepare.packing import Plan
+from gauss_vit.data.sources import how_to_get, splits
+from gauss_vit.data.sources.labels import LABELS_FILE
 from gauss_vit.errors import ConfigError, DataError
 
 _NUM_SAMPLES = 64
@@ -44,7 +46,7 @@ def check(invocation: Invocation) -> None:
     missing, num_classes = _check_splits(data)
     if missing:
         say("to prepare it:")
-        for line in recipes.steps(data.name, data.data_dir):
+        for line in how_to_get.steps(data.name, data.data_dir):
             say(f"  {line}")
         raise missing[0]
     if num_classes != experiment.model.num_classes:
@@ -59,7 +61,7 @@ def _check_splits(data: Data) -> tuple[list[DataError], int]:
     problems: list[DataError] = []
     num_classes = 0
     try:
-        say(f"  splits   {', '.join(protocol.known_splits(data))}")
+        say(f"  splits   {', '.join(splits.known_splits(data))}")
     except DataError as error:
         say(f"  missing  {error.message}")
         return [error], num_classes
@@ -105,7 +107,7 @@ def prepare_data_set(invocation: Invocation) -> None:
     if target.is_dir():
         say(f"{target} is there already; nothing was done")
         return
-    prepare.write(plan if size is None else prepare.resized(plan, size), data_dir)
+    packing.write(plan if size is None else packing.resized(plan, size), data_dir)
     say(f"{target} is ready: data.name={name!r}, data.data_dir={str(data_dir)!r}, splits {', '.join(plan.splits)}")
 
 
@@ -121,7 +123,7 @@ def plan_of(source: Path, name: str, *, labels_file: Path | None) -> Plan:
     if labels_file is not None:
         message = f"--labels is for the ImageNet archives, and {source} has none"
         raise ConfigError(message, do=f"put a {LABELS_FILE} into the folder")
-    return prepare.folder_plan(source, name)
+    return packing.folder_plan(source, name)
 
 
 def _labels_file(invocation: Invocation) -> Path | None:

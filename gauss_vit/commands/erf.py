@@ -9,20 +9,21 @@ from gauss_vit.analysis.erf import ErfMap
 from gauss_vit.analysis.gaussian_fit import UNBOUNDED, FitBounds, image_bounds
 from gauss_vit.analysis.protocol import protocol_named
 from gauss_vit.analysis.token import parse_tokens
-from gauss_vit.commands import compare, cores
-from gauss_vit.commands.command import Invocation
-from gauss_vit.commands.erf_results import write_layers, write_results, write_strips, write_total
-from gauss_vit.commands.erf_run import Measurement, measure
-from gauss_vit.commands.feature_reader import ActivationType, grid_of_layer
-from gauss_vit.commands.interventions import intervened
-from gauss_vit.commands.model_source import NamedModel, named_model
-from gauss_vit.commands.result_files import suffixed
-from gauss_vit.data.image import open_images
+from gauss_vit.assembly import cpu_devices
+from gauss_vit.assembly.invocation import Invocation
+from gauss_vit.assembly.named_model import NamedModel, named_model
+from gauss_vit.commands import compare
+from gauss_vit.data.images.image import open_images
 from gauss_vit.errors import ConfigError
-from gauss_vit.models.intervention import parse_interventions
+from gauss_vit.inspect.erf_results import write_layers, write_results, write_strips, write_total
+from gauss_vit.inspect.erf_run import Measurement, measure
+from gauss_vit.inspect.features import ActivationType, grid_of_layer
+from gauss_vit.inspect.interventions import intervened
+from gauss_vit.inspect.result_files import suffixed
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.plots.strips import Strip
+from gauss_vit.weights.intervention import parse_interventions
 
 __all__ = ["Measurement", "parse_layer", "run", "write_results", "write_total"]
 
@@ -88,7 +89,7 @@ def _plan(invocation: Invocation) -> tuple[Measurement, NamedModel]:
     protocol = protocol_named(invocation.text("protocol"))
     paths = open_images(invocation.path("images"))[: invocation.integer("max_images")]
     batch_size = invocation.integer("batch_size") or 1
-    cores.as_devices(batch_size=min(batch_size, len(paths)))
+    cpu_devices.as_devices(batch_size=min(batch_size, len(paths)))
     invocation.path("out")
     named = named_model(invocation)
     is_layered = invocation.text("layer") == ALL_LAYERS

@@ -15,22 +15,24 @@ from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import PyTree
 
-from gauss_vit.commands import model_source
-from gauss_vit.commands.command import Invocation, say
-from gauss_vit.commands.evaluation_data import batches_of, chosen_names, open_source
-from gauss_vit.commands.resolutions import Resolution, fitted, resolutions
-from gauss_vit.commands.result_files import write_arrays, write_text
+from gauss_vit.assembly import named_model
+from gauss_vit.assembly.evaluation_data import batches_of, chosen_names, open_source
+from gauss_vit.assembly.invocation import Invocation, say
+from gauss_vit.assembly.resolutions import Resolution, fitted, resolutions
+from gauss_vit.config.schema import JsonValue
 from gauss_vit.data.examples import Source
 from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
+from gauss_vit.inspect.result_files import write_arrays, write_text
 from gauss_vit.metrics.class_subsets import CLASS_SUBSETS
 from gauss_vit.metrics.classification_report import ClassificationReport
 from gauss_vit.models import construct
-from gauss_vit.schema import JsonValue
 from gauss_vit.tasks.assessment import ClassSubset, assess
-from gauss_vit.train import checkpoint, evaluation, mesh, workdir
+from gauss_vit.train import evaluation, mesh
+from gauss_vit.train.checkpoint import reader
 from gauss_vit.train.normalization import Normalization
 from gauss_vit.train.step import Forward, make_eval_step
+from gauss_vit.train.workdir import lock
 
 RESULT, MATRIX, CLASSES = "evaluation.json", "confusion.npz", "confusion.csv"
 RESOLUTIONS = "resolutions.json"
@@ -69,13 +71,13 @@ def run(invocation: Invocation) -> None:
       StorageError: the workdir cannot be written; the result is on standard output all the same.
     """
     folder = invocation.path("workdir")
-    experiment = invocation.experiment or model_source.run_experiment(folder)
+    experiment = invocation.experiment or named_model.run_experiment(folder)
     measure = functools.partial(
         evaluate_run,
         folder,
         experiment,
         which="ema" if invocation.switch("ema") else "params",
-        step=checkpoint.best_step(folder) if invocation.switch("best") else None,
+        step=reader.best_step(folder) if invocation.switch("best") else None,
         subset=invocation.text("subset") if invocation.is_given("subset") else None,
     )
     if invocation.is_given("image_sizes") or invocation.is_given("crop"):
@@ -83,7 +85,7 @@ def run(invocation: Invocation) -> None:
         return
     evaluated = measure()
     say(json.dumps(evaluated.result))
-    workdir.write_json(folder / RESULT, evaluated.result)
+    lock.write_json(folder / RESULT, evaluated.result)
     write_arrays(folder / MATRIX, evaluated.report.tables())
     write_text(folder / CLASSES, class_table(evaluated.class_names, evaluated.report))
 
@@ -111,14 +113,14 @@ def _run_resolutions(measure: Callable[..., Evaluation], folder: Path, asked: Se
         seen: dict[str, JsonValue] = {"image_size": list(resolution.image_size), "crop": resolution.crop_fraction}
         rows.append(seen | measure(resolution=resolution).result)
         say(json.dumps(rows[-1]))
-    workdir.write_json(folder / RESOLUTIONS, {"resolutions": rows})
+    lock.write_json(folder / RESOLUTIONS, {"resolutions": rows})
 
 
 def evaluate_run(
     folder: Path,
     experiment: Experiment,
     *,
-    which: checkpoint.Weights = "params",
+    which: reader.Weights = "params",
     step: int | None = None,
     subset: str | None = None,
     resolution: Resolution | None = None,
@@ -139,7 +141,7 @@ def evaluate_run(
     chosen = None if subset is None else ClassSubset(indices=CLASS_SUBSETS[subset], num_labels=source.num_classes)
     devices = mesh.make(mesh.MeshConfig(), jax.devices())
     wanted = mesh.with_shardings(devices, construct.abstract(experiment.model)[1])
-    restored = model_source.restore(folder, wanted, which=which, step=step)
+    restored = named_model.restore(folder, wanted, which=which, step=step)
     shown = experiment if resolution is None else resolution.of(experiment)
     graph, abstract = construct.abstract(shown.model)
     abstract = mesh.with_shardings(devices, abstract)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gauss_vit.commands.command import Invocation, say
-from gauss_vit.commands.result_files import write_animation
+from gauss_vit.assembly.invocation import Invocation, say
 from gauss_vit.errors import ConfigError, DataError
+from gauss_vit.inspect.result_files import write_animation
 from gauss_vit.plots.movie import Observation, Target, movie
 
 _STEP = re.compile(r"step_(\d+)(?:_(stage\d+))?(_position)?\.npz")

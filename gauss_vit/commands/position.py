@@ -9,13 +9,13 @@ from gauss_vit.analysis.attention import ImageAttention
 from gauss_vit.analysis.embedding import EmbeddingAnalysis, analyse_embedding
 from gauss_vit.analysis.position import PositionAnalysis, analyse_position
 from gauss_vit.analysis.token import Token, parse_tokens
-from gauss_vit.commands.attention_reader import read_attention
-from gauss_vit.commands.command import Invocation, say
-from gauss_vit.commands.model_source import NamedModel, named_model
-from gauss_vit.commands.position_reader import position_embedding, position_groups
-from gauss_vit.commands.result_files import suffixed, write_arrays, write_figure, write_record
-from gauss_vit.data.image import open_images
+from gauss_vit.assembly.invocation import Invocation, say
+from gauss_vit.assembly.named_model import NamedModel, named_model
+from gauss_vit.data.images.image import open_images
 from gauss_vit.errors import ConfigError
+from gauss_vit.inspect.attention import read_attention
+from gauss_vit.inspect.position import position_embedding, position_groups
+from gauss_vit.inspect.result_files import suffixed, write_arrays, write_figure, write_record
 from gauss_vit.ops.grid import Grid
 from gauss_vit.plots.attention import distance_figure, rollout_figure
 from gauss_vit.plots.embedding import similarity_figure

@@ -11,18 +11,19 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int, PyTree, UInt8
 
-from gauss_vit.commands import classification_data, model_source
-from gauss_vit.commands.command import Invocation, say
+from gauss_vit.assembly import feeds, named_model
+from gauss_vit.assembly.invocation import Invocation, say
+from gauss_vit.config.schema import JsonValue
 from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
 from gauss_vit.metrics.probe import few_of_each, fit_least_squares, neighbour_scores
 from gauss_vit.models import construct
-from gauss_vit.schema import JsonValue
-from gauss_vit.train import mesh, workdir
-from gauss_vit.train.checkpoint import Weights
+from gauss_vit.train import mesh
+from gauss_vit.train.checkpoint.reader import Weights
 from gauss_vit.train.evaluation import pad
 from gauss_vit.train.mesh import place_batch
 from gauss_vit.train.normalization import Normalization
+from gauss_vit.train.workdir import lock
 
 RESULT = "probe.json"
 _QUERIES = 256
@@ -67,7 +68,7 @@ def run(invocation: Invocation) -> None:
       DataError: the data set is missing or damaged.
     """
     folder = invocation.path("workdir")
-    experiment = invocation.experiment or model_source.run_experiment(folder)
+    experiment = invocation.experiment or named_model.run_experiment(folder)
     which = "ema" if invocation.switch("ema") else "params"
     if which == "ema" and experiment.training.ema_decay is None:
         raise ConfigError("the run keeps no moving average", do="leave out --ema")
@@ -80,7 +81,7 @@ def run(invocation: Invocation) -> None:
     )
     result = probe_run(folder, experiment, settings, which=which)
     say(json.dumps(result))
-    workdir.write_json(folder / RESULT, result)
+    lock.write_json(folder / RESULT, result)
 
 
 def probe_run(
@@ -89,7 +90,7 @@ def probe_run(
     """Judges the features of the newest checkpoint that verifies."""
     devices = mesh.make(mesh.MeshConfig(), jax.devices())
     graph, abstract = construct.abstract(experiment.model)
-    restored = model_source.restore(folder, mesh.with_shardings(devices, abstract), which=which)
+    restored = named_model.restore(folder, mesh.with_shardings(devices, abstract), which=which)
     data = experiment.data
     read = functools.partial(read_features, experiment, graph, params=restored.arrays, devices=devices)
     known, asked = read(split=data.train_split), read(split=data.eval_split)
@@ -123,9 +124,9 @@ def read_features(
         return nnx.merge(graph, params).features(normalization(image)).pooled.astype(jnp.float32)
 
     batch_size = -(-experiment.training.eval_batch_size // devices.size) * devices.size
-    source = classification_data.open_split(experiment, split)
+    source = feeds.open_split(experiment, split)
     features, labels = [], []
-    for batch in classification_data.eval_batches(experiment, source, batch_size=batch_size):
+    for batch in feeds.eval_batches(experiment, source, batch_size=batch_size):
         placed = place_batch(pad(batch, batch_size), devices)
         features.append(np.asarray(compute(params, placed.image))[: len(batch.label)][batch.is_real])
         labels.append(batch.label[batch.is_real])

@@ -6,16 +6,16 @@ from typing import get_args
 import jax
 
 from gauss_vit.analysis.protocol import protocol_named
-from gauss_vit.commands.command import Invocation, say
-from gauss_vit.commands.erf_run import Photo
-from gauss_vit.commands.model_source import NamedModel, named_model
-from gauss_vit.commands.report_fields import FieldPlan, LayerChoice, fields_of_layers, forget
-from gauss_vit.commands.report_notes import notes_of
-from gauss_vit.commands.report_reader import layers_of, photos_in, photos_of_run, shown_images
-from gauss_vit.commands.result_files import write_text
+from gauss_vit.assembly.invocation import Invocation, say
+from gauss_vit.assembly.named_model import NamedModel, named_model
 from gauss_vit.errors import ConfigError
+from gauss_vit.inspect.erf_run import Photo
+from gauss_vit.inspect.report.layer_fields import FieldPlan, LayerChoice, fields_of_layers, forget
+from gauss_vit.inspect.report.notes import notes_of
+from gauss_vit.inspect.report.page import Explorer, render
+from gauss_vit.inspect.report.reader import layers_of, photos_in, photos_of_run, shown_images
+from gauss_vit.inspect.result_files import write_text
 from gauss_vit.models.vit import ViTConfig
-from gauss_vit.plots.explorer import Explorer, render
 
 
 def run(invocation: Invocation) -> None:

@@ -10,12 +10,13 @@ from jax.sharding import AbstractMesh, PartitionSpec
 from jaxtyping import PyTree
 
 from gauss_vit import experiment
-from gauss_vit.commands.command import Invocation, say
+from gauss_vit.assembly.invocation import Invocation, say
 from gauss_vit.experiment import Experiment
 from gauss_vit.kernels.choice import describe
 from gauss_vit.models import construct
 from gauss_vit.models.vit import ViTConfig
-from gauss_vit.train import cost, mesh, optimizer
+from gauss_vit.train import cost, mesh
+from gauss_vit.train.optim import optimizer
 from gauss_vit.train.prefetch import AHEAD
 from gauss_vit.train.state import AbstractModel, abstract_state
 from gauss_vit.tree import flatten_paths

@@ -10,16 +10,20 @@ from flax import nnx
 from jaxtyping import PyTree
 
 from gauss_vit import experiment as experiments
-from gauss_vit.commands import classification_data, observers, starting
-from gauss_vit.commands.command import Invocation
+from gauss_vit.assembly import feeds, initial_params
+from gauss_vit.assembly.invocation import Invocation
 from gauss_vit.experiment import Experiment
+from gauss_vit.inspect import observers
 from gauss_vit.models import construct
-from gauss_vit.models.intervention import check_applies
-from gauss_vit.train import checkpoint, loop, mesh, optimizer, program, proof, workdir
+from gauss_vit.train import bias_effect, loop, mesh, program
+from gauss_vit.train.bias_effect import TermEffect
+from gauss_vit.train.checkpoint import reader
 from gauss_vit.train.normalization import Normalization
-from gauss_vit.train.proof import TermEffect
+from gauss_vit.train.optim import optimizer
 from gauss_vit.train.run import Feed, Run
 from gauss_vit.train.state import run_key
+from gauss_vit.train.workdir import lock
+from gauss_vit.weights.intervention import check_applies
 
 _LOGGER = logging.getLogger(__name__)
 _NUM_PROOF_IMAGES = 4
@@ -34,11 +38,11 @@ def run(invocation: Invocation) -> None:
     """
     experiment, folder = invocation.required_experiment(), invocation.path("workdir")
     check_fits_devices(experiment)
-    with workdir.hold(folder):
-        newest = max(checkpoint.saved_steps(folder), default=None)
-    feed = classification_data.feed(experiment, bad_files=folder / "bad_files.txt")
+    with lock.hold(folder):
+        newest = max(reader.saved_steps(folder), default=None)
+    feed = feeds.feed(experiment, bad_files=folder / "bad_files.txt")
     normalization = Normalization(mean=experiment.data.pixel_mean, std=experiment.data.pixel_std)
-    initial = starting.initial_params(experiment) if newest is None else None
+    initial = initial_params.initial_params(experiment) if newest is None else None
     if not newest:
         params = start_params(experiment, folder if newest == 0 else None) if initial is None else initial
         _LOGGER.info("%s", summary(prove(experiment, params, feed=feed, normalization=normalization)))
@@ -82,7 +86,7 @@ def start_params(experiment: Experiment, folder: Path | None) -> PyTree:
         return nnx.to_pure_dict(nnx.state(construct.build(experiment.model, run_key(experiment.seed))))
     one_device = mesh.make(mesh.MeshConfig(data=1), jax.devices())
     _, abstract = construct.abstract(experiment.model)
-    return checkpoint.restore_params(folder, mesh.with_shardings(one_device, abstract)).arrays
+    return reader.restore_params(folder, mesh.with_shardings(one_device, abstract)).arrays
 
 
 def prove(
@@ -98,8 +102,8 @@ def prove(
     graph, _ = construct.abstract(experiment.model)
     batch = next(iter(feed.train(0)))
     images = normalization(jnp.asarray(batch.image[:_NUM_PROOF_IMAGES]))
-    effects = proof.measure_effects(graph, params, images)
-    proof.require_effect(effects)
+    effects = bias_effect.measure_effects(graph, params, images)
+    bias_effect.require_effect(effects)
     return effects
 
 

@@ -167,7 +167,7 @@ def _define_workdir(flag_values: flags.FlagValues) -> None:
 
 
 def _define_model(flag_values: flags.FlagValues) -> None:
-    """Declares the two ways to name a model; `commands/model_source.py` reads them."""
+    """Declares the two ways to name a model; `assembly/named_model.py` reads them."""
     _define_workdir(flag_values)
     flags.DEFINE_string("model", None, "Name of a preset, instead of --workdir.", flag_values=flag_values)
     flags.DEFINE_bool("gaussian", False, "Add the Gaussian bias to the preset.", flag_values=flag_values)

@@ -4,9 +4,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from gauss_vit.data.augment import AutoAugment, RandAugment
-from gauss_vit.data.color import ColorJitter
-from gauss_vit.data.transforms import (
+from gauss_vit.data.images.augment import AutoAugment, RandAugment
+from gauss_vit.data.images.color import ColorJitter
+from gauss_vit.data.images.transforms import (
     CenterCrop,
     RandomFlip,
     RandomResizedCrop,
@@ -46,7 +46,7 @@ class Data:
         embedded and prepared where it is missing; "folder" is a folder of images, one folder a class.
       data_dir: the TFDS folder that holds it, or the folder of images; "~" is the home folder.
       split_protocol: "official": the splits that the data set comes with. "paper": a random 70 % "train", 15 %
-        "validation" and 15 % "test" of the whole, always the same; see `gauss_vit.data.protocol`.
+        "validation" and 15 % "test" of the whole, always the same; see `gauss_vit.data.sources.splits`.
       train_split: split to learn from, such as "train" or "train[:90%]".
       eval_split: split to measure on.
       follow_links: whether links in a folder of images may lead out of it.

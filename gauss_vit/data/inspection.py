@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from gauss_vit.data import image as images
 from gauss_vit.data.config import Data
 from gauss_vit.data.examples import Source
-from gauss_vit.data.protocol import open_split
+from gauss_vit.data.images import image as images
+from gauss_vit.data.sources.splits import open_split
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,13 +13,13 @@ import numpy as np
 from jaxtyping import UInt64
 
 from gauss_vit.batches import ClassificationBatch
-from gauss_vit.data import image as images
 from gauss_vit.data import randomness
+from gauss_vit.data.batching import Filling, filled, padding
 from gauss_vit.data.examples import Example, Source
-from gauss_vit.data.filling import Filling, filled, padding
-from gauss_vit.data.rendering import Rendered, render, render_unflipped
+from gauss_vit.data.images import image as images
+from gauss_vit.data.images.preprocess import Rendered, render, render_unflipped
+from gauss_vit.data.images.transforms import RandomFlip, Transform
 from gauss_vit.data.skips import Skips
-from gauss_vit.data.transforms import RandomFlip, Transform
 from gauss_vit.errors import ConfigError, DataError
 
 ORDER_STREAM, AUGMENT_STREAM = 0, 1
@@ -107,7 +107,7 @@ def train_batches(
     """Shuffled and augmented NumPy batches, one a step; every example comes once an epoch.
 
     Augmented but for flips, which are named in the batch and left to the device where they can be
-    (`gauss_vit.data.rendering`).
+    (`gauss_vit.data.images.preprocess`).
 
     Args:
       source: what to learn from.

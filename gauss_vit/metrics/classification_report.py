@@ -8,7 +8,7 @@ from jaxtyping import PyTree
 
 from gauss_vit.metrics.classification import ClassificationMetric
 from gauss_vit.metrics.confusion import Confusion
-from gauss_vit.metrics.reassessed import ReassessedMetric
+from gauss_vit.metrics.real_labels import ReassessedMetric
 
 
 @jax.tree_util.register_dataclass

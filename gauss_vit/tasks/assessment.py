@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from gauss_vit.batches import ClassificationBatch
 from gauss_vit.metrics.classification_report import ClassificationReport
 from gauss_vit.metrics.confusion import Confusion
-from gauss_vit.metrics.reassessed import ReassessedMetric
+from gauss_vit.metrics.real_labels import ReassessedMetric
 from gauss_vit.ops.class_subset import subset_columns, subset_labels
 from gauss_vit.tasks.classification import Classification
 

@@ -14,22 +14,22 @@ from jaxtyping import PyTree
 
 from gauss_vit.batches import ClassificationBatch
 from gauss_vit.errors import CheckpointError, ConfigError, DataError, DivergedError
-from gauss_vit.train import resume, workdir
-from gauss_vit.train.checkpoint import Restored, restore_state, set_aside, unfinished_steps
-from gauss_vit.train.checkpoint_writer import CheckpointWriter
-from gauss_vit.train.environment import describe_environment
+from gauss_vit.train.checkpoint.metadata import Progress
+from gauss_vit.train.checkpoint.reader import Restored, restore_state, set_aside, unfinished_steps
+from gauss_vit.train.checkpoint.writer import CheckpointWriter
 from gauss_vit.train.evaluation import evaluate
 from gauss_vit.train.interruption import EXIT_STATUS, Interruption
-from gauss_vit.train.interval import Interval
-from gauss_vit.train.metrics_log import EVAL, OBSERVE, TRAIN, is_evaluated
+from gauss_vit.train.metric_window import Interval
 from gauss_vit.train.prefetch import place_ahead
 from gauss_vit.train.program import Program, fresh_state, make_program
-from gauss_vit.train.progress import Pace, progress_line
-from gauss_vit.train.record import Progress
-from gauss_vit.train.report import Report
 from gauss_vit.train.run import Feed, Observer, Run
 from gauss_vit.train.state import TrainState
 from gauss_vit.train.step import Outcome, audited_paths
+from gauss_vit.train.workdir import lock, resume
+from gauss_vit.train.workdir.environment import describe_environment
+from gauss_vit.train.workdir.loggers import Report
+from gauss_vit.train.workdir.metrics_log import EVAL, OBSERVE, TRAIN, is_evaluated
+from gauss_vit.train.workdir.progress import Pace, progress_line
 
 __all__ = ["Feed", "Observer", "Run", "fit"]
 
@@ -50,7 +50,7 @@ def fit(run: Run) -> None:
       BusyError: another process holds the workdir.
       SystemExit: status 143, after SIGTERM or SIGINT, once the state is saved.
     """
-    with workdir.hold(run.workdir) as hold, Interruption() as interruption:
+    with lock.hold(run.workdir) as hold, Interruption() as interruption:
         notes = _compare_with_recorded(run)
         program = make_program(run)
         restored = restore_state(run.workdir, program.abstract)
@@ -254,8 +254,8 @@ def _write_records(run: Run, restored: Restored | None, *, notes: list[str]) -> 
         _LOGGER.warning("ignoring unfinished checkpoint %d", step)
     for step, reason in () if restored is None else restored.damaged:
         _LOGGER.warning("checkpoint %d is damaged: %s; moved to %s", step, reason, set_aside(run.workdir, step))
-    workdir.write_json(run.workdir / workdir.CONFIG, run.experiment)
-    workdir.write_json(run.workdir / workdir.ENVIRONMENT, describe_environment(jax.devices()))
+    lock.write_json(run.workdir / lock.CONFIG, run.experiment)
+    lock.write_json(run.workdir / lock.ENVIRONMENT, describe_environment(jax.devices()))
 
 
 def _resume(run: Run, restored: Restored) -> TrainState:

@@ -6,12 +6,12 @@ import jax
 import optax
 from jax.sharding import Mesh
 
-from gauss_vit.train import average
 from gauss_vit.train import mesh as meshes
-from gauss_vit.train import optimizer as optimizers
+from gauss_vit.train import moving_average
 from gauss_vit.train.config import Training
+from gauss_vit.train.optim import optimizer as optimizers
+from gauss_vit.train.optim.schedule import LearningRate
 from gauss_vit.train.run import Run
-from gauss_vit.train.schedule import LearningRate
 from gauss_vit.train.state import TrainState, abstract_model, abstract_state, init_state, place_state
 from gauss_vit.train.step import EvalStep, Forward, TrainStep, make_eval_step, make_train_step
 
@@ -48,7 +48,7 @@ def make_program(run: Run) -> Program:
     model = abstract_model(run.build)
     transform = optimizers.make(run.optimizer, model.params, run.training.num_steps)
     decay = run.training.ema_decay
-    state = jax.eval_shape(lambda start: average.begin(start, decay), abstract_state(model.params, transform))
+    state = jax.eval_shape(lambda start: moving_average.begin(start, decay), abstract_state(model.params, transform))
     abstract = meshes.with_shardings(mesh, state)
     forward = Forward(graph=model.graph, task=run.task, normalization=run.normalization)
     return Program(
@@ -86,4 +86,4 @@ def fresh_state(run: Run, program: Program) -> TrainState:
         state = init_state(run.build, program.transform, mesh=program.mesh, seed=run.seed)
     else:
         state = place_state(run.initial, program.transform, mesh=program.mesh)
-    return average.begin(state, run.training.ema_decay)
+    return moving_average.begin(state, run.training.ema_decay)

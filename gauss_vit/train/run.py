@@ -7,11 +7,11 @@ from pathlib import Path
 from jaxtyping import PyTree
 
 from gauss_vit.batches import ClassificationBatch
-from gauss_vit.schema import JsonValue
+from gauss_vit.config.schema import JsonValue
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.normalization import Normalization
-from gauss_vit.train.optimizer import Optimizer
+from gauss_vit.train.optim.optimizer import Optimizer
 from gauss_vit.train.state import Build
 from gauss_vit.train.step import Task
 

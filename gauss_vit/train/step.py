@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from gauss_vit.batches import ClassificationBatch
 from gauss_vit.ops.mixing import Mixture, dominant_label
 from gauss_vit.tasks.augmentation import Augmented, flipped
-from gauss_vit.train import audit, average
+from gauss_vit.train import finite, moving_average
 from gauss_vit.train.accumulation import Examples, accumulate
 from gauss_vit.train.mesh import batch_sharding, replicated, tree_shardings
 from gauss_vit.train.normalization import Normalization
@@ -156,14 +156,14 @@ def make_train_step(
         with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
             sums = accumulate(forward.loss, state.params, examples, key=key, num_parts=num_parts, mesh=mesh)
         updated = _update(state, sums.gradients, transform, ema_decay=ema_decay)
-        audited = audit.floating(_audited(sums.loss, sums.gradients, updated))
-        first_bad = audit.first_not_finite(audited)
+        audited = finite.floating(_audited(sums.loss, sums.gradients, updated))
+        first_bad = finite.first_not_finite(audited)
         is_finite = first_bad == len(jax.tree.leaves(audited))
         updated = jax.tree.map(lambda new, old: jax.lax.select(is_finite, new, old), updated, state)
         outcome = Outcome(
             loss=sums.loss,
             metric=sums.metric,
-            gradient_norm=audit.global_norm(sums.gradients),
+            gradient_norm=finite.global_norm(sums.gradients),
             is_finite=is_finite,
             first_bad=first_bad,
         )
@@ -205,7 +205,7 @@ def audited_paths(state: TrainState) -> list[str]:
       state: the train state, or its shapes.
     """
     loss = jax.ShapeDtypeStruct((), jnp.float32)
-    return list(flatten_paths(audit.floating(_audited(loss, state.params, state))))
+    return list(flatten_paths(finite.floating(_audited(loss, state.params, state))))
 
 
 def _update(
@@ -215,7 +215,7 @@ def _update(
     with jax.numpy_dtype_promotion("standard"):
         updates, opt_state = transform.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-    ema = state.ema if ema_decay is None else average.follow(state.ema, params, ema_decay)
+    ema = state.ema if ema_decay is None else moving_average.follow(state.ema, params, ema_decay)
     return TrainState(step=state.step + 1, params=params, opt_state=opt_state, ema=ema)
 
 

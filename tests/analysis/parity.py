@@ -13,11 +13,11 @@ import numpy as np
 
 from gauss_vit.analysis.protocol import BMVC2023
 from gauss_vit.analysis.token import center_token
-from gauss_vit.commands.erf_run import Measurement, measure
-from gauss_vit.commands.feature_reader import ActivationType
-from gauss_vit.commands.model_source import NamedModel
-from gauss_vit.data.image import load_image, open_images, to_array
-from gauss_vit.data.transforms import ResizeCenterCrop
+from gauss_vit.assembly.named_model import NamedModel
+from gauss_vit.data.images.image import load_image, open_images, to_array
+from gauss_vit.data.images.transforms import ResizeCenterCrop
+from gauss_vit.inspect.erf_run import Measurement, measure
+from gauss_vit.inspect.features import ActivationType
 from gauss_vit.models.construct import abstract
 from gauss_vit.models.presets import PRESETS
 from gauss_vit.train.normalization import Normalization

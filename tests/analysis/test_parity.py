@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gauss_vit.data.image import open_images
+from gauss_vit.data.images.image import open_images
 from tests.analysis import parity
 from tests.analysis.photos import write_photos
 

@@ -8,7 +8,7 @@ import pytest
 
 from gauss_vit import main as program
 from gauss_vit.commands.compare import read, result_paths
-from gauss_vit.commands.result_files import write_arrays
+from gauss_vit.inspect.result_files import write_arrays
 
 
 def write_field(path: Path, *, seed=0, title="tiny", protocol="bmvc2023", token=(0, 1)):

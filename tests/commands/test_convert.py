@@ -13,16 +13,17 @@ from flax import nnx
 from safetensors.numpy import load_file
 
 from gauss_vit import main as program
-from gauss_vit.commands import model_source
-from gauss_vit.models import naming, presets
-from gauss_vit.models.bake import bake
+from gauss_vit.assembly import named_model
+from gauss_vit.models import presets
 from gauss_vit.models.construct import abstract
-from gauss_vit.models.name_tables import timm_rules
-from gauss_vit.models.pretrained import load_weights
-from gauss_vit.models.safetensors_file import write
 from gauss_vit.position import RelativeMlp
-from tests.commands.conftest import CONFIG
+from gauss_vit.weights import naming
+from gauss_vit.weights.bake import bake
+from gauss_vit.weights.name_tables import timm_rules
+from gauss_vit.weights.pretrained import load_weights
+from gauss_vit.weights.safetensors_file import write
 from tests.models import deterministic
+from tests.tiny_config import FLAG as CONFIG
 from tests.tiny_config import MODEL
 
 STOCK = dataclasses.replace(MODEL, gaussian=None, relative=RelativeMlp(hidden=4), biases="none", layer_scale=0.5)
@@ -31,7 +32,7 @@ STOCK = dataclasses.replace(MODEL, gaussian=None, relative=RelativeMlp(hidden=4)
 @pytest.fixture(autouse=True)
 def tiny_preset(monkeypatch: pytest.MonkeyPatch):
     """A preset that is built in no time."""
-    monkeypatch.setattr(model_source, "PRESETS", {**presets.PRESETS, "vit_tiny": STOCK})
+    monkeypatch.setattr(named_model, "PRESETS", {**presets.PRESETS, "vit_tiny": STOCK})
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_trained_gaussian_leaves_as_a_table_that_computes_the_same(
     out = tmp_path / "export" / "w.safetensors"
     assert program.main(["convert", f"--workdir={workdir}", "--to=timm", f"--out={out}"]) == 0
     assert "of step 4, the Gaussian baked into the tables" in capsys.readouterr().out
-    named = model_source.trained(workdir)
+    named = named_model.trained(workdir)
     baked, _ = bake(named.config, named.params)
     assert load_file(out)["blocks.1.attn.rel_pos.relative_position_bias_table"].shape == (3 * 7, 2)
     exported = load_weights(out, baked).params
@@ -71,15 +72,15 @@ def test_file_to_run_to_file_is_bit_identical(weights: Path, tmp_path: Path, cap
     assert "weights in the names of timm" in capsys.readouterr().out
     assert program.main(["convert", f"--workdir={folder}", "--to=timm", f"--out={out}"]) == 0
     assert out.read_bytes() == weights.read_bytes()
-    named = model_source.trained(folder)
+    named = named_model.trained(folder)
     assert (named.step, named.config) == (0, STOCK)
 
 
 def test_preset_with_weights_is_the_model_of_the_file(weights: Path, tmp_path: Path):
     arguments = ["position", "--out=O", "--model=vit_tiny", f"--weights={weights}"]
-    named = model_source.named_model(program.parse(arguments))
+    named = named_model.named_model(program.parse(arguments))
     np.testing.assert_array_equal(named.params["head"]["bias"], deterministic.tensor("head.bias", (10,)))
-    with_bias = model_source.named_model(program.parse([*arguments, "--gaussian"]))
+    with_bias = named_model.named_model(program.parse([*arguments, "--gaussian"]))
     assert with_bias.name == "vit_tiny_gaussian"
     np.testing.assert_array_equal(with_bias.params["blocks"]["attention"]["bias"]["gaussian"]["sigma"], [[5.0], [5.0]])
     assert program.main([*arguments[:1], f"--out={tmp_path / 'out'}", *arguments[2:]]) == 0
@@ -95,7 +96,7 @@ def test_training_goes_on_from_a_file(weights: Path, tmp_path: Path, data_flag: 
     assert program.main(["evaluate", f"--workdir={tmp_path / 'run'}"]) == 0
     assert json.loads((tmp_path / "run" / "evaluation.json").read_text())["step"] == 0
     assert program.main(run) == 0
-    trained = model_source.trained(tmp_path / "run")
+    trained = named_model.trained(tmp_path / "run")
     assert trained.step == 4
     # Four steps of 1e-3 leave the imported weights near where they were.
     kernel = deterministic.tensor("blocks.0.mlp.fc1.weight", (64, 16)).T
@@ -133,4 +134,4 @@ def test_pickles_are_refused_and_nothing_is_written(tmp_path: Path, capsys: pyte
 def test_workdir_that_holds_a_run_is_left_alone(weights: Path, workdir: Path, capsys: pytest.CaptureFixture[str]):
     status, line = failed(capsys, f"--weights={weights}", "--model=vit_tiny", f"--workdir={workdir}")
     assert status == 2 and "holds a run already" in line
-    assert model_source.trained(workdir).step == 4
+    assert named_model.trained(workdir).step == 4

@@ -6,9 +6,9 @@ import pytest
 
 from gauss_vit import main as program
 from gauss_vit.commands.data import describe
-from gauss_vit.data import recipes
 from gauss_vit.data.inspection import inspect_split
-from tests.data.folder_samples import make_folder
+from gauss_vit.data.sources import how_to_get
+from tests.data.sources.folder_samples import make_folder
 from tests.tiny_config import get_config
 
 CONFIG = "--config=tests/tiny_config.py"
@@ -121,5 +121,5 @@ def test_a_wrong_command_line_is_answered_in_one_line(capsys, arguments, message
 
 
 def test_every_recipe_is_complete():
-    for name in (*recipes.RECIPES, "caltech101:3.0.2"):
-        assert not any("{" in line for line in recipes.steps(name, "D"))
+    for name in (*how_to_get.RECIPES, "caltech101:3.0.2"):
+        assert not any("{" in line for line in how_to_get.steps(name, "D"))

@@ -9,10 +9,10 @@ import pytest
 from flax import nnx
 from PIL import Image
 
+from gauss_vit.assembly.invocation import Invocation
+from gauss_vit.assembly.named_model import IMAGENET, NamedModel
 from gauss_vit.commands import erf
-from gauss_vit.commands.command import Invocation
-from gauss_vit.commands.model_source import IMAGENET, NamedModel
-from gauss_vit.data.transforms import ResizeCenterCrop
+from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.errors import ConfigError, DataError
 from gauss_vit.models import construct
 from gauss_vit.models.swin import SwinConfig

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from gauss_vit import main as program
-from gauss_vit.commands import evaluate, model_source
+from gauss_vit.assembly import named_model
+from gauss_vit.commands import evaluate
 from gauss_vit.data.examples import Example
-from gauss_vit.data.sources import TfdsSource
+from gauss_vit.data.sources.opening import TfdsSource
 
 
 def evaluated(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict:
@@ -101,7 +102,7 @@ def test_subset_that_does_not_fit_is_refused(
 
 
 def test_accepted_classes_come_from_the_examples(workdir: Path, monkeypatch: pytest.MonkeyPatch):
-    experiment = model_source.run_experiment(workdir)
+    experiment = named_model.run_experiment(workdir)
     plain = evaluate.evaluate_run(workdir, experiment)
 
     def with_accepted(source: TfdsSource, index: int) -> Example:

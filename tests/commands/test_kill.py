@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from gauss_vit.train.checkpoint import saved_steps
-from tests.commands.conftest import CONFIG
+from gauss_vit.train.checkpoint.reader import saved_steps
+from tests.tiny_config import FLAG as CONFIG
 from tests.train.bits import trace_of
 
 ROOT = Path(__file__).parents[2]

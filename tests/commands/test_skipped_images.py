@@ -6,10 +6,10 @@ from pathlib import Path
 
 from gauss_vit import experiment as experiments
 from gauss_vit import main as program
-from gauss_vit.commands import classification_data
-from gauss_vit.train.workdir import CONFIG
-from tests.commands.conftest import CONFIG as CONFIG_FLAG
-from tests.data.folder_samples import make_folder
+from gauss_vit.assembly import feeds
+from gauss_vit.train.workdir.lock import CONFIG
+from tests.data.sources.folder_samples import make_folder
+from tests.tiny_config import FLAG as CONFIG_FLAG
 
 DAMAGED = ("train/4/001.png", "train/7/000.png")
 
@@ -31,8 +31,8 @@ def test_skipped_images_are_counted_and_a_resume_within_an_interval_counts_the_s
     whole = trained(root, tmp_path / "whole")
 
     experiment = experiments.read(tmp_path / "whole" / CONFIG)
-    source = classification_data.open_split(experiment, "train")
-    feed = classification_data.feed(experiment)
+    source = feeds.open_split(experiment, "train")
+    feed = feeds.feed(experiment)
     empty = [int((~batch.is_real).sum()) for batch in feed.train(0)]
     assert len(source) == 20
     assert sum(empty) in (6, 7)  # 64 places are three passes over 20 images and a fifth of a fourth

@@ -10,14 +10,15 @@ import pytest
 
 from gauss_vit import experiment as experiments
 from gauss_vit import main as program
-from gauss_vit.commands import classification_data, train
+from gauss_vit.assembly import feeds
+from gauss_vit.commands import train
 from gauss_vit.errors import ConfigError
 from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.train.bias_effect import TermEffect
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.normalization import Normalization
-from gauss_vit.train.optimizer import Cosine
-from gauss_vit.train.proof import TermEffect
-from tests.commands.conftest import CONFIG
+from gauss_vit.train.optim.optimizer import Cosine
+from tests.tiny_config import FLAG as CONFIG
 from tests.tiny_config import get_config
 
 
@@ -150,7 +151,7 @@ def _with_data(data_flag: str):
 def prove(experiment):
     """Proves the start of a fresh run."""
     params = train.start_params(experiment, None)
-    feed = classification_data.feed(experiment)
+    feed = feeds.feed(experiment)
     return train.prove(experiment, params, feed=feed, normalization=_normalization())
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gauss_vit.data.digits import prepare_digits
+from gauss_vit.data.sources.digits import prepare_digits
 
 
 @pytest.fixture(scope="session")

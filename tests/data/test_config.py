@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from gauss_vit.data.config import Data
-from gauss_vit.data.transforms import RandomShift, ResizeCenterCrop
+from gauss_vit.data.images.transforms import RandomShift, ResizeCenterCrop
 from gauss_vit.errors import ConfigError
 
 DATA = Data(

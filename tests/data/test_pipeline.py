@@ -10,11 +10,11 @@ import pytest
 
 from gauss_vit.batches import ClassificationBatch
 from gauss_vit.data import pipeline, randomness
-from gauss_vit.data.augment import RandAugment
-from gauss_vit.data.color import ColorJitter
-from gauss_vit.data.rendering import render
-from gauss_vit.data.sources import open_source
-from gauss_vit.data.transforms import RandomFlip, RandomResizedCrop, RandomShift, Resize, ResizeCenterCrop
+from gauss_vit.data.images.augment import RandAugment
+from gauss_vit.data.images.color import ColorJitter
+from gauss_vit.data.images.preprocess import render
+from gauss_vit.data.images.transforms import RandomFlip, RandomResizedCrop, RandomShift, Resize, ResizeCenterCrop
+from gauss_vit.data.sources.opening import open_source
 from gauss_vit.errors import ConfigError, DataError
 from tests.data.samples import ListSource, noise_source
 

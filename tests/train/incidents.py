@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import jax
 
 from gauss_vit.batches import ClassificationBatch
-from gauss_vit.train.checkpoint import restore_state
+from gauss_vit.train.checkpoint.reader import restore_state
 from gauss_vit.train.loop import Run
 from gauss_vit.train.prefetch import AHEAD
 from gauss_vit.train.program import make_program

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 
 from gauss_vit.train import mesh as meshes
-from gauss_vit.train.checkpoint import CHECKPOINTS, STATE
-from gauss_vit.train.checkpoint_writer import CheckpointWriter
+from gauss_vit.train.checkpoint.metadata import Progress
+from gauss_vit.train.checkpoint.reader import CHECKPOINTS, STATE
+from gauss_vit.train.checkpoint.writer import CheckpointWriter
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.record import Progress
 from gauss_vit.train.state import TrainState
 
 

@@ -15,7 +15,7 @@ from gauss_vit.train import mesh as meshes
 from gauss_vit.train.accumulation import split
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.normalization import Normalization
-from gauss_vit.train.optimizer import Constant, Sgd, make
+from gauss_vit.train.optim.optimizer import Constant, Sgd, make
 from gauss_vit.train.state import TrainState, abstract_model, init_state
 from gauss_vit.train.step import Forward, Outcome, make_train_step
 from tests.train.toy import Toy, batch_of

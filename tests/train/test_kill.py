@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gauss_vit.train.checkpoint import saved_steps
+from gauss_vit.train.checkpoint.reader import saved_steps
 from tests.train.bits import trace_of
 
 ROOT = Path(__file__).parents[2]

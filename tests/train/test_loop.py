@@ -14,13 +14,13 @@ import pytest
 
 from gauss_vit.batches import ClassificationBatch
 from gauss_vit.errors import BusyError, CheckpointError, ConfigError, DataError, DivergedError, StorageError
-from gauss_vit.train import workdir as workdirs
-from gauss_vit.train.checkpoint import saved_steps
+from gauss_vit.train.checkpoint.reader import saved_steps
 from gauss_vit.train.loop import Run, fit
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.metrics_log import entries
-from gauss_vit.train.optimizer import AdamW, Sgd
+from gauss_vit.train.optim.optimizer import AdamW, Sgd
 from gauss_vit.train.program import make_program
+from gauss_vit.train.workdir import lock as workdirs
+from gauss_vit.train.workdir.metrics_log import entries
 from tests.train.bits import trace_of
 from tests.train.incidents import final_state, interrupted_at, with_batches, with_training
 from tests.train.states import data_files, flip_byte

@@ -13,7 +13,7 @@ from jaxtyping import PyTree
 
 from gauss_vit.batches import ClassificationBatch
 from gauss_vit.train.loop import Run, fit
-from gauss_vit.train.metrics_log import entries
+from gauss_vit.train.workdir.metrics_log import entries
 from tests.train.bits import trace_of
 from tests.train.incidents import final_state, interrupted_at, with_training
 from tests.train.toy import TRAINING, run_in

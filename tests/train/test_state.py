@@ -8,7 +8,7 @@ from flax import nnx
 
 from gauss_vit.train import mesh as meshes
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.optimizer import AdamW, make
+from gauss_vit.train.optim.optimizer import AdamW, make
 from gauss_vit.train.state import TrainState, abstract_model, abstract_state, init_state
 from tests.train.toy import CLASSES, build
 

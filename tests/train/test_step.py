@@ -18,7 +18,7 @@ from gauss_vit.tasks.classification import Classification
 from gauss_vit.train import mesh as meshes
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.normalization import Normalization
-from gauss_vit.train.optimizer import AdamW, Constant, Optimizer, Sgd, make
+from gauss_vit.train.optim.optimizer import AdamW, Constant, Optimizer, Sgd, make
 from gauss_vit.train.state import TrainState, abstract_model, init_state, run_key
 from gauss_vit.train.step import Forward, Outcome, TrainStep, audited_paths, make_eval_step, make_train_step
 from tests.train.toy import Toy, batch_of, build

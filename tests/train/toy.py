@@ -11,12 +11,12 @@ from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from gauss_vit.batches import ClassificationBatch
-from gauss_vit.schema import JsonValue
+from gauss_vit.config.schema import JsonValue
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.normalization import Normalization
-from gauss_vit.train.optimizer import AdamW, Constant
+from gauss_vit.train.optim.optimizer import AdamW, Constant
 from gauss_vit.train.run import Feed, Run
 
 HEIGHT, WIDTH, CLASSES = 4, 6, 3

@@ -1,0 +1,1 @@
+"""What an experiment or a name becomes: batches, a named model, the parameters to start from."""

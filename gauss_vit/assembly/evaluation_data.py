@@ -1,0 +1,68 @@
+"""The examples that a trained classifier is measured on: some classes only, or several accepted ones each."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+
+from gauss_vit.assembly import feeds
+from gauss_vit.batches import ClassificationBatch
+from gauss_vit.data.examples import Source
+from gauss_vit.data.sources import splits
+from gauss_vit.errors import ConfigError
+from gauss_vit.experiment import Experiment
+from gauss_vit.metrics.class_subsets import CLASS_SUBSETS
+from gauss_vit.tasks.assessment import ClassSubset
+
+
+def open_source(experiment: Experiment, subset: str | None) -> Source:
+    """Opens the evaluation split; that of a subset may have fewer classes than the model.
+
+    Raises:
+      ConfigError: the subset is unknown, or does not fit model and data set.
+    """
+    if subset is None:
+        return feeds.open_split(experiment, experiment.data.eval_split)
+    if subset not in CLASS_SUBSETS:
+        raise ConfigError(f"unknown subset {subset!r}", do=f"use one of {', '.join(CLASS_SUBSETS)}")
+    source, num_classes = splits.open_split(experiment.data, experiment.data.eval_split), experiment.model.num_classes
+    if num_classes != 1000 or source.num_classes not in (num_classes, len(CLASS_SUBSETS[subset])):
+        raise ConfigError(
+            f"{subset} is 200 of ImageNet's 1000 classes; the model has {num_classes} and {experiment.data.name} has"
+            f" {source.num_classes}",
+            do="leave out --subset",
+        )
+    return source
+
+
+def chosen_names(source: Source, subset: ClassSubset | None) -> tuple[str, ...]:
+    """Names the classes in question."""
+    if subset is None or len(subset.indices) == source.num_classes:
+        return tuple(source.class_names)
+    return tuple(source.class_names[index] for index in subset.indices)
+
+
+def batches_of(experiment: Experiment, source: Source, *, batch_size: int) -> Iterator[ClassificationBatch]:
+    """Gives the batches of a split, with sets of accepted classes where the data set has them.
+
+    Raises:
+      ConfigError: it has, and several processes would each need their part.
+    """
+    batches = feeds.eval_batches(experiment, source, batch_size=batch_size)
+    if source[0].accepted_labels is None:
+        return batches
+    if jax.process_count() > 1:
+        raise ConfigError(f"{experiment.data.name} is measured in one process", do="start a single process")
+    return _with_accepted(batches, source)
+
+
+def _with_accepted(batches: Iterator[ClassificationBatch], source: Source) -> Iterator[ClassificationBatch]:
+    """Adds to every example the classes that count as right; padding has none."""
+    index = 0
+    for batch in batches:
+        accepted = np.zeros((len(batch.is_real), source.num_classes), bool)
+        for row in np.flatnonzero(batch.is_real):
+            accepted[row, list(source[index].accepted_labels or ())] = True
+            index += 1
+        yield dataclasses.replace(batch, accepted=accepted)

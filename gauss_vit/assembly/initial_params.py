@@ -1,0 +1,74 @@
+"""The parameters of step 0 that an experiment's `start` describes: from a file or from another run."""
+
+import logging
+from pathlib import Path
+
+import jax
+from jaxtyping import PyTree
+
+from gauss_vit.assembly.named_model import trained
+from gauss_vit.errors import CheckpointError
+from gauss_vit.experiment import Experiment
+from gauss_vit.train.state import run_key
+from gauss_vit.weights.name_tables import ModelConfig
+from gauss_vit.weights.pretrained import Imported, load_weights
+from gauss_vit.weights.start import Start, carry_over, redraw
+
+_LOGGER = logging.getLogger(__name__)
+_REDRAWING = 1
+"""Folded into the run's key, so that what an intervention draws is not what the model's own start would draw."""
+
+
+def initial_params(experiment: Experiment) -> PyTree | None:
+    """Reads the weights that a run starts from, and makes anew what its `start` says.
+
+    Returns:
+      A nested dict of NumPy arrays, complete; None for an experiment that draws all of them.
+
+    Raises:
+      CheckpointError: the weights are refused or do not fit the model.
+      ConfigError: the workdir named as weights holds no run, or the intervention finds nothing to change.
+    """
+    start = experiment.start
+    if start is None:
+        return None
+    imported = read(start, experiment.model, seed=experiment.seed)
+    _LOGGER.info("%s", summary(start, imported))
+    key = jax.random.fold_in(run_key(experiment.seed), _REDRAWING)
+    return redraw(experiment.model, imported.params, start.intervention, key=key)
+
+
+def read(start: Start, model: ModelConfig, *, seed: int) -> Imported:
+    """Reads the weights for a model, from a workdir where there is one and else from a file.
+
+    Args:
+      start: which.
+      model: config of the model.
+      seed: of what the weights lack.
+
+    Raises:
+      CheckpointError: there is nothing, or it is refused or does not fit.
+      ConfigError: the folder holds no run.
+    """
+    path = Path(start.weights).expanduser()
+    if not path.exists():
+        raise CheckpointError(
+            f"there are no weights at {path}",
+            code="IMPORT",
+            do="give a .safetensors file or the workdir of a run with --config.start.weights=...",
+        )
+    if path.is_dir():
+        return carry_over(trained(path).params, model, head=start.head, seed=seed)
+    return load_weights(path, model, head=start.head, seed=seed)
+
+
+def summary(start: Start, imported: Imported) -> str:
+    """Says what a run starts from, such as `starts from W (gauss_vit); fresh: head.bias, head.kernel`."""
+    parts = [f"starts from {start.weights} ({imported.table})"]
+    if imported.resampled:
+        parts.append(f"{len(imported.resampled)} tensors resampled to this grid")
+    if imported.fresh:
+        parts.append(f"fresh: {', '.join(imported.fresh)}")
+    if start.intervention != "none":
+        parts.append(f"position information: {start.intervention}")
+    return "; ".join(parts)

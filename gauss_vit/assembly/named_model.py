@@ -1,0 +1,195 @@
+"""The model that a command line names: the newest checkpoint of `--workdir`, or a preset by `--model`, perhaps with
+`--gaussian` and with `--weights` from a file."""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+from flax import nnx
+from jaxtyping import PyTree
+
+from gauss_vit import experiment
+from gauss_vit.assembly.invocation import Invocation, warn
+from gauss_vit.assembly.preset_images import IMAGENET, preparation
+from gauss_vit.config import schema
+from gauss_vit.data.images.transforms import ResizeCenterCrop
+from gauss_vit.errors import ConfigError
+from gauss_vit.models import construct
+from gauss_vit.models.presets import PRESETS
+from gauss_vit.ops.grid import Grid
+from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.train import mesh
+from gauss_vit.train.checkpoint import reader
+from gauss_vit.train.normalization import Normalization
+from gauss_vit.train.state import run_key
+from gauss_vit.train.workdir.lock import CONFIG
+from gauss_vit.weights import pretrained
+from gauss_vit.weights.intervention import Intervention
+from gauss_vit.weights.name_tables import ModelConfig
+
+__all__ = ["IMAGENET", "NamedModel", "import_weights", "named_model", "preset_config", "restore", "run_experiment"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NamedModel:
+    """A model with what its images must look like.
+
+    Attributes:
+      name: for file names and titles: the preset's name, with `_gaussian` where the bias was added, or the name of the
+        run's folder.
+      config: of the model.
+      graph: the model's structure; `flax.nnx.merge(graph, params)` is the model.
+      params: its parameters, a nested dict on one device.
+      step: how many updates they have seen here; 0 for a preset, whose parameters are fresh or from a file.
+      transform: from an image of any size to one of the model's, on the host.
+      normalization: from its bytes to the model's input, on the device.
+      intervention: what was done to its position information (`models.intervention`).
+      intervention_seed: of what was drawn anew by it; None where nothing was.
+    """
+
+    name: str
+    config: ModelConfig
+    graph: nnx.GraphDef
+    params: PyTree
+    step: int
+    transform: ResizeCenterCrop
+    normalization: Normalization
+    intervention: Intervention = "none"
+    intervention_seed: int | None = None
+
+
+def named_model(invocation: Invocation) -> NamedModel:
+    """Makes the model that `--workdir`, or `--model`, `--gaussian` and `--weights`, name.
+
+    Raises:
+      ConfigError: neither or both are given, or the name is unknown.
+      CheckpointError: the workdir has no checkpoint that verifies, or the weights are refused.
+    """
+    if invocation.is_given("workdir") == invocation.is_given("model"):
+        raise ConfigError(f"{invocation.verb} needs either --workdir=W or --model=NAME")
+    if invocation.is_given("model"):
+        return _preset(invocation)
+    for flag in ("gaussian", "weights"):
+        if invocation.options[flag]:
+            raise ConfigError(
+                f"--{flag} changes a preset, not a trained model", do="leave it out, or give --model=NAME"
+            )
+    return trained(invocation.path("workdir"))
+
+
+def _preset(invocation: Invocation) -> NamedModel:
+    """Makes a preset, with parameters from a file or with fresh ones, the same every time."""
+    name, adds_gaussian = invocation.text("model"), invocation.switch("gaussian")
+    config = preset_config(name, adds_gaussian=adds_gaussian)
+    if invocation.is_given("weights"):
+        graph, params = construct.abstract(config)[0], jax.device_put(import_weights(invocation, config).params)
+    else:
+        graph, state = nnx.split(construct.build(config, run_key(0)))
+        params = nnx.to_pure_dict(state)
+    images = preparation(name)
+    return NamedModel(
+        name=f"{name}_gaussian" if adds_gaussian else name,
+        config=config,
+        graph=graph,
+        params=params,
+        step=0,
+        transform=images.transform,
+        normalization=images.normalization,
+    )
+
+
+def preset_config(name: str, *, adds_gaussian: bool) -> ModelConfig:
+    """Gives a preset by its name.
+
+    Raises:
+      ConfigError: there is no preset of this name.
+    """
+    if name not in PRESETS:
+        suggestion = schema.nearest(name, PRESETS)
+        remedy = f"try {suggestion}" if suggestion else f"use one of {', '.join(PRESETS)}"
+        raise ConfigError(f"unknown model {name!r}", do=remedy)
+    config = PRESETS[name]
+    return dataclasses.replace(config, gaussian=Gaussian()) if adds_gaussian else config
+
+
+def import_weights(invocation: Invocation, config: ModelConfig) -> pretrained.Imported:
+    """Reads the parameters of a model from the file that `--weights` names, as `--head` and `--source_grid` say.
+
+    Raises:
+      ConfigError: a flag is wrong.
+      CheckpointError: the file is refused, or does not fit.
+    """
+    head = invocation.text("head")
+    if head not in ("file", "fresh"):
+        raise ConfigError(f"--head is file or fresh, got {head!r}")
+    source_grid = parse_grid(invocation.text("source_grid")) if invocation.is_given("source_grid") else None
+    return pretrained.load_weights(invocation.path("weights"), config, head=head, source_grid=source_grid)
+
+
+def parse_grid(text: str) -> Grid:
+    """Reads HEIGHT,WIDTH in patches.
+
+    Raises:
+      ConfigError: it is something else.
+
+    >>> parse_grid("14,20")
+    (14, 20)
+    """
+    sides = text.split(",")
+    if len(sides) != 2 or not all(side.strip().isdecimal() and 0 < int(side) < 10_000 for side in sides):
+        raise ConfigError(f"expected a grid as HEIGHT,WIDTH in patches and got {text!r}", do="write 14,14, for example")
+    return int(sides[0]), int(sides[1])
+
+
+def trained(workdir: Path) -> NamedModel:
+    """Makes the model of a run with the parameters of its newest checkpoint that verifies, on one device.
+
+    Raises:
+      ConfigError: the folder holds no run.
+      CheckpointError: no checkpoint verifies.
+    """
+    run = run_experiment(workdir)
+    graph, abstract = construct.abstract(run.model)
+    one_device = mesh.make(mesh.MeshConfig(data=1), jax.devices())
+    restored = restore(workdir, mesh.with_shardings(one_device, abstract))
+    return NamedModel(
+        name=workdir.absolute().name,
+        config=run.model,
+        graph=graph,
+        params=restored.arrays,
+        step=restored.step,
+        transform=run.data.eval_transform,
+        normalization=Normalization(mean=run.data.pixel_mean, std=run.data.pixel_std),
+    )
+
+
+def restore(
+    workdir: Path, abstract: PyTree, *, which: reader.Weights = "params", step: int | None = None
+) -> reader.Restored:
+    """Restores the parameters of the newest checkpoint that verifies, and warns of newer ones that do not.
+
+    Args:
+      workdir: folder of a run, which may be training.
+      abstract: nested dict of shapes, types and shardings.
+      which: the parameters of the last update, or their moving average.
+      step: the only checkpoint that will do; None is the newest.
+
+    Raises:
+      CheckpointError: there is none.
+    """
+    restored = reader.restore_params(workdir, abstract, which=which, step=step)
+    for step, reason in restored.damaged:
+        warn(f"checkpoint {step} does not verify: {reason}; using {restored.step} instead")
+    return restored
+
+
+def run_experiment(workdir: Path) -> experiment.Experiment:
+    """Reads the experiment that a run has stored.
+
+    Raises:
+      ConfigError: the folder is not there or holds no run.
+    """
+    path = workdir / CONFIG
+    if not path.is_file():
+        raise ConfigError(f"{workdir} holds no run: there is no {CONFIG} in it", do="correct --workdir, or train first")
+    return experiment.read(path)

@@ -1,0 +1,1 @@
+"""Config values from files and flags, and as JSON."""

@@ -1,0 +1,194 @@
+"""Config files: Python that returns a dataclass, or JSON that is data and nothing else.
+
+A Python config is code that the user runs on purpose; whatever goes wrong in it is reported with its own file and line.
+A JSON config is checked against the same annotations and can only ever become values of these types.
+"""
+
+import importlib.abc
+import importlib.util
+import inspect
+import json
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import TypeVar, cast
+
+from gauss_vit.config import schema
+from gauss_vit.errors import ConfigError, UserError
+
+Config = TypeVar("Config")
+
+
+class _SourceLoader(importlib.abc.FileLoader, importlib.abc.SourceLoader):
+    """Compiles a file anew each time: no stale byte code, and none left beside the user's file."""
+
+
+def load(source: str, config_type: type[Config]) -> Config:
+    """Builds the config that a file describes.
+
+    Args:
+      source: `FILE.json`, `FILE.py`, or `FILE.py:ARGUMENT`, where the file defines `get_config()` or, with an argument,
+        `get_config(argument)` and the argument is passed as text.
+      config_type: the dataclass that the file must give.
+
+    Raises:
+      ConfigError: the file is missing, fails, or gives something else; one line with everything that is wrong in it.
+    """
+    path, argument = _split_source(source)
+    if not path.is_file():
+        kind = "is a folder" if path.is_dir() else "does not exist"
+        raise ConfigError(f"config file {path} {kind}", do="give --config the path of a .py or .json file")
+    if path.suffix == ".json":
+        return read_json(path, config_type)
+    if path.suffix != ".py":
+        raise ConfigError(f"config file {path} is neither .py nor .json")
+    return _load_python(path, argument, config_type)
+
+
+def read_json(path: Path, config_type: type[Config]) -> Config:
+    """Builds the config that a JSON file describes; nothing in it is executed or imported.
+
+    Raises:
+      ConfigError: the file is no JSON, or its values are not of the config's types.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} is not valid JSON: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    return build(data, config_type, where=str(path))
+
+
+def build(value: object, config_type: type[Config], *, where: str = "") -> Config:
+    """Checks an instance or decoded JSON, and gives it in its final form.
+
+    Args:
+      value: what a file gave.
+      config_type: the dataclass that it must be.
+      where: the file, for the message.
+
+    Raises:
+      ConfigError: one line with everything that is wrong.
+    """
+    try:
+        return cast(Config, schema.conform(value, config_type))
+    except schema.MismatchError as mismatch:
+        raise schema.config_error(mismatch.problems, where=where) from mismatch
+
+
+def _unique(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    keys = [key for key, _ in pairs]
+    repeated = sorted({key for key in keys if keys.count(key) > 1})
+    if repeated:
+        raise ValueError(f"the key {repeated[0]!r} stands twice in one object")
+    return dict(pairs)
+
+
+def _split_source(source: str) -> tuple[Path, str | None]:
+    """Takes `FILE.py:ARGUMENT` apart; the argument may contain further colons."""
+    name, separator, argument = source.partition(".py:")
+    path = Path(name + ".py" if separator else source).expanduser()
+    return path, argument if separator else None
+
+
+def _load_python(path: Path, argument: str | None, config_type: type[Config]) -> Config:
+    try:
+        value = _run(path, argument)
+    except ConfigFileError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise _located_error(error, path, _complaints(path, argument, config_type)) from error
+    if type(value) is not config_type:
+        name = config_type.__name__
+        raise ConfigError(f"{path}: get_config must return {name}, got {type(value).__name__}")
+    return build(value, config_type, where=str(path))
+
+
+class ConfigFileError(ValueError):
+    """A config file has no usable `get_config`."""
+
+
+def _run(path: Path, argument: str | None) -> object:
+    """Executes the file and calls its `get_config`."""
+    module = _execute(path)
+    if "get_config" not in vars(module):
+        raise ConfigFileError("there is no function get_config")
+    get_config: Callable[..., object] = vars(module)["get_config"]
+    if not callable(get_config):
+        raise ConfigFileError("get_config is not a function")
+    arguments = () if argument is None else (argument,)
+    try:
+        inspect.signature(get_config).bind(*arguments)
+    except TypeError as error:
+        problem = "needs an argument, as in --config=FILE.py:ARGUMENT" if argument is None else "takes no argument"
+        raise ConfigFileError(f"get_config {problem}") from error
+    return get_config(*arguments)
+
+
+def _execute(path: Path) -> ModuleType:
+    """Imports a file under a name of its own; its folder is not searched for further modules."""
+    name = f"gauss_vit_config_{path.stem}"
+    spec = importlib.util.spec_from_loader(name, _SourceLoader(name, str(path)), origin=str(path))
+    if spec is None or spec.loader is None:
+        raise ConfigFileError("it cannot be loaded as a Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _located_error(error: BaseException, path: Path, complaints: Sequence[schema.Problem]) -> ConfigError:
+    """Says what failed at which line of the user's file, or everything that is wrong with the values in it."""
+    line = _line_of(error, path)
+    where = f"{path} line {line}" if line else str(path)
+    if complaints:
+        return schema.config_error(complaints, where=where if len(complaints) == 1 else str(path))
+    if isinstance(error, UserError):
+        return ConfigError(f"{where}: {error.message}", do=error.do)
+    text = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())
+    return ConfigError(f"{where}: {type(error).__name__}: {text}"[:500])
+
+
+def _line_of(error: BaseException, path: Path) -> int | None:
+    """The last line of the file that was running, or that does not parse."""
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        return error.lineno
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    return lines[-1] if lines else None
+
+
+def _complaints(path: Path, argument: str | None, config_type: type) -> tuple[schema.Problem, ...]:
+    """Everything that is wrong with the values of a file whose first wrong value has already raised.
+
+    The file runs once more, with constructors that accept anything, and the result is checked as a whole. Where it does
+    not get to its end that way, there is nothing to add.
+    """
+    try:
+        with _recording(schema.config_types(config_type)):
+            value = _run(path, argument)
+    except (Exception, SystemExit):
+        return ()
+    try:
+        schema.conform(value, config_type)
+    except schema.MismatchError as mismatch:
+        return mismatch.problems
+    return ()
+
+
+@contextmanager
+def _recording(config_types: Sequence[type]) -> Iterator[None]:
+    """Lets constructors keep whatever they are given, right or wrong, without their checks."""
+
+    def record(self: object, **given: object) -> None:
+        vars(self).update(given)
+
+    originals = {config_type: config_type.__init__ for config_type in config_types}
+    for config_type in config_types:
+        config_type.__init__ = record  # pyrefly: ignore
+    try:
+        yield
+    finally:
+        for config_type, original in originals.items():
+            config_type.__init__ = original

@@ -1,0 +1,277 @@
+"""Images on the host: safe decoding to RGB, and the resampling that timm and torchvision do, with Pillow.
+
+Sizes are (height, width) in pixels; boxes are Pillow's (left, top, right, bottom).
+"""
+
+import io
+import math
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from gauss_vit.data import randomness
+from gauss_vit.data.images import simple_jpeg
+from gauss_vit.data.sources.files import read_file
+from gauss_vit.errors import DataError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif")
+MAX_PIXELS = 50_000_000
+NUM_CROP_TRIES = 10
+BoxOf = Callable[[tuple[int, int]], tuple[int, int, int, int]]
+ORIENTATION_TAG = 0x0112
+FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+
+
+def decode(encoded: bytes, *, name: str, max_pixels: int = MAX_PIXELS, box_of: BoxOf | None = None) -> Image.Image:
+    """The upright RGB image in a JPEG, PNG, WebP or GIF file (its first frame).
+
+    Grey, palette and CMYK images are converted; an alpha channel is dropped, as torchvision's loader does. EXIF
+    orientation is applied, and a broken EXIF block counts as none.
+
+    Args:
+      encoded: the bytes of the file.
+      name: what to call it in an error: a path, or data set, split and record.
+      max_pixels: larger images are refused.
+      box_of: gives, from the (height, width) of the upright image, the box inside it that is wanted; None for all.
+
+    Raises:
+      DataError: DATA-DECODE, not a readable image of these formats; DATA-BOMB, more than max_pixels by its header.
+    """
+    image = _decode(encoded, name=name, max_pixels=max_pixels, box_of=box_of)
+    return Image.fromarray(image) if isinstance(image, np.ndarray) else image
+
+
+def decode_array(
+    encoded: bytes, *, name: str, max_pixels: int = MAX_PIXELS, box_of: BoxOf
+) -> UInt8[np.ndarray, "height width 3"]:
+    """The same pixels of a box as from `decode`, as an array, which may be a part of a larger one and read-only.
+
+    Raises:
+      DataError: as for `decode`.
+    """
+    return np.asarray(_decode(encoded, name=name, max_pixels=max_pixels, box_of=box_of), np.uint8)
+
+
+def _decode(
+    encoded: bytes, *, name: str, max_pixels: int, box_of: BoxOf | None
+) -> Image.Image | UInt8[np.ndarray, "height width 3"]:
+    """What is wanted of an image, in the form that its decoder gives.
+
+    Raises:
+      DataError: DATA-DECODE or DATA-BOMB.
+    """
+    try:
+        opened = Image.open(io.BytesIO(encoded), formats=FORMATS)
+        opened.decodermaxblock = len(encoded)  # Read at once: a JPEG decoder that runs dry decodes pixels twice.
+        num_pixels = opened.width * opened.height
+        if num_pixels <= max_pixels:
+            return _decoded(opened, encoded, box_of)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _bomb(name, str(error), max_pixels=max_pixels) from error
+    except UnidentifiedImageError as error:
+        message = f"{name}: not an image in one of the formats {', '.join(FORMATS)}"
+        raise DataError(message, do="convert or remove it", code="DATA-DECODE") from error
+    except Exception as error:  # Damaged files reach every corner of the parsers: SyntaxError and struct.error too.
+        raise DataError(f"{name}: {error}", do="repair or remove it", code="DATA-DECODE") from error
+    raise _bomb(name, f"{opened.height} x {opened.width} px is {num_pixels / 1e6:.0f} Mpx", max_pixels=max_pixels)
+
+
+def _decoded(
+    opened: ImageFile.ImageFile, encoded: bytes, box_of: BoxOf | None
+) -> Image.Image | UInt8[np.ndarray, "height width 3"]:
+    """The upright RGB image, or the box of it that is wanted, by the fastest way to the same pixels."""
+    orientation = _orientation(opened)
+    is_plain = opened.format == "JPEG" and opened.mode == "RGB" and orientation == 1
+    pixels = simple_jpeg.decode_jpeg(encoded) if is_plain and box_of is not None else None
+    if box_of is None or pixels is None or pixels.shape[:2] != (opened.height, opened.width):
+        upright = _upright(_to_rgb(opened), orientation)
+        return upright if box_of is None else upright.crop(box_of((upright.height, upright.width)))
+    left, top, right, bottom = box_of(pixels.shape[:2])
+    return pixels[top:bottom, left:right]
+
+
+def _bomb(name: str, size: str, *, max_pixels: int) -> DataError:
+    """The error for an image that is too large to decode."""
+    message = f"{name}: {size}, the limit is {max_pixels / 1e6:g} Mpx"
+    return DataError(message, do="make the image smaller, remove it, or raise data.max_pixels", code="DATA-BOMB")
+
+
+def _to_rgb(opened: Image.Image) -> Image.Image:
+    """Decodes the pixels; 16-bit grey keeps its upper byte, where Pillow's own conversion would clip it to white."""
+    if opened.mode == "RGB":  # Conversion to the mode that it has already would copy the pixels.
+        opened.load()
+        return opened
+    if opened.mode.startswith("I"):
+        return Image.fromarray((np.asarray(opened) >> 8).astype(np.uint8)).convert("RGB")
+    return opened.convert("RGB")
+
+
+def _orientation(opened: Image.Image) -> object:
+    """What EXIF says of the orientation, in 1..8 if it makes sense; 1 where nothing can be read."""
+    try:
+        return opened.getexif()[ORIENTATION_TAG] if opened.info.keys() & {"exif", "xmp"} else 1
+    except Exception:  # Orientation is optional: an image with broken or missing EXIF is used as it is stored.
+        return 1
+
+
+def _upright(rgb: Image.Image, orientation: object) -> Image.Image:
+    """Turns the image as its EXIF orientation says."""
+    turns = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }
+    return rgb.transpose(turns[orientation]) if orientation in turns else rgb
+
+
+def to_array(image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:
+    """The pixels of an RGB image as an array of its own."""
+    return np.array(image, dtype=np.uint8)
+
+
+def resize(image: Image.Image, *, size: tuple[int, int], interpolation: Literal["bicubic", "bilinear"]) -> Image.Image:
+    """Resizes with an antialiased filter; the image itself where it already has that size.
+
+    Raises:
+      ValueError: the result would have more than MAX_PIXELS, which only extreme proportions can cause.
+    """
+    height, width = size
+    if height * width > MAX_PIXELS:
+        raise ValueError(f"an image of {image.height} x {image.width} px would be resized to {height} x {width} px")
+    if image.size == (width, height):
+        return image
+    return image.resize((width, height), resample=FILTERS[interpolation])
+
+
+def size_before_crop(image_size: tuple[int, int], *, size: tuple[int, int], crop_fraction: float) -> tuple[int, int]:
+    """The size to resize to, so that a central crop of `size` is that fraction of the image's tighter side.
+
+    For a square crop the long side is rounded down, otherwise both sides to nearest: timm resizes with torchvision in
+    the first case and on its own in the second.
+
+    Args:
+      image_size: of the image.
+      size: of the crop.
+      crop_fraction: in (0, 1].
+
+    Source: timm 1.0.31, transforms_imagenet_eval with crop_mode "center".
+    """
+    height, width = image_size
+    target_height, target_width = (math.floor(side / crop_fraction) for side in size)
+    if target_height != target_width:
+        shrink = min(height / target_height, width / target_width)
+        return max(1, round(height / shrink)), max(1, round(width / shrink))
+    if height <= width:
+        return target_height, int(target_height * width / height)
+    return int(target_width * height / width), target_width
+
+
+def center_crop(image: Image.Image, *, size: tuple[int, int]) -> Image.Image:
+    """The middle of the image, with black where it is too small; odd margins as torchvision rounds them."""
+    height, width = size
+    padded_height, padded_width = max(height, image.height), max(width, image.width)
+    if (padded_width, padded_height) != image.size:
+        left, top = (padded_width - image.width) // 2, (padded_height - image.height) // 2
+        image = image.crop((-left, -top, padded_width - left, padded_height - top))
+    top, left = round((padded_height - height) / 2), round((padded_width - width) / 2)
+    return image.crop((left, top, left + width, top + height))
+
+
+def random_crop_box(
+    image_size: tuple[int, int], *, scale: tuple[float, float], ratio: tuple[float, float], key: int
+) -> tuple[int, int, int, int]:
+    """A box of random area and proportions inside the image.
+
+    Area is uniform in `scale` times the image's, the logarithm of width / height is uniform in that of `ratio`. After
+    ten draws that do not fit, the largest central box within `ratio` is taken.
+
+    Args:
+      image_size: of the image.
+      scale: smallest and largest share of the area.
+      ratio: smallest and largest width / height.
+      key: where the random numbers come from.
+
+    Source: torchvision.transforms.RandomResizedCrop.get_params.
+    """
+    image_height, image_width = image_size
+    for attempt in range(NUM_CROP_TRIES):
+        area_draw, ratio_draw = (randomness.uniform(key, 4 * attempt + draw) for draw in (0, 1))
+        area = image_height * image_width * (scale[0] + (scale[1] - scale[0]) * area_draw)
+        proportion = ratio[0] * (ratio[1] / ratio[0]) ** ratio_draw
+        height, width = round(math.sqrt(area / proportion)), round(math.sqrt(area * proportion))
+        if 0 < height <= image_height and 0 < width <= image_width:
+            top = randomness.below(image_height - height + 1, key=key, draw=4 * attempt + 2)
+            left = randomness.below(image_width - width + 1, key=key, draw=4 * attempt + 3)
+            return left, top, left + width, top + height
+    return _central_box(image_size, ratio)
+
+
+def _central_box(image_size: tuple[int, int], ratio: tuple[float, float]) -> tuple[int, int, int, int]:
+    """The largest central box whose width / height is within `ratio`, at least one pixel in each direction."""
+    image_height, image_width = image_size
+    height = min(image_height, max(1, round(image_width / ratio[0])))
+    width = min(image_width, max(1, round(image_height * ratio[1])))
+    top, left = (image_height - height) // 2, (image_width - width) // 2
+    return left, top, left + width, top + height
+
+
+def flip(image: Image.Image) -> Image.Image:
+    """Left and right exchanged."""
+    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+
+
+def flip_array(pixels: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height width 3"]:
+    """Left and right exchanged."""
+    flipped = np.empty(pixels.shape, np.uint8)
+    flipped.view("V3")[...] = pixels.view("V3")[:, ::-1]  # Three bytes at a time: twice as fast as one by one.
+    return flipped
+
+
+def shift(image: Image.Image, *, shift_yx: tuple[int, int], fill: int) -> Image.Image:
+    """Moves the image down and right by whole pixels, at its own size; uncovered pixels take the grey level `fill`."""
+    shifted = Image.new("RGB", image.size, (fill, fill, fill))
+    shifted.paste(image, (shift_yx[1], shift_yx[0]))
+    return shifted
+
+
+def open_images(folder: Path) -> tuple[Path, ...]:
+    """The image files in a folder and the folders below it, in byte order of their paths on every machine.
+
+    Hidden files and other suffixes are left out; links to folders are not followed.
+
+    Raises:
+      DataError: DATA-EMPTY, there is no such folder or no image in it.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder", do="give a folder of images", code="DATA-EMPTY")
+    paths = sorted(_image_files(folder), key=lambda path: os.fsencode(path.relative_to(folder)))
+    if not paths:
+        message = f"no images under {folder} (looked for {' '.join(SUFFIXES)})"
+        raise DataError(message, do="give a folder of images", code="DATA-EMPTY")
+    return tuple(paths)
+
+
+def _image_files(folder: Path) -> Iterator[Path]:
+    """Every visible path with an image's suffix."""
+    for parent, _, names in os.walk(folder):
+        visible = (name for name in names if not name.startswith("."))
+        yield from (Path(parent, name) for name in visible if name.lower().endswith(SUFFIXES))
+
+
+def load_image(path: Path) -> Image.Image:
+    """Reads and decodes one image file.
+
+    Raises:
+      DataError: not a regular file (a pipe would block for ever), unreadable, or not an image.
+    """
+    return decode(read_file(path), name=str(path))

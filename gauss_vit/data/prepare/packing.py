@@ -1,0 +1,223 @@
+"""Folders and archives made into TFDS data sets in array_record form, which stock TFDS reads too.
+
+A data set is written aside and renamed into place: it is there completely or not at all. One process at a time writes a
+data set; what a killed one left behind is removed by the next.
+"""
+
+import contextlib
+import fcntl
+import io
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import tensorflow_datasets.public_api as tfds
+
+from gauss_vit.data.images import image as images
+from gauss_vit.data.prepare import shards
+from gauss_vit.data.sources.folders import WHOLE, open_folder, split_folders
+from gauss_vit.errors import BusyError, DataError, StorageError
+
+_LOGGER = logging.getLogger(__name__)
+
+ASIDE = ".incomplete-"
+LOCK_FILE = ".lock"
+VERSION = "1.0.0"
+JPEG_QUALITY = 95
+REPORT_EVERY = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One labelled image file.
+
+    Attributes:
+      image: its bytes.
+      label: class index.
+      file_name: what it was called, for messages.
+    """
+
+    image: bytes
+    label: int
+    file_name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A data set to be written.
+
+    Attributes:
+      name: of the TFDS data set.
+      version: three numbers.
+      description: where it comes from.
+      class_names: one for each class index.
+      splits: for each split, what gives its records in order.
+    """
+
+    name: str
+    version: str
+    description: str
+    class_names: tuple[str, ...]
+    splits: Mapping[str, Callable[[], Iterable[Record]]]
+
+
+def _write_files(plan: Plan, folder: Path) -> None:
+    """Writes shards and metadata of a planned data set; its features are those that TFDS gives ImageNet.
+
+    Raises:
+      DataError: DATA-EMPTY, a split holds nothing.
+    """
+    features = tfds.features.FeaturesDict(
+        {
+            "file_name": tfds.features.Text(),
+            "image": tfds.features.Image(),
+            "label": tfds.features.ClassLabel(names=list(plan.class_names)),
+        }
+    )
+    folder.mkdir(parents=True)
+    infos = [
+        shards.write_split(
+            _examples(plan, split),
+            features=features,
+            template=tfds.core.ShardedFileTemplate(
+                data_dir=folder, dataset_name=plan.name, split=split, filetype_suffix="array_record"
+            ),
+        )
+        for split in plan.splits
+    ]
+    if not all(info.num_examples for info in infos):
+        raise DataError(f"a split of {plan.name} holds no images", do="give each at least one", code="DATA-EMPTY")
+    tfds.folder_dataset.write_metadata(
+        data_dir=folder,
+        features=features,
+        split_infos=infos,
+        version=plan.version,
+        check_data=False,
+        description=plan.description,
+        supervised_keys=("image", "label"),
+        disable_shuffling=True,
+    )
+
+
+def _examples(plan: Plan, split: str) -> Iterator[dict[str, str | bytes | int]]:
+    """The records of a split as features; progress is logged."""
+    for count, record in enumerate(plan.splits[split](), 1):
+        yield {"file_name": record.file_name, "image": record.image, "label": record.label}
+        if count % REPORT_EVERY == 0:
+            _LOGGER.info("%s %s: %d images", plan.name, split, count)
+
+
+def folder_plan(folder: Path, name: str, *, follow_links: bool = False) -> Plan:
+    """The plan for a folder of images: its split folders, or "train" for a folder of classes.
+
+    Raises:
+      DataError: as `gauss_vit.data.sources.folders.open_folder`; DATA-LABEL, two classes have one name.
+    """
+    splits = {split: split for split in split_folders(folder)} or {"train": WHOLE}
+    sources = {split: open_folder(folder, kept, follow_links=follow_links) for split, kept in splits.items()}
+    names = next(iter(sources.values())).class_names
+    if len(set(names)) < len(names):
+        message = f"two classes of {folder} have one name in labels.json"
+        raise DataError(message, do="give every class a name of its own", code="DATA-LABEL")
+
+    def records(split: str) -> Iterator[Record]:
+        source = sources[split]
+        for index, file in enumerate(source.files):
+            example = source[index]
+            yield Record(image=example.image, label=example.label, file_name=os.fsencode(file).decode(errors="replace"))
+
+    return Plan(
+        name=name,
+        version=VERSION,
+        description="Images of a folder, one class a folder, in the order of the folder.",
+        class_names=names,
+        splits={split: lambda split=split: records(split) for split in sources},
+    )
+
+
+def resized(plan: Plan, size: int) -> Plan:
+    """The same data set with every image's shorter side at most `size` pixels, as JPEG of quality 95.
+
+    Images are turned upright and converted to RGB; smaller ones keep their size. It is for fast input: crops are then
+    of the smaller image, which is not what published recipes do.
+    """
+    splits = {
+        split: lambda records=records: (_resize(record, size) for record in records())
+        for split, records in plan.splits.items()
+    }
+    description = f"{plan.description} Shorter side at most {size} px, JPEG quality {JPEG_QUALITY}."
+    return replace(plan, description=description, splits=splits)
+
+
+def write(plan: Plan, data_dir: Path) -> Path:
+    """Writes a planned data set below a TFDS folder, unless that version is there, and returns its folder.
+
+    Raises:
+      DataError: an image or archive is damaged; nothing is left behind.
+      BusyError: code DATA-BUSY, another process is writing it.
+      StorageError: the folder cannot be written.
+    """
+    target = data_dir / plan.name / plan.version
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(target.parent):
+            if target.is_dir():
+                return target
+            for abandoned in target.parent.glob(f"{ASIDE}*"):
+                shutil.rmtree(abandoned, ignore_errors=True)
+            with tempfile.TemporaryDirectory(prefix=ASIDE, dir=target.parent, ignore_cleanup_errors=True) as aside:
+                finished = Path(aside, plan.name, plan.version)
+                _write_files(plan, finished)
+                _settle(finished)
+                finished.rename(target)
+            return target
+    except OSError as error:
+        reason = error.strerror or str(error)
+        message = f"{plan.name} cannot be written to {target.parent}: {reason}"
+        raise StorageError(message, do="give a writable --data_dir with room enough") from error
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keeps other processes from writing the same data set; the system lets go of it when the process ends.
+
+    Raises:
+      BusyError: another process is writing it.
+    """
+    with (folder / LOCK_FILE).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            message = f"another process is preparing {folder}"
+            raise BusyError(message, do="wait for it to end", code="DATA-BUSY") from error
+        yield
+
+
+def _settle(folder: Path) -> None:
+    """Brings the files and the folder to the disk, so that the rename is never there before them."""
+    for path in (*folder.iterdir(), folder):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _resize(record: Record, size: int) -> Record:
+    """Decodes, shrinks and encodes one image.
+
+    Raises:
+      DataError: DATA-DECODE or DATA-BOMB, it cannot be decoded.
+    """
+    rgb = images.decode(record.image, name=record.file_name)
+    shrink = min(1.0, size / min(rgb.size))
+    target = tuple(max(1, round(side * shrink)) for side in reversed(rgb.size))
+    file = io.BytesIO()
+    images.resize(rgb, size=(target[0], target[1]), interpolation="bicubic").save(
+        file, format="JPEG", quality=JPEG_QUALITY
+    )
+    return replace(record, image=file.getvalue())

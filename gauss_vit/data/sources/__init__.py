@@ -1,0 +1,1 @@
+"""Data sets as sources of examples, addressed by index."""

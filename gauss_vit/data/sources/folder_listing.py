@@ -1,0 +1,162 @@
+"""What is in a folder of images: class folders and image files, listed once, in an order that no machine changes.
+
+Order is that of torchvision's ImageFolder: classes by name, in a class the folders by path, in a folder the files by
+name, all in byte order. Only names are read, so a million files take seconds on a local disk.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gauss_vit.data.images.image import SUFFIXES
+from gauss_vit.errors import DataError
+
+NUM_SHOWN = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """The images below a class folder.
+
+    Attributes:
+      files: paths relative to `root`, in order.
+      num_ignored: how many files were left out, because they are hidden or have no image's suffix.
+    """
+
+    files: tuple[str, ...]
+    num_ignored: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lister:
+    """Lists class folders, and remembers which file is in which, to find a file in two classes.
+
+    Attributes:
+      root: the folder that holds everything.
+      follow_links: whether links may lead out of it.
+      seen: the path of every listed file, by inode.
+    """
+
+    root: Path
+    follow_links: bool
+    seen: dict[int, str] = field(default_factory=dict)
+
+    def class_folders(self, parent: Path) -> tuple[str, ...]:
+        """The names of the visible folders in a folder, in byte order.
+
+        Raises:
+          DataError: a link leads out of the root or nowhere; DATA-EMPTY, the folder is gone.
+        """
+        entries = [entry for entry in _entries(parent) if not entry.name.startswith(".")]
+        return tuple(entry.name for entry in entries if self._is_folder(entry))
+
+    def list_class(self, folder: Path) -> Listing:
+        """The images of a class, also those in folders below.
+
+        Raises:
+          DataError: DATA-DECODE, something with an image's name is no regular file, or a link leads out of the root;
+            DATA-LABEL, a file is also in another class.
+        """
+        files, num_ignored = [], 0
+        for parent in sorted(self._folders(folder, ()), key=os.fsencode):
+            for entry in _entries(Path(parent)):
+                if self._is_image(entry):
+                    files.append(self._listed(entry, folder))
+                elif not self._is_folder(entry):
+                    num_ignored += 1
+        return Listing(files=tuple(files), num_ignored=num_ignored)
+
+    def _folders(self, folder: Path, above: tuple[str, ...]) -> Iterator[str]:
+        """The path of a folder and of all visible ones below it; `above` are the real paths that lead to it.
+
+        Raises:
+          DataError: a link leads back to a folder that holds it.
+        """
+        real = os.path.realpath(folder)
+        if real in above:
+            raise _irregular(str(folder), "the link leads back to a folder that holds it")
+        yield str(folder)
+        for name in self.class_folders(folder):
+            yield from self._folders(folder / name, (*above, real))
+
+    def _is_image(self, entry: os.DirEntry) -> bool:
+        """Whether an entry is a visible regular file with an image's suffix.
+
+        Raises:
+          DataError: DATA-DECODE, it has the name of an image and is something else.
+        """
+        if entry.name.startswith(".") or not entry.name.lower().endswith(SUFFIXES):
+            return False
+        self._check_link(entry)
+        try:
+            is_file = entry.is_file()
+        except OSError as error:
+            raise _irregular(entry.path, error.strerror or str(error)) from error
+        if not is_file:
+            raise _irregular(entry.path, "it is a folder, a pipe, a socket or a link to nothing")
+        return True
+
+    def _is_folder(self, entry: os.DirEntry) -> bool:
+        """Whether an entry is a folder, or a link to one that may be followed."""
+        try:
+            if not entry.is_dir():
+                return False
+        except OSError:
+            return False
+        self._check_link(entry)
+        return True
+
+    def _check_link(self, entry: os.DirEntry) -> None:
+        """Refuses a link out of the root, unless links are followed.
+
+        Raises:
+          DataError: DATA-DECODE.
+        """
+        if self.follow_links or not entry.is_symlink():
+            return
+        target, root = os.path.realpath(entry.path), os.path.realpath(self.root)
+        if os.path.commonpath([target, root]) != root:
+            message = f"{entry.path}: not a regular file: a link out of the data folder, to {target}"
+            raise DataError(message, do="set data.follow_links=True if you trust it", code="DATA-DECODE")
+
+    def _listed(self, entry: os.DirEntry, folder: Path) -> str:
+        """The path of an image relative to the root.
+
+        Raises:
+          DataError: DATA-LABEL, another class holds the same file.
+        """
+        path = os.path.relpath(entry.path, self.root)
+        inode = entry.stat().st_ino if entry.is_symlink() else entry.inode()
+        other = self.seen.setdefault(inode, path)
+        in_class = os.path.relpath(folder, self.root) + os.sep
+        if not other.startswith(in_class) and (self.root / other).samefile(entry.path):
+            message = f"{self.root}: one file is in two classes: {other} and {path}"
+            raise DataError(message, do="remove one of the two", code="DATA-LABEL")
+        return path
+
+
+def contents(folder: Path) -> str:
+    """A few of the names in a folder, for a message that says what was found instead."""
+    names = [entry.name for entry in _entries(folder)]
+    more = f" and {len(names) - NUM_SHOWN} more" if len(names) > NUM_SHOWN else ""
+    return (", ".join(names[:NUM_SHOWN]) + more) or "nothing"
+
+
+def _entries(folder: Path) -> list[os.DirEntry]:
+    """What is in a folder, in byte order of the names.
+
+    Raises:
+      DataError: DATA-EMPTY, it is missing or unreadable.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: os.fsencode(entry.name))
+    except OSError as error:
+        message = f"{folder} cannot be listed: {error.strerror}"
+        raise DataError(message, do="give data.data_dir a readable folder of images", code="DATA-EMPTY") from error
+
+
+def _irregular(path: str, reason: str) -> DataError:
+    """The error for what has an image's name and is no image file."""
+    return DataError(f"{path}: not a regular file: {reason}", do="remove it", code="DATA-DECODE")

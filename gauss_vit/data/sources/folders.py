@@ -1,0 +1,200 @@
+"""Folders of images as sources: `CLASS/*.jpg`, or the same below `train`, `val` (or `validation`) and `test`.
+
+Only paths are held in memory. A `labels.json` may name the classes or set their order: `data.sources.labels`.
+"""
+
+import bisect
+import hashlib
+import itertools
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gauss_vit.data.examples import Example
+from gauss_vit.data.images.image import SUFFIXES
+from gauss_vit.data.sources import labels
+from gauss_vit.data.sources.files import read_file
+from gauss_vit.data.sources.folder_listing import Lister, contents
+from gauss_vit.errors import DataError
+
+_LOGGER = logging.getLogger(__name__)
+
+SPLIT_FOLDERS = {"train": ("train",), "validation": ("val", "validation", "valid"), "test": ("test",)}
+WHOLE = "all"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderSource:
+    """One split of a folder of images.
+
+    Attributes:
+      root: the folder that `data.data_dir` names.
+      split: "all", or the split whose folder it is.
+      class_names: one for each class index.
+      files: paths relative to the root, class after class.
+      class_ends: for each class, the index of the first example after it.
+      num_ignored: how many files are no images, by their names.
+      digest: sixteen hexadecimal digits that prove which files, in which order and classes.
+    """
+
+    root: Path
+    split: str
+    class_names: tuple[str, ...]
+    files: tuple[str, ...]
+    class_ends: tuple[int, ...]
+    num_ignored: int
+    digest: str
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes the labels can name."""
+        return len(self.class_names)
+
+    def __len__(self) -> int:
+        """How many images there are."""
+        return len(self.files)
+
+    def __repr__(self) -> str:
+        """Split, size and proof of the names: the same wherever the folder is."""
+        return f"FolderSource(split={self.split!r}, num_examples={len(self)}, files={self.digest!r})"
+
+    def __getitem__(self, index: int) -> Example:
+        """Reads one file.
+
+        Raises:
+          IndexError: index is not in 0..len-1.
+          DataError: DATA-DECODE, the file is missing or unreadable; DATA-GONE, the whole folder is.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f"index {index} is not in 0..{len(self) - 1}")
+        path = self.root / self.files[index]
+        try:
+            image = read_file(path)
+        except DataError as error:
+            if self.root.is_dir():
+                raise
+            message = f"the data folder {self.root} has disappeared while {path.name} was to be read"
+            raise DataError(message, do="mount it and run the same command", code="DATA-GONE") from error
+        label = bisect.bisect_right(self.class_ends, index)
+        return Example(image=image, label=label, name=f"{path} (index {index})")
+
+
+def open_folder(root: Path, split: str, *, follow_links: bool = False) -> FolderSource:
+    """Lists the images of a split.
+
+    Args:
+      root: the folder of class folders, or of split folders.
+      split: "all" for a folder of classes; "train", "validation" or "test" for one with folders of that name.
+      follow_links: whether links may lead out of the folder.
+
+    Raises:
+      DataError: DATA-EMPTY, no folder, class or image, or no such split; DATA-LABEL, a class that is not one of the
+        training classes, a file in two classes, or a labels.json that does not fit; DATA-DECODE, an image's name on
+        what is no regular file.
+    """
+    root = root.expanduser()
+    lister = Lister(root=root, follow_links=follow_links)
+    parent = _split_folder(root, split)
+    folders = _require_classes(parent, lister.class_folders(parent))
+    names = labels.class_names(root, _all_classes(root, folders, lister=lister))
+    unknown = [folder for folder in folders if folder not in names]
+    if unknown:
+        message = f"{parent / unknown[0]} is a class that {root / 'train'} does not have"
+        raise DataError(message, do="rename or remove it, or add it there", code="DATA-LABEL")
+    listings = [lister.list_class(parent / folder) if folder in folders else None for folder in names]
+    files = [listing.files if listing else () for listing in listings]
+    _require_images(parent, {folder: found for folder, found in zip(names, files, strict=True) if folder in folders})
+    source = FolderSource(
+        root=root,
+        split=split,
+        class_names=tuple(names.values()),
+        files=tuple(itertools.chain.from_iterable(files)),
+        class_ends=tuple(itertools.accumulate(len(found) for found in files)),
+        num_ignored=sum(listing.num_ignored for listing in listings if listing),
+        digest=_digest(files),
+    )
+    _LOGGER.info(
+        "%s: %d images of %d classes; %d other files ignored", parent, len(source), len(folders), source.num_ignored
+    )
+    return source
+
+
+def split_folders(root: Path) -> dict[str, Path]:
+    """The split folders below a root, by split; none where the folders are classes.
+
+    A class may be called "train": splits are meant where a second split is there, or nothing else is.
+
+    Raises:
+      DataError: DATA-EMPTY, there is no such folder.
+    """
+    folders = Lister(root=root, follow_links=True).class_folders(root)
+    found = {
+        split: root / name for split, names in SPLIT_FOLDERS.items() for name in reversed(names) if name in folders
+    }
+    return found if len(found) >= 2 or len(found) == len(folders) else {}
+
+
+def _split_folder(root: Path, split: str) -> Path:
+    """The folder whose folders are the classes of a split.
+
+    Raises:
+      DataError: DATA-EMPTY, it is not there.
+    """
+    if root.is_file():
+        raise DataError(f"{root} is a file; archives are not read", do="unpack it first", code="DATA-EMPTY")
+    known = split_folders(root) or {WHOLE: root}
+    if split in known:
+        return known[split]
+    is_flat = WHOLE in known
+    message = f"{root} has no split {split}: " + (
+        "its folders are classes" if is_flat else f"it has {', '.join(known)}"
+    )
+    remedy = f"make folders train and {split}, or set data.split_protocol=paper to split it at random"
+    raise DataError(message, do=remedy if is_flat else f"use one of {', '.join(known)}", code="DATA-EMPTY")
+
+
+def _all_classes(root: Path, folders: tuple[str, ...], *, lister: Lister) -> tuple[str, ...]:
+    """The class folders that give the indices: those of the training split where there is one."""
+    splits = split_folders(root)
+    return lister.class_folders(splits["train"]) if "train" in splits else folders
+
+
+def _require_classes(parent: Path, folders: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuses a folder without class folders.
+
+    Raises:
+      DataError: DATA-EMPTY.
+    """
+    if folders:
+        return folders
+    message = f"no images under {parent} (looked for {' '.join(SUFFIXES)} in class folders). Found: {contents(parent)}"
+    raise DataError(message, do="put the images into one folder for each class", code="DATA-EMPTY")
+
+
+def _require_images(parent: Path, files: dict[str, tuple[str, ...]]) -> None:
+    """Refuses classes without images.
+
+    Raises:
+      DataError: DATA-EMPTY, with the first class concerned and what is in it.
+    """
+    empty = [folder for folder, found in files.items() if not found]
+    if not empty:
+        return
+    more = f" (and {len(empty) - 1} more classes)" if len(empty) > 1 else ""
+    message = (
+        f"no images under {parent / empty[0]}{more} (looked for {' '.join(SUFFIXES)}). "
+        f"Found: {contents(parent / empty[0])}"
+    )
+    raise DataError(message, do="remove the empty folder, or fill it", code="DATA-EMPTY")
+
+
+def _digest(files: Sequence[Sequence[str]]) -> str:
+    """A short proof of the files of every class, in order."""
+    state = hashlib.sha256()
+    for found in files:
+        state.update(b"\0\0")
+        for name in found:
+            state.update(os.fsencode(name) + b"\0")
+    return state.hexdigest()[:16]

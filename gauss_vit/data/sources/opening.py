@@ -1,0 +1,285 @@
+"""TFDS data sets in array_record form as sources: addressed by index, without TensorFlow and without the network.
+
+Only files of a prepared data set are read, never the code that prepared it.
+"""
+
+import bisect
+import itertools
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import tensorflow_datasets.public_api as tfds
+from tensorflow_datasets.core.utils.shard_utils import FileInstruction
+
+from gauss_vit.data.examples import Example, Source
+from gauss_vit.data.sources.digits import prepare_digits
+from gauss_vit.data.sources.files import retry
+from gauss_vit.errors import DataError
+
+INFO_FILE, FEATURES_FILE = "dataset_info.json", "features.json"
+CLASS_KEYS = frozenset({"pythonClassName", "python_class_name", "type"})
+FILE_NAME_KEYS = ("file_name", "image/file_name", "image/filename", "id")
+VERSION_PATTERN = re.compile(r"\d+\.\d+\.\d+")
+
+
+@runtime_checkable
+class Records(Protocol):
+    """What tfds gives for a split. Not annotated as a Sequence, whose elements a type checker would read."""
+
+    def __getitem__(self, index: int) -> Mapping[str, Any]:
+        """The features of one record."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureKeys:
+    """Under which names a data set keeps what is read from a record, besides "image".
+
+    Attributes:
+      label: the class.
+      accepted: every class that counts as right; None where the set has no such list.
+      file_name: what the image was called; None where that is not kept.
+    """
+
+    label: str
+    accepted: str | None = None
+    file_name: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TfdsSource:
+    """One split of a prepared TFDS classification data set.
+
+    Attributes:
+      full_name: data set, configuration and version, such as "imagenet2012/5.1.0".
+      split: as the user gave it, such as "train[:90%]".
+      class_names: one for each class index.
+      records: what tfds gives: one mapping an example, with images as encoded bytes.
+      shards: the shard files in the order of reading.
+      shard_ends: for each shard, the index of the first example after it.
+      keys: under which names the features are.
+    """
+
+    full_name: str
+    split: str
+    class_names: tuple[str, ...]
+    records: Records
+    shards: tuple[str, ...]
+    shard_ends: tuple[int, ...]
+    keys: FeatureKeys
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes the labels can name."""
+        return len(self.class_names)
+
+    def __len__(self) -> int:
+        """How many examples the split holds."""
+        return self.shard_ends[-1] if self.shard_ends else 0
+
+    def __repr__(self) -> str:
+        """Data set, version, split and size: the same in every process and folder."""
+        return f"TfdsSource(name={self.full_name!r}, split={self.split!r}, num_examples={len(self)})"
+
+    def __getitem__(self, index: int) -> Example:
+        """Reads one record.
+
+        Raises:
+          IndexError: index is not in 0..len-1.
+          DataError: DATA-TFDS, the shard is missing or damaged; DATA-LABEL, the label names no class.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f"index {index} is not in 0..{len(self) - 1}")
+        try:
+            record = retry(lambda: self.records[index])
+        except Exception as error:  # array_record raises RuntimeError for all, the parser of records other types.
+            message = f"{self._name(index, {})} in {self._shard(index)}: {error}"
+            raise DataError(message, do="restore the shard or build the data set anew", code="DATA-TFDS") from error
+        name = self._name(index, record)
+        label = int(record[self.keys.label])
+        accepted = None if self.keys.accepted is None else tuple(int(other) for other in record[self.keys.accepted])
+        for named in (label, *(accepted or ())):
+            if not 0 <= named < self.num_classes:
+                raise DataError(f"{name}: label {named} is not in 0..{self.num_classes - 1}", code="DATA-LABEL")
+        return Example(image=record["image"], label=label, name=name, accepted_labels=accepted)
+
+    def _shard(self, index: int) -> str:
+        """The file that holds an example."""
+        return self.shards[bisect.bisect_right(self.shard_ends, index)]
+
+    def _name(self, index: int, record: Mapping[str, Any]) -> str:
+        """What to call an example in an error message."""
+        key = self.keys.file_name
+        file_name = record[key].decode(errors="replace") if key in record else ""
+        return f"{self.full_name} {self.split} record {index}{file_name and f' ({file_name})'}"
+
+
+def open_source(data_dir: str, name: str, split: str) -> Source:
+    """Opens one split of a prepared data set; the embedded digits are prepared first where they are missing.
+
+    Args:
+      data_dir: the TFDS folder; "~" is the home folder.
+      name: `NAME`, `NAME/CONFIG` or either with `:VERSION`; without a version the highest one that is there.
+      split: a TFDS split, such as "test", "train[:90%]" or "train[10:20]".
+
+    Raises:
+      DataError: DATA-TFDS, the data set is missing, damaged, not in array_record form or not one of labelled images,
+        or has no such split; DATA-LABEL, it does not say how many classes it has; DATA-EMPTY, the split is empty.
+      StorageError: the digits cannot be written.
+    """
+    return _open_split(_open_builder(data_dir, name), split)
+
+
+def split_names(data_dir: str, name: str) -> tuple[str, ...]:
+    """The splits of a prepared data set, in the order of its metadata.
+
+    Raises:
+      DataError: DATA-TFDS, the data set is missing or damaged.
+    """
+    return tuple(_open_builder(data_dir, name).info.splits)
+
+
+def _open_builder(data_dir: str, name: str) -> tfds.core.DatasetBuilder:
+    """Opens a prepared data set, whose files are then known to be array_record.
+
+    Raises:
+      DataError: as `open_source`.
+    """
+    root = Path(data_dir).expanduser()
+    folder = prepare_digits(root) if name == "digits" else find_folder(root, name)
+    try:
+        _refuse_foreign_code(folder)
+        builder = tfds.builder_from_directory(folder)
+    except DataError:
+        raise
+    except Exception as error:  # tfds lets errors of protobuf, JSON and its own through, with no common base.
+        message = f"{folder} is not a readable TFDS data set: {error}"
+        raise DataError(message, do=_build_command(root, name), code="DATA-TFDS") from error
+    if builder.info.file_format != tfds.core.FileFormat.ARRAY_RECORD:
+        message = f"{folder} holds {builder.info.file_format.value} files; only array_record can be addressed by index"
+        raise DataError(message, do=_build_command(root, name), code="DATA-TFDS")
+    return builder
+
+
+def find_folder(root: Path, name: str) -> Path:
+    """The folder of a prepared data set: the version asked for, or the highest. Half-written folders do not count.
+
+    Args:
+      root: the TFDS folder.
+      name: as `open_source` takes it.
+
+    Raises:
+      DataError: DATA-TFDS, it is not there.
+    """
+    base, _, version = name.partition(":")
+    folders = (path.parent for path in (root / base).glob(f"*/{INFO_FILE}"))
+    found = sorted((folder for folder in folders if VERSION_PATTERN.fullmatch(folder.name)), key=_version_of)
+    matching = [folder for folder in found if not version or folder.name == version]
+    if not matching:
+        versions = f" (found version {', '.join(folder.name for folder in found)})" if found else ""
+        message = f"data set {name} is not prepared under {root / base}{versions}"
+        raise DataError(message, do=_build_command(root, name), code="DATA-TFDS")
+    return matching[-1]
+
+
+def _refuse_foreign_code(folder: Path) -> None:
+    """Stops metadata that would make tfds import code: it loads the modules of the classes that features.json names.
+
+    Raises:
+      DataError: DATA-TFDS, a class is not one of tfds.
+    """
+
+    def check(entry: dict[str, Any]) -> dict[str, Any]:
+        for name in (entry[key] for key in CLASS_KEYS & entry.keys()):
+            if not str(name).startswith("tensorflow_datasets."):
+                message = f"{folder / FEATURES_FILE} names the feature class {name!r}; only those of tfds are loaded"
+                raise DataError(message, do="read only data sets that you trust", code="DATA-TFDS")
+        return entry
+
+    json.loads((folder / FEATURES_FILE).read_text(), object_hook=check)
+
+
+def _version_of(folder: Path) -> tuple[int, ...]:
+    """A folder's version as numbers, so that 10.0.0 comes after 9.0.0."""
+    return tuple(int(part) for part in folder.name.split("."))
+
+
+def _build_command(root: Path, name: str) -> str:
+    """The command that prepares a data set in the form that can be read here."""
+    return f"tfds build {name} --data_dir={root} --file_format=array_record"
+
+
+def _open_split(builder: tfds.core.DatasetBuilder, split: str) -> TfdsSource:
+    """Opens a split of a data set whose files are known to be array_record.
+
+    Raises:
+      DataError: DATA-TFDS, the records are not labelled images; DATA-LABEL, the number of classes is not known.
+    """
+    full_name, features = builder.info.full_name, dict(builder.info.features.items())
+    encoded = {
+        key: tfds.decode.SkipDecoding() for key, kind in features.items() if isinstance(kind, tfds.features.Image)
+    }
+    keys = find_keys(features)
+    if "image" not in encoded or keys is None:
+        message = f"{full_name} has no image with one class label; it has {', '.join(sorted(features))}"
+        raise DataError(message, do="choose a classification data set", code="DATA-TFDS")
+    if not features[keys.label].num_classes:
+        message = f"{full_name}: its feature {keys.label} does not say how many classes there are"
+        raise DataError(message, do="build the data set anew, with names or num_classes", code="DATA-LABEL")
+    instructions = _file_instructions(builder, split)
+    return TfdsSource(
+        full_name=full_name,
+        split=split,
+        class_names=tuple(features[keys.label].names),
+        records=builder.as_data_source(split=split, decoders=encoded),
+        shards=tuple(str(instruction.filename) for instruction in instructions),
+        shard_ends=tuple(itertools.accumulate(instruction.take for instruction in instructions)),
+        keys=keys,
+    )
+
+
+def find_keys(features: Mapping[str, Any]) -> FeatureKeys | None:
+    """Under which names a data set keeps label and file name, or None if it has no class label.
+
+    ImageNet, its V2, A and R, CIFAR, cars196 and most others have a `label`; ImageNet ReaL has an `original_label`, and
+    in `real_label` all that count as right. File names go by several keys.
+    """
+    labels = [
+        key
+        for key in ("label", "original_label")
+        if key in features and isinstance(features[key], tfds.features.ClassLabel)
+    ]
+    if not labels:
+        return None
+    file_names = [key for key in FILE_NAME_KEYS if key in features]
+    return FeatureKeys(
+        label=labels[0],
+        accepted="real_label" if "real_label" in features else None,
+        file_name=file_names[0] if file_names else None,
+    )
+
+
+def _file_instructions(builder: tfds.core.DatasetBuilder, split: str) -> tuple[FileInstruction, ...]:
+    """Which shards, and how much of each, make up a split.
+
+    Raises:
+      DataError: DATA-TFDS, there is no such split or a shard of it is missing; DATA-EMPTY, nothing is in it.
+    """
+    full_name = builder.info.full_name
+    try:
+        instructions = tuple(builder.info.splits[split].file_instructions)
+    except (ValueError, KeyError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        known = ", ".join(builder.info.splits)
+        raise DataError(f"{full_name}: {reason}", do=f"use one of {known}, or a slice", code="DATA-TFDS") from error
+    if not instructions:
+        raise DataError(f"{full_name}: split {split} is empty", do="widen the slice", code="DATA-EMPTY")
+    for instruction in instructions:
+        if not Path(instruction.filename).is_file():
+            message = f"{full_name}: {instruction.filename} is missing"
+            raise DataError(message, do="restore it or build the data set anew", code="DATA-TFDS")
+    return instructions

@@ -1,0 +1,1 @@
+"""A named model is looked at: features, attention, position bias, receptive field."""

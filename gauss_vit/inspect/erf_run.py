@@ -1,0 +1,251 @@
+"""A receptive field measured image by image, in a run that may be killed and repeated.
+
+Sums are saved beside the results every few batches, under a digest of everything that they depend on. The same command
+goes on from there and ends with the same bits, because batches have the same borders and sums the same order; a command
+that measures anything else starts anew. The file is removed once the results are written.
+"""
+
+import dataclasses
+import logging
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import UInt8
+from tqdm import tqdm
+
+from gauss_vit.analysis.erf import ErfBatch, ErfSum, FeatureFunction, add, batch_of, begin
+from gauss_vit.analysis.gaussian_fit import UNBOUNDED, FitBounds
+from gauss_vit.analysis.microbatches import MOST_AT_ONCE, even_batch_size
+from gauss_vit.analysis.protocol import ErfProtocol
+from gauss_vit.analysis.token import Token
+from gauss_vit.assembly import cpu_devices
+from gauss_vit.assembly.named_model import NamedModel
+from gauss_vit.data.images.image import load_image, to_array
+from gauss_vit.errors import ConfigError
+from gauss_vit.inspect.features import ActivationType, features_of
+from gauss_vit.inspect.partial_results import digest_of, read_scratch
+from gauss_vit.inspect.result_files import write_scratch
+from gauss_vit.train import mesh
+
+_LOGGER = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Photo:
+    """An image as the model sees it.
+
+    Attributes:
+      name: of its file, or its place in the evaluation split.
+      pixels: bytes.
+    """
+
+    name: str
+    pixels: UInt8[np.ndarray, "height width 3"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """What to measure on which images.
+
+    Attributes:
+      tokens: target patches.
+      layer: the block that is read, from 1; None is the end of the trunk.
+      protocol: how the field is defined.
+      images: files, which are read when they are needed, or pictures that have been.
+      batch_size: most images in one pass, before they are spread evenly (`even_batch_size`).
+      stem: name of the result files, without suffix.
+      dtype: type of the model's activations.
+      num_groups: groups of images for confidence bands; 0 for none.
+      save_every: batches between two saves.
+      bounds: of the Gaussian fit.
+      unrolls: whether every block is compiled for itself, which pays over many images.
+    """
+
+    tokens: tuple[Token, ...]
+    layer: int | None
+    protocol: ErfProtocol
+    images: tuple[Path | Photo, ...]
+    batch_size: int
+    stem: str
+    dtype: ActivationType = "float32"
+    num_groups: int = 0
+    save_every: int = 2
+    bounds: FitBounds = UNBOUNDED
+    unrolls: bool = False
+
+
+def measure(named: NamedModel, measurement: Measurement, *, partial: Path | None = None) -> ErfSum:
+    """Sums the receptive fields of every token, with the images spread over all devices.
+
+    Args:
+      named: the model.
+      measurement: what to measure.
+      partial: where to save sums and to look for saved ones; None for neither.
+
+    Raises:
+      ConfigError: there are no images, no such layer, or the measurement is not defined (`analysis.erf.begin`), or
+        nothing of the first batch reaches the target (`analysis.erf.add`).
+      DataError: an image is damaged.
+      StorageError: the sums cannot be saved.
+    """
+    if not measurement.images:
+        raise ConfigError("there are no images to measure on", do="give at least one", code="ERF-NO-IMAGES")
+    devices = mesh.make(mesh.MeshConfig(), jax.devices())
+    key = "" if partial is None else digest(named, measurement)
+    total = None if partial is None else _saved(partial, measurement, key=key)
+    done = 0 if total is None else total.num_images
+    num_images = len(measurement.images)
+    features = features_of(
+        named.config,
+        jax.device_put(named.params, mesh.replicated(devices)),
+        layer=measurement.layer,
+        protocol=measurement.protocol,
+        dtype=measurement.dtype,
+        unrolls=measurement.unrolls,
+    )
+    with (
+        _ahead(_batches(named, measurement, devices, done=done)) as batches,
+        _progress(_subject(named, measurement), done, num_images) as progress,
+    ):
+        if total is None:
+            total = _begun(named, measurement, features)
+        for number, batch in enumerate(batches, start=1):
+            total = add(total, features, batch)
+            progress.update(total.num_images - progress.n)
+            is_due = number % measurement.save_every == 0 or total.num_images == num_images
+            if partial is not None and is_due:
+                _save(partial, total, key=key)
+    return total
+
+
+def _begun(named: NamedModel, measurement: Measurement, features: FeatureFunction) -> ErfSum:
+    """Checks the measurement on the first image, while others decode the first batch."""
+    image = named.normalization(jnp.asarray(_pixels(named, measurement.images[0])[None]))
+    return begin(
+        features,
+        batch_of(image),
+        tokens=measurement.tokens,
+        protocol=measurement.protocol,
+        num_groups=measurement.num_groups,
+    )
+
+
+def digest(named: NamedModel, measurement: Measurement) -> str:
+    """Names everything that the bits of a sum depend on: parameters, images, what is measured, and on what machine."""
+    meaning = (
+        named.config,
+        named.transform,
+        named.normalization,
+        measurement.tokens,
+        measurement.layer,
+        measurement.protocol.name,
+        measurement.batch_size,
+        _batch_size(measurement, num_devices=jax.device_count()),
+        MOST_AT_ONCE,
+        measurement.dtype,
+        measurement.num_groups,
+        measurement.unrolls,
+        jax.__version__,
+        jax.default_backend(),
+        jax.device_count(),
+    )
+    return digest_of(meaning, named.params, (_content(image) for image in measurement.images))
+
+
+def _content(image: Path | Photo) -> bytes:
+    return image.pixels.tobytes() if isinstance(image, Photo) else image.read_bytes()
+
+
+def _subject(named: NamedModel, measurement: Measurement) -> str:
+    return named.name if measurement.layer is None else f"{named.name}, layer {measurement.layer}"
+
+
+def _save(path: Path, total: ErfSum, *, key: str) -> None:
+    groups = {} if total.groups is None else {"groups": total.groups}
+    write_scratch(
+        path,
+        {
+            "key": np.array(key),
+            "values": total.values,
+            "num_images": np.array(total.num_images, np.int64),
+            "grid": np.array(total.grid, np.int64),
+            **groups,
+        },
+    )
+
+
+def _saved(path: Path, measurement: Measurement, *, key: str) -> ErfSum | None:
+    """Reads saved sums; None where there are none of this measurement."""
+    arrays = read_scratch(path, key=key)
+    if arrays is None:
+        return None
+    _LOGGER.info("going on after %d of %d images", arrays["num_images"], len(measurement.images))
+    rows, columns = arrays["grid"].tolist()
+    return ErfSum(
+        values=arrays["values"],
+        groups=arrays["groups"] if measurement.num_groups else None,
+        num_images=int(arrays["num_images"]),
+        tokens=measurement.tokens,
+        grid=(rows, columns),
+        protocol=measurement.protocol,
+    )
+
+
+def _batches(
+    named: NamedModel, measurement: Measurement, devices: jax.sharding.Mesh, *, done: int
+) -> Iterator[ErfBatch]:
+    """Decodes on all cores, normalises and places; the last batch is padded to a size that is compiled already."""
+    num_images = len(measurement.images)
+    size = _batch_size(measurement, num_devices=devices.size)
+    with ThreadPoolExecutor(max_workers=cpu_devices.available()) as pool:
+        for start in range(done, num_images, size):
+            images = measurement.images[start : start + size]
+            pixels = np.zeros((size, *named.config.image_size, 3), np.uint8)
+            for index, decoded in enumerate(pool.map(lambda image: _pixels(named, image), images)):
+                pixels[index] = decoded
+            placed = mesh.place_batch(ErfBatch(image=pixels, is_real=np.arange(size) < len(images)), devices)
+            yield dataclasses.replace(placed, image=named.normalization(placed.image))
+
+
+def _batch_size(measurement: Measurement, *, num_devices: int) -> int:
+    return even_batch_size(len(measurement.images), at_most=measurement.batch_size, num_devices=num_devices)
+
+
+def _pixels(named: NamedModel, image: Path | Photo) -> UInt8[np.ndarray, "height width 3"]:
+    if isinstance(image, Photo):
+        return image.pixels
+    return to_array(named.transform(load_image(image), size=named.config.image_size))
+
+
+@contextmanager
+def _ahead(batches: Iterator[ErfBatch]) -> Iterator[Iterator[ErfBatch]]:
+    """Prepares the first batch from now on, and every other one while the one before is used."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        pending = pool.submit(next, batches, None)
+
+        def prepared() -> Iterator[ErfBatch]:
+            following = pending
+            while (batch := following.result()) is not None:
+                following = pool.submit(next, batches, None)
+                yield batch
+
+        yield prepared()
+
+
+def _progress(name: str, done: int, total: int) -> tqdm:
+    """A bar on standard error, where that is a terminal."""
+    return tqdm(
+        initial=done,
+        total=total,
+        desc=name,
+        unit="image",
+        file=sys.stderr,
+        disable=not sys.stderr.isatty(),
+        leave=False,
+    )

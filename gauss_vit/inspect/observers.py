@@ -1,0 +1,193 @@
+"""What a run draws and logs of itself while it trains: its receptive field and its position biases.
+
+The numbers of a receptive field are logged as `erf/...`, lengths in pixels; those of the Gaussian term as
+`gaussian/sigma/layer_01` (in patches) and `gaussian/amplitude/layer_01`, from the first layer on, without sign and as
+the mean over heads where these have their own.
+"""
+
+import dataclasses
+import itertools
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree, UInt8
+
+from gauss_vit.analysis.erf import ErfBatch, ErfMap, accumulate
+from gauss_vit.analysis.gaussian_fit import fit_receptive_fields
+from gauss_vit.analysis.position import LearnedGaussian
+from gauss_vit.analysis.protocol import BMVC2023
+from gauss_vit.analysis.summary import summarize
+from gauss_vit.analysis.token import center_token
+from gauss_vit.assembly import feeds
+from gauss_vit.assembly.named_model import NamedModel
+from gauss_vit.batches import ClassificationBatch
+from gauss_vit.commands import erf, position
+from gauss_vit.errors import ConfigError
+from gauss_vit.experiment import Experiment
+from gauss_vit.inspect.features import features_of
+from gauss_vit.inspect.position import PositionGroup, position_groups
+from gauss_vit.models import construct
+from gauss_vit.train.normalization import Normalization
+from gauss_vit.train.run import Observer
+
+_LOGGER = logging.getLogger(__name__)
+_BATCH_SIZE = 8
+
+
+def of(experiment: Experiment, folder: Path) -> tuple[Observer, ...]:
+    """Makes the observers of a run. With several processes there are none: each holds a part of the parameters only.
+
+    Args:
+      experiment: of the run.
+      folder: its workdir; results go to `erf/` and `position/` in it.
+
+    Raises:
+      DataError: the evaluation split cannot be read.
+    """
+    if jax.process_count() > 1:
+        return ()
+    observers = [tolerant(erf_observer(experiment, folder / "erf"), name="receptive field")]
+    if experiment.model.has_position_bias:
+        observers.append(tolerant(position_observer(experiment, folder / "position"), name="position bias"))
+    return tuple(observers)
+
+
+def erf_observer(experiment: Experiment, folder: Path) -> Observer:
+    """Measures the central token's receptive field on the first evaluation images, logs it and writes `step_N.*`.
+
+    It follows the paper's protocol; where a final normalisation has not moved from its start, there is nothing to see
+    and the step has neither picture nor numbers.
+    """
+    batches = _eval_images(experiment)
+    tokens = (center_token(experiment.model.grid),)
+
+    def observe(step: int, params: PyTree) -> Mapping[str, float]:
+        named = _at_step(experiment, step, params)
+        features = features_of(named.config, named.params, layer=None, protocol=BMVC2023)
+        maps = accumulate(features, batches, tokens=tokens, protocol=BMVC2023).maps()
+        measurement = erf.Measurement(
+            tokens=tokens, layer=None, protocol=BMVC2023, images=(), batch_size=_BATCH_SIZE, stem=named.name
+        )
+        erf.write_results(folder, named, measurement, maps)
+        return erf_numbers(maps[0])
+
+    return observe
+
+
+def position_observer(experiment: Experiment, folder: Path) -> Observer:
+    """Fits a Gaussian to the position bias of every block, writes `step_N_position.*`, and logs what was learned."""
+    gaussian = experiment.model.gaussian
+    is_anisotropic = gaussian is not None and gaussian.anisotropic
+
+    def observe(step: int, params: PyTree) -> Mapping[str, float]:
+        named = _at_step(experiment, step, params)
+        for stem, analysis in position.analyse(named).items():
+            position.write_results(folder / stem, named, analysis)
+        return gaussian_numbers(position_groups(named.config, named.params), is_anisotropic=is_anisotropic)
+
+    return observe
+
+
+def erf_numbers(field: ErfMap) -> dict[str, float]:
+    """Gives the numbers of a receptive field, seen from its target patch; those of a fit only where it converged."""
+    (fit,) = fit_receptive_fields(field.values[None])
+    summary = summarize(field, fit)
+    numbers = {
+        "erf/half_mass_radius": summary.half_mass_radius,
+        "erf/mass_shift_x": summary.mass_shift_yx[1],
+        "erf/mass_shift_y": summary.mass_shift_yx[0],
+        "erf/magnitude": field.magnitude,
+    }
+    if summary.fit_shift_yx is None:
+        return numbers
+    shift_y, shift_x = summary.fit_shift_yx
+    return numbers | {
+        "erf/sigma_x": fit.sigma_x,
+        "erf/sigma_y": fit.sigma_y,
+        "erf/r_squared": fit.r_squared,
+        "erf/center_shift_x": shift_x,
+        "erf/center_shift_y": shift_y,
+    }
+
+
+def gaussian_numbers(groups: tuple[PositionGroup, ...], *, is_anisotropic: bool) -> dict[str, float]:
+    """Gives sigma and amplitude of every layer that has a Gaussian term; layers are counted through all groups.
+
+    With separate widths for both axes these are `sigma_x` and `sigma_y`."""
+    numbers: dict[str, float] = {}
+    first = 1
+    for group in groups:
+        if group.learned is not None:
+            numbers |= _learned_numbers(group.learned, first=first, is_anisotropic=is_anisotropic)
+        first += group.tables.shape[0]
+    return numbers
+
+
+def _learned_numbers(learned: LearnedGaussian, *, first: int, is_anisotropic: bool) -> dict[str, float]:
+    down, across = np.abs(learned.sigma_y), np.abs(learned.sigma_x)
+    widths = {"sigma_x": across, "sigma_y": down} if is_anisotropic else {"sigma": down}
+    return {
+        f"gaussian/{name}/layer_{layer:02d}": float(values.mean(dtype=np.float64))
+        for name, all_layers in (widths | {"amplitude": np.abs(learned.amplitude)}).items()
+        for layer, values in enumerate(all_layers, start=first)
+    }
+
+
+def tolerant(observe: Observer, *, name: str) -> Observer:
+    """Lets training go on where there is nothing to draw, as for a model that has become constant."""
+
+    def observe_or_warn(step: int, params: PyTree) -> Mapping[str, float]:
+        try:
+            return observe(step, params)
+        except ConfigError as error:
+            _LOGGER.warning("step %d: no %s: %s", step, name, error.message)
+            return {}
+
+    return observe_or_warn
+
+
+def _at_step(experiment: Experiment, step: int, params: PyTree) -> NamedModel:
+    """The model of a step on one device, under a name that sorts by step."""
+    graph, _ = construct.abstract(experiment.model)
+    return NamedModel(
+        name=f"step_{step:07d}",
+        config=experiment.model,
+        graph=graph,
+        params=jax.device_put(jax.device_get(params)),
+        step=step,
+        transform=experiment.data.eval_transform,
+        normalization=Normalization(mean=experiment.data.pixel_mean, std=experiment.data.pixel_std),
+    )
+
+
+def eval_images(experiment: Experiment, most: int) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+    """Gives the first evaluation images as the model sees them, before normalisation.
+
+    Raises:
+      DataError: the evaluation split cannot be read.
+    """
+    images = (image for batch in _eval_batches(experiment) for image in np.asarray(batch.image)[batch.is_real])
+    return itertools.islice(images, most)
+
+
+def _eval_batches(experiment: Experiment) -> Iterator[ClassificationBatch]:
+    data = dataclasses.replace(experiment.data, num_threads=0)
+    source = feeds.open_split(experiment, data.eval_split)
+    return feeds.eval_batches(dataclasses.replace(experiment, data=data), source, batch_size=_BATCH_SIZE)
+
+
+def _eval_images(experiment: Experiment) -> tuple[ErfBatch, ...]:
+    """The first evaluation images, normalised, decoded once for all steps."""
+    batches = _eval_batches(experiment)
+    normalize = Normalization(mean=experiment.data.pixel_mean, std=experiment.data.pixel_std)
+    wanted = np.arange(math.ceil(experiment.training.observe_images / _BATCH_SIZE) * _BATCH_SIZE)
+    is_wanted = (wanted < experiment.training.observe_images).reshape(-1, _BATCH_SIZE)
+    return tuple(
+        ErfBatch(image=normalize(jnp.asarray(batch.image)), is_real=jnp.asarray(batch.is_real & among))
+        for batch, among in zip(batches, is_wanted, strict=False)
+    )

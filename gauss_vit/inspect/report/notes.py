@@ -1,0 +1,98 @@
+"""What the page of `report` says below its maps: how they came about, and what is left out."""
+
+from collections.abc import Sequence
+
+from gauss_vit.inspect.report.field_images import ExplorerField, end_shape, middle_shape
+from gauss_vit.inspect.report.layer_fields import FieldPlan, middle_layers
+from gauss_vit.inspect.report.reader import attention_start
+from gauss_vit.models.swin import SwinConfig
+from gauss_vit.models.vit import ViTConfig
+from gauss_vit.ops.grid import Grid
+
+
+def notes_of(
+    config: ViTConfig | SwinConfig,
+    plan: FieldPlan,
+    *,
+    fields: tuple[ExplorerField | None, ...],
+    num_shown: int,
+) -> tuple[str, ...]:
+    """Says how the maps came about and what is left out.
+
+    Args:
+      config: of the model.
+      plan: what was measured.
+      fields: what came of it, a layer each.
+      num_shown: how many images can be looked at.
+    """
+    num_images = len(plan.photos)
+    shown = _means(config, end_shape(config.image_size, config.grid))
+    notes = [
+        f"Receptive fields are averaged over {num_images} images, measured in pixels, and shown {shown}."
+        f" Their numbers are of the full resolution; shifts and radii are from the centre of the patch.",
+        *_layer_notes(config, plan, fields),
+        "Field and attention have 256 levels, even in the square root, from 0 to the largest value of each map.",
+        "The mean distance weighs the distances from this patch to all patches by its attention on them.",
+    ]
+    if num_shown < num_images:
+        notes.append(f"The first {num_shown} of the {num_images} images can be looked at.")
+    if isinstance(config, SwinConfig):
+        notes.append(_windows_note(config))
+    elif config.class_blocks:
+        notes.append("The last blocks, in which only the class token is updated, are not shown.")
+    if isinstance(config, ViTConfig) and config.mixes_heads:
+        notes.append("Heads are mixed after the softmax: weights may be negative and need not sum to 1.")
+    return tuple(notes)
+
+
+def _layer_notes(
+    config: ViTConfig | SwinConfig, plan: FieldPlan, fields: tuple[ExplorerField | None, ...]
+) -> list[str]:
+    """Says of which layers there are fields, and how those before the last are shown."""
+    last = f"The field of layer {config.depth} is that at the end of the trunk"
+    end = f"{last}, behind its final normalisation if it has one" if plan.protocol.reads_normalized else last
+    if plan.layers == "last":
+        return [f"{end}. Fields of other layers were not measured; --layers=all does."]
+    found = middle_layers(config)
+    shape = middle_shape(config.image_size, config.grid, len(found))
+    if shape is None:
+        return [f"{end}. Fields of other layers have no room in the file."] if found else [f"{end}."]
+    notes = [f"{end}; those of {_spelt(found)} are of what these blocks leave, shown {_means(config, shape)}."]
+    if found[0] > 1:
+        notes.append(f"Receptive fields of layers 1 to {found[0] - 1} have patches of their own and are not shown.")
+    undefined = [layer for layer in found if fields[layer - 1] is None]
+    if undefined:
+        notes.append(
+            f"The receptive fields of {_spelt(undefined)} are not defined: no gradient is left of the readout."
+        )
+    return notes
+
+
+def _spelt(layers: Sequence[int]) -> str:
+    """Names layers, which follow one another if there are many.
+
+    >>> _spelt([3]), _spelt([1, 2, 3]), _spelt([1, 4])
+    ('layer 3', 'layers 1 to 3', 'layers 1, 4')
+    """
+    if len(layers) == 1:
+        return f"layer {layers[0]}"
+    if layers[-1] - layers[0] == len(layers) - 1:
+        return f"layers {layers[0]} to {layers[-1]}"
+    return f"layers {', '.join(str(layer) for layer in layers)}"
+
+
+def _means(config: ViTConfig | SwinConfig, shape: Grid) -> str:
+    down, across = config.image_size[0] // shape[0], config.image_size[1] // shape[1]
+    if down == across == 1:
+        return "pixel by pixel"
+    return f"as means over {down} x {across} px"
+
+
+def _windows_note(config: SwinConfig) -> str:
+    start = attention_start(config)
+    patches = f"Patches are those of the last map, {config.grid[0]} x {config.grid[1]}"
+    if start == config.depth:
+        return f"{patches}. Attention in windows is not shown; biases are shown by offset."
+    return (
+        f"{patches}. Attention of layers 1 to {start}, in windows of finer maps, is not shown; biases are, by offset."
+    )

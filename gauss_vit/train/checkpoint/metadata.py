@@ -1,0 +1,182 @@
+"""What a checkpoint says of itself, beside its arrays: a JSON object with its own checksum.
+
+It holds the experiment, a fingerprint of every array, and a digest of the next batch, so that a restore can prove that
+bits, config and data are those of the run that was saved.
+"""
+
+import dataclasses
+import json
+import zlib
+from collections.abc import Mapping
+
+from jaxtyping import PyTree
+
+from gauss_vit.config.schema import JsonValue
+from gauss_vit.errors import CheckpointError
+from gauss_vit.train.checkpoint.fingerprint import fingerprints
+from gauss_vit.tree import flatten_paths
+
+FORMAT = 1
+_SHOWN = 20
+
+
+class DamagedError(Exception):
+    """A file of a checkpoint is missing, short or altered; another checkpoint may be whole."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Leaf:
+    """One array of a checkpoint.
+
+    Attributes:
+      shape: sizes of the axes.
+      dtype: name of the type, such as "float32".
+      fingerprint: 32 bits that depend on every bit of the array and on nothing else.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    fingerprint: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where a run stands, besides its arrays.
+
+    Attributes:
+      step: updates made.
+      batch_digest: of the examples of the next batch.
+      interval: the sums of the metric since the last line of progress, as the leaves of its tree.
+      metrics: the values of the evaluation at this step, those that are finite; empty if there was none.
+    """
+
+    step: int
+    batch_digest: str
+    interval: tuple[int | float, ...]
+    metrics: Mapping[str, float]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Record:
+    """All that a checkpoint says of itself.
+
+    Attributes:
+      progress: where the run stands.
+      experiment: the config of the run as JSON.
+      leaves: path of every array of the train state to its description.
+    """
+
+    progress: Progress
+    experiment: Mapping[str, JsonValue]
+    leaves: Mapping[str, Leaf]
+
+
+def describe(state: PyTree) -> dict[str, Leaf]:
+    """Describes every array of a tree, by path."""
+    words = fingerprints(state)
+    return {
+        path: Leaf(shape=tuple(leaf.shape), dtype=str(leaf.dtype), fingerprint=words[path])
+        for path, leaf in flatten_paths(state).items()
+    }
+
+
+def to_json(record: Record) -> dict[str, JsonValue]:
+    """Writes a record as a JSON object that carries its own checksum."""
+    content = {"format": FORMAT, **dataclasses.asdict(record)}
+    canonical = json.loads(json.dumps(content))
+    return {"content": canonical, "crc32": _checksum(canonical)}
+
+
+def from_json(text: str) -> Record:
+    """Reads a record.
+
+    Raises:
+      DamagedError: the text is not what was written.
+      CheckpointError: it was written by another format.
+    """
+    try:
+        sealed = json.loads(text)
+        content, checksum = sealed["content"], sealed["crc32"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise DamagedError(f"its record is not readable: {error}") from error
+    if _checksum(content) != checksum:
+        raise DamagedError("the checksum of its record differs")
+    if content["format"] != FORMAT:
+        raise CheckpointError(
+            f"the checkpoint has format {content['format']}; this version reads format {FORMAT}",
+            code="CKPT-VERSION",
+            do="use the version of gauss_vit that wrote it",
+        )
+    progress = content["progress"]
+    return Record(
+        progress=Progress(
+            step=progress["step"],
+            batch_digest=progress["batch_digest"],
+            interval=tuple(progress["interval"]),
+            metrics=progress["metrics"],
+        ),
+        experiment=content["experiment"],
+        leaves={
+            path: Leaf(shape=tuple(leaf["shape"]), dtype=leaf["dtype"], fingerprint=leaf["fingerprint"])
+            for path, leaf in content["leaves"].items()
+        },
+    )
+
+
+def check_fits(record: Record, abstract: PyTree, *, subtree: str = "") -> None:
+    """Makes sure that the arrays of a checkpoint are those that the model needs, before any is read.
+
+    Args:
+      record: of the checkpoint.
+      abstract: shapes and types that are needed, under their paths in the train state.
+      subtree: with a path such as "params." only arrays under it are compared.
+
+    Raises:
+      CheckpointError: code CKPT-TREE, names differ; CKPT-SHAPE; or CKPT-DTYPE.
+    """
+    saved = {path: leaf for path, leaf in record.leaves.items() if path.startswith(subtree)}
+    wanted = flatten_paths(abstract)
+    where = f"checkpoint {record.progress.step}"
+    missing, unexpected = sorted(wanted.keys() - saved.keys()), sorted(saved.keys() - wanted.keys())
+    if missing or unexpected:
+        message = f"{where} has other arrays: missing {_few(missing)}; unexpected {_few(unexpected)}"
+        raise CheckpointError(message, code="CKPT-TREE", do=_OTHER_MODEL)
+    shapes = [
+        f"{path} is {saved[path].shape} in it, {tuple(leaf.shape)} in the model"
+        for path, leaf in wanted.items()
+        if saved[path].shape != tuple(leaf.shape)
+    ]
+    if shapes:
+        raise CheckpointError(f"{where} does not fit: {_few(shapes)}", code="CKPT-SHAPE", do=_OTHER_MODEL)
+    types = [
+        f"{path} is {saved[path].dtype} in it, {leaf.dtype} in the model"
+        for path, leaf in wanted.items()
+        if saved[path].dtype != str(leaf.dtype)
+    ]
+    if types:
+        raise CheckpointError(f"{where} has other types: {_few(types)}", code="CKPT-DTYPE", do=_OTHER_MODEL)
+
+
+def check_bits(record: Record, arrays: PyTree) -> None:
+    """Makes sure that restored arrays have the bits that were saved.
+
+    Raises:
+      DamagedError: naming the arrays whose fingerprints differ.
+    """
+    words = fingerprints(arrays)
+    altered = [path for path, word in words.items() if word != record.leaves[path].fingerprint]
+    if altered:
+        raise DamagedError(f"the fingerprint differs of {_few(altered)}")
+
+
+_OTHER_MODEL = "use the config that wrote it, or a new workdir"
+
+
+def _checksum(content: JsonValue) -> int:
+    return zlib.crc32(json.dumps(content, sort_keys=True).encode())
+
+
+def _few(items: list[str]) -> str:
+    """Lists at most so many items and counts the rest."""
+    rest = f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
+    return (", ".join(items[:_SHOWN]) or "none") + rest

@@ -1,0 +1,214 @@
+"""Reading checkpoints: the newest one that verifies, never a damaged one in silence.
+
+orbax stores no checksum of array data: a flipped bit restores as a wrong number. So every array is compared with the
+fingerprint that its record holds, and a checkpoint that fails is passed over, loudly, for the next older one.
+
+A checkpoint is the folder `checkpoints/<step>` with `state` (arrays) and `meta` (the record). Writing is in
+`checkpoint_writer`.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import gc
+import logging
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import jax
+import orbax.checkpoint as ocp
+from jaxtyping import PyTree
+
+from gauss_vit.errors import CheckpointError
+from gauss_vit.train.checkpoint import metadata as records
+from gauss_vit.train.checkpoint import retention
+from gauss_vit.train.checkpoint.metadata import DamagedError, Record
+from gauss_vit.train.state import TrainState
+
+STATE, META = "state", "meta"
+CHECKPOINTS, CORRUPT = "checkpoints", "corrupt"
+
+_LOGGER = logging.getLogger(__name__)
+
+Arrays = TypeVar("Arrays")
+Weights = Literal["params", "ema"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Restored:
+    """Arrays whose every bit is the one that was saved.
+
+    Attributes:
+      arrays: a TrainState, or the nested dict of parameters alone.
+      record: what the checkpoint says of itself.
+      damaged: newer checkpoints that did not verify, as pairs of step and reason.
+    """
+
+    arrays: PyTree
+    record: Record
+    damaged: tuple[tuple[int, str], ...]
+
+    @property
+    def step(self) -> int:
+        """Updates that the arrays have seen."""
+        return self.record.progress.step
+
+
+def saved_steps(workdir: Path) -> list[int]:
+    """Lists the steps of all finished checkpoints, oldest first; they need not verify."""
+    folder = workdir / CHECKPOINTS
+    if not folder.is_dir():
+        return []
+    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal() and path.is_dir())
+
+
+def unfinished_steps(workdir: Path) -> list[int]:
+    """Lists the steps whose saving was cut off, as by a kill."""
+    names = [path.name for path in (workdir / CHECKPOINTS).glob("*.orbax-checkpoint-tmp*")]
+    return sorted({int(match.group()) for name in names if (match := re.match(r"\d+", name))})
+
+
+def read_record(workdir: Path, step: int) -> Record:
+    """Reads what a checkpoint says of itself.
+
+    Raises:
+      DamagedError: its record is missing or altered.
+      CheckpointError: it was written by another format.
+    """
+    path = workdir / CHECKPOINTS / str(step) / META / "metadata"
+    try:
+        record = records.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DamagedError(f"its record is not readable: {error}") from error
+    if record.progress.step != step:
+        raise DamagedError(f"its record is of step {record.progress.step}")
+    return record
+
+
+def restore_state(workdir: Path, abstract: TrainState) -> Restored | None:
+    """Restores the newest checkpoint that verifies, to go on training.
+
+    Args:
+      workdir: folder of the run.
+      abstract: shapes, types and shardings of the train state; the mesh may differ from the one that saved.
+
+    Returns:
+      The train state, or None if the workdir holds no checkpoint at all.
+
+    Raises:
+      CheckpointError: code CKPT-NONE-VALID when there are checkpoints and none verifies; CKPT-TREE, CKPT-SHAPE or
+        CKPT-DTYPE when it belongs to another model; CKPT-VERSION.
+    """
+    if not saved_steps(workdir):
+        return None
+    return _newest_valid(workdir, lambda step: _read(workdir, step, abstract, subtree=""))
+
+
+def best_step(workdir: Path) -> int:
+    """Finds the checkpoint that was best on the evaluation split, the earlier of equal ones.
+
+    Raises:
+      CheckpointError: code CKPT-MISSING, the run has not linked any.
+    """
+    link = workdir / CHECKPOINTS / retention.BEST
+    if not (link.is_symlink() and link.is_dir()):
+        raise CheckpointError(
+            f"{link} does not exist", code="CKPT-MISSING", do="train with training.best_metric, such as top1"
+        )
+    return int(link.readlink().name)
+
+
+def restore_params(workdir: Path, abstract: PyTree, *, which: Weights = "params", step: int | None = None) -> Restored:
+    """Restores the parameters alone of the newest checkpoint that verifies, and changes nothing on disk.
+
+    Args:
+      workdir: folder of the run; it may be training at the same time.
+      abstract: nested dict of shapes, types and shardings.
+      which: the parameters of the last update, or their moving average.
+      step: the only checkpoint that will do; None is the newest.
+
+    Raises:
+      CheckpointError: code CKPT-MISSING if there is no checkpoint, and as `restore_state`; CKPT-TREE also if the run
+        kept no average.
+    """
+    if not saved_steps(workdir):
+        raise CheckpointError(
+            f"no checkpoint in {workdir / CHECKPOINTS}", code="CKPT-MISSING", do="train first, or correct --workdir"
+        )
+    read = functools.partial(_read, workdir, abstract={which: abstract}, subtree=f"{which}.")
+    restored = _newest_valid(workdir, read, steps=None if step is None else [step])
+    return dataclasses.replace(restored, arrays=restored.arrays[which])
+
+
+def set_aside(workdir: Path, step: int) -> Path:
+    """Moves a damaged checkpoint out of the way, to `corrupt/`, without deleting anything.
+
+    Returns:
+      Where it is now.
+    """
+    folder = workdir / CORRUPT
+    folder.mkdir(exist_ok=True)
+    taken = {path.name for path in folder.iterdir()}
+    name = next(name for name in _names(step, len(taken)) if name not in taken)
+    return (workdir / CHECKPOINTS / str(step)).rename(folder / name)
+
+
+def _newest_valid(workdir: Path, read: Callable[[int], Restored], *, steps: Sequence[int] | None = None) -> Restored:
+    """Walks back from the newest checkpoint, of all or of some, to one that verifies."""
+    damaged: list[tuple[int, str]] = []
+    for step in reversed(saved_steps(workdir) if steps is None else steps):
+        with _without_orphans():
+            try:
+                return dataclasses.replace(read(step), damaged=tuple(damaged))
+            except DamagedError as error:
+                damaged.append((step, str(error)))
+    reasons = "; ".join(f"{step}: {reason}" for step, reason in damaged)
+    raise CheckpointError(
+        f"{len(damaged)} checkpoints in {workdir / CHECKPOINTS}, 0 verify: {reasons}",
+        code="CKPT-NONE-VALID",
+        do="restore the folder from a backup, or train in a new workdir",
+    )
+
+
+def _read(workdir: Path, step: int, abstract: PyTree, *, subtree: str) -> Restored:
+    """Reads and verifies one checkpoint."""
+    record = read_record(workdir, step)
+    records.check_fits(record, abstract, subtree=subtree)
+    folder = (workdir / CHECKPOINTS / str(step) / STATE).absolute()
+    arrays = _read_arrays(folder, abstract)
+    records.check_bits(record, arrays)
+    return Restored(arrays=arrays, record=record, damaged=())
+
+
+def _read_arrays(folder: Path, abstract: Arrays) -> Arrays:
+    """Reads arrays, those of the tree only, into their shardings."""
+    arguments = ocp.args.PyTreeRestore(
+        item=abstract, restore_args=ocp.checkpoint_utils.construct_restore_args(abstract), partial_restore=True
+    )
+    try:
+        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+            return jax.block_until_ready(checkpointer.restore(folder, args=arguments))
+    # A damaged file surfaces as any of a dozen types from orbax, tensorstore and json.
+    except Exception as error:
+        summary = (str(error).strip().splitlines() or [""])[0]
+        raise DamagedError(f"its arrays are not readable: {type(error).__name__}: {summary[:200]}") from error
+
+
+@contextlib.contextmanager
+def _without_orphans() -> Iterator[None]:
+    """Collects the reads that orbax abandons when one fails, whose tracebacks would reach the terminal at any time."""
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda unraisable: _LOGGER.debug("abandoned: %s", unraisable.exc_value)
+    try:
+        yield
+        gc.collect()
+    finally:
+        sys.unraisablehook = hook
+
+
+def _names(step: int, num_taken: int) -> list[str]:
+    """Proposes one name more than can be taken."""
+    return [str(step), *(f"{step}.{count}" for count in range(1, num_taken + 1))]

@@ -1,0 +1,89 @@
+"""The folder of a run: writable, held by one process at a time, and never half written."""
+
+import contextlib
+import dataclasses
+import datetime
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO
+
+from gauss_vit.config.schema import JsonValue
+from gauss_vit.errors import BusyError, StorageError
+from gauss_vit.train.checkpoint.reader import CHECKPOINTS
+
+CONFIG, ENVIRONMENT, LOCK = "config.json", "env.json", ".lock"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Hold:
+    """The right to write to a workdir; the system takes it back when the process ends, however it ends.
+
+    Attributes:
+      file: the open lock file.
+    """
+
+    file: IO[str]
+
+    def announce(self) -> None:
+        """Writes who holds the folder since when, for the message that a second process gives."""
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        self.file.truncate(0)
+        self.file.write(f"pid {os.getpid()} on host {socket.gethostname()} since {now}")
+        self.file.flush()
+
+
+@contextlib.contextmanager
+def hold(workdir: Path) -> Iterator[Hold]:
+    """Makes the folder of a run where it is missing, and keeps other processes from writing to it.
+
+    Files that exist already are not touched.
+
+    Raises:
+      StorageError: code WORKDIR, the folder cannot be made or written.
+      BusyError: another process holds it.
+    """
+    try:
+        (workdir / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+        file = (workdir / LOCK).open("a+", encoding="utf-8")
+    except OSError as error:
+        raise _unwritable(workdir, error.strerror or str(error)) from error
+    with file:
+        for folder in (workdir, workdir / CHECKPOINTS):
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise _unwritable(folder, "permission denied")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.seek(0)
+            owner = file.read() or "another process"
+            raise BusyError(f"{workdir} is in use by {owner}", do="wait for it, or choose another --workdir") from error
+        yield Hold(file=file)
+
+
+def write_json(path: Path, value: Mapping[str, JsonValue]) -> None:
+    """Writes a file whole or not at all; one that already says the same is left alone.
+
+    Raises:
+      StorageError: it cannot be written.
+    """
+    text = json.dumps(value, indent=2) + "\n"
+    fresh = path.with_name(f".{path.name}.new")
+    try:
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            return
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(path)
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _unwritable(path: Path, reason: str) -> StorageError:
+    return StorageError(
+        f"cannot write {path}: {reason}",
+        code="WORKDIR",
+        do="choose a --workdir that you may write, on a disk with space",
+    )

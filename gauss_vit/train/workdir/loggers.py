@@ -1,0 +1,75 @@
+"""What a run says: numbers to metrics.jsonl, metrics.csv and TensorBoard, words to train.log and the console."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+from gauss_vit.train.workdir.event_log import EventLog
+from gauss_vit.train.workdir.metrics_log import MetricsLog
+
+TEXT = "train.log"
+_PACKAGE_LOGGER = logging.getLogger("gauss_vit")
+
+
+class Report:
+    """Opens the files of a run for the time of a `with` block.
+
+    Within it, whatever the package logs goes to train.log too.
+
+    Args:
+      workdir: folder of the run.
+      step: where training goes on; numbers after it are dropped.
+
+    Raises:
+      StorageError: metrics.jsonl cannot be written.
+    """
+
+    def __init__(self, workdir: Path, *, step: int):
+        self._metrics = MetricsLog(workdir, step=step)
+        self._text = logging.FileHandler(workdir / TEXT, encoding="utf-8", delay=True)
+        self._text.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self._level = _PACKAGE_LOGGER.level
+        _PACKAGE_LOGGER.addHandler(self._text)
+        if not _PACKAGE_LOGGER.isEnabledFor(logging.INFO):
+            _PACKAGE_LOGGER.setLevel(logging.INFO)
+        self._events = EventLog(workdir, step=step)
+
+    def __enter__(self) -> "Report":
+        """Starts the scope at whose end the files are closed."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Writes metrics.csv and closes all files."""
+        try:
+            self._metrics.write_table()
+        finally:
+            self._metrics.close()
+            self._events.close()
+            _PACKAGE_LOGGER.removeHandler(self._text)
+            _PACKAGE_LOGGER.setLevel(self._level)
+            self._text.close()
+
+    def write(self, split: str, step: int, values: Mapping[str, float]) -> None:
+        """Writes numbers that depend on nothing but the run.
+
+        Raises:
+          StorageError: metrics.jsonl cannot be written.
+        """
+        self._metrics.append(split, step, values)
+        self._events.append(split, step, values)
+
+    def write_speed(self, step: int, images_per_second: float) -> None:
+        """Writes how fast it goes, to TensorBoard alone, as it differs from run to run."""
+        self._events.append("speed", step, {"images_per_second": images_per_second})
+
+    def sync(self) -> None:
+        """Brings the numbers to the disk before a checkpoint makes them final.
+
+        Raises:
+          StorageError: metrics.jsonl or metrics.csv cannot be written.
+        """
+        self._metrics.sync()
+        self._metrics.write_table()

@@ -1,0 +1,89 @@
+"""Whether a run may go on with another config than the one it was started with."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from gauss_vit.config.schema import JsonValue
+from gauss_vit.errors import ConfigError
+from gauss_vit.train.checkpoint.metadata import DamagedError
+from gauss_vit.train.checkpoint.reader import read_record, saved_steps
+from gauss_vit.train.workdir.lock import CONFIG
+
+MAY_CHANGE = (
+    r"training\.(log|eval|checkpoint|observe)_every",
+    r"training\.(eval_batch_size|observe_images|accumulate)",
+    r"training\.(keep_checkpoints|best_metric)",
+    r"data\.(data_dir|num_threads)",
+    r"mesh\..*",
+    r"model\.(attention_kernel|remat|unroll)",
+)
+"""Paths of the experiment that change how a run is watched, stored or computed, and not what it learns."""
+
+_MAY_GROW = "training.num_steps"
+_ABSENT = "absent"
+
+
+def recorded_experiment(workdir: Path) -> dict[str, JsonValue] | None:
+    """Finds the config that a workdir was started with: its config.json, or else the newest readable checkpoint's.
+
+    Returns:
+      The experiment as JSON, or None in a fresh workdir.
+    """
+    try:
+        recorded = json.loads((workdir / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        recorded = None
+    if isinstance(recorded, dict):
+        return recorded
+    for step in reversed(saved_steps(workdir)):
+        try:
+            return dict(read_record(workdir, step).experiment)
+        except DamagedError:
+            continue
+    return None
+
+
+def check_same_run(recorded: Mapping[str, JsonValue], current: Mapping[str, JsonValue]) -> list[str]:
+    """Compares two experiments.
+
+    Args:
+      recorded: what the workdir was started with; fields that did not exist then stand at their defaults.
+      current: what is asked for now.
+
+    Returns:
+      Every difference that is allowed, as "path: old -> new". The number of steps may grow: a schedule without a length
+      of its own is then stretched from the step of the resume on.
+
+    Raises:
+      ConfigError: code RESUME-CONFIG, with every difference that changes what is learned.
+    """
+    old, new = _flatten(recorded), _flatten(current)
+    changed = [path for path in sorted(old.keys() | new.keys()) if old.get(path, _ABSENT) != new.get(path, _ABSENT)]
+    lines = {path: f"{path}: {old.get(path, _ABSENT)} -> {new.get(path, _ABSENT)}" for path in changed}
+    refused = [path for path in changed if not _is_allowed(path, old, new)]
+    if refused:
+        raise ConfigError(
+            f"the workdir holds a run with another config: {'; '.join(lines[path] for path in refused)}",
+            code="RESUME-CONFIG",
+            do="use its values to resume, or a new --workdir",
+        )
+    return list(lines.values())
+
+
+def _is_allowed(path: str, old: Mapping[str, str], new: Mapping[str, str]) -> bool:
+    """Says whether a difference leaves alone what was learned so far."""
+    if path == _MAY_GROW and path in old and path in new:
+        return float(new[path]) > float(old[path])
+    return any(re.fullmatch(pattern, path) for pattern in MAY_CHANGE)
+
+
+def _flatten(value: JsonValue | Mapping[str, JsonValue], path: str = "") -> dict[str, str]:
+    """Maps the dotted path of every scalar, list or empty object to its JSON text."""
+    if not isinstance(value, Mapping) or not value:
+        return {path: json.dumps(value)}
+    flat: dict[str, str] = {}
+    for key, item in value.items():
+        flat.update(_flatten(item, f"{path}.{key}" if path else key))
+    return flat

@@ -1,0 +1,77 @@
+"""Every naming of weights that is known, as a closed table: nothing in a file is looked up anywhere else."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from gauss_vit.errors import CheckpointError, ConfigError
+from gauss_vit.models.swin import SwinConfig
+from gauss_vit.models.vit import ViTConfig
+from gauss_vit.weights import hugging_face_names, timm_names, timm_swin_names
+from gauss_vit.weights.naming import TRANSPOSED, Rule
+
+ModelConfig = ViTConfig | SwinConfig
+Rules = Callable[[ModelConfig], tuple[Rule, ...]]
+
+
+def timm_rules(config: ModelConfig) -> tuple[Rule, ...]:
+    """Gives timm's names for any model.
+
+    Raises:
+      CheckpointError: timm has no such model.
+    """
+    match config:
+        case ViTConfig():
+            _check_has_counterpart(config)
+            return (*_tables_with_prefix(config), *timm_names.vit_rules(config))
+        case SwinConfig():
+            return timm_swin_names.swin_rules(config)
+
+
+def hugging_face_rules(config: ModelConfig) -> tuple[Rule, ...]:
+    """Gives Hugging Face's names for any model; parameters that its ViT, DeiT and Swin lack have none."""
+    match config:
+        case ViTConfig():
+            return hugging_face_names.vit_rules(config)
+        case SwinConfig():
+            return hugging_face_names.swin_rules(config)
+
+
+def _check_has_counterpart(config: ViTConfig) -> None:
+    if config.relative is not None and (config.absolute is not None or config.mixes_heads or config.distillation_token):
+        raise CheckpointError(
+            "timm has no transformer with a relative table beside absolute embeddings, so none computes the same",
+            code="CKPT-TREE",
+            do="add the Gaussian to a vit_relpos, beit or swin model if it is to be exported",
+        )
+
+
+def _tables_with_prefix(config: ViTConfig) -> tuple[Rule, ...]:
+    """Where `vision_transformer_relpos` has what `beit` has beside it: a table with rows for the class token."""
+    if config.biases == "query_value":
+        return ()
+    return tuple(
+        Rule(
+            theirs=f"{theirs}.relative_position_bias_table",
+            ours=f"{ours}.relative.table_and_prefix",
+            transform=TRANSPOSED,
+        )
+        for theirs, ours in (
+            ("blocks.{layer}.attn.rel_pos", "blocks.attention.bias"),
+            ("shared_rel_pos", "shared_bias"),
+        )
+    )
+
+
+NAME_TABLES: Mapping[str, Rules] = MappingProxyType({"timm": timm_rules, "hugging_face": hugging_face_rules})
+"""The tables by the name that a command line uses."""
+
+
+def rules_named(name: str) -> Rules:
+    """Gives a table by its name.
+
+    Raises:
+      ConfigError: there is none.
+    """
+    if name not in NAME_TABLES:
+        raise ConfigError(f"unknown weight format {name!r}", do=f"use one of {', '.join(NAME_TABLES)}")
+    return NAME_TABLES[name]

@@ -1,0 +1,103 @@
+"""Where a run starts when not all of its parameters are drawn: at given weights, with some of them made anew."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import PRNGKeyArray, PyTree
+
+from gauss_vit.errors import ConfigError
+from gauss_vit.models.construct import abstract
+from gauss_vit.tree import flatten_paths, unflatten_paths
+from gauss_vit.weights.intervention import intervene
+from gauss_vit.weights.name_tables import ModelConfig
+from gauss_vit.weights.naming import Tensor, refuse
+from gauss_vit.weights.pretrained import GAUSSIAN, HEAD, Head, Imported, draw
+
+Redrawing = Literal["none", "reinit", "paper_code", "zero"]
+"""The interventions that leave the model's config as it is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """Given weights, and what of them is not kept. A Gaussian that they lack starts at its start values.
+
+    Attributes:
+      weights: a safetensors file in timm's or Hugging Face's names, or the workdir of a run, whose newest checkpoint
+        is taken. It is read once, at step 0: a run that goes on does not need it.
+      head: "fitting": the classifier of the weights where it has as many classes as the model, else a new one; "fresh":
+        a new one in any case, for other classes; "file": that of the weights or an error.
+      intervention: what becomes of the weights' position information; see `gauss_vit.weights.intervention`.
+
+    Raises:
+      ConfigError: there are no weights.
+    """
+
+    weights: str
+    head: Head = "fitting"
+    intervention: Redrawing = "none"
+
+    def __post_init__(self):
+        if not self.weights:
+            raise ConfigError("weights is empty", do="name a .safetensors file or the workdir of a run")
+
+
+def carry_over(params: PyTree, config: ModelConfig, *, head: Head, seed: int) -> Imported:
+    """Fits the parameters of another run to a model that may have other classes, and a Gaussian more or less.
+
+    Args:
+      params: of the other run, a nested dict.
+      config: of the model.
+      head: as in `Start`.
+      seed: of what starts fresh.
+
+    Raises:
+      CheckpointError: code CKPT-TREE, the models differ in more; everything that does not fit is named.
+    """
+    given, wanted = flatten_paths(jax.device_get(params)), flatten_paths(abstract(config)[1])
+    keeps_head = head == "file" or (head == "fitting" and _heads_agree(given, wanted))
+    fresh = tuple(path for path in wanted if _may_be_fresh(path, given, keeps_head=keeps_head))
+    taken = [path for path in wanted if path not in fresh]
+    refuse(
+        {
+            "missing": [path for path in taken if path not in given],
+            "unexpected": [path for path in given if path not in wanted and not re.fullmatch(GAUSSIAN, path)],
+            "misshaped": [
+                f"{path} is {given[path].shape} in the run and {wanted[path].shape} in the model"
+                for path in taken
+                if path in given and given[path].shape != wanted[path].shape
+            ],
+        },
+        do="start from a run of the same architecture and image size",
+    )
+    complete = {path: given[path] for path in taken} | draw(config, fresh, seed=seed)
+    params = unflatten_paths({path: complete[path] for path in wanted})
+    return Imported(params=params, table="gauss_vit", resampled=(), fresh=fresh)
+
+
+def redraw(config: ModelConfig, params: PyTree, name: Redrawing, *, key: PRNGKeyArray) -> PyTree:
+    """Gives the parameters with their position information changed, as NumPy arrays.
+
+    Raises:
+      ConfigError: the model has nothing that could be changed so.
+    """
+    return jax.device_get(intervene(config, jax.tree.map(jnp.asarray, params), name, key=key)[1])
+
+
+def _may_be_fresh(path: str, given: Mapping[str, Tensor], *, keeps_head: bool) -> bool:
+    """Says whether a parameter is drawn: those of a new head, and of a Gaussian that the run did not have."""
+    if re.fullmatch(HEAD, path):
+        return not keeps_head
+    return path not in given and re.fullmatch(GAUSSIAN, path) is not None
+
+
+def _heads_agree(given: Mapping[str, Tensor], wanted: Mapping[str, jax.ShapeDtypeStruct]) -> bool:
+    """Says whether the classifiers have the same shapes."""
+    shapes = [
+        {path: tuple(leaf.shape) for path, leaf in leaves.items() if re.fullmatch(HEAD, path)}
+        for leaves in (given, wanted)
+    ]
+    return shapes[0] == shapes[1]

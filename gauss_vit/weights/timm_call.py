@@ -1,0 +1,58 @@
+"""Which call of timm makes the stock model of a config, for whoever loads an exported file."""
+
+import dataclasses
+
+from gauss_vit.models.presets import PRESETS
+from gauss_vit.position.relative import RelativeTable
+from gauss_vit.weights.name_tables import ModelConfig
+
+# What does not change which stock model it is: sizes that are arguments, starts, and how training runs.
+_FREE = (
+    "image_size",
+    "num_classes",
+    "relative",
+    "shares_relative",
+    "gaussian",
+    "layer_scale",
+    "start",
+    "position_dropout",
+    "projection_dropout",
+    "attention_dropout",
+    "head_dropout",
+    "stochastic_depth",
+    "takes_any_size",
+    "dtype",
+    "attention_kernel",
+    "remat",
+    "unroll",
+)
+
+
+def timm_call(config: ModelConfig) -> str | None:
+    """Writes `timm.create_model(...)` for a config without a Gaussian; None where timm has no name for it."""
+    names = [name for name, preset in PRESETS.items() if _architecture(preset) == _architecture(config)]
+    exact = [name for name in names if PRESETS[name].image_size == config.image_size]
+    if not names:
+        return None
+    name = (exact or names)[0]
+    preset = PRESETS[name]
+    arguments = [repr(name)]
+    if isinstance(config.relative, RelativeTable) and not isinstance(preset.relative, RelativeTable):
+        arguments.append("rel_pos_type='bias'")
+        if vars(preset)["shares_relative"] and not vars(config)["shares_relative"]:
+            arguments.append("shared_rel_pos=False")
+    if config.image_size != preset.image_size:
+        arguments.append(f"img_size={config.image_size}")
+    if config.num_classes != preset.num_classes:
+        arguments.append(f"num_classes={config.num_classes}")
+    return f"timm.create_model({', '.join(arguments)})"
+
+
+def _architecture(config: ModelConfig) -> dict[str, object]:
+    """Lists what makes a config the stock model that it is."""
+    kinds = {
+        "relative": config.relative is None,
+        "layer_scale": "layer_scale" in vars(config) and vars(config)["layer_scale"] is None,
+    }
+    fixed = {field.name: vars(config)[field.name] for field in dataclasses.fields(config) if field.name not in _FREE}
+    return {"class": type(config), **fixed, "has no": kinds}

@@ -1,0 +1,146 @@
+"""timm's parameter names for the models of this package."""
+
+import numpy as np
+
+from gauss_vit.models.vit import ViTConfig
+from gauss_vit.ops.grid import Grid, offset_shape
+from gauss_vit.weights.naming import TRANSPOSED, Rule, Tensor, Transform
+
+
+def vit_rules(config: ViTConfig) -> tuple[Rule, ...]:
+    """Gives timm's names for a config: of `vision_transformer`, `vision_transformer_relpos`, `beit` or `cait`.
+
+    The Gaussian has no name there: it must be baked into a relative table first.
+    """
+    return (
+        Rule(theirs="patch_embed.proj.weight", ours="patch_embed.kernel", transform=patch_kernel(config.patch_size)),
+        Rule(theirs="patch_embed.proj.bias", ours="patch_embed.bias"),
+        Rule(theirs="cls_token", ours="class_token"),
+        Rule(theirs="pos_embed", ours="position_embed", transform=BATCH_OF_ONE),
+        *_attention(config),
+        *trunk("blocks", "blocks", gain=_gain_name(config)),
+        *_class_attention(),
+        *trunk("blocks_token_only", "class_blocks", gain=_gain_name(config)),
+        Rule(theirs=f"{_final_norm(config)}.weight", ours="norm.scale"),
+        Rule(theirs=f"{_final_norm(config)}.bias", ours="norm.bias"),
+        Rule(theirs="head.weight", ours="head.kernel", transform=TRANSPOSED),
+        Rule(theirs="head.bias", ours="head.bias"),
+    )
+
+
+def _final_norm(config: ViTConfig) -> str:
+    return "norm" if config.norm == "before_pool" else "fc_norm"
+
+
+def _gain_name(config: ViTConfig) -> str:
+    """LayerScale is `ls1.gamma` in the vision transformers and `gamma_1` in BEiT and CaiT."""
+    return "gamma_{index}" if config.biases == "query_value" or config.class_blocks else "ls{index}.gamma"
+
+
+def dense(theirs: str, ours: str) -> tuple[Rule, ...]:
+    """Names a dense layer, with its bias if there is one."""
+    return (
+        Rule(theirs=f"{theirs}.weight", ours=f"{ours}.kernel", transform=TRANSPOSED),
+        Rule(theirs=f"{theirs}.bias", ours=f"{ours}.bias"),
+    )
+
+
+def trunk(theirs: str, ours: str, *, gain: str) -> tuple[Rule, ...]:
+    """Names what blocks of patches and blocks of the class token have in common."""
+    block = f"{theirs}.{{layer}}"
+    return (
+        Rule(theirs=f"{block}.norm1.weight", ours=f"{ours}.norm1.scale"),
+        Rule(theirs=f"{block}.norm1.bias", ours=f"{ours}.norm1.bias"),
+        Rule(theirs=f"{block}.norm2.weight", ours=f"{ours}.norm2.scale"),
+        Rule(theirs=f"{block}.norm2.bias", ours=f"{ours}.norm2.bias"),
+        *dense(f"{block}.mlp.fc1", f"{ours}.mlp.fc1"),
+        *dense(f"{block}.mlp.fc2", f"{ours}.mlp.fc2"),
+        Rule(theirs=f"{block}.{gain.format(index=1)}", ours=f"{ours}.layer_scale1"),
+        Rule(theirs=f"{block}.{gain.format(index=2)}", ours=f"{ours}.layer_scale2"),
+    )
+
+
+def _attention(config: ViTConfig) -> tuple[Rule, ...]:
+    theirs, ours = "blocks.{layer}.attn", "blocks.attention"
+    return (
+        *dense(f"{theirs}.qkv", f"{ours}.query_key_value"),
+        Rule(theirs=f"{theirs}.q_bias", ours=f"{ours}.query_bias"),
+        Rule(theirs=f"{theirs}.v_bias", ours=f"{ours}.value_bias"),
+        *dense(f"{theirs}.proj", f"{ours}.projection"),
+        *dense(f"{theirs}.proj_l", f"{ours}.logits_mixing"),
+        *dense(f"{theirs}.proj_w", f"{ours}.weights_mixing"),
+        *_relative_mlp(f"{theirs}.rel_pos.mlp", f"{ours}.bias.relative_mlp"),
+        *_relative_mlp("shared_rel_pos.mlp", "shared_bias.relative_mlp"),
+        Rule(
+            theirs=f"{theirs}.rel_pos.relative_position_bias_table",
+            ours=f"{ours}.bias.relative.table",
+            transform=offset_table(config.grid),
+        ),
+        Rule(
+            theirs="shared_rel_pos.relative_position_bias_table",
+            ours="shared_bias.relative.table",
+            transform=offset_table(config.grid),
+        ),
+        Rule(
+            theirs=f"{theirs}.relative_position_bias_table",
+            ours=f"{ours}.bias.relative.table_and_prefix",
+            transform=TRANSPOSED,
+        ),
+    )
+
+
+def _relative_mlp(theirs: str, ours: str) -> tuple[Rule, ...]:
+    return tuple(
+        rule
+        for layer in ("fc1", "fc2")
+        for rule in (
+            Rule(theirs=f"{theirs}.{layer}.weight", ours=f"{ours}.{layer}_kernel", transform=TRANSPOSED),
+            Rule(theirs=f"{theirs}.{layer}.bias", ours=f"{ours}.{layer}_bias"),
+        )
+    )
+
+
+def _class_attention() -> tuple[Rule, ...]:
+    theirs, ours = "blocks_token_only.{layer}.attn", "class_blocks"
+    return (
+        *dense(f"{theirs}.q", f"{ours}.query"),
+        *dense(f"{theirs}.k", f"{ours}.key"),
+        *dense(f"{theirs}.v", f"{ours}.value"),
+        *dense(f"{theirs}.proj", f"{ours}.projection"),
+    )
+
+
+def _first(array: Tensor) -> Tensor:
+    return array.reshape(array.shape[1:])
+
+
+def _add_batch(array: Tensor) -> Tensor:
+    return array[None]
+
+
+BATCH_OF_ONE = Transform(to_ours=_first, to_theirs=_add_batch)
+"""[1, tokens, channels] of theirs is [tokens, channels] of ours."""
+
+
+def patch_kernel(patch_size: Grid) -> Transform:
+    """Their convolution [outputs, 3, height, width] is our product over (row, column, channel)."""
+
+    def to_ours(array: Tensor) -> Tensor:
+        return np.transpose(array, (2, 3, 1, 0)).reshape(-1, array.shape[0])
+
+    def to_theirs(array: Tensor) -> Tensor:
+        return np.transpose(array.reshape(*patch_size, -1, array.shape[-1]), (3, 2, 0, 1))
+
+    return Transform(to_ours=to_ours, to_theirs=to_theirs)
+
+
+def offset_table(grid: Grid) -> Transform:
+    """Their table [(2 height - 1) (2 width - 1), heads] is our [heads, 2 height - 1, 2 width - 1]."""
+
+    def to_ours(array: Tensor) -> Tensor:
+        return array.T.reshape(array.shape[-1], *offset_shape(grid))
+
+    def to_theirs(array: Tensor) -> Tensor:
+        return array.reshape(array.shape[0], -1).T
+
+    return Transform(to_ours=to_ours, to_theirs=to_theirs)

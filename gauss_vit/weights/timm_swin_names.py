@@ -1,0 +1,68 @@
+"""timm's parameter names for Swin transformers."""
+
+from gauss_vit.models.swin import SwinConfig
+from gauss_vit.weights.naming import TRANSPOSED, Rule, Tensor, Transform
+from gauss_vit.weights.timm_names import dense, offset_table, patch_kernel, trunk
+
+
+def swin_rules(config: SwinConfig) -> tuple[Rule, ...]:
+    """Gives the names of `swin_transformer` or `swin_transformer_v2` for a config.
+
+    The Gaussian has no name there: it must be baked into a relative table first.
+    """
+    return (
+        Rule(theirs="patch_embed.proj.weight", ours="patch_embed.kernel", transform=patch_kernel(config.patch_size)),
+        Rule(theirs="patch_embed.proj.bias", ours="patch_embed.bias"),
+        *_normalised("patch_embed.norm", "patch_norm"),
+        *(rule for index in range(len(config.depths)) for rule in _stage(config, index)),
+        *_normalised("norm", "norm"),
+        *dense("head.fc", "head"),
+    )
+
+
+def _stage(config: SwinConfig, index: int) -> tuple[Rule, ...]:
+    theirs, ours = f"layers.{index}", f"stages.{index}"
+    attention = f"{theirs}.blocks.{{layer}}.attn"
+    our_attention = f"{ours}.blocks.attention"
+    return (
+        *_normalised(f"{theirs}.downsample.norm", f"{ours}.merging.norm"),
+        *dense(f"{theirs}.downsample.reduction", f"{ours}.merging.reduction"),
+        *trunk(f"{theirs}.blocks", f"{ours}.blocks", gain="ls{index}.gamma"),
+        *dense(f"{attention}.qkv", f"{our_attention}.query_key_value"),
+        Rule(theirs=f"{attention}.q_bias", ours=f"{our_attention}.query_bias"),
+        Rule(theirs=f"{attention}.v_bias", ours=f"{our_attention}.value_bias"),
+        Rule(theirs=f"{attention}.logit_scale", ours=f"{our_attention}.logit_scale", transform=_PER_HEAD),
+        *dense(f"{attention}.proj", f"{our_attention}.projection"),
+        Rule(
+            theirs=f"{attention}.relative_position_bias_table",
+            ours=f"{our_attention}.bias.relative.table",
+            transform=offset_table(config.stage(index).block.attention.grid),
+        ),
+        *_continuous_bias(f"{attention}.cpb_mlp", f"{our_attention}.bias.relative_mlp"),
+    )
+
+
+def _normalised(theirs: str, ours: str) -> tuple[Rule, ...]:
+    return (
+        Rule(theirs=f"{theirs}.weight", ours=f"{ours}.scale"),
+        Rule(theirs=f"{theirs}.bias", ours=f"{ours}.bias"),
+    )
+
+
+def _continuous_bias(theirs: str, ours: str) -> tuple[Rule, ...]:
+    return (
+        Rule(theirs=f"{theirs}.0.weight", ours=f"{ours}.fc1_kernel", transform=TRANSPOSED),
+        Rule(theirs=f"{theirs}.0.bias", ours=f"{ours}.fc1_bias"),
+        Rule(theirs=f"{theirs}.2.weight", ours=f"{ours}.fc2_kernel", transform=TRANSPOSED),
+    )
+
+
+def _to_column(array: Tensor) -> Tensor:
+    return array[:, None, None]
+
+
+def _from_column(array: Tensor) -> Tensor:
+    return array.reshape(array.shape[0])
+
+
+_PER_HEAD = Transform(to_ours=_from_column, to_theirs=_to_column)

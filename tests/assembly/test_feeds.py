@@ -1,0 +1,90 @@
+"""Batches of an experiment: functions of the step, with exact padding, checked against the model."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gauss_vit.assembly import feeds
+from gauss_vit.data.images.transforms import RandomFlip
+from gauss_vit.errors import ConfigError, DataError
+from gauss_vit.experiment import Experiment
+from tests.data.sources.folder_samples import make_folder
+from tests.tiny_config import get_config
+
+
+@pytest.fixture(scope="module")
+def experiment(data_flag: str) -> Experiment:
+    data = dataclasses.replace(get_config().data, data_dir=data_flag.partition("=")[2])
+    return dataclasses.replace(get_config(), data=data)
+
+
+def test_training_batches_depend_on_the_step_alone(experiment: Experiment):
+    feed = feeds.feed(experiment)
+    whole, rest = list(feed.train(0)), list(feed.train(2))
+    assert (len(whole), len(rest)) == (4, 2)
+    for first, second in zip(whole[2:], rest, strict=True):
+        np.testing.assert_array_equal(first.image, second.image)
+        np.testing.assert_array_equal(first.label, second.label)
+    assert whole[0].image.shape == (16, 16, 32, 3)
+
+
+def test_flips_are_drawn_by_the_step_and_the_example_alone(experiment: Experiment):
+    data = dataclasses.replace(experiment.data, train_transforms=(*experiment.data.train_transforms, RandomFlip()))
+    feed = feeds.feed(dataclasses.replace(experiment, data=data))
+    whole, rest = list(feed.train(0)), list(feed.train(2))
+    for first, second in zip(whole[2:], rest, strict=True):
+        np.testing.assert_array_equal(first.is_flipped, second.is_flipped)
+    drawn = np.concatenate([batch.is_flipped for batch in whole])
+    assert 12 <= drawn.sum() <= 52  # Five standard deviations around half of 64.
+    assert all(batch.is_flipped is None for batch in feed.evaluation())
+
+
+def test_digests_tell_steps_and_seeds_apart(experiment: Experiment):
+    drawn = [feeds.feed(dataclasses.replace(experiment, seed=seed)) for seed in (0, 0, 1)]
+    assert drawn[0].digest(3) == drawn[1].digest(3)
+    assert len({drawn[0].digest(2), drawn[0].digest(3), drawn[2].digest(3)}) == 3
+
+
+def test_evaluation_sees_every_example_once(experiment: Experiment):
+    batches = list(feeds.feed(experiment).evaluation())
+    assert [len(batch.is_real) for batch in batches] == [32, 32]
+    assert sum(int(batch.is_real.sum()) for batch in batches) == 50
+
+
+def test_model_with_other_classes_is_refused(experiment: Experiment):
+    other = dataclasses.replace(experiment, model=dataclasses.replace(experiment.model, num_classes=1000))
+    with pytest.raises(ConfigError, match=r"set model\.num_classes to 10"):
+        feeds.open_split(other, "train")
+
+
+def test_unknown_split_is_refused(experiment: Experiment):
+    with pytest.raises(DataError):
+        feeds.open_split(experiment, "validation")
+
+
+def test_folders_are_trained_on_like_data_sets(experiment: Experiment, tmp_path: Path):
+    make_folder(tmp_path, {f"train/{index}": 2 for index in range(10)} | {"val/3": 1})
+    data = dataclasses.replace(experiment.data, name="folder", data_dir=str(tmp_path), eval_split="validation")
+    feed = feeds.feed(dataclasses.replace(experiment, data=data))
+    assert next(iter(feed.train(0))).image.shape == (16, 16, 32, 3)
+    assert sum(int(batch.is_real.sum()) for batch in feed.evaluation()) == 1
+
+
+@pytest.mark.parametrize("on_error", ["raise", "skip"])
+def test_damaged_images_end_the_run_or_are_logged(experiment: Experiment, tmp_path: Path, on_error: str, caplog):
+    make_folder(tmp_path, {f"train/{index}": 2 for index in range(10)} | {"val/3": 1})
+    (tmp_path / "train" / "4" / "001.png").write_bytes(b"text")
+    data = dataclasses.replace(
+        experiment.data, name="folder", data_dir=str(tmp_path), eval_split="validation", on_error=on_error
+    )
+    feed = feeds.feed(dataclasses.replace(experiment, data=data), bad_files=tmp_path / "bad_files.txt")
+    if on_error == "raise":
+        with pytest.raises(DataError, match=r"train/4/001\.png"):
+            list(feed.train(0))
+        return
+    for _ in range(2):
+        assert sum(int((~batch.is_real).sum()) for batch in feed.train(0)) == 3
+    assert caplog.text.count("skipped image 1 of at most 100") == 1
+    assert "train/4/001.png" in (tmp_path / "bad_files.txt").read_text()

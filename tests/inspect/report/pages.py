@@ -1,0 +1,89 @@
+"""A small page of a made-up model on a grid that is no square, with class tokens and hostile names."""
+
+import numpy as np
+
+from gauss_vit.analysis.erf import ErfMap
+from gauss_vit.analysis.gaussian_fit import fit_receptive_fields
+from gauss_vit.analysis.protocol import BMVC2023
+from gauss_vit.analysis.token import all_tokens, patch_center
+from gauss_vit.inspect.report.field_images import ExplorerField, explorer_field
+from gauss_vit.inspect.report.page import Explorer, ExplorerImage, ExplorerLayer, explorer_image
+
+GRID, IMAGE_SIZE, LAYERS, HEADS, PREFIX = (3, 5), (24, 40), 3, 2, 2
+HOSTILE = '</script><img src=x onerror="document.title=1">{{data}}&\u2028'
+
+
+def weights(seed: int) -> np.ndarray:
+    """Attention with rows that sum to 1."""
+    tokens = PREFIX + GRID[0] * GRID[1]
+    logits = np.random.default_rng(seed).normal(0, 2, size=(LAYERS, HEADS, tokens, tokens))
+    return (np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)).astype(np.float32)
+
+
+def fields(layer: int = LAYERS) -> tuple[ErfMap, ...]:
+    """A Gaussian about every patch, wider to the right, and in earlier layers half a pixel narrower each."""
+    row, column = np.ix_(np.arange(IMAGE_SIZE[0]), np.arange(IMAGE_SIZE[1]))
+    found = []
+    for token in all_tokens(GRID):
+        y, x = patch_center(token, grid=GRID, image_size=IMAGE_SIZE)
+        values = np.exp(-(((row - y) / 3) ** 2) / 2 - (((column - x) / (3 + token[1] + (layer - LAYERS) / 2)) ** 2) / 2)
+        found.append(
+            ErfMap(values=values / values.sum(), magnitude=1.0, num_images=7, token=token, grid=GRID, protocol=BMVC2023)
+        )
+    return tuple(found)
+
+
+def packed_fields() -> tuple[ExplorerField | None, ...]:
+    """Fields of the second layer, a value to 2 x 2 px, and of the last one; those of the first are left out."""
+    packed = []
+    for layer, shape in ((2, (12, 20)), (LAYERS, IMAGE_SIZE)):
+        maps = fields(layer)
+        fits = fit_receptive_fields(np.stack([field.values for field in maps]))
+        packed.append(explorer_field(maps, fits, shape=shape))
+    return None, *packed
+
+
+def tables() -> np.ndarray:
+    """Bias tables that differ in every layer, head and offset, of either sign in the last layer."""
+    found = np.random.default_rng(5).uniform(0, 4, size=(LAYERS, HEADS, 2 * GRID[0] - 1, 2 * GRID[1] - 1))
+    found[-1] -= 2
+    return found.astype(np.float32)
+
+
+def images(num_images: int = 2) -> tuple[ExplorerImage, ...]:
+    """Noise with attention."""
+    pixels = np.random.default_rng(9).integers(256, size=(num_images, *IMAGE_SIZE, 3)).astype(np.uint8)
+    return tuple(
+        explorer_image(f"{index} {HOSTILE}", photo, weights(index), grid=GRID) for index, photo in enumerate(pixels)
+    )
+
+
+def explorer() -> Explorer:
+    """All of it."""
+    layers = tuple(
+        ExplorerLayer(
+            table=table,
+            grid=GRID,
+            shows_patches=True,
+            fit_sigma_yx=(1.0, 1.5),
+            amplitude=np.array([-2.0 - layer]),
+            sigma_y=np.array([1.25]),
+            sigma_x=np.array([1.25]),
+            attention=layer,
+        )
+        for layer, table in enumerate(tables())
+    )
+    return Explorer(
+        model=HOSTILE,
+        step=1234,
+        num_parameters=5_678_000,
+        image_size=IMAGE_SIZE,
+        prefix_tokens=PREFIX,
+        grid=GRID,
+        protocol=BMVC2023,
+        num_images=7,
+        fields=packed_fields(),
+        layers=layers,
+        images=images(),
+        notes=(f"A note {HOSTILE}",),
+    )

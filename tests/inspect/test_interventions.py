@@ -1,0 +1,72 @@
+"""Models whose position information was changed carry that in their names."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from gauss_vit.assembly.named_model import IMAGENET, NamedModel
+from gauss_vit.data.images.transforms import ResizeCenterCrop
+from gauss_vit.errors import ConfigError
+from gauss_vit.inspect.interventions import intervened
+from gauss_vit.models import construct
+from gauss_vit.position.relative import RelativeTable
+from tests.tiny_config import MODEL
+
+CONFIG = dataclasses.replace(MODEL, relative=RelativeTable())
+
+
+@pytest.fixture(scope="module")
+def named():
+    graph, state = nnx.split(construct.build(CONFIG, jax.random.key(0)))
+    return NamedModel(
+        name="tiny",
+        config=CONFIG,
+        graph=graph,
+        params=nnx.to_pure_dict(state),
+        step=5,
+        transform=ResizeCenterCrop(),
+        normalization=IMAGENET,
+    )
+
+
+def test_none_gives_the_model_itself(named):
+    assert intervened(named, "none", seed=3) is named
+
+
+@pytest.mark.parametrize(
+    ("name", "seed", "expected"),
+    [
+        ("zero", 3, ("tiny_zero", "zero", None)),
+        ("reinit", 0, ("tiny_reinit", "reinit", 0)),
+        ("paper_code", 3, ("tiny_paper_code_seed-3", "paper_code", 3)),
+    ],
+)
+def test_name_and_seed_say_what_was_done(named, name, seed, expected):
+    changed = intervened(named, name, seed=seed)
+    assert (changed.name, changed.intervention, changed.intervention_seed) == expected
+    assert (changed.step, changed.transform) == (named.step, named.transform)
+
+
+def test_the_same_seed_draws_the_same_and_another_one_does_not(named):
+    tables = [
+        np.asarray(intervened(named, "reinit", seed=seed).params["blocks"]["attention"]["bias"]["relative"]["table"])
+        for seed in (1, 1, 2)
+    ]
+    np.testing.assert_array_equal(tables[0], tables[1])
+    assert np.abs(tables[0] - tables[2]).min() > 0
+
+
+def test_the_structure_follows_the_config(named):
+    changed = intervened(named, "without_gaussian", seed=0)
+    assert changed.config.gaussian is None
+    images = jax.numpy.zeros((1, *CONFIG.image_size, 3), np.float32)
+    assert nnx.merge(changed.graph, changed.params)(images).shape == (1, 10)
+
+
+def test_a_model_without_that_information_is_refused(named):
+    bare = intervened(named, "without_gaussian", seed=0)
+    with pytest.raises(ConfigError, match="without_gaussian could change"):
+        intervened(bare, "without_gaussian", seed=0)

@@ -1,0 +1,277 @@
+"""Optimizers against their equations in numpy, in float64."""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from gauss_vit.errors import ConfigError
+from gauss_vit.train.optim.optimizer import (
+    POSITION_BIAS,
+    VECTORS,
+    AdamW,
+    Constant,
+    Cosine,
+    Lamb,
+    Lion,
+    Optimizer,
+    Rates,
+    Sgd,
+    decay_mask,
+    make,
+)
+from gauss_vit.tree import flatten_paths
+
+NUM_STEPS = 7
+ADAM = AdamW(learning_rate=0.02, weight_decay=0.1, beta1=0.8, beta2=0.95, epsilon=1e-3)
+SGD = Sgd(learning_rate=0.05, momentum=0.9, weight_decay=0.1)
+LAMB = Lamb(learning_rate=0.02, weight_decay=0.1, beta1=0.8, beta2=0.95, epsilon=1e-3)
+LION = Lion(learning_rate=0.02, weight_decay=0.1, beta1=0.8, beta2=0.95)
+
+
+def gradient(step: int) -> np.ndarray:
+    return np.random.default_rng(step).normal(size=(3, 2)).astype(np.float32)
+
+
+def start() -> np.ndarray:
+    return np.linspace(-1, 1, 6, dtype=np.float32).reshape(3, 2)
+
+
+def follow(optimizer: Optimizer, params: dict) -> dict:
+    """Makes the steps with optax; every parameter has the same gradient."""
+    transform = make(optimizer, params, NUM_STEPS)
+    with jax.numpy_dtype_promotion("standard"):
+        state = transform.init(params)
+        for step in range(NUM_STEPS):
+            gradients = jax.tree.map(lambda leaf, step=step: jnp.broadcast_to(gradient(step), leaf.shape), params)
+            updates, state = transform.update(gradients, state, params)
+            params = optax.apply_updates(params, updates)
+    return params
+
+
+def cosine(peak: float, step: int) -> float:
+    return peak * 0.5 * (1 + np.cos(np.pi * step / NUM_STEPS))
+
+
+def adam_oracle(weight_decay: float) -> np.ndarray:
+    params = start().astype(np.float64)
+    mean, square = np.zeros_like(params), np.zeros_like(params)
+    for step in range(NUM_STEPS):
+        mean = 0.8 * mean + 0.2 * gradient(step)
+        square = 0.95 * square + 0.05 * gradient(step).astype(np.float64) ** 2
+        unbiased = (mean / (1 - 0.8 ** (step + 1)), square / (1 - 0.95 ** (step + 1)))
+        params = params - cosine(0.02, step) * (unbiased[0] / (np.sqrt(unbiased[1]) + 1e-3) + weight_decay * params)
+    return params
+
+
+def sgd_oracle(weight_decay: float) -> np.ndarray:
+    params = start().astype(np.float64)
+    velocity = np.zeros_like(params)
+    for step in range(NUM_STEPS):
+        velocity = 0.9 * velocity + gradient(step) + weight_decay * params
+        params = params - cosine(0.05, step) * velocity
+    return params
+
+
+def lamb_oracle(weight_decay: float) -> np.ndarray:
+    params = start().astype(np.float64)
+    mean, square = np.zeros_like(params), np.zeros_like(params)
+    for step in range(NUM_STEPS):
+        clipped = gradient(step) / max(1.0, np.linalg.norm(gradient(step)))
+        mean = 0.8 * mean + 0.2 * clipped
+        square = 0.95 * square + 0.05 * clipped.astype(np.float64) ** 2
+        unbiased = (mean / (1 - 0.8 ** (step + 1)), square / (1 - 0.95 ** (step + 1)))
+        update = unbiased[0] / (np.sqrt(unbiased[1]) + 1e-3) + weight_decay * params
+        trust = np.linalg.norm(params) / np.linalg.norm(update) if weight_decay else 1.0
+        params = params - cosine(0.02, step) * trust * update
+    return params
+
+
+def lion_oracle(weight_decay: float) -> np.ndarray:
+    params = start().astype(np.float64)
+    momentum = np.zeros_like(params)
+    for step in range(NUM_STEPS):
+        sign = np.sign(0.8 * momentum + 0.2 * gradient(step))
+        params = params - cosine(0.02, step) * (sign + weight_decay * params)
+        momentum = 0.95 * momentum + 0.05 * gradient(step)
+    return params
+
+
+ORACLES = [(ADAM, adam_oracle), (LAMB, lamb_oracle), (LION, lion_oracle), (SGD, sgd_oracle)]
+
+
+@pytest.mark.parametrize(("optimizer", "oracle"), ORACLES)
+def test_update_is_the_published_equation(optimizer: Optimizer, oracle):
+    params = follow(optimizer, {"kernel": jnp.asarray(start())})
+    np.testing.assert_allclose(params["kernel"], oracle(0.1), rtol=2e-5, atol=1e-6)  # seven float32 steps
+
+
+@pytest.mark.parametrize(("optimizer", "oracle"), ORACLES)
+def test_position_bias_parameters_do_not_decay(optimizer: Optimizer, oracle):
+    tree = {"blocks": {"attention": {"bias": {"gaussian": {"amplitude": jnp.asarray(start())}}}}}
+    params = follow(optimizer, tree)
+    amplitude = params["blocks"]["attention"]["bias"]["gaussian"]["amplitude"]
+    np.testing.assert_allclose(amplitude, oracle(0.0), rtol=2e-5, atol=1e-6)
+
+
+def test_lamb_at_a_constant_rate_is_that_of_timm():
+    recorded = np.load(Path(__file__).with_name("timm_schedule.npz"))["lamb"]
+    optimizer = dataclasses.replace(LAMB, schedule=Constant())
+    params = follow(optimizer, {"kernel": jnp.asarray(start())})
+    np.testing.assert_allclose(params["kernel"], recorded, rtol=2e-5, atol=1e-6)  # seven float32 steps
+
+
+@pytest.mark.parametrize("optimizer", [LAMB, ADAM, LION, SGD])
+def test_stacked_blocks_move_like_separate_arrays(optimizer: Optimizer):
+    optimizer = dataclasses.replace(optimizer, max_gradient_norm=None)
+    blocks = [jnp.asarray(start()), jnp.asarray(3 * start() + 1)]
+    apart = follow(optimizer, {"first": blocks[0], "second": blocks[1]})
+    together = follow(optimizer, {"blocks": {"kernel": jnp.stack(blocks)}})["blocks"]["kernel"]
+    np.testing.assert_allclose(together, jnp.stack([apart["first"], apart["second"]]), rtol=1e-5, atol=1e-6)
+
+
+def test_asked_for_the_position_bias_decays():
+    tree = {"gaussian": {"sigma": jnp.asarray(start())}}
+    sigma = follow(dataclasses.replace(ADAM, no_decay=()), tree)["gaussian"]["sigma"]
+    np.testing.assert_allclose(sigma, adam_oracle(0.1), rtol=2e-5, atol=1e-6)
+
+
+def test_vectors_are_what_timm_spares():
+    paths = {"bias": 0, "fc1_bias": 0, "scale": 0, "layer_scale1": 0, "logit_scale": 0, "kernel": 0, "table": 0}
+    mask = decay_mask(dataclasses.replace(ADAM, no_decay=VECTORS), {"blocks": paths, "class_token": 0})
+    assert [path for path, decays in mask["blocks"].items() if decays] == ["kernel", "table"]
+    assert not mask["class_token"]
+
+
+def test_frozen_parameters_keep_their_bits_and_have_no_moments():
+    params = {"body": {"kernel": jnp.asarray(start())}, "head": jnp.asarray(start())}
+    optimizer = dataclasses.replace(ADAM, rates=Rates(frozen=(r"body\..*",)))
+    moved = follow(optimizer, params)
+    np.testing.assert_array_equal(moved["body"]["kernel"], start())
+    np.testing.assert_allclose(moved["head"], adam_oracle(0.1), rtol=2e-5, atol=1e-6)
+    state = make(optimizer, params, NUM_STEPS).init(params)
+    assert sum(leaf.shape == (3, 2) for leaf in jax.tree.leaves(state)) == 2
+
+
+@pytest.mark.parametrize("optimizer", [ADAM, LAMB, LION, SGD])
+def test_frozen_parameters_take_no_part_in_clipping(optimizer: Optimizer):
+    optimizer = dataclasses.replace(optimizer, max_gradient_norm=0.5)
+    frozen = dataclasses.replace(optimizer, rates=Rates(frozen=("body",), layer_decay=0.5, factors=(("head.*", 1.0),)))
+    params = {"body": jnp.asarray(start()), "head": {"kernel": jnp.asarray(start())}}
+    alone = follow(optimizer, {"head": {"kernel": jnp.asarray(start())}})
+    together = follow(frozen, params)
+    np.testing.assert_allclose(together["head"]["kernel"], alone["head"]["kernel"], rtol=1e-6)
+
+
+def test_factors_scale_updates_and_decay():
+    params = {"fast": jnp.asarray(start()), "slow": jnp.asarray(start())}
+    moved = follow(dataclasses.replace(ADAM, rates=Rates(factors=(("slow", 0.5),))), params)
+    half = follow(dataclasses.replace(ADAM, learning_rate=0.01), {"slow": params["slow"]})
+    np.testing.assert_allclose(moved["slow"], half["slow"], rtol=1e-6)
+    np.testing.assert_allclose(moved["fast"], follow(ADAM, params)["fast"], rtol=1e-6)
+
+
+def test_states_of_the_optimizers_that_there_were_keep_their_form_so_that_old_checkpoints_restore():
+    params = {"kernel": jnp.asarray(start())}
+    assert [len(make(each, params, 5).init(params)) for each in (ADAM, SGD)] == [4, 4]
+    paths = {type(each).__name__: list(flatten_paths(make(each, params, 5).init(params))) for each in (ADAM, SGD)}
+    assert paths == {
+        "AdamW": ["1.count", "1.mu.kernel", "1.nu.kernel", "3.count"],
+        "Sgd": ["2.trace.kernel", "3.count"],
+    }
+
+
+def test_default_mask_spares_every_amplitude_and_sigma_and_nothing_else():
+    paths = {"sigma": 0, "sigma_y": 0, "amplitude": 0, "kernel": 0, "bias": 0, "sigmoid": 0, "scale": 0}
+    mask = decay_mask(ADAM, {"blocks": {"gaussian": paths}})["blocks"]["gaussian"]
+    assert [path for path, decays in mask.items() if not decays] == ["amplitude", "sigma", "sigma_y"]
+
+
+def test_default_pattern_may_match_nothing():
+    assert decay_mask(ADAM, {"kernel": 0}) == {"kernel": True}
+
+
+def test_another_pattern_must_match_something():
+    optimizer = dataclasses.replace(ADAM, no_decay=(*POSITION_BIAS, r".*norm.*"))
+    assert decay_mask(optimizer, {"norm": {"scale": 0}, "kernel": 0}) == {"norm": {"scale": False}, "kernel": True}
+    with pytest.raises(ConfigError, match="matches no parameter"):
+        decay_mask(optimizer, {"kernel": 0})
+
+
+@pytest.mark.parametrize(("factor", "expected"), [(1.0, 1.0), (100.0, 2.0)])
+def test_clipping_scales_gradients_down_to_the_global_norm(factor: float, expected: float):
+    small = {"a": jnp.asarray([0.3, 0.0], jnp.float32), "b": jnp.asarray([0.4], jnp.float32)}
+    gradients = jax.tree.map(lambda leaf: leaf * factor, small)
+    optimizer = Sgd(learning_rate=1.0, momentum=0.0, weight_decay=0.0, schedule=Constant(), max_gradient_norm=1.0)
+    transform = make(optimizer, gradients, 10)
+    updates, _ = transform.update(gradients, transform.init(gradients), gradients)
+    for name, leaf in small.items():
+        np.testing.assert_allclose(updates[name], -expected * leaf, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"beta1": 0.5},
+        {"beta2": 0.5},
+        {"epsilon": 1.0},
+        {"learning_rate": 0.5},
+        {"weight_decay": 0.5},
+        {"max_gradient_norm": 0.01},
+        {"schedule": Constant()},
+        {"no_decay": ("kernel",)},
+    ],
+)
+def test_every_field_of_adamw_changes_the_result(change: dict):
+    params = {"kernel": jnp.asarray(start())}
+    changed = follow(dataclasses.replace(ADAM, **change), params)
+    assert not np.allclose(changed["kernel"], follow(ADAM, params)["kernel"], rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "change", [{"momentum": 0.5}, {"learning_rate": 0.5}, {"weight_decay": 0.9}, {"schedule": Cosine(warmup_steps=3)}]
+)
+def test_every_field_of_sgd_changes_the_result(change: dict):
+    params = {"kernel": jnp.asarray(start())}
+    changed = follow(dataclasses.replace(SGD, **change), params)
+    assert not np.allclose(changed["kernel"], follow(SGD, params)["kernel"], rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "change", [{"beta1": 0.5}, {"beta2": 0.5}, {"learning_rate": 0.5}, {"weight_decay": 0.9}, {"schedule": Constant()}]
+)
+@pytest.mark.parametrize("optimizer", [LAMB, LION])
+def test_every_field_of_lamb_and_lion_changes_the_result(optimizer: Optimizer, change: dict):
+    params = {"kernel": jnp.asarray(start())}
+    changed = follow(dataclasses.replace(optimizer, **change), params)
+    assert not np.allclose(changed["kernel"], follow(optimizer, params)["kernel"], rtol=1e-3)
+
+
+@pytest.mark.parametrize("change", [{"epsilon": 1.0}, {"max_gradient_norm": 0.01}])
+def test_epsilon_and_clipping_change_lamb(change: dict):
+    params = {"kernel": jnp.asarray(start())}
+    changed = follow(dataclasses.replace(LAMB, **change), params)
+    assert not np.allclose(changed["kernel"], follow(LAMB, params)["kernel"], rtol=1e-3)
+
+
+def test_all_errors_are_named_at_once():
+    with pytest.raises(ConfigError) as caught:
+        AdamW(
+            learning_rate=float("nan"),
+            weight_decay=-1.0,
+            beta1=1.0,
+            epsilon=0.0,
+            max_gradient_norm=0.0,
+            no_decay=("(",),
+        )
+    for field in ("learning_rate", "weight_decay", "beta1", "epsilon", "max_gradient_norm", "no_decay"):
+        assert field in caught.value.message
+
+
+def test_momentum_out_of_range_is_refused():
+    with pytest.raises(ConfigError, match="momentum"):
+        Sgd(learning_rate=0.1, momentum=1.0, weight_decay=0.0)

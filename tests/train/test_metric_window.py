@@ -1,0 +1,79 @@
+"""Sums between two lines of progress."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from gauss_vit.errors import DivergedError
+from gauss_vit.metrics.classification import ClassificationMetric
+from gauss_vit.train.metric_window import Interval
+from gauss_vit.train.step import Outcome
+
+
+def outcome(loss: float, *, is_finite: bool = True) -> Outcome:
+    metric = ClassificationMetric(
+        loss_sum=np.float32(loss), num_top1=np.int32(1), num_top5=np.int32(2), num_examples=np.int32(2)
+    )
+    return Outcome(
+        loss=np.float32(loss / 2),
+        metric=metric,
+        gradient_norm=np.float32(loss),
+        is_finite=np.asarray(is_finite),
+        first_bad=np.int32(0),
+    )
+
+
+def explain(step: int, bad: Outcome) -> DivergedError:
+    return DivergedError(f"step {step} {float(bad.loss)}")
+
+
+def test_values_are_means_over_the_interval():
+    interval = Interval((), explain=explain)
+    interval.take(1, outcome(2.0))
+    interval.take(2, outcome(4.0))
+    assert interval.values() == {"loss": 1.5, "top1": 0.5, "top5": 1.0, "num_examples": 4, "gradient_norm": 4.0}
+
+
+def test_restart_forgets():
+    interval = Interval((), explain=explain)
+    interval.take(1, outcome(2.0))
+    interval.values()
+    interval.restart()
+    interval.take(2, outcome(6.0))
+    assert interval.values()["loss"] == 3.0
+
+
+def test_bad_outcome_is_raised_at_the_next_one_with_its_own_step():
+    interval = Interval((), explain=explain)
+    interval.take(6, outcome(float("nan"), is_finite=False))
+    with pytest.raises(DivergedError, match="step 6 nan"):
+        interval.take(7, outcome(1.0))
+
+
+@pytest.mark.parametrize("ask", [Interval.settle, Interval.values, Interval.leaves])
+def test_bad_outcome_is_raised_before_anything_is_made_of_it(ask):
+    interval = Interval((), explain=explain)
+    interval.take(6, outcome(float("nan"), is_finite=False))
+    with pytest.raises(DivergedError, match="step 6"):
+        ask(interval)
+
+
+@pytest.mark.parametrize("stop", [0, 1, 3, 5])
+def test_sums_have_the_same_bits_after_a_stop(stop: int):
+    losses = np.random.default_rng(0).normal(size=6) ** 2
+    whole, first = Interval((), explain=explain), Interval((), explain=explain)
+    for step, loss in enumerate(losses):
+        whole.take(step, outcome(loss))
+    for step, loss in enumerate(losses[:stop]):
+        first.take(step, outcome(loss))
+    second = Interval(tuple(json.loads(json.dumps(first.leaves()))), explain=explain)
+    for step, loss in enumerate(losses[stop:]):
+        second.take(step, outcome(loss))
+    assert second.values() == whole.values()
+    assert jax.tree.leaves(second.leaves()) == jax.tree.leaves(whole.leaves())
+
+
+def test_restored_sums_are_kept_by_a_save_without_a_step():
+    assert Interval((1.5, 2, 3, 4), explain=explain).leaves() == (1.5, 2, 3, 4)

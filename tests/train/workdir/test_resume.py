@@ -1,0 +1,111 @@
+"""What of a config may change between two parts of a run."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+
+from gauss_vit.errors import ConfigError
+from gauss_vit.train.workdir import resume
+from tests.train.states import flip_byte, save_steps
+
+EXPERIMENT = {
+    "model": {"depth": 2, "image_size": [32, 48], "gaussian": None},
+    "optimizer": {"type": "AdamW", "learning_rate": 0.001},
+    "data": {"name": "digits", "data_dir": "/data", "num_threads": 4},
+    "mesh": {"data": -1, "fsdp": 1},
+    "training": {
+        "batch_size": 8,
+        "num_steps": 40,
+        "log_every": 5,
+        "eval_every": 5,
+        "eval_batch_size": 8,
+        "checkpoint_every": 5,
+        "observe_every": None,
+        "keep_checkpoints": 2,
+        "best_metric": None,
+    },
+    "seed": 0,
+}
+
+
+def changed(path: str, value: object) -> dict:
+    experiment = copy.deepcopy(EXPERIMENT)
+    *folders, name = path.split(".")
+    place = experiment
+    for folder in folders:
+        place = place[folder]
+    place[name] = value
+    return experiment
+
+
+def test_same_experiment_has_no_difference():
+    assert resume.check_same_run(EXPERIMENT, copy.deepcopy(EXPERIMENT)) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("training.log_every", 1),
+        ("training.eval_every", 1),
+        ("training.checkpoint_every", 1),
+        ("training.observe_every", 3),
+        ("training.eval_batch_size", 4),
+        ("training.keep_checkpoints", 9),
+        ("training.best_metric", "top1"),
+        ("data.data_dir", "/other"),
+        ("data.num_threads", 0),
+        ("model.attention_kernel", "rows"),
+        ("model.remat", "full"),
+        ("model.unroll", None),
+        ("mesh.fsdp", 4),
+        ("mesh.data", 2),
+        ("training.num_steps", 80),
+    ],
+)
+def test_what_does_not_change_the_learning_may_change_and_is_noted(path: str, value: object):
+    assert [note.split(":")[0] for note in resume.check_same_run(EXPERIMENT, changed(path, value))] == [path]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("seed", 1),
+        ("optimizer.learning_rate", 0.01),
+        ("model.depth", 3),
+        ("training.batch_size", 16),
+        ("training.num_steps", 20),
+        ("data.name", "cifar10"),
+        ("model.image_size", [48, 32]),
+        ("model.gaussian", {"sigma": 5.0}),
+        ("optimizer.type", "Sgd"),
+    ],
+)
+def test_what_changes_the_learning_is_refused(path: str, value: object):
+    with pytest.raises(ConfigError, match=path.replace(".", r"\.")) as caught:
+        resume.check_same_run(EXPERIMENT, changed(path, value))
+    assert caught.value.code == "RESUME-CONFIG"
+
+
+def test_every_difference_is_named_with_both_values():
+    other = changed("seed", 1)
+    other["extra"] = {"key": True}
+    del other["model"]["depth"]
+    with pytest.raises(ConfigError, match=r"extra.key: absent -> true; model.depth: 2 -> absent; seed: 0 -> 1"):
+        resume.check_same_run(EXPERIMENT, other)
+
+
+def test_fresh_workdir_has_no_experiment(tmp_path: Path):
+    assert resume.recorded_experiment(tmp_path) is None
+
+
+def test_experiment_is_read_from_the_config_or_else_from_a_checkpoint(tmp_path: Path):
+    save_steps(tmp_path, 5, 10)
+    assert resume.recorded_experiment(tmp_path) == {"seed": 3}
+    flip_byte(tmp_path / "checkpoints" / "10" / "meta" / "metadata")
+    assert resume.recorded_experiment(tmp_path) == {"seed": 3}
+    (tmp_path / "config.json").write_text(json.dumps(EXPERIMENT))
+    assert resume.recorded_experiment(tmp_path) == EXPERIMENT
+    (tmp_path / "config.json").write_text("{torn")
+    assert resume.recorded_experiment(tmp_path) == {"seed": 3}

@@ -1,0 +1,135 @@
+"""A baked model computes what it computed before, and a table that was split does, too."""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from gauss_vit.errors import ConfigError
+from gauss_vit.models.construct import abstract
+from gauss_vit.position import Gaussian, RelativeMlp, RelativeTable
+from gauss_vit.tree import flatten_paths, unflatten_paths
+from gauss_vit.weights import naming
+from gauss_vit.weights.bake import bake, unbake
+from gauss_vit.weights.name_tables import timm_rules
+from tests.models import deterministic
+from tests.models.test_vit import RELATIVE
+from tests.weights.bake_models import ALL, CLASS_TOKEN, EXPORTED, params_for
+from tests.weights.hugging_face_models import SWIN
+
+RECORDED = np.load(Path(__file__).with_name("bake_reference.npz"))
+BEIT = EXPORTED["beit"]
+SHARED = dataclasses.replace(RELATIVE, shares_relative=True)
+CONFIGS = {
+    "mlp": RELATIVE,
+    "mlp of another mode": dataclasses.replace(RELATIVE, relative=RelativeMlp(hidden=8, mode="swin")),
+    "mlp alone": dataclasses.replace(RELATIVE, gaussian=None),
+    "table": dataclasses.replace(RELATIVE, relative=RelativeTable()),
+    "gaussian alone": dataclasses.replace(RELATIVE, relative=None, gaussian=Gaussian(per_head=True)),
+    "every variant": dataclasses.replace(RELATIVE, gaussian=ALL),
+    "class token": CLASS_TOKEN,
+    "beit": BEIT,
+    "shared": SHARED,
+    "shared alone": dataclasses.replace(SHARED, gaussian=None),
+    "swin": dataclasses.replace(SWIN, gaussian=ALL),
+}
+
+
+def logits_of(config, params):
+    images = jnp.asarray(deterministic.image((2, *config.image_size, 3)))
+    return jax.jit(nnx.merge(abstract(config)[0], params))(images)
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
+def test_baked_model_computes_the_same(config):
+    params = params_for(config)
+    baked, table_params = bake(config, params)
+    assert baked.gaussian is None and isinstance(baked.relative, RelativeTable)
+    expected = abstract(baked)[1]
+    assert jax.tree.structure(table_params) == jax.tree.structure(expected)
+    assert [leaf.shape for leaf in jax.tree.leaves(table_params)] == [leaf.shape for leaf in jax.tree.leaves(expected)]
+    np.testing.assert_allclose(logits_of(baked, table_params), logits_of(config, params), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", EXPORTED)
+def test_stock_timm_computes_the_same_from_the_exported_file(name):
+    """The recording loaded the file with strict=True into a stock model without any Gaussian."""
+    logits = logits_of(EXPORTED[name], params_for(EXPORTED[name]))
+    np.testing.assert_allclose(RECORDED[name], logits, atol=1e-4)
+
+
+def test_bias_matters_in_these_tests():
+    params = params_for(RELATIVE)
+    without = dataclasses.replace(RELATIVE, gaussian=None)
+    bare = unflatten_paths({path: leaf for path, leaf in flatten_paths(params).items() if ".gaussian." not in path})
+    assert float(jnp.abs(logits_of(RELATIVE, params) - logits_of(without, bare)).max()) > 1e-4
+
+
+def test_shared_bias_stays_shared_only_if_it_is_alone():
+    alone, params = bake(CONFIGS["shared alone"], params_for(CONFIGS["shared alone"]))
+    assert alone.shares_relative and "shared_bias.relative.table" in flatten_paths(params)
+    summed, params = bake(SHARED, params_for(SHARED))
+    assert not summed.shares_relative and "blocks.attention.bias.relative.table" in flatten_paths(params)
+
+
+@pytest.mark.parametrize("name", ["mlp", "class token", "beit", "shared", "shared alone", "swin"])
+def test_baked_models_have_timms_names(name):
+    baked, params = bake(CONFIGS[name], params_for(CONFIGS[name]))
+    assert any("relative_position_bias_table" in key for key in naming.to_theirs(params, timm_rules(baked)))
+
+
+def test_class_token_rows_are_timms_relpos_names_not_beits():
+    baked, params = bake(CLASS_TOKEN, params_for(CLASS_TOKEN))
+    table = naming.to_theirs(params, timm_rules(baked))["blocks.0.attn.rel_pos.relative_position_bias_table"]
+    assert table.shape == (18, 2)
+    np.testing.assert_array_equal(table[-3:], 0)
+    baked, params = bake(BEIT, params_for(BEIT))
+    assert "blocks.0.attn.relative_position_bias_table" in naming.to_theirs(params, timm_rules(baked))
+
+
+def test_model_without_a_bias_stays_as_it_is():
+    config = dataclasses.replace(RELATIVE, relative=None, gaussian=None)
+    params = params_for(config)
+    assert bake(config, params) == (config, params)
+
+
+def test_swin_v2_is_refused_with_the_reason():
+    cosine = dataclasses.replace(
+        SWIN, similarity="cosine", biases="query_value", relative=RelativeMlp(mode="swin"), gaussian=Gaussian()
+    )
+    with pytest.raises(ConfigError, match=r"16 sigmoid\(MLP\)"):
+        bake(cosine, {})
+
+
+@pytest.mark.parametrize("gaussian", [Gaussian(), ALL], ids=["shared", "every variant"])
+@pytest.mark.parametrize("name", ["table", "beit", "swin"])
+def test_split_tables_compute_the_same_and_bake_back(name, gaussian):
+    config, params = bake(CONFIGS[name], params_for(CONFIGS[name]))
+    split, split_params = unbake(config, params, gaussian)
+    assert split.gaussian == gaussian
+    assert jax.tree.structure(split_params) == jax.tree.structure(abstract(split)[1])
+    # Table and Gaussian are rounded apart and added again: two float32 roundings of logits below 10.
+    np.testing.assert_allclose(logits_of(split, split_params), logits_of(config, params), atol=1e-5)
+    again, again_params = bake(split, split_params)
+    assert again == config
+    jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, atol=1e-5), again_params, params)
+
+
+def test_split_finds_the_gaussian_that_was_baked():
+    plain = dataclasses.replace(RELATIVE, relative=None)
+    params = params_for(plain)
+    _, split_params = unbake(*bake(plain, params), Gaussian())
+    leaves, found = flatten_paths(params), flatten_paths(split_params)
+    for name in ("amplitude", "sigma"):
+        path = f"blocks.attention.bias.gaussian.{name}"
+        np.testing.assert_allclose(found[path], np.abs(leaves[path]), rtol=1e-2)
+
+
+@pytest.mark.parametrize("name", ["mlp", "mlp alone", "shared alone"])
+def test_only_tables_of_every_block_are_split(name):
+    with pytest.raises(ConfigError, match="bake the model first"):
+        unbake(CONFIGS[name], params_for(CONFIGS[name]), Gaussian())

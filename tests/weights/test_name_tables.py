@@ -1,0 +1,40 @@
+"""The closed tables of names."""
+
+import dataclasses
+
+import jax
+import pytest
+
+from gauss_vit.errors import CheckpointError, ConfigError
+from gauss_vit.models.construct import abstract
+from gauss_vit.models.presets import PRESETS
+from gauss_vit.position import Gaussian, RelativeTable
+from gauss_vit.weights import naming
+from gauss_vit.weights.name_tables import NAME_TABLES, rules_named, timm_rules
+from tests.models.test_vit import PLAIN
+from tests.weights.hugging_face_models import VIT
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if "base" in name or "s24" in name])
+def test_every_parameter_has_one_name(name):
+    target = abstract(PRESETS[name])[1]
+    wanted = naming.expected(timm_rules(PRESETS[name]), target)
+    sizes = sum(int(jax.numpy.prod(jax.numpy.asarray(each.shape))) for each in wanted.values())
+    assert sizes == sum(leaf.size for leaf in jax.tree.leaves(target))
+
+
+def test_unknown_tables_are_refused():
+    with pytest.raises(ConfigError, match=r"unknown weight format 'os\.system' DO: use one of timm, hugging_face"):
+        rules_named("os.system")
+
+
+def test_gaussian_without_baking_has_no_name():
+    config = dataclasses.replace(VIT, gaussian=Gaussian())
+    for rules in NAME_TABLES.values():
+        with pytest.raises(CheckpointError, match="without a name in the target format"):
+            naming.expected(rules(config), abstract(config)[1])
+
+
+def test_models_that_timm_lacks_are_refused():
+    with pytest.raises(CheckpointError, match="relative table beside absolute embeddings"):
+        timm_rules(dataclasses.replace(PLAIN, relative=RelativeTable()))

@@ -1,0 +1,168 @@
+"""Weights from a file: complete and exact, or refused as a whole with everything that is wrong."""
+
+import dataclasses
+import json
+import random
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from gauss_vit.errors import CheckpointError
+from gauss_vit.models.construct import abstract, build
+from gauss_vit.position import Gaussian, RelativeTable
+from gauss_vit.tree import flatten_paths
+from gauss_vit.weights import naming
+from gauss_vit.weights.name_tables import timm_rules
+from gauss_vit.weights.pretrained import load_weights
+from gauss_vit.weights.safetensors_file import write
+from tests.models import deterministic
+from tests.models.test_vit import RELATIVE
+from tests.weights.hugging_face_models import SWIN, VIT
+
+PLAIN_RELATIVE = dataclasses.replace(RELATIVE, gaussian=None)
+TABLE = dataclasses.replace(PLAIN_RELATIVE, relative=RelativeTable())
+CONFIGS = {"vit": VIT, "relative": PLAIN_RELATIVE, "table": TABLE, "swin": SWIN}
+
+
+def tensors_for(config) -> dict[str, np.ndarray]:
+    """Deterministic weights of a config in timm's names."""
+    wanted = naming.expected(timm_rules(config), abstract(config)[1])
+    return {name: deterministic.tensor(name, each.shape) for name, each in wanted.items()}
+
+
+def saved(path, config, **changes):
+    """Writes a timm file with some tensors changed; None leaves one out."""
+    tensors = tensors_for(config) | changes
+    write(path / "w.safetensors", {name: array for name, array in tensors.items() if array is not None})
+    return path / "w.safetensors"
+
+
+def message_of(path, config, **options) -> str:
+    with pytest.raises(CheckpointError) as caught:
+        load_weights(path, config, **options)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
+def test_timm_file_to_ours_to_timm_file_is_bit_identical(config, tmp_path):
+    path = saved(tmp_path, config)
+    imported = load_weights(path, config)
+    assert (imported.table, imported.resampled, imported.fresh) == ("timm", (), ())
+    assert jax.tree.structure(imported.params) == jax.tree.structure(abstract(config)[1])
+    write(tmp_path / "again.safetensors", naming.to_theirs(imported.params, timm_rules(config)))
+    assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
+
+
+def test_everything_that_does_not_fit_is_named_at_once(tmp_path):
+    changes = {
+        "norm.bias": None,
+        "evil\x1b[31m/../../x": np.zeros(1, np.float32),
+        "blocks.1.mlp.fc1.bias": np.zeros(3, np.float32),
+        "norm.weight": np.zeros(24, np.int64),
+    }
+    message = message_of(saved(tmp_path, VIT, **changes), VIT)
+    assert "1 missing: norm.bias" in message
+    assert "1 unexpected: evil\\x1b[31m/../../x" in message
+    assert "1 misshaped: blocks.1.mlp.fc1.bias is (3,) in the file and (96,) in the model" in message
+    assert "1 not of a floating type: norm.weight" in message
+
+
+def test_other_classes_are_refused_unless_a_fresh_head_is_asked_for(tmp_path):
+    path, config = saved(tmp_path, VIT), dataclasses.replace(VIT, num_classes=7)
+    message = message_of(path, config)
+    assert "head.weight is (5, 24) in the file and (7, 24) in the model" in message
+    assert "--head=fresh" in message
+    imported = load_weights(path, config, head="fresh")
+    assert imported.fresh == ("head.bias", "head.kernel")
+    assert imported.params["head"]["kernel"].shape == (24, 7)
+    expected = flatten_paths(nnx.to_pure_dict(nnx.state(build(config, jax.random.key(0)))))["head.kernel"]
+    np.testing.assert_array_equal(imported.params["head"]["kernel"], expected)
+    np.testing.assert_array_equal(imported.params["norm"]["scale"], load_weights(path, VIT).params["norm"]["scale"])
+
+
+def test_file_without_a_head_needs_a_fresh_one(tmp_path):
+    path = saved(tmp_path, VIT, **{"head.weight": None, "head.bias": None})
+    assert "2 missing: head.bias, head.weight" in message_of(path, VIT)
+    assert load_weights(path, VIT, head="fresh").fresh == ("head.bias", "head.kernel")
+
+
+def test_gaussian_starts_fresh(tmp_path):
+    path, config = saved(tmp_path, PLAIN_RELATIVE), dataclasses.replace(RELATIVE, gaussian=Gaussian(sigma=3.0))
+    imported = load_weights(path, config)
+    assert [name.rpartition(".")[2] for name in imported.fresh] == ["amplitude", "sigma"]
+    np.testing.assert_array_equal(flatten_paths(imported.params)["blocks.attention.bias.gaussian.sigma"], 3.0)
+    with_table = dataclasses.replace(SWIN, gaussian=Gaussian())
+    assert len(load_weights(saved(tmp_path, SWIN), with_table).fresh) == 6
+
+
+def test_positions_of_another_resolution_are_resampled(tmp_path):
+    square = dataclasses.replace(VIT, image_size=(32, 32))
+    imported = load_weights(saved(tmp_path, square), VIT)
+    assert imported.resampled == ("pos_embed",)
+    assert imported.params["position_embed"].shape == (25, 24)
+    square = dataclasses.replace(TABLE, image_size=(12, 12))
+    imported = load_weights(saved(tmp_path, square), TABLE)
+    assert len(imported.resampled) == 3
+    assert flatten_paths(imported.params)["blocks.attention.bias.relative.table"].shape == (3, 2, 3, 5)
+    wider = dataclasses.replace(SWIN, image_size=(128, 128), window=(8, 8))
+    assert len(load_weights(saved(tmp_path, SWIN), wider).resampled) == 6
+
+
+def test_rectangles_need_the_grid_on_which_they_were_made(tmp_path):
+    path, square = saved(tmp_path, VIT), dataclasses.replace(VIT, image_size=(48, 48))
+    assert "--source_grid=HEIGHT,WIDTH" in message_of(path, square)
+    assert load_weights(path, square, source_grid=(4, 6)).resampled == ("pos_embed",)
+
+
+def test_half_precision_becomes_float32(tmp_path):
+    tensors = {name: array.astype(np.float16) for name, array in tensors_for(VIT).items()}
+    write(tmp_path / "w.safetensors", tensors)
+    scale = load_weights(tmp_path / "w.safetensors", VIT).params["norm"]["scale"]
+    assert scale.dtype == np.float32
+    np.testing.assert_array_equal(scale, tensors["norm.weight"])
+
+
+def test_buffers_beside_the_weights_are_no_weights(tmp_path):
+    index = {"layers.0.blocks.0.attn.relative_position_index": np.zeros((16, 16), np.int64)}
+    assert load_weights(saved(tmp_path, SWIN, **index), SWIN).fresh == ()
+
+
+def test_numbers_that_are_not_finite_are_refused(tmp_path):
+    path = saved(tmp_path, VIT, **{"norm.bias": np.full(24, np.nan, np.float32)})
+    assert "1 with numbers that are not finite: norm.bias" in message_of(path, VIT)
+
+
+def test_unknown_naming_is_refused(tmp_path):
+    write(tmp_path / "w.safetensors", {"encoder\x07.w": np.zeros(2, np.float32)})
+    message = message_of(tmp_path / "w.safetensors", VIT)
+    assert "names of neither timm nor hugging_face for this model: encoder\\x07.w" in message
+
+
+def test_larger_tensors_than_the_models_are_refused_unread(tmp_path):
+    """The header alone decides: a claim of 10 GB in a file of that size reserves no memory."""
+    shape = (1000, 2_500_000)
+    header = json.dumps({"head.weight": {"dtype": "F32", "shape": shape, "data_offsets": [0, 10**10]}}).encode()
+    with (tmp_path / "w.safetensors").open("wb") as file:  # sparse: takes no room on disk
+        file.write(len(header).to_bytes(8, "little") + header)
+        file.truncate(8 + len(header) + 10**10)
+    assert "head.weight is (1000, 2500000) in the file" in message_of(tmp_path / "w.safetensors", VIT)
+
+
+def test_300_mutations_are_loaded_or_refused(tmp_path):
+    tiny = dataclasses.replace(VIT, image_size=(8, 8), width=4, depth=1)
+    whole = saved(tmp_path, tiny).read_bytes()
+    header_end = 8 + int.from_bytes(whole[:8], "little")
+    draw = random.Random(1)
+    num_loaded = 0
+    for _ in range(300):
+        mutant = bytearray(whole)
+        for _ in range(draw.randint(1, 3)):
+            mutant[draw.randrange(header_end if draw.random() < 0.7 else len(mutant))] = draw.randrange(256)
+        (tmp_path / "mutant").write_bytes(mutant)
+        try:
+            num_loaded += load_weights(tmp_path / "mutant", tiny).fresh == ()
+        except CheckpointError:
+            continue
+    assert 0 < num_loaded < 300

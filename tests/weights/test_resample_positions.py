@@ -1,0 +1,119 @@
+"""Positions made on another grid are found by their shapes and resampled; what fits or is none is left alone."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from gauss_vit.models import construct
+from gauss_vit.ops.resize import resize_grid, resize_offset_table
+from gauss_vit.position import RelativeTable
+from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.tree import flatten_paths, unflatten_paths
+from gauss_vit.weights.naming import Expected
+from gauss_vit.weights.resample_positions import Regrid, is_position, regrid_of, regridded
+from tests.models import deterministic
+from tests.weights.hugging_face_models import SWIN, VIT
+
+WIDE = dataclasses.replace(VIT, relative=RelativeTable(has_prefix=True))  # 4 x 6 patches: tables of 7 x 11
+TABLE = "blocks.attention.bias.relative.table_and_prefix"
+
+
+def absolute(tokens: int, *, source_grid=None) -> Regrid | None:
+    wanted = Expected(shape=(1, 25, 24), path="position_embed")
+    return regrid_of(wanted, (1, tokens, 24), WIDE, source_grid=source_grid)
+
+
+def relative(rows: int, *, source_grid=None) -> Regrid | None:
+    return regrid_of(Expected(shape=(80, 2), path=TABLE), (rows, 2), WIDE, source_grid=source_grid)
+
+
+def test_squares_are_found_by_their_size():
+    assert absolute(197) == Regrid(kind="absolute", source=(14, 14), target=(4, 6), num_extra=1)
+    assert relative(27 * 27 + 3) == Regrid(kind="relative", source=(14, 14), target=(4, 6), num_extra=3)
+
+
+def test_own_size_is_taken_as_it_is_unless_a_grid_is_named():
+    assert absolute(25) is None and relative(80) is None
+    assert absolute(25, source_grid=(6, 4)) == Regrid(kind="absolute", source=(6, 4), target=(4, 6), num_extra=1)
+    assert absolute(25, source_grid=(4, 6)) is None
+
+
+def test_rectangles_need_their_grid_named():
+    assert absolute(61) is None and relative(63 + 3) is None
+    assert absolute(61, source_grid=(6, 10)).source == (6, 10)
+    assert relative(7 * 9 + 3, source_grid=(4, 5)).source == (4, 5)
+    assert absolute(61, source_grid=(6, 11)) is None
+
+
+def test_other_parameters_and_other_channels_are_left_alone():
+    assert not is_position("head.kernel") and is_position(TABLE) and is_position("position_embed")
+    assert regrid_of(Expected(shape=(5, 24), path="head.kernel"), (9, 24), WIDE, source_grid=None) is None
+    wanted = Expected(shape=(1, 25, 24), path="position_embed")
+    assert regrid_of(wanted, (1, 197, 25), WIDE, source_grid=None) is None
+    assert regrid_of(wanted, (197, 24), WIDE, source_grid=None) is None
+
+
+@pytest.mark.parametrize(("stage", "window"), [(0, (4, 4)), (2, (4, 4))])
+def test_swin_tables_are_of_their_stages_window(stage, window):
+    path = f"stages.{stage}.blocks.attention.bias.relative.table"
+    found = regrid_of(Expected(shape=(49, 2), path=path), (169, 2), SWIN, source_grid=None)
+    assert (found.source, found.target, found.num_extra) == ((7, 7), window, 0)
+
+
+def test_prefixes_stay_and_the_rest_is_resampled():
+    tensor = deterministic.values("absolute", (1, 10, 2)).astype(np.float32)
+    resized = Regrid(kind="absolute", source=(3, 3), target=(2, 5), num_extra=1)(tensor)
+    assert resized.shape == (1, 11, 2) and resized.dtype == np.float32
+    np.testing.assert_array_equal(resized[0, 0], tensor[0, 0])
+    np.testing.assert_array_equal(resized[0, 1:].reshape(2, 5, 2), resize_grid(tensor[0, 1:].reshape(3, 3, 2), (2, 5)))
+
+    table = deterministic.values("relative", (15 + 3, 2)).astype(np.float32)
+    resized = Regrid(kind="relative", source=(2, 3), target=(3, 2), num_extra=3)(table)
+    assert resized.shape == (18, 2)
+    np.testing.assert_array_equal(resized[-3:], table[-3:])
+    expected = resize_offset_table(table[:15].T.reshape(2, 3, 5), (5, 3))
+    np.testing.assert_array_equal(resized[:15].T.reshape(2, 5, 3), expected)
+
+
+def parameters(config):
+    """Every parameter of a model, with numbers of its own."""
+    leaves = flatten_paths(construct.abstract(config)[1])
+    return {path: deterministic.values(path, leaf.shape).astype(np.float32) for path, leaf in leaves.items()}
+
+
+def at(config, image_size):
+    """The model for images of another size."""
+    return dataclasses.replace(config, image_size=image_size)
+
+
+FREE = dataclasses.replace(VIT, relative=RelativeTable(), gaussian=Gaussian())
+
+
+@pytest.mark.parametrize(("config", "taller"), [(WIDE, (8, 6)), (FREE, (3, 9)), (SWIN, (2, 2))], ids=str)
+def test_own_parameters_fit_the_other_size_and_all_but_positions_stay(config, taller):
+    patch = config.patch_size
+    target = at(config, (taller[0] * patch[0], taller[1] * patch[1]))
+    given = parameters(config)
+    moved = flatten_paths(regridded(unflatten_paths(given), config, target=target))
+    wanted = flatten_paths(construct.abstract(target)[1])
+    assert {path: leaf.shape for path, leaf in moved.items()} == {path: leaf.shape for path, leaf in wanted.items()}
+    for path, leaf in given.items():
+        if not is_position(path):
+            np.testing.assert_array_equal(moved[path], leaf)
+    changed = [path for path in given if is_position(path) and moved[path].shape != given[path].shape]
+    assert changed
+    same = flatten_paths(regridded(unflatten_paths(given), config, target=config))
+    for path, leaf in given.items():
+        np.testing.assert_array_equal(same[path], leaf)
+
+
+def test_own_positions_are_resampled_as_foreign_ones_are():
+    target = at(WIDE, (8 * WIDE.patch_size[0], 6 * WIDE.patch_size[1]))
+    given = parameters(WIDE)
+    moved = flatten_paths(regridded(unflatten_paths(given), WIDE, target=target))
+    absolute_rule = Regrid(kind="absolute", source=(4, 6), target=(8, 6), num_extra=1)
+    np.testing.assert_array_equal(moved["position_embed"], absolute_rule(given["position_embed"][None])[0])
+    relative_rule = Regrid(kind="relative", source=(4, 6), target=(8, 6), num_extra=3)
+    for block, tables in enumerate(given[TABLE]):
+        np.testing.assert_array_equal(moved[TABLE][block], relative_rule(tables.T).T)

@@ -1,0 +1,113 @@
+"""Starting a model at another run's parameters: what is kept, what is new, what is refused."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from gauss_vit.errors import CheckpointError, ConfigError
+from gauss_vit.models.construct import build
+from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.relative_mlp import RelativeMlp
+from gauss_vit.tree import flatten_paths
+from gauss_vit.weights.start import Start, carry_over, redraw
+from tests.tiny_config import MODEL
+
+PLAIN = dataclasses.replace(MODEL, gaussian=None, relative=RelativeMlp(hidden=4))
+GAUSSIAN = dataclasses.replace(PLAIN, gaussian=Gaussian(sigma=1.5))
+OTHER_CLASSES = dataclasses.replace(GAUSSIAN, num_classes=3)
+
+
+def params_of(config, seed: int = 7):
+    """Fresh parameters of a model."""
+    return nnx.to_pure_dict(nnx.state(build(config, jax.random.key(seed))))
+
+
+DONOR = params_of(PLAIN)
+GIVEN = flatten_paths(DONOR)
+
+
+def carried(config, head="fitting", given=DONOR, seed=0):
+    """The parameters by path, and which are fresh."""
+    imported = carry_over(given, config, head=head, seed=seed)
+    return flatten_paths(imported.params), set(imported.fresh)
+
+
+def test_an_equal_model_gets_every_parameter():
+    params, fresh = carried(PLAIN)
+    assert not fresh
+    assert list(params) == list(GIVEN)
+    for path, leaf in params.items():
+        np.testing.assert_array_equal(leaf, GIVEN[path])
+
+
+def test_a_gaussian_that_the_run_lacks_starts_at_its_start_values():
+    params, fresh = carried(GAUSSIAN)
+    bias = "blocks.attention.bias.gaussian."
+    assert fresh == {f"{bias}amplitude", f"{bias}sigma"}
+    np.testing.assert_array_equal(params[f"{bias}amplitude"], np.full((2, 1), 2.0, np.float32))
+    np.testing.assert_array_equal(params[f"{bias}sigma"], np.full((2, 1), 1.5, np.float32))
+
+
+def test_a_gaussian_that_the_model_lacks_is_left_behind():
+    params, fresh = carried(PLAIN, given=params_of(GAUSSIAN))
+    assert not fresh
+    assert list(params) == list(GIVEN)
+
+
+def test_a_head_of_other_classes_is_new_and_the_rest_is_kept():
+    params, fresh = carried(OTHER_CLASSES)
+    assert {path for path in fresh if "gaussian" not in path} == {"head.bias", "head.kernel"}
+    assert params["head.kernel"].shape == (16, 3)
+    for path in set(params) - fresh:
+        np.testing.assert_array_equal(params[path], GIVEN[path])
+
+
+def test_a_fresh_head_is_new_although_the_old_one_fits():
+    params, fresh = carried(PLAIN, head="fresh")
+    assert fresh == {"head.bias", "head.kernel"}
+    assert not np.array_equal(params["head.kernel"], GIVEN["head.kernel"])
+
+
+def test_what_is_fresh_depends_on_the_seed_alone():
+    first, second, other = (carried(PLAIN, head="fresh", seed=seed)[0]["head.kernel"] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, second)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (dataclasses.replace(PLAIN, depth=3), "misshaped"),
+        (dataclasses.replace(PLAIN, relative=None), "unexpected: blocks.attention.bias.relative_mlp"),
+        (dataclasses.replace(PLAIN, class_token=True), "1 missing: class_token"),
+    ],
+)
+def test_other_architectures_are_refused_with_what_differs(config, expected: str):
+    with pytest.raises(CheckpointError, match=expected) as caught:
+        carried(config)
+    assert caught.value.code == "CKPT-TREE"
+
+
+def test_the_head_of_the_run_can_be_demanded():
+    with pytest.raises(CheckpointError, match=r"head\.kernel is"):
+        carried(OTHER_CLASSES, head="file")
+
+
+def test_redrawing_changes_positions_and_nothing_else():
+    changed = flatten_paths(redraw(PLAIN, DONOR, "reinit", key=jax.random.key(0)))
+    differing = {path for path, leaf in changed.items() if not np.array_equal(leaf, GIVEN[path])}
+    assert differing == {path for path in GIVEN if "relative_mlp" in path}
+    assert all(isinstance(leaf, np.ndarray) for leaf in changed.values())
+
+
+def test_no_redrawing_changes_nothing():
+    kept = flatten_paths(redraw(PLAIN, DONOR, "none", key=jax.random.key(0)))
+    assert all(np.array_equal(leaf, GIVEN[path]) for path, leaf in kept.items())
+
+
+def test_a_start_without_weights_is_refused():
+    with pytest.raises(ConfigError, match="weights is empty"):
+        Start(weights="")
