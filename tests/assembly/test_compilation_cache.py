@@ -13,8 +13,8 @@ from gauss_vit.assembly import compilation_cache
 PROGRAM = """
 import jax
 from gauss_vit.assembly import compilation_cache
-compiled._SHORTEST_COMPILATION = 0.0
-compiled.keep()
+compilation_cache._SHORTEST_COMPILATION = 0.0
+compilation_cache.keep()
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 jax.jit(lambda x: (x @ x).sum())(jax.numpy.ones((8, 8)))
 """

@@ -15,7 +15,7 @@ def num_devices(batch_size: int, *, before: str = "", xla_flags: str = "") -> in
 import jax
 from gauss_vit.assembly import cpu_devices
 {before}
-cores.as_devices(batch_size={batch_size})
+cpu_devices.as_devices(batch_size={batch_size})
 print(jax.device_count())
 """
     unset = {name: value for name, value in os.environ.items() if name != "JAX_NUM_CPU_DEVICES"}
