@@ -35,7 +35,8 @@ ON_A_GPU = """
 ## Not run yet: needs a GPU
 
 {state}
-On an H200, whose memory they count on, these commands do it, and each is meant to end within ten minutes;
+`python -m benchmarks.device --minutes=8` asks a GPU that is lent for minutes what matters most, in time boxes. On an
+H200, whose memory they count on, these commands do everything, and each is meant to end within ten minutes;
 `--peak_tflops` is its dense peak in bfloat16. What the compiler makes of the step for an H200 is above, under "ahead".
 
 | what | bar | command |
