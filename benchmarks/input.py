@@ -32,7 +32,7 @@ from benchmarks import rows, timing
 from benchmarks.process import Peer
 from benchmarks.rows import Row
 from benchmarks.timing import Seconds
-from gauss_vit.batches import ClassificationBatch
+from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.data.config import TrainTransform
 from gauss_vit.data.examples import Example
 from gauss_vit.data.images import image as images
@@ -72,13 +72,18 @@ class Photos:
         """One."""
         return 1
 
+    @property
+    def padding_targets(self) -> ClassTargets:
+        """Class 0."""
+        return ClassTargets(label=np.int32(0))
+
     def __len__(self) -> int:
         """How many there are."""
         return len(self.encoded)
 
     def __getitem__(self, index: int) -> Example:
         """The photo, not decoded."""
-        return Example(image=self.encoded[index], label=0, name=f"photo {index}")
+        return Example(image=self.encoded[index], targets=ClassTargets(label=np.int32(0)), name=f"photo {index}")
 
     def __repr__(self) -> str:
         """How many there are."""
@@ -90,7 +95,7 @@ def ours(photos: Photos, *, transforms: tuple[TrainTransform, ...]) -> list[np.n
     return [render(photos[index], transforms=transforms, image_size=SIZE, key=index) for index in range(len(photos))]
 
 
-def our_batches(photos: Photos, *, transforms: tuple[TrainTransform, ...]) -> Iterator[ClassificationBatch]:
+def our_batches(photos: Photos, *, transforms: tuple[TrainTransform, ...]) -> Iterator[Batch]:
     """All images in a batch, again and again, by the whole input pipeline in the calling thread."""
     return train_batches(
         photos,

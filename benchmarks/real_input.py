@@ -7,11 +7,13 @@ from functools import partial
 from itertools import islice, repeat
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks import rows, timing
 from benchmarks.rows import Row
 from benchmarks.steps import Steps
 from benchmarks.timing import Seconds
-from gauss_vit.batches import ClassificationBatch
+from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.data import pipeline
 from gauss_vit.data.examples import Example
 from gauss_vit.data.images.image import open_images
@@ -37,14 +39,21 @@ class Photos:
         """Numbers."""
         return tuple(map(str, range(self.num_classes)))
 
+    @property
+    def padding_targets(self) -> ClassTargets:
+        """Class 0."""
+        return ClassTargets(label=np.int32(0))
+
     def __len__(self) -> int:
         """How many files there are."""
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Example:
-        """Reads a file, every time anew."""
+        """Reads a file, again every time."""
         path = self.paths[index]
-        return Example(image=read_file(path), label=index % self.num_classes, name=str(path))
+        return Example(
+            image=read_file(path), targets=ClassTargets(label=np.int32(index % self.num_classes)), name=str(path)
+        )
 
     def __repr__(self) -> str:
         """Says how many."""
@@ -59,7 +68,7 @@ def stream(
     num_threads: int,
     num_steps: int = ENDLESS,
     resampler: Resampler = "pillow",
-) -> Iterator[ClassificationBatch]:
+) -> Iterator[Batch]:
     """Batches of random resized crops and flips of the photos in a folder, as a run makes them, epoch after epoch."""
     return pipeline.train_batches(
         Photos(paths=open_images(folder), num_classes=config.num_classes),

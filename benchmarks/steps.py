@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks import timing
 from benchmarks.timing import Seconds
-from gauss_vit.batches import ClassificationBatch
+from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train import mesh as meshes
@@ -42,13 +42,13 @@ def run_of(config: ViTConfig, *, batch_size: int) -> Run:
     )
 
 
-def noise(config: ViTConfig, batch_size: int) -> ClassificationBatch:
+def noise(config: ViTConfig, batch_size: int) -> Batch:
     """A batch of random bytes."""
     random = np.random.default_rng(0)
-    return ClassificationBatch(
+    return Batch(
         image=random.integers(0, 256, (batch_size, *config.image_size, 3), np.uint8),
-        label=random.integers(0, config.num_classes, batch_size, np.int32),
         is_real=np.ones(batch_size, bool),
+        targets=ClassTargets(label=random.integers(0, config.num_classes, batch_size, np.int32)),
         is_flipped=np.arange(batch_size) % 2 == 1,
     )
 
@@ -69,7 +69,7 @@ class Steps:
             self._state, outcome = self._program.train_step(self._state, self.batch)
         jax.block_until_ready((self._state, outcome))
 
-    def along(self, batches: Iterable[ClassificationBatch]) -> None:
+    def along(self, batches: Iterable[Batch]) -> None:
         """Takes a step for every batch on the devices, and at each waits for the one before it, as the loop does."""
         before = None
         for batch in batches:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gauss_vit import experiment as experiments
-from gauss_vit.batches import ClassificationBatch
+from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.data.examples import Example
 from gauss_vit.data.images.preprocess import render
 from gauss_vit.experiment import Experiment
@@ -104,7 +104,7 @@ def test_images_of_any_size_become_those_of_the_model(source: str, size: tuple[i
     pixels = np.random.RandomState(0).randint(0, 256, (*size, 3), np.uint8)
     if shown.data.name in ("digits", "cifar10"):  # All their images have one size already.
         pixels = pixels[: shown.model.image_size[0], : shown.model.image_size[1]]
-    example = Example(image=encode(pixels), label=0, name="noise")
+    example = Example(image=encode(pixels), targets=None, name="noise")
     for transforms in (shown.data.train_transforms, (shown.data.eval_transform,)):
         image = render(example, transforms=transforms, image_size=shown.model.image_size, key=5)
         assert image.shape == (*shown.model.image_size, 3)
@@ -125,9 +125,9 @@ def _run(shown: Experiment) -> Run:
     )
 
 
-def _batch(shown: Experiment, size: int) -> ClassificationBatch:
-    return ClassificationBatch(
+def _batch(shown: Experiment, size: int) -> Batch:
+    return Batch(
         image=jax.ShapeDtypeStruct((size, *shown.model.image_size, 3), np.uint8),
-        label=jax.ShapeDtypeStruct((size,), np.int32),
         is_real=jax.ShapeDtypeStruct((size,), np.bool_),
+        targets=ClassTargets(label=jax.ShapeDtypeStruct((size,), np.int32)),
     )

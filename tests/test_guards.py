@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import pytest
 from jax._src.cudnn import fused_attention_stablehlo
 
-from gauss_vit.batches import ClassificationBatch
+from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.data import pipeline
 from gauss_vit.data.images.transforms import RandomResizedCrop
 from gauss_vit.kernels import cudnn
@@ -76,10 +76,10 @@ def lowered_step(config: ViTConfig | SwinConfig, platform: str = "cpu") -> tuple
     state = meshes.with_shardings(mesh, abstract_state(model.params, transform))
     normalization = Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
     forward = Forward(graph=model.graph, task=Classification(), normalization=normalization)
-    batch = ClassificationBatch(
+    batch = Batch(
         image=jax.ShapeDtypeStruct((BATCH, *config.image_size, 3), jnp.uint8),
-        label=jax.ShapeDtypeStruct((BATCH,), jnp.int32),
         is_real=jax.ShapeDtypeStruct((BATCH,), jnp.bool),
+        targets=ClassTargets(label=jax.ShapeDtypeStruct((BATCH,), jnp.int32)),
     )
     traced = make_train_step(forward, transform, mesh=mesh, seed=0, state=state).trace(state, batch)
     return traced.lower(lowering_platforms=(platform,)), state

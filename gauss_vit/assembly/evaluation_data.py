@@ -1,13 +1,6 @@
-"""The examples that a trained classifier is measured on: some classes only, or several accepted ones each."""
-
-import dataclasses
-from collections.abc import Iterator
-
-import jax
-import numpy as np
+"""The split that a trained classifier is measured on, which may hold some of its classes only."""
 
 from gauss_vit.assembly import feeds
-from gauss_vit.batches import ClassificationBatch
 from gauss_vit.data.examples import Source
 from gauss_vit.data.sources import splits
 from gauss_vit.errors import ConfigError
@@ -41,28 +34,3 @@ def chosen_names(source: Source, subset: ClassSubset | None) -> tuple[str, ...]:
     if subset is None or len(subset.indices) == source.num_classes:
         return tuple(source.class_names)
     return tuple(source.class_names[index] for index in subset.indices)
-
-
-def batches_of(experiment: Experiment, source: Source, *, batch_size: int) -> Iterator[ClassificationBatch]:
-    """Gives the batches of a split, with sets of accepted classes where the data set has them.
-
-    Raises:
-      ConfigError: it has, and several processes would each need their part.
-    """
-    batches = feeds.eval_batches(experiment, source, batch_size=batch_size)
-    if source[0].accepted_labels is None:
-        return batches
-    if jax.process_count() > 1:
-        raise ConfigError(f"{experiment.data.name} is measured in one process", do="start a single process")
-    return _with_accepted(batches, source)
-
-
-def _with_accepted(batches: Iterator[ClassificationBatch], source: Source) -> Iterator[ClassificationBatch]:
-    """Adds to every example the classes that count as right; padding has none."""
-    index = 0
-    for batch in batches:
-        accepted = np.zeros((len(batch.is_real), source.num_classes), bool)
-        for row in np.flatnonzero(batch.is_real):
-            accepted[row, list(source[index].accepted_labels or ())] = True
-            index += 1
-        yield dataclasses.replace(batch, accepted=accepted)

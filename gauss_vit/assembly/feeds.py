@@ -6,7 +6,7 @@ from pathlib import Path
 
 import jax
 
-from gauss_vit.batches import ClassificationBatch
+from gauss_vit.batches import Batch
 from gauss_vit.data import pipeline
 from gauss_vit.data.config import Data
 from gauss_vit.data.examples import Source
@@ -61,9 +61,7 @@ def feed(experiment: Experiment, *, bad_files: Path | None = None) -> Feed:
     )
 
 
-def train_batches(
-    experiment: Experiment, source: Source, *, start: int, skips: Skips | None = None
-) -> Iterator[ClassificationBatch]:
+def train_batches(experiment: Experiment, source: Source, *, start: int, skips: Skips | None = None) -> Iterator[Batch]:
     """The training batches from a step to the end of the run.
 
     Args:
@@ -91,7 +89,7 @@ def train_batches(
     )
 
 
-def eval_batches(experiment: Experiment, source: Source, *, batch_size: int) -> Iterator[ClassificationBatch]:
+def eval_batches(experiment: Experiment, source: Source, *, batch_size: int) -> Iterator[Batch]:
     """Every example of a split once, in order, the last batch padded.
 
     Args:

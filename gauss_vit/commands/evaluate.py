@@ -15,8 +15,8 @@ from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import PyTree
 
-from gauss_vit.assembly import named_model
-from gauss_vit.assembly.evaluation_data import batches_of, chosen_names, open_source
+from gauss_vit.assembly import feeds, named_model
+from gauss_vit.assembly.evaluation_data import chosen_names, open_source
 from gauss_vit.assembly.invocation import Invocation, say
 from gauss_vit.assembly.resolutions import Resolution, fitted, resolutions
 from gauss_vit.config.schema import JsonValue
@@ -176,7 +176,7 @@ def _measure(
             forward, mesh=devices, params=params, measure=functools.partial(assess, task=task, subset=subset)
         ),
         params,
-        batches_of(experiment, source, batch_size=batch_size),
+        feeds.eval_batches(experiment, source, batch_size=batch_size),
         mesh=devices,
         batch_size=batch_size // jax.process_count(),
         should_stop=lambda: False,

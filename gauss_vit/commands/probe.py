@@ -128,8 +128,8 @@ def read_features(
     features, labels = [], []
     for batch in feeds.eval_batches(experiment, source, batch_size=batch_size):
         placed = place_batch(pad(batch, batch_size), devices)
-        features.append(np.asarray(compute(params, placed.image))[: len(batch.label)][batch.is_real])
-        labels.append(batch.label[batch.is_real])
+        features.append(np.asarray(compute(params, placed.image))[: len(batch.is_real)][batch.is_real])
+        labels.append(batch.targets.label[batch.is_real])
     return LabelledFeatures(features=np.concatenate(features), label=np.concatenate(labels))
 
 

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import grain
+import jax
 import numpy as np
+from jaxtyping import PyTree
 
-from gauss_vit.batches import ClassificationBatch
+from gauss_vit.batches import Batch
 
 BUFFERED_BATCHES = 2
 LARGEST_GROUP = 8
@@ -30,29 +32,28 @@ class Filling:
       fill: puts the example of a slot into the batch, or leaves the slot padding. Called from several threads at once.
     """
 
-    batch: ClassificationBatch
+    batch: Batch
     fill: Callable[[int], None]
 
 
-def padding(num_slots: int, image_size: tuple[int, int], *, may_flip: bool = False) -> ClassificationBatch:
-    """A batch of padding alone, in memory of its own.
+def padding(num_slots: int, image_size: tuple[int, int], *, targets: PyTree, may_flip: bool = False) -> Batch:
+    """Allocates a batch that is all padding.
 
     Args:
-      num_slots: how many places it has.
+      num_slots: number of examples that it has room for.
       image_size: (height, width) in pixels.
-      may_flip: whether it says which images are to be flipped.
+      targets: those of one example, for their structure, shapes and types.
+      may_flip: whether the batch names images that the device is to flip.
     """
-    return ClassificationBatch(
+    return Batch(
         image=np.zeros((num_slots, *image_size, 3), np.uint8),
-        label=np.zeros(num_slots, np.int32),
         is_real=np.zeros(num_slots, np.bool_),
+        targets=jax.tree.map(lambda leaf: np.zeros((num_slots, *leaf.shape), leaf.dtype), targets),
         is_flipped=np.zeros(num_slots, np.bool_) if may_flip else None,
     )
 
 
-def filled(
-    begin: Callable[[int], Filling], *, steps: range, num_slots: int, num_threads: int
-) -> Iterator[ClassificationBatch]:
+def filled(begin: Callable[[int], Filling], *, steps: range, num_slots: int, num_threads: int) -> Iterator[Batch]:
     """The batches of the steps, in order, filled by threads ahead of time; what goes wrong in a slot ends them.
 
     Threads work on a few slots, not on whole batches: the first batch comes sooner and less is held in memory.
@@ -113,7 +114,7 @@ class _UnderWay:
                 self.fillings[step] = self.begin(step)
             return self.fillings[step]
 
-    def end(self, steps: Sequence[int]) -> ClassificationBatch:
+    def end(self, steps: Sequence[int]) -> Batch:
         """Gives the batch whose groups are all filled.
 
         Args:

@@ -3,23 +3,23 @@
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from jaxtyping import PyTree
+
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """One labelled image, not yet decoded.
+    """One image, not yet decoded, with what a task learns from it.
 
     Attributes:
-      image: the bytes of an image file.
-      label: class index, in 0..num_classes-1.
+      image: bytes of an image file.
+      targets: pytree of NumPy arrays or scalars, of one structure, shapes and types throughout a source, such as
+        `gauss_vit.batches.ClassTargets`.
       name: data set, split, record and file, for error messages.
-      accepted_labels: every class that counts as right, for sets with several (ReaL); there it may be empty, and the
-        image is to be left out of the score. None where `label` is the only one.
     """
 
     image: bytes
-    label: int
+    targets: PyTree
     name: str
-    accepted_labels: tuple[int, ...] | None = None
 
 
 @runtime_checkable
@@ -34,6 +34,11 @@ class Source(Protocol):
     @property
     def num_classes(self) -> int:
         """How many classes the labels can name."""
+        ...
+
+    @property
+    def padding_targets(self) -> PyTree:
+        """Targets of a slot that no example fills: zeros in the structure, shapes and types of every example's."""
         ...
 
     def __len__(self) -> int:

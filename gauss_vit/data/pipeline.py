@@ -9,10 +9,11 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import jax
 import numpy as np
 from jaxtyping import UInt64
 
-from gauss_vit.batches import ClassificationBatch
+from gauss_vit.batches import Batch
 from gauss_vit.data import randomness
 from gauss_vit.data.batching import Filling, filled, padding
 from gauss_vit.data.examples import Example, Source
@@ -103,7 +104,7 @@ def train_batches(
     process_count: int = 1,
     max_pixels: int = images.MAX_PIXELS,
     skips: Skips | None = None,
-) -> Iterator[ClassificationBatch]:
+) -> Iterator[Batch]:
     """Shuffled and augmented NumPy batches, one a step; every example comes once an epoch.
 
     Augmented but for flips, which are named in the batch and left to the device where they can be
@@ -137,7 +138,7 @@ def train_batches(
         # Drawn for all slots at once: one by one, and under Python's lock, this would take 60 us an image.
         epochs, indices = epochs_and_indices(share.positions(step), num_examples=len(source), seed=seed)
         places, keys = indices.tolist(), randomness.fold_all(augment_key, epochs, indices).tolist()
-        batch = padding(share.size, image_size, may_flip=may_flip)
+        batch = padding(share.size, image_size, targets=source.padding_targets, may_flip=may_flip)
 
         def fill(slot: int) -> None:
             try:
@@ -183,7 +184,7 @@ def eval_batches(
     process_index: int = 0,
     process_count: int = 1,
     max_pixels: int = images.MAX_PIXELS,
-) -> Iterator[ClassificationBatch]:
+) -> Iterator[Batch]:
     """All examples once and in order, as NumPy batches; the last is filled up with padding, where is_real is False.
 
     Args:
@@ -205,7 +206,8 @@ def eval_batches(
         raise DataError(f"{source!r} holds no images", do="choose another split", code="DATA-EMPTY")
 
     def begin(step: int) -> Filling:
-        indices, batch = share.positions(step), padding(share.size, image_size)
+        indices = share.positions(step)
+        batch = padding(share.size, image_size, targets=source.padding_targets)
 
         def fill(slot: int) -> None:
             if indices[slot] < num_examples:
@@ -219,10 +221,14 @@ def eval_batches(
     return filled(begin, steps=steps, num_slots=share.size, num_threads=num_threads)
 
 
-def _put(batch: ClassificationBatch, slot: int, *, example: Example, rendered: Rendered) -> None:
-    """Makes a slot of a batch of padding an example."""
-    batch.image[slot] = rendered.pixels
-    batch.label[slot] = example.label
+def _put(batch: Batch, slot: int, *, example: Example, rendered: Rendered) -> None:
+    """Writes an example into a slot of a batch."""
+
+    def write(column: np.ndarray, value: np.generic | np.ndarray) -> None:
+        column[slot] = value
+
+    write(batch.image, rendered.pixels)
+    jax.tree.map(write, batch.targets, example.targets)
     batch.is_real[slot] = True
     if rendered.is_flipped:
         batch.is_flipped[slot] = True

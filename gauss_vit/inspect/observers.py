@@ -25,7 +25,7 @@ from gauss_vit.analysis.summary import summarize
 from gauss_vit.analysis.token import center_token
 from gauss_vit.assembly import feeds
 from gauss_vit.assembly.named_model import NamedModel
-from gauss_vit.batches import ClassificationBatch
+from gauss_vit.batches import Batch
 from gauss_vit.commands import erf, position
 from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
@@ -175,7 +175,7 @@ def eval_images(experiment: Experiment, most: int) -> Iterator[UInt8[np.ndarray,
     return itertools.islice(images, most)
 
 
-def _eval_batches(experiment: Experiment) -> Iterator[ClassificationBatch]:
+def _eval_batches(experiment: Experiment) -> Iterator[Batch]:
     data = dataclasses.replace(experiment.data, num_threads=0)
     source = feeds.open_split(experiment, data.eval_split)
     return feeds.eval_batches(dataclasses.replace(experiment, data=data), source, batch_size=_BATCH_SIZE)

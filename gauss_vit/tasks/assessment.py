@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from jaxtyping import Array, Float
 
-from gauss_vit.batches import ClassificationBatch
+from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.metrics.classification_report import ClassificationReport
 from gauss_vit.metrics.confusion import Confusion
 from gauss_vit.metrics.real_labels import ReassessedMetric
@@ -28,7 +28,7 @@ class ClassSubset:
 
 def assess(
     logits: Float[Array, "batch classes"],
-    batch: ClassificationBatch,
+    batch: Batch,
     *,
     task: Classification,
     subset: ClassSubset | None = None,
@@ -47,22 +47,23 @@ def assess(
     if subset is not None:
         logits, batch = _within(logits, batch, subset)
     reassessed = None
-    if batch.accepted is not None:
-        reassessed = ReassessedMetric.of_batch(logits, batch.accepted, is_real=batch.is_real)
+    if batch.targets.accepted is not None:
+        reassessed = ReassessedMetric.of_batch(logits, batch.targets.accepted, is_real=batch.is_real)
     return ClassificationReport(
         classification=task.metric(logits, batch),
-        confusion=Confusion.of_batch(logits, batch.label, is_real=batch.is_real),
+        confusion=Confusion.of_batch(logits, batch.targets.label, is_real=batch.is_real),
         reassessed=reassessed,
     )
 
 
 def _within(
-    logits: Float[Array, "batch classes"], batch: ClassificationBatch, subset: ClassSubset
-) -> tuple[Float[Array, "batch chosen"], ClassificationBatch]:
+    logits: Float[Array, "batch classes"], batch: Batch, subset: ClassSubset
+) -> tuple[Float[Array, "batch chosen"], Batch]:
     """Leaves the chosen classes alone."""
     label, is_chosen = subset_labels(
-        batch.label, subset.indices, num_labels=subset.num_labels, num_classes=logits.shape[-1]
+        batch.targets.label, subset.indices, num_labels=subset.num_labels, num_classes=logits.shape[-1]
     )
-    accepted = None if batch.accepted is None else subset_columns(batch.accepted, subset.indices)
-    chosen = dataclasses.replace(batch, label=label, is_real=batch.is_real & is_chosen, accepted=accepted)
+    accepted = None if batch.targets.accepted is None else subset_columns(batch.targets.accepted, subset.indices)
+    targets = ClassTargets(label=label, accepted=accepted)
+    chosen = dataclasses.replace(batch, is_real=batch.is_real & is_chosen, targets=targets)
     return subset_columns(logits, subset.indices), chosen

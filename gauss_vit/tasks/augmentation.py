@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree, UInt8
 
-from gauss_vit.batches import ClassificationBatch
+from gauss_vit.batches import Batch
 from gauss_vit.ops.erasing import Erasing, erase
 from gauss_vit.ops.flipping import flip
 from gauss_vit.ops.mixing import Mixing, Mixture, draw_weights, mix
@@ -25,7 +25,7 @@ class Augmented:
     mixture: PyTree
 
 
-def flipped(batch: ClassificationBatch) -> UInt8[Array, "batch height width 3"]:
+def flipped(batch: Batch) -> UInt8[Array, "batch height width 3"]:
     """Gives the images of a training batch, left and right exchanged in those that it names.
 
     Which ones was drawn with their crops, for each example. Bytes are flipped, before they are normalised: a GPU does
@@ -36,7 +36,7 @@ def flipped(batch: ClassificationBatch) -> UInt8[Array, "batch height width 3"]:
 
 def augment(
     images: Float[Array, "batch height width 3"],
-    batch: ClassificationBatch,
+    batch: Batch,
     *,
     erasing: Erasing,
     mixing: Mixing,
@@ -59,4 +59,4 @@ def augment(
     _, height, width, _ = images.shape
     weights = draw_weights(mixing, (height, width), key=mixing_key)
     images, share = mix(images, weights, is_real=batch.is_real)
-    return Augmented(image=images, mixture=Mixture(partner_label=batch.label[::-1], share=share))
+    return Augmented(image=images, mixture=Mixture(partner_label=batch.targets.label[::-1], share=share))

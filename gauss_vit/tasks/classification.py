@@ -5,7 +5,7 @@ from typing import Literal
 
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from gauss_vit.batches import ClassificationBatch
+from gauss_vit.batches import Batch
 from gauss_vit.errors import ConfigError
 from gauss_vit.metrics.classification import ClassificationMetric
 from gauss_vit.ops.erasing import Erasing
@@ -61,14 +61,12 @@ class Classification:
         if self.target_threshold == 0 and self.label_smoothing > 0:
             raise ConfigError("with label_smoothing every class is above target_threshold 0", do="set one of them")
 
-    def augment(
-        self, images: Float[Array, "batch height width 3"], batch: ClassificationBatch, *, key: PRNGKeyArray
-    ) -> Augmented:
+    def augment(self, images: Float[Array, "batch height width 3"], batch: Batch, *, key: PRNGKeyArray) -> Augmented:
         """Erases and mixes normalised training images."""
         return augment(images, batch, erasing=self.erasing, mixing=self.mixing, key=key)
 
     def loss(
-        self, logits: Float[Array, "batch classes"], batch: ClassificationBatch, *, mixture: Mixture | None = None
+        self, logits: Float[Array, "batch classes"], batch: Batch, *, mixture: Mixture | None = None
     ) -> Float[Array, ""]:
         """Averages the objective over the real examples, in nats.
 
@@ -78,7 +76,7 @@ class Classification:
           mixture: the classes that were mixed in; None for none.
         """
         if mixture is None and self.objective == "cross_entropy":
-            losses = cross_entropy(logits, batch.label, label_smoothing=self.label_smoothing)
+            losses = cross_entropy(logits, batch.targets.label, label_smoothing=self.label_smoothing)
             return masked_mean(losses, batch.is_real)
         target = self.target(batch, num_classes=logits.shape[-1], mixture=mixture)
         if self.target_threshold is not None:
@@ -86,19 +84,17 @@ class Classification:
         objectives = {"cross_entropy": soft_cross_entropy, "binary_cross_entropy": binary_cross_entropy}
         return masked_mean(objectives[self.objective](logits, target), batch.is_real)
 
-    def target(
-        self, batch: ClassificationBatch, *, num_classes: int, mixture: Mixture | None
-    ) -> Float[Array, "batch classes"]:
+    def target(self, batch: Batch, *, num_classes: int, mixture: Mixture | None) -> Float[Array, "batch classes"]:
         """Writes smoothed and mixed classes as distributions."""
-        own = smooth_one_hot(batch.label, num_classes=num_classes, label_smoothing=self.label_smoothing)
+        own = smooth_one_hot(batch.targets.label, num_classes=num_classes, label_smoothing=self.label_smoothing)
         if mixture is None:
             return own
         other = smooth_one_hot(mixture.partner_label, num_classes=num_classes, label_smoothing=self.label_smoothing)
         share = mixture.share[:, None]
         return share * own + (1 - share) * other
 
-    def metric(self, logits: Float[Array, "batch classes"], batch: ClassificationBatch) -> ClassificationMetric:
+    def metric(self, logits: Float[Array, "batch classes"], batch: Batch) -> ClassificationMetric:
         """Counts the batch: loss without smoothing, top-1 and top-5."""
         return ClassificationMetric.of_batch(
-            logits, batch.label, loss=cross_entropy(logits, batch.label), is_real=batch.is_real
+            logits, batch.targets.label, loss=cross_entropy(logits, batch.targets.label), is_real=batch.is_real
         )

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from gauss_vit.batches import ClassificationBatch
+from gauss_vit.batches import Batch
 from gauss_vit.tasks.augmentation import Augmented
 from gauss_vit.train.mesh import AXES
 
@@ -27,7 +27,7 @@ class Examples:
       augmented: its images as the model sees them.
     """
 
-    batch: ClassificationBatch
+    batch: Batch
     augmented: Augmented
 
 

@@ -8,7 +8,7 @@ from jax.sharding import Mesh
 from jax.typing import ArrayLike
 from jaxtyping import PyTree, Shaped
 
-from gauss_vit.batches import ClassificationBatch
+from gauss_vit.batches import Batch
 from gauss_vit.errors import DataError
 from gauss_vit.train.mesh import place_batch
 from gauss_vit.train.step import EvalStep, Metric
@@ -17,7 +17,7 @@ from gauss_vit.train.step import EvalStep, Metric
 def evaluate(
     eval_step: EvalStep,
     params: PyTree,
-    batches: Iterable[ClassificationBatch],
+    batches: Iterable[Batch],
     *,
     mesh: Mesh,
     batch_size: int,
@@ -50,7 +50,7 @@ def evaluate(
     return total
 
 
-def pad(batch: ClassificationBatch, batch_size: int) -> ClassificationBatch:
+def pad(batch: Batch, batch_size: int) -> Batch:
     """Fills a batch up with rows of zeros, whose `is_real` is False."""
     num_missing = batch_size - len(batch.is_real)
     if num_missing == 0:

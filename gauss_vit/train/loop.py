@@ -12,7 +12,7 @@ from itertools import islice
 import jax
 from jaxtyping import PyTree
 
-from gauss_vit.batches import ClassificationBatch
+from gauss_vit.batches import Batch
 from gauss_vit.errors import CheckpointError, ConfigError, DataError, DivergedError
 from gauss_vit.train.checkpoint.metadata import Progress
 from gauss_vit.train.checkpoint.reader import Restored, restore_state, set_aside, unfinished_steps
@@ -111,7 +111,7 @@ class _Loop:
                 self._save()
         self._finish()
 
-    def _advance(self, batch: ClassificationBatch) -> None:
+    def _advance(self, batch: Batch) -> None:
         """Starts one update by a batch on the devices, and checks the update before it."""
         self._state, outcome = self._program.train_step(self._state, batch)
         self._step += 1

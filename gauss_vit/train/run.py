@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jaxtyping import PyTree
 
-from gauss_vit.batches import ClassificationBatch
+from gauss_vit.batches import Batch
 from gauss_vit.config.schema import JsonValue
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
@@ -29,8 +29,8 @@ class Feed:
       digest: a short text that proves which examples the batch of a step holds.
     """
 
-    train: Callable[[int], Iterable[ClassificationBatch]]
-    evaluation: Callable[[], Iterable[ClassificationBatch]]
+    train: Callable[[int], Iterable[Batch]]
+    evaluation: Callable[[], Iterable[Batch]]
     digest: Callable[[int], str]
 
 

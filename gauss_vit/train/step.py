@@ -16,7 +16,7 @@ from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from gauss_vit.batches import ClassificationBatch
+from gauss_vit.batches import Batch
 from gauss_vit.ops.mixing import Mixture, dominant_label
 from gauss_vit.tasks.augmentation import Augmented, flipped
 from gauss_vit.train import finite, moving_average
@@ -47,19 +47,17 @@ class Metric(Protocol):
 class Task(Protocol):
     """What is minimised and what is measured."""
 
-    def augment(
-        self, images: Float[Array, "batch height width 3"], batch: ClassificationBatch, *, key: PRNGKeyArray
-    ) -> Augmented:
+    def augment(self, images: Float[Array, "batch height width 3"], batch: Batch, *, key: PRNGKeyArray) -> Augmented:
         """Changes normalised training images, and says what was mixed into them."""
         ...
 
     def loss(
-        self, logits: Float[Array, "batch classes"], batch: ClassificationBatch, *, mixture: Mixture | None = None
+        self, logits: Float[Array, "batch classes"], batch: Batch, *, mixture: Mixture | None = None
     ) -> Float[Array, ""]:
         """Gives the float32 mean over the real examples."""
         ...
 
-    def metric(self, logits: Float[Array, "batch classes"], batch: ClassificationBatch) -> Metric:
+    def metric(self, logits: Float[Array, "batch classes"], batch: Batch) -> Metric:
         """Gives the sums over the real examples."""
         ...
 
@@ -84,8 +82,8 @@ class Outcome:
     first_bad: PyTree
 
 
-TrainStep = Callable[[TrainState, ClassificationBatch], tuple[TrainState, Outcome]]
-EvalStep = Callable[[PyTree, ClassificationBatch], PyTree]
+TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Outcome]]
+EvalStep = Callable[[PyTree, Batch], PyTree]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -102,9 +100,7 @@ class Forward:
     task: Task
     normalization: Normalization
 
-    def logits(
-        self, params: PyTree, batch: ClassificationBatch, *, key: PRNGKeyArray | None
-    ) -> Float[Array, "batch classes"]:
+    def logits(self, params: PyTree, batch: Batch, *, key: PRNGKeyArray | None) -> Float[Array, "batch classes"]:
         """Applies the model to a batch of bytes; a key of None is inference."""
         return self.apply(params, self.normalization(batch.image), key=key)
 
@@ -114,7 +110,7 @@ class Forward:
         """Applies the model to normalised images; a key of None is inference."""
         return nnx.merge(self.graph, params)(images, key=key).astype(jnp.float32)
 
-    def examples(self, batch: ClassificationBatch, *, key: PRNGKeyArray) -> Examples:
+    def examples(self, batch: Batch, *, key: PRNGKeyArray) -> Examples:
         """Flips, normalises and augments a training batch."""
         augmented = self.task.augment(self.normalization(flipped(batch)), batch, key=key)
         return Examples(batch=dataclasses.replace(batch, image=None, is_flipped=None), augmented=augmented)
@@ -123,7 +119,10 @@ class Forward:
         """Gives the training loss of examples, and the sums of the metric."""
         batch, mixture = examples.batch, examples.augmented.mixture
         logits = self.apply(params, examples.augmented.image, key=key)
-        measured = batch if mixture is None else dataclasses.replace(batch, label=dominant_label(batch.label, mixture))
+        measured = batch
+        if mixture is not None:
+            label = dominant_label(batch.targets.label, mixture)
+            measured = dataclasses.replace(batch, targets=dataclasses.replace(batch.targets, label=label))
         return self.task.loss(logits, batch, mixture=mixture), self.task.metric(logits, measured)
 
 
@@ -149,7 +148,7 @@ def make_train_step(
       ema_decay: of the moving average, if the state has one.
     """
 
-    def train_step(state: TrainState, batch: ClassificationBatch) -> tuple[TrainState, Outcome]:
+    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Outcome]:
         key = jax.random.fold_in(run_key(seed), state.step)
         examples = forward.examples(batch, key=jax.random.fold_in(key, _AUGMENTATION))
         # Kernels that are not XLA's own have to be told the mesh.
@@ -187,7 +186,7 @@ def make_eval_step(
     """
     sums = forward.task.metric if measure is None else measure
 
-    def eval_step(params: PyTree, batch: ClassificationBatch) -> PyTree:
+    def eval_step(params: PyTree, batch: Batch) -> PyTree:
         with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
             return sums(forward.logits(params, batch, key=None), batch)
 

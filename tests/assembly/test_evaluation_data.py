@@ -2,9 +2,11 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from gauss_vit.assembly import evaluation_data
+from gauss_vit.batches import ClassTargets
 from gauss_vit.data.examples import Example
 from gauss_vit.errors import ConfigError
 from gauss_vit.metrics.class_subsets import CLASS_SUBSETS
@@ -23,6 +25,10 @@ class Stub:
     @property
     def class_names(self) -> tuple[str, ...]:
         return tuple(f"class {index}" for index in range(self.num_classes))
+
+    @property
+    def padding_targets(self) -> ClassTargets:
+        return ClassTargets(label=np.int32(0))
 
     def __len__(self) -> int:
         return 0

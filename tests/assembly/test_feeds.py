@@ -26,7 +26,7 @@ def test_training_batches_depend_on_the_step_alone(experiment: Experiment):
     assert (len(whole), len(rest)) == (4, 2)
     for first, second in zip(whole[2:], rest, strict=True):
         np.testing.assert_array_equal(first.image, second.image)
-        np.testing.assert_array_equal(first.label, second.label)
+        np.testing.assert_array_equal(first.targets.label, second.targets.label)
     assert whole[0].image.shape == (16, 16, 32, 3)
 
 

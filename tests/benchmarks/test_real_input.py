@@ -38,8 +38,8 @@ def test_every_photo_of_the_folder_is_fed_once_an_epoch(folder: Path):
     for batch in batches:
         assert batch.image.shape == (8, *MODEL.image_size, 3)
         assert sorted(batch.image[:, 0, 0, 0].tolist()) == pytest.approx([30 * index for index in range(8)], abs=2)
-        assert all(0 <= label < MODEL.num_classes for label in batch.label)
-    assert batches[0].label.tolist() != batches[1].label.tolist()
+        assert all(0 <= label < MODEL.num_classes for label in batch.targets.label)
+    assert batches[0].targets.label.tolist() != batches[1].targets.label.tolist()
 
 
 def test_both_sides_move_the_same_state_by_their_steps(folder: Path, monkeypatch: pytest.MonkeyPatch):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from gauss_vit.batches import ClassTargets
 from gauss_vit.data.examples import Example
 
 
@@ -23,11 +24,17 @@ class ListSource:
     def num_classes(self) -> int:
         return len(self.images)
 
+    @property
+    def padding_targets(self) -> ClassTargets:
+        return ClassTargets(label=np.int32(0))
+
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> Example:
-        return Example(image=self.images[index], label=index, name=f"list record {index}")
+        return Example(
+            image=self.images[index], targets=ClassTargets(label=np.int32(index)), name=f"list record {index}"
+        )
 
     def __repr__(self) -> str:
         return f"ListSource(num_examples={len(self)})"

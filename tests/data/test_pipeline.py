@@ -4,11 +4,11 @@ import dataclasses
 import hashlib
 import threading
 
+import chex
 import jax
 import numpy as np
 import pytest
 
-from gauss_vit.batches import ClassificationBatch
 from gauss_vit.data import pipeline, randomness
 from gauss_vit.data.images.augment import RandAugment
 from gauss_vit.data.images.color import ColorJitter
@@ -44,10 +44,7 @@ def evaluate(source, **changes):
 
 def assert_equal(batches, expected):
     """Bit for bit."""
-    assert len(batches) == len(expected)
-    for batch, other in zip(batches, expected, strict=True):
-        for field in dataclasses.fields(ClassificationBatch):
-            np.testing.assert_array_equal(getattr(batch, field.name), getattr(other, field.name))
+    chex.assert_trees_all_equal(batches, expected, strict=True)
 
 
 def put_together(shares):
@@ -63,13 +60,13 @@ def bytes_of(batch):
 def test_batches_hold_uint8_images_and_int32_labels():
     batch = train(noise_source(9))[0]
     assert (batch.image.dtype, batch.image.shape) == (np.uint8, (4, 6, 8, 3))
-    assert (batch.label.dtype, batch.label.shape) == (np.int32, (4,))
+    assert (batch.targets.label.dtype, batch.targets.label.shape) == (np.int32, (4,))
     assert (batch.is_real.dtype, batch.is_real.shape) == (np.bool_, (4,))
     assert batch.is_real.all()
 
 
 def test_every_example_comes_once_an_epoch_across_the_borders_of_batches():
-    labels = np.concatenate([batch.label for batch in train(noise_source(7), num_steps=14)])
+    labels = np.concatenate([batch.targets.label for batch in train(noise_source(7), num_steps=14)])
     epochs = labels.reshape(8, 7)
     np.testing.assert_array_equal(np.sort(epochs, axis=1), np.tile(np.arange(7), (8, 1)))
     assert len({tuple(epoch) for epoch in epochs}) > 1
@@ -79,7 +76,7 @@ def test_batches_hold_the_examples_that_batch_indices_names():
     batches = train(noise_source(7))
     for step, batch in enumerate(batches):
         expected = pipeline.batch_indices(7, seed=1, step=step, share=pipeline.Share(batch_size=4))
-        assert tuple(batch.label) == expected
+        assert tuple(batch.targets.label) == expected
 
 
 def test_order_is_golden():
@@ -158,7 +155,7 @@ def test_the_seed_changes_order_and_augmentation():
     source = noise_source(9)
     assert_equal(train(source), train(source))
     first, other = train(source)[0], train(source, seed=2)[0]
-    assert tuple(first.label) != tuple(other.label)
+    assert tuple(first.targets.label) != tuple(other.targets.label)
 
 
 def test_an_example_is_augmented_anew_in_every_epoch():
@@ -191,7 +188,7 @@ def test_a_transform_draws_independently_of_its_neighbours():
 def test_a_batch_is_what_render_makes_but_for_the_flips_that_it_names(transforms):
     source = noise_source(7)
     for step, batch in enumerate(train(source, transforms=transforms)):
-        for slot, index in enumerate(batch.label.tolist()):
+        for slot, index in enumerate(batch.targets.label.tolist()):
             key = randomness.fold(1, pipeline.AUGMENT_STREAM, (4 * step + slot) // 7, index)
             expected = render(source[index], transforms=transforms, image_size=IMAGE_SIZE, key=key)
             pixels = batch.image[slot, :, ::-1] if batch.is_flipped[slot] else batch.image[slot]
@@ -202,7 +199,7 @@ def test_flips_come_with_their_probability_whatever_the_label():
     source = noise_source(8)
     transforms = (Resize(), RandomFlip(probability=0.3))
     batches = train(source, transforms=transforms, batch_size=8, num_steps=250, num_threads=0)
-    shares = [np.mean([batch.is_flipped[batch.label == label] for batch in batches]) for label in range(8)]
+    shares = [np.mean([batch.is_flipped[batch.targets.label == label] for batch in batches]) for label in range(8)]
     assert max(abs(share - 0.3) for share in shares) < 5 * np.sqrt(0.3 * 0.7 / 250)
     assert len({round(share, 6) for share in shares}) > 1
 
@@ -223,7 +220,7 @@ def test_evaluation_leaves_no_flip_to_the_device():
 @pytest.mark.parametrize("batch_size", [1, 4, 8])
 def test_evaluation_sees_every_example_once_and_in_order(num_examples, batch_size):
     batches = evaluate(noise_source(num_examples), batch_size=batch_size, num_threads=0)
-    real = np.concatenate([batch.label[batch.is_real] for batch in batches])
+    real = np.concatenate([batch.targets.label[batch.is_real] for batch in batches])
     assert len(batches) == pipeline.num_eval_batches(num_examples, batch_size=batch_size)
     assert all(batch.image.shape[0] == batch_size for batch in batches)
     np.testing.assert_array_equal(real, np.arange(num_examples))
@@ -233,7 +230,7 @@ def test_padding_is_black_and_comes_last():
     last = evaluate(noise_source(5))[-1]
     np.testing.assert_array_equal(last.is_real, [True, False, False, False])
     assert not last.image[1:].any()
-    assert not last.label[1:].any()
+    assert not last.targets.label[1:].any()
 
 
 @pytest.mark.parametrize("num_threads", [0, 3])
@@ -253,9 +250,31 @@ def test_batches_before_a_damaged_image_are_still_given():
     batches = pipeline.eval_batches(
         ListSource(images), transform=ResizeCenterCrop(), image_size=IMAGE_SIZE, batch_size=4, num_threads=2
     )
-    assert [next(batches).label.tolist() for _ in range(2)] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert [next(batches).targets.label.tolist() for _ in range(2)] == [[0, 1, 2, 3], [4, 5, 6, 7]]
     with pytest.raises(DataError, match="record 8"):
         next(batches)
+
+
+def test_targets_of_any_structure_are_batched():
+    @dataclasses.dataclass(frozen=True)
+    class Depths(ListSource):
+        @property
+        def padding_targets(self):
+            return {"depth": np.zeros((2, 3), np.float32), "index": np.int16(0)}
+
+        def __getitem__(self, index):
+            targets = {"depth": np.full((2, 3), index / 4, np.float32), "index": np.int16(index)}
+            return dataclasses.replace(super().__getitem__(index), targets=targets)
+
+    batch, last = evaluate(Depths(noise_source(5).images))
+    chex.assert_trees_all_equal(
+        batch.targets,
+        {
+            "depth": np.tile(np.arange(4, dtype=np.float32)[:, None, None] / 4, (1, 2, 3)),
+            "index": np.arange(4, dtype=np.int16),
+        },
+    )
+    np.testing.assert_array_equal(last.targets["index"], [4, 0, 0, 0])
 
 
 def test_leaving_an_iterator_early_ends_its_threads():
@@ -297,7 +316,7 @@ def test_fewer_examples_than_a_batch_are_an_error():
 
 
 def test_as_many_examples_as_a_batch_are_enough():
-    assert sorted(train(noise_source(4))[0].label.tolist()) == [0, 1, 2, 3]
+    assert sorted(train(noise_source(4))[0].targets.label.tolist()) == [0, 1, 2, 3]
 
 
 def test_an_empty_evaluation_is_an_error():
@@ -339,15 +358,15 @@ def test_digits_come_through_the_whole_pipeline(digits_root):
     source = open_source(str(digits_root), "digits", "test")
     batches = evaluate(source, transform=ResizeCenterCrop(crop_fraction=1.0), image_size=(32, 32), batch_size=128)
     assert sum(int(batch.is_real.sum()) for batch in batches) == 360
-    assert np.bincount(np.concatenate([batch.label for batch in batches])[:360]).min() > 20
+    assert np.bincount(np.concatenate([batch.targets.label for batch in batches])[:360]).min() > 20
     assert batches[0].image[0].std() > 50
 
 
 def test_real_photos_come_through_the_whole_pipeline(real_data):
     source = open_source(str(real_data / "tfds"), "imagenet2012", "train[:24]")
     batches = train(source, image_size=(48, 64), batch_size=8, num_steps=3)
-    assert sorted(np.concatenate([batch.label for batch in batches]).tolist()) == sorted(
-        source[index].label for index in range(24)
+    assert sorted(np.concatenate([batch.targets.label for batch in batches]).tolist()) == sorted(
+        source[index].targets.label for index in range(24)
     )
     # Photographs are neither flat nor noise: neighbouring pixels are alike, the whole is not.
     images = np.concatenate([batch.image for batch in batches]).astype(np.float32)

@@ -26,11 +26,11 @@ def test_a_damaged_image_leaves_padding_in_its_place_and_nothing_else_changes(ki
     lines = []
     skipped = train(damaged_source(4, kind=kind), num_steps=9, skips=Skips(limit=1, report=lines.append))
     whole = train(noise_source(9), num_steps=9)
-    gone = [batch.label == 4 for batch in whole]
+    gone = [batch.targets.label == 4 for batch in whole]
     for batch, other, mask in zip(skipped, whole, gone, strict=True):
         np.testing.assert_array_equal(batch.is_real, ~mask)
         np.testing.assert_array_equal(batch.image[~mask], other.image[~mask])
-        np.testing.assert_array_equal(batch.label[~mask], other.label[~mask])
+        np.testing.assert_array_equal(batch.targets.label[~mask], other.targets.label[~mask])
         assert not batch.image[mask].any()
     assert sum(int(mask.sum()) for mask in gone) == 4
     assert len(lines) == 1

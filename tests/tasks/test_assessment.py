@@ -6,17 +6,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gauss_vit.batches import ClassificationBatch
+from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.errors import ConfigError
 from gauss_vit.tasks.assessment import ClassSubset, assess
 from gauss_vit.tasks.classification import Classification
 
 RANDOM = np.random.default_rng(0)
 LOGITS = jnp.asarray(RANDOM.normal(size=(30, 7)), jnp.float32)
-BATCH = ClassificationBatch(
+BATCH = Batch(
     image=jnp.zeros((30, 2, 2, 3), jnp.uint8),
-    label=jnp.asarray(RANDOM.integers(7, size=30), jnp.int32),
     is_real=jnp.arange(30) < 26,
+    targets=ClassTargets(label=jnp.asarray(RANDOM.integers(7, size=30), jnp.int32)),
 )
 CHOSEN = (1, 3, 4)
 
@@ -35,7 +35,8 @@ def test_diagonal_of_the_confusion_is_what_top1_counts():
 
 def test_accepted_classes_are_measured_where_a_batch_has_them():
     accepted = jnp.asarray(RANDOM.random(size=(30, 7)) < 0.3)
-    report = assess(LOGITS, dataclasses.replace(BATCH, accepted=accepted), task=Classification())
+    targets = dataclasses.replace(BATCH.targets, accepted=accepted)
+    report = assess(LOGITS, dataclasses.replace(BATCH, targets=targets), task=Classification())
     answer = np.argmax(LOGITS, axis=1)
     counts = np.asarray(BATCH.is_real) & np.any(accepted, axis=1)
     right = np.asarray(accepted)[np.arange(30), answer] & counts
@@ -44,10 +45,11 @@ def test_accepted_classes_are_measured_where_a_batch_has_them():
 
 @pytest.mark.parametrize("num_labels", [3, 7])
 def test_subset_chooses_among_its_classes_alone(num_labels: int):
-    label = np.asarray(BATCH.label)
+    label = np.asarray(BATCH.targets.label)
     is_chosen = np.isin(label, CHOSEN) & np.asarray(BATCH.is_real)
     given = np.searchsorted(CHOSEN, label) % 3 if num_labels == 3 else label
-    batch = dataclasses.replace(BATCH, label=jnp.asarray(given, jnp.int32), is_real=jnp.asarray(is_chosen))
+    targets = ClassTargets(label=jnp.asarray(given, jnp.int32))
+    batch = dataclasses.replace(BATCH, targets=targets, is_real=jnp.asarray(is_chosen))
     report = assess(LOGITS, batch, task=Classification(), subset=ClassSubset(indices=CHOSEN, num_labels=num_labels))
     answer = np.asarray(CHOSEN)[np.argmax(np.asarray(LOGITS)[:, list(CHOSEN)], axis=1)]
     values = report.compute()
@@ -58,7 +60,7 @@ def test_subset_chooses_among_its_classes_alone(num_labels: int):
 
 def test_examples_of_other_classes_do_not_count():
     report = assess(LOGITS, BATCH, task=Classification(), subset=ClassSubset(indices=CHOSEN, num_labels=7))
-    expected = np.isin(BATCH.label, CHOSEN) & np.asarray(BATCH.is_real)
+    expected = np.isin(BATCH.targets.label, CHOSEN) & np.asarray(BATCH.is_real)
     assert report.compute()["num_examples"] == expected.sum()
 
 

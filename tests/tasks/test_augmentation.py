@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gauss_vit.batches import ClassificationBatch
+from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.ops.erasing import Erasing
 from gauss_vit.tasks.augmentation import flipped
 from gauss_vit.tasks.classification import Classification
@@ -18,10 +18,10 @@ from tests.train.toy import build
 IS_FLIPPED = np.asarray([True, False, True, False])
 IMAGES = np.random.RandomState(0).randint(0, 256, (4, 4, 6, 3), np.uint8)
 MIRRORED = np.where(IS_FLIPPED[:, None, None, None], IMAGES[:, :, ::-1], IMAGES)
-NAMED = ClassificationBatch(
+NAMED = Batch(
     image=jnp.asarray(IMAGES),
-    label=jnp.asarray([0, 1, 2, 0], jnp.int32),
     is_real=jnp.asarray([True, True, True, False]),
+    targets=ClassTargets(label=jnp.asarray([0, 1, 2, 0], jnp.int32)),
     is_flipped=jnp.asarray(IS_FLIPPED),
 )
 ON_THE_HOST = dataclasses.replace(NAMED, image=jnp.asarray(MIRRORED), is_flipped=None)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gauss_vit.batches import ClassificationBatch
+from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.errors import ConfigError
 from gauss_vit.ops.erasing import Erasing
 from gauss_vit.ops.losses import binary_cross_entropy, cross_entropy, smooth_one_hot
@@ -15,23 +15,23 @@ from gauss_vit.ops.mixing import Mixing, Mixture
 from gauss_vit.tasks.classification import Classification
 
 LOGITS = jnp.asarray(np.random.default_rng(0).normal(size=(4, 3)), jnp.float32)
-BATCH = ClassificationBatch(
+BATCH = Batch(
     image=jnp.zeros((4, 2, 2, 3), jnp.uint8),
-    label=jnp.asarray([0, 1, 2, 0], jnp.int32),
     is_real=jnp.asarray([True, True, True, False]),
+    targets=ClassTargets(label=jnp.asarray([0, 1, 2, 0], jnp.int32)),
 )
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_loss_is_the_mean_over_real_examples(smoothing):
-    losses = cross_entropy(LOGITS, BATCH.label, label_smoothing=smoothing)
+    losses = cross_entropy(LOGITS, BATCH.targets.label, label_smoothing=smoothing)
     loss = Classification(label_smoothing=smoothing).loss(LOGITS, BATCH)
     assert float(loss) == pytest.approx(float(jnp.mean(losses[:3])), rel=1e-6)
 
 
 def test_measured_loss_is_not_smoothed():
     values = Classification(label_smoothing=0.3).metric(LOGITS, BATCH).compute()
-    assert values["loss"] == pytest.approx(float(jnp.mean(cross_entropy(LOGITS, BATCH.label)[:3])), rel=1e-6)
+    assert values["loss"] == pytest.approx(float(jnp.mean(cross_entropy(LOGITS, BATCH.targets.label)[:3])), rel=1e-6)
     assert values["num_examples"] == 3
 
 
@@ -55,7 +55,9 @@ def test_target_is_mixed_by_share_and_sums_to_one(smoothing):
 
 def test_mixed_loss_is_the_mean_of_the_two_classes_losses():
     task = Classification(label_smoothing=0.1)
-    own, other = (cross_entropy(LOGITS, label, label_smoothing=0.1) for label in (BATCH.label, MIXTURE.partner_label))
+    own, other = (
+        cross_entropy(LOGITS, label, label_smoothing=0.1) for label in (BATCH.targets.label, MIXTURE.partner_label)
+    )
     expected = np.mean((MIXTURE.share * own + (1 - MIXTURE.share) * other)[:3])
     assert float(task.loss(LOGITS, BATCH, mixture=MIXTURE)) == pytest.approx(float(expected), rel=1e-5)
 
@@ -69,7 +71,7 @@ def test_whole_share_is_the_plain_loss():
 
 
 def test_objective_decides_the_loss():
-    target = smooth_one_hot(BATCH.label, num_classes=3)
+    target = smooth_one_hot(BATCH.targets.label, num_classes=3)
     loss = Classification(objective="binary_cross_entropy").loss(LOGITS, BATCH)
     assert float(loss) == pytest.approx(float(jnp.mean(binary_cross_entropy(LOGITS, target)[:3])), rel=1e-6)
     assert float(loss) != pytest.approx(float(Classification().loss(LOGITS, BATCH)), rel=0.1)
@@ -79,7 +81,7 @@ def test_objective_decides_the_loss():
 def test_threshold_makes_yes_and_no_of_mixed_classes(threshold, num_yes):
     # The last of the four examples is padding; the third is mixed with its own class.
     mixture = Mixture(partner_label=jnp.asarray([1, 0, 2, 0]), share=jnp.asarray([0.85, 0.6, 0.7, 0.5]))
-    batch = dataclasses.replace(BATCH, label=jnp.asarray([0, 1, 2, 0]))
+    batch = dataclasses.replace(BATCH, targets=ClassTargets(label=jnp.asarray([0, 1, 2, 0])))
     target = np.zeros((3, 3))
     for row, (own, other, share) in enumerate([(0, 1, 0.85), (1, 0, 0.6), (2, 2, 0.7)]):
         target[row, own] += share

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import jax
 
-from gauss_vit.batches import ClassificationBatch
+from gauss_vit.batches import Batch
 from gauss_vit.train.checkpoint.reader import restore_state
 from gauss_vit.train.loop import Run
 from gauss_vit.train.prefetch import AHEAD
@@ -21,10 +21,10 @@ def with_training(run: Run, **changes: int | str | None) -> Run:
     return dataclasses.replace(run, training=training, experiment=experiment_of(training))
 
 
-def with_batches(run: Run, change: Callable[[int, ClassificationBatch], ClassificationBatch]) -> Run:
+def with_batches(run: Run, change: Callable[[int, Batch], Batch]) -> Run:
     """Does something at every batch, numbered by the step that it is for."""
 
-    def train(start: int) -> Iterator[ClassificationBatch]:
+    def train(start: int) -> Iterator[Batch]:
         for step in range(start, run.training.num_steps):
             yield change(step, batch_of(step, run.training.batch_size))
 
@@ -38,7 +38,7 @@ def interrupted_at(run: Run, step: int, number: signal.Signals = signal.SIGTERM)
     """
     assert step + AHEAD <= run.training.num_steps
 
-    def change(current: int, batch: ClassificationBatch) -> ClassificationBatch:
+    def change(current: int, batch: Batch) -> Batch:
         if current == step + AHEAD - 1:
             os.kill(os.getpid(), number)
         return batch

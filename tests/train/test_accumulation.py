@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from gauss_vit.batches import ClassificationBatch
+from gauss_vit.batches import Batch
 from gauss_vit.ops.erasing import Erasing
 from gauss_vit.ops.mixing import Mixing
 from gauss_vit.tasks.classification import Classification
@@ -53,7 +53,7 @@ def after_two_steps(
     return jax.device_get(state), outcomes
 
 
-def padded(batch: ClassificationBatch, num_real: int) -> ClassificationBatch:
+def padded(batch: Batch, num_real: int) -> Batch:
     return dataclasses.replace(batch, is_real=np.arange(len(batch.is_real)) < num_real)
 
 

@@ -45,8 +45,8 @@ def oracle(params: dict, num_examples: int) -> tuple[int, float]:
     logits = flat @ params["kernel"].astype(np.float64) + params["bias"]
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_likelihood = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    loss = -log_likelihood[np.arange(num_examples), batch.label].mean()
-    return int((logits.argmax(axis=1) == batch.label).sum()), float(loss)
+    loss = -log_likelihood[np.arange(num_examples), batch.targets.label].mean()
+    return int((logits.argmax(axis=1) == batch.targets.label).sum()), float(loss)
 
 
 def test_counts_are_exact_for_every_size(evaluator):
@@ -74,7 +74,7 @@ def test_interrupted_evaluation_has_no_result(evaluator):
 def test_padding_is_not_real_and_keeps_types():
     padded = pad(batch_of(0, 3), 8)
     assert padded.is_real.tolist() == [True] * 3 + [False] * 5
-    assert (padded.image.shape, padded.image.dtype, padded.label.dtype) == ((8, 4, 6, 3), np.uint8, np.int32)
+    assert (padded.image.shape, padded.image.dtype, padded.targets.label.dtype) == ((8, 4, 6, 3), np.uint8, np.int32)
     np.testing.assert_array_equal(padded.image[:3], batch_of(0, 3).image)
 
 

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 
-from gauss_vit.batches import ClassificationBatch
+from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.errors import BusyError, CheckpointError, ConfigError, DataError, DivergedError, StorageError
 from gauss_vit.train.checkpoint.reader import saved_steps
 from gauss_vit.train.loop import Run, fit
@@ -107,7 +107,7 @@ def test_signal_before_the_first_update_saves_nothing(tmp_path: Path):
 def test_interrupted_evaluation_is_done_again_and_counted_once(undisturbed: Path, tmp_path: Path, which: int):
     run, calls = run_in(tmp_path), []
 
-    def evaluation() -> Iterator[ClassificationBatch]:
+    def evaluation() -> Iterator[Batch]:
         calls.append(None)
         for index, batch in enumerate(run.feed.evaluation()):
             if len(calls) == which and index == 1:
@@ -123,7 +123,7 @@ def test_interrupted_evaluation_is_done_again_and_counted_once(undisturbed: Path
 
 
 def test_crash_between_checkpoints_ends_with_the_same_bits(undisturbed: Path, tmp_path: Path):
-    def crash(step: int, batch: ClassificationBatch) -> ClassificationBatch:
+    def crash(step: int, batch: Batch) -> Batch:
         if step == 11:
             raise OSError("the disk of the data set is gone")
         return batch
@@ -226,9 +226,10 @@ class Poison:
     def __init__(self, step: int):
         self.step = step
 
-    def __call__(self, step: int, batch: ClassificationBatch) -> ClassificationBatch:
-        label = batch.label if step < self.step else np.full_like(batch.label, 10**6)
-        return dataclasses.replace(batch, label=label)
+    def __call__(self, step: int, batch: Batch) -> Batch:
+        if step < self.step:
+            return batch
+        return dataclasses.replace(batch, targets=ClassTargets(label=np.full_like(batch.targets.label, 10**6)))
 
 
 @pytest.mark.parametrize("step", [6, 7, 9, 12])
@@ -243,7 +244,7 @@ def test_metric_that_is_nan_costs_no_checkpoint(tmp_path: Path, logs: pytest.Log
     run = run_in(tmp_path, dataclasses.replace(TRAINING, best_metric="loss", eval_every=3, keep_checkpoints=1))
     calls = []
 
-    def evaluation() -> Iterator[ClassificationBatch]:
+    def evaluation() -> Iterator[Batch]:
         calls.append(None)
         poison = Poison(0 if len(calls) in (3, 4) else 1)
         yield from (poison(0, batch) for batch in run.feed.evaluation())

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from jaxtyping import PyTree
 
-from gauss_vit.batches import ClassificationBatch
+from gauss_vit.batches import Batch
 from gauss_vit.train.loop import Run, fit
 from gauss_vit.train.workdir.metrics_log import entries
 from tests.train.bits import trace_of
@@ -72,7 +72,7 @@ def test_observed_run_that_is_stopped_logs_the_same_lines(tmp_path: Path):
 def test_observation_after_an_interrupted_evaluation_is_logged_once(tmp_path: Path):
     run = observed(tmp_path)
 
-    def evaluation() -> Iterator[ClassificationBatch]:
+    def evaluation() -> Iterator[Batch]:
         for batch in run.feed.evaluation():
             os.kill(os.getpid(), signal.SIGTERM)
             yield batch

@@ -95,6 +95,6 @@ def test_batch_is_split_in_order_over_both_axes():
     batch = batch_of(0, 16)
     placed = meshes.place_batch(batch, mesh_of(4, 2))
     np.testing.assert_array_equal(placed.image, batch.image)
-    for shard in placed.label.addressable_shards:
-        np.testing.assert_array_equal(shard.data, batch.label[shard.index])
+    for shard in placed.targets.label.addressable_shards:
+        np.testing.assert_array_equal(shard.data, batch.targets.label[shard.index])
         assert shard.data.shape == (2,)

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from gauss_vit.batches import ClassificationBatch
+from gauss_vit.batches import Batch
 from gauss_vit.train import mesh as meshes
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.prefetch import AHEAD, place_ahead
@@ -22,7 +22,7 @@ class Host:
         self.count = count
         self.num_taken = 0
 
-    def __iter__(self) -> Iterator[ClassificationBatch]:
+    def __iter__(self) -> Iterator[Batch]:
         for step in range(self.count):
             self.num_taken += 1
             yield batch_of(step, 8)
@@ -64,12 +64,12 @@ def test_nothing_is_taken_before_it_is_asked_for():
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_error_of_a_batch_comes_when_it_is_asked_for(count: int):
-    def broken() -> Iterator[ClassificationBatch]:
+    def broken() -> Iterator[Batch]:
         yield from Host(count)
         raise OSError("the disk of the data set is gone")
 
     batches = place_ahead(broken(), MESH)
     for step in range(count):
-        np.testing.assert_array_equal(next(batches).label, batch_of(step, 8).label)
+        np.testing.assert_array_equal(next(batches).targets.label, batch_of(step, 8).targets.label)
     with pytest.raises(OSError, match="data set"):
         next(batches)

@@ -10,7 +10,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from gauss_vit.batches import ClassificationBatch
+from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.config.schema import JsonValue
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
@@ -47,19 +47,19 @@ def build(key: PRNGKeyArray) -> Toy:
     return Toy(key=key)
 
 
-def batch_of(step: int, batch_size: int, *, seed: int = 0) -> ClassificationBatch:
+def batch_of(step: int, batch_size: int, *, seed: int = 0) -> Batch:
     """Draws a batch, whose class is told by its brightness, as a pure function of the step."""
     random = np.random.default_rng([seed, step])
     label = random.integers(CLASSES, size=batch_size).astype(np.int32)
     noise = random.integers(64, size=(batch_size, HEIGHT, WIDTH, 3))
-    return ClassificationBatch(
+    return Batch(
         image=(noise + 64 * label[:, None, None, None]).astype(np.uint8),
-        label=label,
         is_real=np.ones(batch_size, bool),
+        targets=ClassTargets(label=label),
     )
 
 
-def eval_batches(num_examples: int, batch_size: int) -> Iterator[ClassificationBatch]:
+def eval_batches(num_examples: int, batch_size: int) -> Iterator[Batch]:
     """Cuts so many examples into batches; the last one is short."""
     whole = batch_of(10**6, num_examples)
     for start in range(0, num_examples, batch_size):
@@ -69,7 +69,7 @@ def eval_batches(num_examples: int, batch_size: int) -> Iterator[ClassificationB
 def feed(batch_size: int, eval_batch_size: int, *, num_steps: int = 10**6) -> Feed:
     """Makes the feed of a run."""
 
-    def train(start: int) -> Iterator[ClassificationBatch]:
+    def train(start: int) -> Iterator[Batch]:
         yield from (batch_of(step, batch_size) for step in range(start, num_steps))
 
     return Feed(

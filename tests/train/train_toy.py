@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from gauss_vit.batches import ClassificationBatch
+from gauss_vit.batches import Batch
 from gauss_vit.train.loop import fit
 from tests.train.toy import TRAINING, batch_of, run_in
 
@@ -17,7 +17,7 @@ def main(workdir: str, num_steps: str, seconds: str) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     run = run_in(Path(workdir), dataclasses.replace(TRAINING, num_steps=int(num_steps)))
 
-    def train(start: int) -> Iterator[ClassificationBatch]:
+    def train(start: int) -> Iterator[Batch]:
         for step in range(start, int(num_steps)):
             time.sleep(float(seconds))
             yield batch_of(step, run.training.batch_size)

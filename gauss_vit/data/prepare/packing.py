@@ -128,7 +128,11 @@ def folder_plan(folder: Path, name: str, *, follow_links: bool = False) -> Plan:
         source = sources[split]
         for index, file in enumerate(source.files):
             example = source[index]
-            yield Record(image=example.image, label=example.label, file_name=os.fsencode(file).decode(errors="replace"))
+            yield Record(
+                image=example.image,
+                label=int(example.targets.label),
+                file_name=os.fsencode(file).decode(errors="replace"),
+            )
 
     return Plan(
         name=name,

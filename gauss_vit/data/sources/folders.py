@@ -12,6 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from gauss_vit.batches import ClassTargets
 from gauss_vit.data.examples import Example
 from gauss_vit.data.images.image import SUFFIXES
 from gauss_vit.data.sources import labels
@@ -52,6 +55,11 @@ class FolderSource:
         """How many classes the labels can name."""
         return len(self.class_names)
 
+    @property
+    def padding_targets(self) -> ClassTargets:
+        """Class 0."""
+        return ClassTargets(label=np.int32(0))
+
     def __len__(self) -> int:
         """How many images there are."""
         return len(self.files)
@@ -77,8 +85,8 @@ class FolderSource:
                 raise
             message = f"the data folder {self.root} has disappeared while {path.name} was to be read"
             raise DataError(message, do="mount it and run the same command", code="DATA-GONE") from error
-        label = bisect.bisect_right(self.class_ends, index)
-        return Example(image=image, label=label, name=f"{path} (index {index})")
+        label = np.int32(bisect.bisect_right(self.class_ends, index))
+        return Example(image=image, targets=ClassTargets(label=label), name=f"{path} (index {index})")
 
 
 def open_folder(root: Path, split: str, *, follow_links: bool = False) -> FolderSource:

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import tensorflow_datasets.public_api as tfds
 from tensorflow_datasets.core.utils.shard_utils import FileInstruction
 
+from gauss_vit.batches import ClassTargets
 from gauss_vit.data.examples import Example, Source
 from gauss_vit.data.sources.digits import prepare_digits
 from gauss_vit.data.sources.files import retry
@@ -77,6 +79,12 @@ class TfdsSource:
         """How many classes the labels can name."""
         return len(self.class_names)
 
+    @property
+    def padding_targets(self) -> ClassTargets:
+        """Class 0, and no accepted class where the data set lists them."""
+        accepted = None if self.keys.accepted is None else np.zeros(self.num_classes, np.bool_)
+        return ClassTargets(label=np.int32(0), accepted=accepted)
+
     def __len__(self) -> int:
         """How many examples the split holds."""
         return self.shard_ends[-1] if self.shard_ends else 0
@@ -100,12 +108,21 @@ class TfdsSource:
             message = f"{self._name(index, {})} in {self._shard(index)}: {error}"
             raise DataError(message, do="restore the shard or build the data set anew", code="DATA-TFDS") from error
         name = self._name(index, record)
+        return Example(image=record["image"], targets=self._targets(record, name=name), name=name)
+
+    def _targets(self, record: Mapping[str, Any], *, name: str) -> ClassTargets:
+        """The class of a record, and every accepted one where the data set lists them; the list may be empty.
+
+        Raises:
+          DataError: DATA-LABEL, a label is not a class index.
+        """
         label = int(record[self.keys.label])
-        accepted = None if self.keys.accepted is None else tuple(int(other) for other in record[self.keys.accepted])
-        for named in (label, *(accepted or ())):
-            if not 0 <= named < self.num_classes:
-                raise DataError(f"{name}: label {named} is not in 0..{self.num_classes - 1}", code="DATA-LABEL")
-        return Example(image=record["image"], label=label, name=name, accepted_labels=accepted)
+        listed = () if self.keys.accepted is None else tuple(int(other) for other in record[self.keys.accepted])
+        for index in (label, *listed):
+            if not 0 <= index < self.num_classes:
+                raise DataError(f"{name}: label {index} is not in 0..{self.num_classes - 1}", code="DATA-LABEL")
+        accepted = None if self.keys.accepted is None else np.isin(np.arange(self.num_classes), listed)
+        return ClassTargets(label=np.int32(label), accepted=accepted)
 
     def _shard(self, index: int) -> str:
         """The file that holds an example."""

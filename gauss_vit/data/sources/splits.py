@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, PyTree
 
 from gauss_vit.data.config import FOLDER, Data
 from gauss_vit.data.examples import Example, Source
@@ -50,6 +50,11 @@ class SubsetSource:
     def num_classes(self) -> int:
         """How many classes the whole source has."""
         return self.source.num_classes
+
+    @property
+    def padding_targets(self) -> PyTree:
+        """Those of the whole source."""
+        return self.source.padding_targets
 
     def __len__(self) -> int:
         """How many examples are in the subset."""

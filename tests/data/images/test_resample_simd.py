@@ -61,7 +61,7 @@ def one_by_one(encoded, *, transforms, size, key):
 def assert_rendered_as_one_by_one(encoded, *, interpolation, size, keys):
     """Bit for bit: the crop alone, with a flip, with what takes images only, and with a flip of an image again."""
     crop = RandomResizedCrop(interpolation=interpolation, resampler="simd")
-    example = Example(image=encoded, label=0, name="photo")
+    example = Example(image=encoded, targets=None, name="photo")
     flip = RandomFlip()
     for transforms in ((crop,), (crop, flip), (crop, flip, AUGMENT), (crop, RandomShift(max_shift_px=2), flip)):
         for key in keys:
@@ -164,7 +164,7 @@ def test_real_photos_are_rendered_as_by_one_image_after_another(real_data, name,
 
 
 def test_too_large_an_image_is_refused_before_it_is_resized():
-    example = Example(image=encode(NOISE), label=0, name="photo")
+    example = Example(image=encode(NOISE), targets=None, name="photo")
     with pytest.raises(DataError, match="photo: 90 x 130 px") as caught:
         render(example, transforms=(RandomResizedCrop(resampler="simd"),), image_size=(24, 32), key=0, max_pixels=11699)
     assert caught.value.code == "DATA-BOMB"

@@ -85,7 +85,7 @@ def with_orientation(orientation):
     ids=["rgb", "grey", "cmyk", "turned", "upright"],
 )
 def test_a_crop_while_decoding_is_the_crop_of_the_decoded_image(encoded, monkeypatch):
-    example = Example(image=encoded, label=0, name="photo")
+    example = Example(image=encoded, targets=None, name="photo")
     crop, flip = RandomResizedCrop(), RandomFlip()
     first = crop(images.decode(encoded, name="photo"), size=(32, 24), key=images.randomness.fold(5, 0))
     expected = flip(first, size=(32, 24), key=images.randomness.fold(5, 1))

@@ -47,7 +47,7 @@ def test_a_prepared_folder_holds_the_same_examples_in_the_same_order(folder, tmp
     source, expected = open_source(str(tmp_path), "birds", "train"), open_folder(folder, "all")
     assert (len(source), source.class_names) == (5, ("crow", "wren"))
     for index in range(5):
-        assert (source[index].image, source[index].label) == (expected[index].image, expected[index].label)
+        assert (source[index].image, source[index].targets) == (expected[index].image, expected[index].targets)
     assert source[4].name == "birds/1.0.0 train record 4 (wren/002.png)"
 
 

@@ -87,7 +87,7 @@ def test_a_png_with_a_huge_text_is_refused_in_bounded_memory(name):
 @pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1), (3, 7)])
 @pytest.mark.parametrize("file_format", ["PNG", "JPEG"])
 def test_images_of_extreme_proportions_become_the_models_size_or_are_refused(size, file_format):
-    example = Example(image=encode(np.full((*size, 3), 90, np.uint8), file_format), label=0, name="thin")
+    example = Example(image=encode(np.full((*size, 3), 90, np.uint8), file_format), targets=None, name="thin")
     for transforms in ((RandomResizedCrop(), RandomFlip()), (Resize(),), (RandomResizedCrop(resampler="simd"),)):
         pixels = render(example, transforms=transforms, image_size=(32, 48), key=3)
         assert pixels.shape == (32, 48, 3)

@@ -36,7 +36,7 @@ def test_every_fifth_image_is_for_testing(digits_root):
     is_test = np.arange(len(labels)) % 5 == 0
     for split, expected in (("test", labels[is_test]), ("train", labels[~is_test])):
         source = open_source(str(digits_root), "digits", split)
-        assert [source[index].label for index in range(len(source))] == expected.tolist()
+        assert [source[index].targets.label for index in range(len(source))] == expected.tolist()
 
 
 def test_classes_are_named_by_their_digits(digits_root):

@@ -45,7 +45,7 @@ def test_order_and_labels_are_those_of_torchvision(tmp_path):
     assert list(source.files) == ORACLE["files"]
     assert list(source.class_names) == ORACLE["classes"]
     examples = [source[index] for index in range(len(source))]
-    assert [example.label for example in examples] == ORACLE["labels"]
+    assert [example.targets.label for example in examples] == ORACLE["labels"]
     assert [example.image.decode() for example in examples] == ORACLE["files"]
     assert source.num_ignored == 1
 
@@ -71,7 +71,7 @@ def test_splits_are_folders_and_share_the_classes_of_training(divided):
     sources = {split: open_folder(divided, split) for split in ("train", "validation", "test")}
     assert {split: len(source) for split, source in sources.items()} == {"train": 5, "validation": 1, "test": 3}
     assert {source.class_names for source in sources.values()} == {("crow", "wren")}
-    assert sources["validation"][0].label == 1
+    assert sources["validation"][0].targets.label == 1
 
 
 @pytest.mark.parametrize("name", ["val", "valid", "validation"])
@@ -104,7 +104,7 @@ def test_labels_json_as_an_array_sets_the_order(root, content):
     (root / "labels.json").write_text(content)
     source = open_folder(root, "all")
     assert source.class_names == ("wren", "crow")
-    assert [source[index].label for index in range(5)] == [0, 0, 0, 1, 1]
+    assert [source[index].targets.label for index in range(5)] == [0, 0, 0, 1, 1]
     assert source.files[0] == "wren/000.png"
 
 

@@ -55,7 +55,7 @@ def test_a_source_gives_encoded_bytes_label_and_name(digits_root):
     assert isinstance(source, Source)
     assert isinstance(example, Example)
     assert example.image.startswith(b"\x89PNG")
-    assert (example.label, example.name) == (5, "digits/1.0.0 test record 1 (0005.png)")
+    assert (example.targets.label, example.name) == (5, "digits/1.0.0 test record 1 (0005.png)")
 
 
 @pytest.mark.parametrize(

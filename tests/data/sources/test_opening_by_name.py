@@ -94,14 +94,17 @@ def test_image_label_and_file_name_are_found_under_every_sets_keys(name, tmp_pat
     source, image = written(name, tmp_path)
     example = source[0]
     assert example.image == image
-    assert (example.label, source.num_classes) == (2, 3)
+    assert (example.targets.label, source.num_classes) == (2, 3)
     assert example.name == f"{name}/1.0.0 test record 0 (photo)"
-    assert example.accepted_labels == ((2, 0) if name == "imagenet2012_real" else None)
+    accepted = example.targets.accepted
+    assert (None if accepted is None else accepted.tolist()) == (
+        [True, False, True] if name == "imagenet2012_real" else None
+    )
 
 
 def test_an_image_without_any_right_class_has_none(tmp_path):
     source, _ = written("imagenet2012_real", tmp_path, real_label=[])
-    assert source[0].accepted_labels == ()
+    assert source[0].targets.accepted.tolist() == [False] * 3
 
 
 def test_a_hidden_label_is_refused(tmp_path):
