@@ -36,6 +36,12 @@ def image(shape: tuple[int, int, int, int]) -> np.ndarray:
     return values("image", shape).astype(np.float32)
 
 
+def split_depth(name: str) -> tuple[str, dict[str, int]]:
+    """Splits the name of a case, such as "beit_base_patch16_224 at depth 2", into timm's name and what it changes."""
+    name, _, depth = name.partition(" at depth ")
+    return name, {"depth": int(depth)} if depth else {}
+
+
 def image_size_of(name: str) -> tuple[int, int]:
     """Reads the image size from the end of a timm name."""
     side = int(name.rsplit("_", 1)[1])

@@ -20,7 +20,7 @@ from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.weights import naming, timm_names, timm_swin_names
 from tests.models import deterministic
-from tests.models.deterministic import central_token, image_size_of, sample
+from tests.models.deterministic import central_token, image_size_of, sample, split_depth
 from tests.models.swin_cases import CASES
 
 QUANTITIES = ("logits", "features", "gradient")
@@ -49,7 +49,8 @@ def case_of(name: str) -> tuple[ViTConfig | SwinConfig, tuple[int, int, int, int
     if name in CASES:
         case = CASES[name]
         return dataclasses.replace(PRESETS[case.name], **case.changes), (case.batch, *case.size, 3)
-    return PRESETS[name], (1, *image_size_of(name), 3)
+    name, changes = split_depth(name)
+    return dataclasses.replace(PRESETS[name], **changes), (1, *image_size_of(name), 3)
 
 
 def compute(name: str) -> dict[str, np.ndarray]:

@@ -19,7 +19,7 @@ _LIBRARY.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor
 import timm
 
 from tests.models import deterministic
-from tests.models.deterministic import central_token, image_size_of, sample
+from tests.models.deterministic import central_token, image_size_of, sample, split_depth
 
 REFERENCE = Path(__file__).with_name("timm_reference.npz")
 NAMES = (
@@ -62,12 +62,23 @@ NAMES = (
     "cait_xxs24_384",
     "cait_s24_224",
     "cait_s24_384",
+    # One of each kind with few blocks, for the tests that run every time.
+    "vit_small_patch16_224 at depth 2",
+    "vit_base_patch32_384 at depth 2",
+    "deit3_small_patch16_224 at depth 2",
+    "vit_relpos_small_patch16_224 at depth 2",
+    "vit_relpos_medium_patch16_cls_224 at depth 2",
+    "vit_relpos_base_patch16_clsgap_224 at depth 2",
+    "vit_srelpos_small_patch16_224 at depth 2",
+    "beit_base_patch16_224 at depth 2",
+    "cait_xxs24_224 at depth 2",
 )
 
 
-def reference(name: str) -> dict[str, np.ndarray]:
-    """Gives samples of the logits, the last feature map and the gradient of the target, float32, and their norms."""
-    model = timm.create_model(name, num_classes=1000).eval()
+def reference(case: str) -> dict[str, np.ndarray]:
+    """Returns samples of the logits, the last feature map and the gradient of the target, float32, and their norms."""
+    name, changes = split_depth(case)
+    model = timm.create_model(name, num_classes=1000, **changes).eval()
     state = {key: torch.from_numpy(deterministic.tensor(key, tuple(v.shape))) for key, v in model.state_dict().items()}
     model.load_state_dict(state, strict=True)
     size = image_size_of(name)

@@ -46,6 +46,11 @@ def rectangle(name: str) -> Case:
     return Case(name=name, size=(160, 288), changes={"takes_any_size": True})
 
 
+def shallow(name: str) -> Case:
+    """The model at its own image size, with shifted windows in its second stage alone."""
+    return Case(name=name, size=square(name).size, changes={"depths": (1, 2, 1, 1)})
+
+
 def tiny(name: str, size: tuple[int, int], **changes: Value) -> Case:
     """A small model: its windows are decided by the image size, unless `changes` gives another."""
     return Case(name=name, size=size, batch=2, changes={**TINY, "image_size": size, **changes})
@@ -54,6 +59,7 @@ def tiny(name: str, size: tuple[int, int], **changes: Value) -> Case:
 CASES: Mapping[str, Case] = {
     **{name: square(name) for name in NAMES},
     **{f"{name} on a rectangle": rectangle(name) for name in NAMES},
+    **{f"{name} with few blocks": shallow(name) for name in (NAMES[0], NAMES[4])},
     # Maps of 10 x 18, 5 x 9 and 3 x 5 in windows of 4: padded, odd, cut to the map, and shifted along one axis only.
     "tiny with cut windows": tiny(NAMES[0], (40, 72), window=(4, 4)),
     "tiny v2 with cut windows": tiny(NAMES[4], (40, 72), window=(4, 4)),
