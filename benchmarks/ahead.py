@@ -27,7 +27,7 @@ import jax
 from benchmarks import ahead_program, rows, timing, traffic
 from benchmarks.ahead_target import Target, as_on, first_line, target_of
 from benchmarks.rows import Row
-from benchmarks.steps import noise, run_of, varied
+from benchmarks.steps import experiment_of, noise, varied
 from benchmarks.traffic import Work
 from gauss_vit.errors import ConfigError, UserError
 from gauss_vit.kernels.choice import KernelChoice, choose
@@ -118,7 +118,7 @@ def compiled(config: ViTConfig, batch_size: int) -> Compiled:
     found: list[jax.stages.Compiled] = []
 
     def run() -> None:
-        program = make_program(run_of(config, batch_size=batch_size))
+        program = make_program(experiment_of(config, batch_size=batch_size))
         found.append(program.train_step.lower(program.abstract, batch).compile())
 
     jax.clear_caches()

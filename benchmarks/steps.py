@@ -3,7 +3,6 @@
 import dataclasses
 import gc
 from collections.abc import Iterable
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -11,34 +10,41 @@ import numpy as np
 from benchmarks import timing
 from benchmarks.timing import Seconds
 from gauss_vit.batches import Batch, ClassTargets
+from gauss_vit.data.config import Data
+from gauss_vit.data.images.transforms import ResizeCenterCrop
+from gauss_vit.experiment import Experiment
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train import mesh as meshes
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.normalization import Normalization
 from gauss_vit.train.optim.optimizer import AdamW, Constant
 from gauss_vit.train.program import fresh_state, make_program
-from gauss_vit.train.run import Feed, Run
 
-NORMALIZATION = Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+DATA = Data(
+    name="noise",
+    train_split="none",
+    eval_split="none",
+    train_transforms=(),
+    eval_transform=ResizeCenterCrop(crop_fraction=1.0),
+    pixel_mean=(0.5, 0.5, 0.5),
+    pixel_std=(0.5, 0.5, 0.5),
+    num_threads=0,
+)
 OPTIMIZER = AdamW(learning_rate=1e-4, weight_decay=0.05, schedule=Constant())
 
 
-def run_of(config: ViTConfig, *, batch_size: int) -> Run:
-    """A run of a model that reads no data."""
+def experiment_of(config: ViTConfig, *, batch_size: int) -> Experiment:
+    """An experiment of a model, whose data are never read."""
     rhythm = {"log_every": 100, "eval_every": 100, "checkpoint_every": 100}
-    return Run(
-        workdir=Path(),
-        experiment={},
-        build=config.make,
+    return Experiment(
+        model=config,
         task=Classification(),
-        normalization=NORMALIZATION,
+        data=DATA,
         optimizer=OPTIMIZER,
         training=Training(batch_size=batch_size, eval_batch_size=batch_size, num_steps=1000, **rhythm),
         mesh=MeshConfig(),
         seed=0,
-        feed=Feed(train=lambda step: (), evaluation=lambda: (), digest=lambda step: ""),
     )
 
 
@@ -57,9 +63,9 @@ class Steps:
     """A train state that moves on."""
 
     def __init__(self, config: ViTConfig, *, batch_size: int):
-        run = run_of(config, batch_size=batch_size)
-        self._program = make_program(run)
-        self._state = fresh_state(run, self._program)
+        experiment = experiment_of(config, batch_size=batch_size)
+        self._program = make_program(experiment)
+        self._state = fresh_state(experiment, self._program)
         self.mesh = self._program.mesh
         self.batch = meshes.place_batch(noise(config, batch_size), self.mesh)
 
@@ -88,7 +94,7 @@ def time_compilation(config: ViTConfig, *, batch_size: int) -> Seconds:
     batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), noise(config, batch_size))
 
     def run() -> None:
-        program = make_program(run_of(config, batch_size=batch_size))
+        program = make_program(experiment_of(config, batch_size=batch_size))
         program.train_step.lower(program.abstract, batch).compile()
 
     jax.clear_caches()

@@ -7,11 +7,13 @@ from pathlib import Path
 from gauss_vit.config import loading, overrides, schema
 from gauss_vit.data.config import Data
 from gauss_vit.errors import ConfigError
+from gauss_vit.models.construct import ModelConfig
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
+from gauss_vit.train.normalization import Normalization
 from gauss_vit.train.optim.optimizer import Optimizer
 from gauss_vit.weights.start import Start
 
@@ -47,6 +49,30 @@ class Experiment:
         if not 0 <= self.seed < 2**32:
             raise ConfigError(f"seed must be in 0 .. 2^32 - 1, got {self.seed}")
 
+    @property
+    def normalization(self) -> Normalization:
+        """What turns image bytes into the model's input."""
+        return Normalization(mean=self.data.pixel_mean, std=self.data.pixel_std)
+
+    @property
+    def network(self) -> ModelConfig:
+        """What is trained and stored."""
+        return self.model
+
+    def to_json(self) -> schema.JsonObject:
+        """Writes the experiment as JSON objects; `from_json` builds an equal one."""
+        return schema.encode_fields(self)
+
+    def with_defaults(self, recorded: Mapping[str, schema.JsonValue]) -> Mapping[str, schema.JsonValue]:
+        """Adds to a stored experiment the fields that did not exist when it was stored, at their defaults.
+
+        One that this version cannot read is returned as it is.
+        """
+        try:
+            return from_json(dict(recorded)).to_json()
+        except ConfigError:
+            return recorded
+
 
 def load(source: str) -> Experiment:
     """Builds the experiment of a config file.
@@ -66,12 +92,7 @@ def override(experiment: Experiment, changes: Mapping[str, schema.JsonValue]) ->
     Raises:
       ConfigError: with every change that does not fit.
     """
-    return from_json(overrides.replace(to_json(experiment), changes))
-
-
-def to_json(experiment: Experiment) -> schema.JsonObject:
-    """Writes the experiment as JSON objects; `from_json` gives an equal one."""
-    return schema.encode_fields(experiment)
+    return from_json(overrides.replace(experiment.to_json(), changes))
 
 
 def from_json(data: schema.JsonValue) -> Experiment:
@@ -81,17 +102,6 @@ def from_json(data: schema.JsonValue) -> Experiment:
       ConfigError: with every key that is unknown or missing and every value that does not fit.
     """
     return loading.build(data, Experiment)
-
-
-def with_defaults(recorded: Mapping[str, schema.JsonValue]) -> Mapping[str, schema.JsonValue]:
-    """Adds to a stored experiment the fields that did not exist when it was stored, at their defaults.
-
-    One that this version cannot read is given back as it is.
-    """
-    try:
-        return to_json(from_json(dict(recorded)))
-    except ConfigError:
-        return recorded
 
 
 def read(path: Path) -> Experiment:

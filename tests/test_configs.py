@@ -14,9 +14,7 @@ from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.data.examples import Example
 from gauss_vit.data.images.preprocess import render
 from gauss_vit.experiment import Experiment
-from gauss_vit.train.normalization import Normalization
 from gauss_vit.train.program import make_program
-from gauss_vit.train.run import Feed, Run
 from gauss_vit.weights.intervention import check_applies
 from tests.data.samples import encode
 
@@ -63,7 +61,7 @@ def label(source: str) -> str:
 @pytest.mark.parametrize("source", SOURCES, ids=label)
 def test_every_argument_gives_an_experiment_that_json_keeps(source: str):
     shown = experiments.load(source)
-    assert experiments.from_json(experiments.to_json(shown)) == shown
+    assert experiments.from_json(shown.to_json()) == shown
     if shown.start is not None:
         check_applies(shown.model, shown.start.intervention)
 
@@ -88,7 +86,7 @@ def test_different_arguments_give_different_experiments():
 @pytest.mark.parametrize("source", TRACED, ids=label)
 def test_training_and_evaluation_steps_trace(source: str):
     shown = experiments.load(source)
-    program = make_program(_run(shown))
+    program = make_program(shown)
     state, outcome = jax.eval_shape(program.train_step, program.abstract, _batch(shown, shown.training.batch_size))
     shapes, expected = (jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree) for tree in (state, program.abstract))
     assert shapes == expected
@@ -108,21 +106,6 @@ def test_images_of_any_size_become_those_of_the_model(source: str, size: tuple[i
     for transforms in (shown.data.train_transforms, (shown.data.eval_transform,)):
         image = render(example, transforms=transforms, image_size=shown.model.image_size, key=5)
         assert image.shape == (*shown.model.image_size, 3)
-
-
-def _run(shown: Experiment) -> Run:
-    return Run(
-        workdir=Path("unused"),
-        experiment={},
-        build=shown.model.make,
-        task=shown.task,
-        normalization=Normalization(mean=shown.data.pixel_mean, std=shown.data.pixel_std),
-        optimizer=shown.optimizer,
-        training=shown.training,
-        mesh=shown.mesh,
-        seed=shown.seed,
-        feed=Feed(train=lambda step: iter(()), evaluation=lambda: iter(()), digest=str),
-    )
 
 
 def _batch(shown: Experiment, size: int) -> Batch:

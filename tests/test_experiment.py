@@ -56,7 +56,7 @@ VARIANTS = {
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_json_text_gives_an_equal_experiment_back(name: str):
-    text = json.dumps(experiment.to_json(VARIANTS[name]), allow_nan=False)
+    text = json.dumps(VARIANTS[name].to_json(), allow_nan=False)
     assert experiment.from_json(json.loads(text)) == VARIANTS[name]
 
 
@@ -78,21 +78,21 @@ def test_names_of_config_types_are_distinct():
 
 def test_stored_experiment_is_read_back(tmp_path: Path):
     path = tmp_path / "config.json"
-    path.write_text(json.dumps(experiment.to_json(TINY)), encoding="utf-8")
+    path.write_text(json.dumps(TINY.to_json()), encoding="utf-8")
     assert experiment.read(path) == TINY
     assert experiment.load(str(path)) == TINY
 
 
 def test_stored_experiment_of_an_earlier_version_gets_the_defaults():
-    old = experiment.to_json(TINY)
+    old = TINY.to_json()
     for section, name in (("task", "mixing"), ("training", "accumulate"), ("optimizer", "rates")):
         old = {**old, section: {key: value for key, value in old[section].items() if key != name}}
-    assert experiment.with_defaults(old) == experiment.to_json(TINY)
+    assert TINY.with_defaults(old) == TINY.to_json()
 
 
 def test_stored_experiment_that_cannot_be_read_is_left_as_it_is():
-    unknown = {**experiment.to_json(TINY), "extra": 1}
-    assert experiment.with_defaults(unknown) == unknown
+    unknown = {**TINY.to_json(), "extra": 1}
+    assert TINY.with_defaults(unknown) == unknown
 
 
 def test_config_file_is_loaded():
@@ -102,7 +102,7 @@ def test_config_file_is_loaded():
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_key_can_be_overridden_with_its_own_value(name: str):
     shown = VARIANTS[name]
-    data = experiment.to_json(shown)
+    data = shown.to_json()
     keys = overrides.keys_of(shown)
     absent = tuple(f"{path}." for path in keys.groups if value_at(data, path) is None)
     for path in keys.leaves:

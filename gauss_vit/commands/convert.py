@@ -5,7 +5,6 @@ from pathlib import Path
 import jax
 from jaxtyping import PyTree
 
-from gauss_vit import experiment as experiments
 from gauss_vit.assembly import feeds
 from gauss_vit.assembly.invocation import Invocation, say
 from gauss_vit.assembly.named_model import import_weights, preset_config, trained
@@ -121,7 +120,7 @@ def save(folder: Path, experiment: Experiment, *, params: PyTree, digest: str) -
       ConfigError: the workdir holds a run.
       StorageError: it cannot be written.
     """
-    as_json = experiments.to_json(experiment)
+    as_json = experiment.to_json()
     with lock.hold(folder) as hold:
         if reader.saved_steps(folder) or (folder / lock.CONFIG).exists():
             raise ConfigError(f"{folder} holds a run already", do="choose a new --workdir")

@@ -9,7 +9,6 @@ import jax
 from jax.sharding import AbstractMesh, PartitionSpec
 from jaxtyping import PyTree
 
-from gauss_vit import experiment
 from gauss_vit.assembly.invocation import Invocation, say
 from gauss_vit.experiment import Experiment
 from gauss_vit.kernels.choice import describe
@@ -29,7 +28,7 @@ def run(invocation: Invocation) -> None:
     devices = mesh.make_abstract(shown.mesh, jax.device_count() if num_devices is None else num_devices)
     mesh.check_batch_size("training.batch_size", shown.training.batch_size, devices)
     lines = [
-        json.dumps(experiment.to_json(shown), indent=2),
+        json.dumps(shown.to_json(), indent=2),
         "",
         *parameter_table(shown, devices),
         "",

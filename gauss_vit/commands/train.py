@@ -1,32 +1,26 @@
 """`train`: an experiment from its first step, or from where it stopped, to its last."""
 
+import functools
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
-import jax
 import jax.numpy as jnp
-from flax import nnx
 from jaxtyping import PyTree
 
-from gauss_vit import experiment as experiments
 from gauss_vit.assembly import feeds, initial_params
 from gauss_vit.assembly.invocation import Invocation
+from gauss_vit.batches import Batch
 from gauss_vit.experiment import Experiment
 from gauss_vit.inspect import observers
-from gauss_vit.models import construct
-from gauss_vit.train import bias_effect, loop, mesh, program
+from gauss_vit.train import bias_effect, loop
 from gauss_vit.train.bias_effect import TermEffect
-from gauss_vit.train.checkpoint import reader
-from gauss_vit.train.normalization import Normalization
-from gauss_vit.train.optim import optimizer
-from gauss_vit.train.run import Feed, Run
-from gauss_vit.train.state import run_key
-from gauss_vit.train.workdir import lock
+from gauss_vit.train.mesh import on_one_device
+from gauss_vit.train.program import Program, make_program
+from gauss_vit.train.run import Run
 from gauss_vit.weights.intervention import check_applies
 
 _LOGGER = logging.getLogger(__name__)
-_NUM_PROOF_IMAGES = 4
+_NUM_CHECKED_IMAGES = 4
 
 
 def run(invocation: Invocation) -> None:
@@ -37,78 +31,39 @@ def run(invocation: Invocation) -> None:
       UserError: as `gauss_vit.train.loop.fit`.
     """
     experiment, folder = invocation.required_experiment(), invocation.path("workdir")
-    check_fits_devices(experiment)
-    with lock.hold(folder):
-        newest = max(reader.saved_steps(folder), default=None)
-    feed = feeds.feed(experiment, bad_files=folder / "bad_files.txt")
-    normalization = Normalization(mean=experiment.data.pixel_mean, std=experiment.data.pixel_std)
-    initial = initial_params.initial_params(experiment) if newest is None else None
-    if not newest:
-        params = start_params(experiment, folder if newest == 0 else None) if initial is None else initial
-        _LOGGER.info("%s", summary(prove(experiment, params, feed=feed, normalization=normalization)))
+    program = make_program(experiment)
+    if experiment.start is not None:
+        check_applies(experiment.model, experiment.start.intervention)
     loop.fit(
         Run(
             workdir=folder,
-            experiment=experiments.to_json(experiment),
-            build=experiment.model.make,
-            task=experiment.task,
-            normalization=normalization,
-            optimizer=experiment.optimizer,
-            training=experiment.training,
-            mesh=experiment.mesh,
-            seed=experiment.seed,
-            feed=feed,
+            recipe=experiment,
+            program=program,
+            feed=feeds.feed(experiment, bad_files=folder / "bad_files.txt"),
             observers=observers.of(experiment, folder),
-            with_defaults=experiments.with_defaults,
-            initial=initial,
+            initial=functools.partial(initial_params.initial_params, experiment),
+            check_start=functools.partial(check_bias, experiment, program),
         )
     )
 
 
-def check_fits_devices(experiment: Experiment) -> None:
-    """Finds what does not fit together before anything is read, compiled or written.
+def check_bias(experiment: Experiment, program: Program, params: PyTree, batch: Batch) -> tuple[TermEffect, ...]:
+    """Measures what every position bias does to the first training images, and logs it.
 
     Raises:
-      ConfigError: the mesh or a batch size does not fit the devices, the optimizer does not fit model or length, or
-        the model has no position information that could be made anew.
+      ConfigError: a bias has no effect in some block.
     """
-    devices = mesh.make(experiment.mesh, jax.devices())
-    program.check_batch_sizes(experiment.training, devices)
-    _, params = construct.abstract(experiment.model)
-    optimizer.make(experiment.optimizer, params, experiment.training.num_steps)
-    if experiment.start is not None:
-        check_applies(experiment.model, experiment.start.intervention)
-
-
-def start_params(experiment: Experiment, folder: Path | None) -> PyTree:
-    """Gives the parameters before the first step: fresh ones, or those of the checkpoint 0 of a converted workdir."""
-    if folder is None:
-        return nnx.to_pure_dict(nnx.state(construct.build(experiment.model, run_key(experiment.seed))))
-    one_device = mesh.make(mesh.MeshConfig(data=1), jax.devices())
-    _, abstract = construct.abstract(experiment.model)
-    return reader.restore_params(folder, mesh.with_shardings(one_device, abstract)).arrays
-
-
-def prove(
-    experiment: Experiment, params: PyTree, *, feed: Feed, normalization: Normalization
-) -> tuple[TermEffect, ...]:
-    """Measures what every position bias does to the first training images.
-
-    Raises:
-      ConfigError: a bias does nothing in some block.
-    """
-    if not experiment.model.has_position_bias:
-        return ()
-    graph, _ = construct.abstract(experiment.model)
-    batch = next(iter(feed.train(0)))
-    images = normalization(jnp.asarray(batch.image[:_NUM_PROOF_IMAGES]))
-    effects = bias_effect.measure_effects(graph, params, images)
-    bias_effect.require_effect(effects)
+    effects: tuple[TermEffect, ...] = ()
+    if experiment.model.has_position_bias:
+        images = experiment.normalization(jnp.asarray(batch.image[:_NUM_CHECKED_IMAGES]))
+        effects = bias_effect.measure_effects(program.model.graph, on_one_device(params, program.mesh), images)
+        bias_effect.require_effect(effects)
+    _LOGGER.info("%s", summary(effects))
     return effects
 
 
 def summary(effects: Sequence[TermEffect]) -> str:
-    """Says in how many blocks each position bias is live.
+    """Describes in how many blocks each position bias is live.
 
     >>> summary(())
     'the model has no position bias'

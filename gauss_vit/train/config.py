@@ -59,3 +59,7 @@ class Training:
             errors.append(f"batch_size {self.batch_size} is not divisible by accumulate {self.accumulate}")
         if errors:
             raise ConfigError("; ".join(errors))
+
+    def is_due(self, every: int | None, step: int) -> bool:
+        """Whether something with a period is due at a step; everything is due at the last one."""
+        return step == self.num_steps or (every is not None and step % every == 0)

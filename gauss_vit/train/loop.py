@@ -1,13 +1,14 @@
 """A run from its start, or from where it stopped, to its end.
 
-`fit` reads from top to bottom: hold the workdir, restore, and for each batch update, report, evaluate, observe, save.
+`fit` reads from top to bottom: lock the workdir, restore, and for each batch update, report, evaluate, observe, save.
 A batch is a function of the step, and all that a step draws comes from the seed and the step, so that a run that was
 stopped or killed at any moment ends with the same bits as one that was not.
 """
 
 import logging
 import math
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 
 import jax
 from jaxtyping import PyTree
@@ -21,7 +22,7 @@ from gauss_vit.train.evaluation import evaluate
 from gauss_vit.train.interruption import EXIT_STATUS, Interruption
 from gauss_vit.train.metric_window import Interval
 from gauss_vit.train.prefetch import place_ahead
-from gauss_vit.train.program import Program, fresh_state, make_program
+from gauss_vit.train.program import fresh_state
 from gauss_vit.train.run import Feed, Observer, Run
 from gauss_vit.train.state import TrainState
 from gauss_vit.train.step import Outcome, audited_paths
@@ -52,20 +53,19 @@ def fit(run: Run) -> None:
     """
     with lock.hold(run.workdir) as hold, Interruption() as interruption:
         notes = _compare_with_recorded(run)
-        program = make_program(run)
-        restored = restore_state(run.workdir, program.abstract)
+        restored = restore_state(run.workdir, run.program.abstract)
         if _is_complete(run, restored):
-            _LOGGER.info("already finished at step %d; nothing to do", run.training.num_steps)
+            _LOGGER.info("already finished at step %d; nothing to do", run.recipe.training.num_steps)
             return
         hold.announce()
-        step = 0 if restored is None else restored.step
-        with Report(run.workdir, step=step) as report:
+        state = fresh_state(run.recipe, run.program, run.initial()) if restored is None else _resume(run, restored)
+        batches = _open_batches(run, state)
+        with Report(run.workdir, step=int(state.step)) as report:
             _write_records(run, restored, notes=notes)
-            state = fresh_state(run, program) if restored is None else _resume(run, restored)
             with _checkpoint_writer(run) as writer:
-                loop = _Loop(run, program, state, report=report, writer=writer, interruption=interruption)
-                loop.go(() if restored is None else restored.record.progress.interval)
-            _LOGGER.info("finished at step %d", run.training.num_steps)
+                loop = _Loop(run, state, report=report, writer=writer, interruption=interruption)
+                loop.go(batches, interval=() if restored is None else restored.record.progress.interval)
+            _LOGGER.info("finished at step %d", run.recipe.training.num_steps)
 
 
 class _Loop:
@@ -74,7 +74,6 @@ class _Loop:
     def __init__(
         self,
         run: Run,
-        program: Program,
         state: TrainState,
         *,
         report: Report,
@@ -82,7 +81,8 @@ class _Loop:
         interruption: Interruption,
     ):
         self._run = run
-        self._program = program
+        self._training = run.recipe.training
+        self._program = run.program
         self._state = state
         self._step = int(jax.device_get(state.step))
         self._report = report
@@ -92,22 +92,21 @@ class _Loop:
         self._interval = Interval((), explain=self._explain)
         self._evaluation: dict[str, float] = {}
 
-    def go(self, interval: tuple[int | float, ...]) -> None:
+    def go(self, batches: Iterable[Batch], *, interval: tuple[int | float, ...]) -> None:
         """Makes the steps that are left; `interval` is what was summed before the run stopped."""
-        run, training = self._run, self._run.training
+        training = self._training
         self._interval = Interval(interval, explain=self._explain)
-        if self._step > 0 and _lacks_evaluation(run, self._step):
+        if self._step > 0 and _lacks_evaluation(self._run, self._step):
             self._measure()
-        batches = islice(run.feed.train(self._step), training.num_steps - self._step)
         for batch in place_ahead(batches, self._program.mesh):
             if self._interruption.is_requested():
                 break
             self._advance(batch)
             self._writer.poll()
-            if run.is_due(training.log_every, self._step):
+            if training.is_due(training.log_every, self._step):
                 self._log()
             self._measure()
-            if run.is_due(training.checkpoint_every, self._step):
+            if training.is_due(training.checkpoint_every, self._step):
                 self._save()
         self._finish()
 
@@ -121,7 +120,7 @@ class _Loop:
 
     def _log(self) -> None:
         """Reports the interval that ends here."""
-        training = self._run.training
+        training = self._training
         rate = float(self._program.learning_rate(self._step - 1))
         num_places = ((self._step - 1) % training.log_every + 1) * training.batch_size
         values = self._interval.values()
@@ -135,13 +134,13 @@ class _Loop:
 
     def _measure(self) -> None:
         """Evaluates and observes, if that is due; a resume repeats both where the evaluation was interrupted."""
-        training = self._run.training
+        training = self._training
         with self._pace.paused():
-            if self._run.is_due(training.eval_every, self._step):
+            if training.is_due(training.eval_every, self._step):
                 self._interval.settle()
                 if not self._evaluate():
                     return
-            if self._run.is_due(training.observe_every, self._step):
+            if training.is_due(training.observe_every, self._step):
                 self._interval.settle()
                 self._observe()
 
@@ -157,20 +156,19 @@ class _Loop:
 
     def _evaluate(self) -> bool:
         """Measures the evaluation split, and says whether it was not interrupted: if it was, nothing is reported."""
-        run = self._run
         values = self._metrics_of(self._state.params, prefix="")
         if values and self._state.ema is not None:
             averaged = self._metrics_of(self._state.ema, prefix="ema_")
             values = {**values, **averaged} if averaged else {}
         if not values:
             return False
-        _check_best_metric(run.training.best_metric, values)
+        _check_best_metric(self._training.best_metric, values)
         for name, value in values.items():
             if not math.isfinite(value):
                 _LOGGER.warning("%s is %s at step %d: not ranked", name, value, self._step)
         self._evaluation = {name: value for name, value in values.items() if math.isfinite(value)}
         self._report.write(EVAL, self._step, values)
-        _LOGGER.info("[%d/%d] eval %s", self._step, run.training.num_steps, _sentence(values))
+        _LOGGER.info("[%d/%d] eval %s", self._step, self._training.num_steps, _sentence(values))
         return True
 
     def _metrics_of(self, params: PyTree, *, prefix: str) -> dict[str, float]:
@@ -180,7 +178,7 @@ class _Loop:
             params,
             self._run.feed.evaluation(),
             mesh=self._program.mesh,
-            batch_size=self._run.training.eval_batch_size,
+            batch_size=self._training.eval_batch_size,
             should_stop=self._interruption.is_requested,
         )
         return {} if metric is None else {f"{prefix}{name}": value for name, value in metric.compute().items()}
@@ -206,7 +204,7 @@ class _Loop:
           SystemExit: a signal came; the state is saved.
           DataError: the batches ended before the last step.
         """
-        num_steps, name = self._run.training.num_steps, self._interruption.name
+        num_steps, name = self._training.num_steps, self._interruption.name
         if not name and self._step < num_steps:
             raise DataError(f"the training batches end at step {self._step} of {num_steps}", code="DATA-SHORT")
         if self._step > 0:
@@ -230,39 +228,42 @@ class _Loop:
 
 
 def _compare_with_recorded(run: Run) -> list[str]:
-    """Compares the config with the one that the workdir was started with, and lists what may differ."""
+    """Compares the recipe with the one that the workdir was started with, and lists the allowed differences."""
     recorded = resume.recorded_experiment(run.workdir)
-    return [] if recorded is None else resume.check_same_run(run.with_defaults(recorded), run.experiment)
+    return [] if recorded is None else resume.check_same_run(run.recipe.with_defaults(recorded), run.recipe.to_json())
 
 
 def _is_complete(run: Run, restored: Restored | None) -> bool:
-    """Says whether the last step was made, evaluated and saved."""
-    num_steps = run.training.num_steps
+    """Whether the last step was made, evaluated and saved."""
+    num_steps = run.recipe.training.num_steps
     return restored is not None and restored.step >= num_steps and not _lacks_evaluation(run, restored.step)
 
 
 def _lacks_evaluation(run: Run, step: int) -> bool:
-    """Says whether the evaluation that is due at a step was interrupted."""
-    return run.is_due(run.training.eval_every, step) and not is_evaluated(run.workdir, step)
+    """Whether the evaluation that is due at a step was interrupted."""
+    training = run.recipe.training
+    return training.is_due(training.eval_every, step) and not is_evaluated(run.workdir, step)
 
 
 def _write_records(run: Run, restored: Restored | None, *, notes: list[str]) -> None:
-    """Says what was found, moves damaged checkpoints out of the way, and writes config.json and env.json."""
+    """Logs what was found, moves damaged checkpoints out of the way, and writes config.json and env.json."""
     for note in notes:
         _LOGGER.info("config: %s", note)
     for step in unfinished_steps(run.workdir):
         _LOGGER.warning("ignoring unfinished checkpoint %d", step)
     for step, reason in () if restored is None else restored.damaged:
         _LOGGER.warning("checkpoint %d is damaged: %s; moved to %s", step, reason, set_aside(run.workdir, step))
-    lock.write_json(run.workdir / lock.CONFIG, run.experiment)
+    lock.write_json(run.workdir / lock.CONFIG, run.recipe.to_json())
     lock.write_json(run.workdir / lock.ENVIRONMENT, describe_environment(jax.devices()))
+    if restored is not None:
+        _LOGGER.info("resumed from step %d (verified)", restored.step)
 
 
 def _resume(run: Run, restored: Restored) -> TrainState:
-    """Takes the restored state, once it is proven that the data go on where they stopped.
+    """Returns the restored state, after checking that the next batch is the one that was next when it was saved.
 
     Raises:
-      CheckpointError: code RESUME-DATA, the next batch holds other examples than it would have held.
+      CheckpointError: code RESUME-DATA, the next batch holds other examples.
     """
     expected, actual = restored.record.progress.batch_digest, run.feed.digest(restored.step)
     if actual != expected:
@@ -271,17 +272,26 @@ def _resume(run: Run, restored: Restored) -> TrainState:
             code="RESUME-DATA",
             do="restore the data set that the run was started with, or use a new --workdir",
         )
-    _LOGGER.info("resumed from step %d (verified)", restored.step)
     return restored.arrays
+
+
+def _open_batches(run: Run, state: TrainState) -> Iterator[Batch]:
+    """Opens the batches that are left. Before the first step, the first batch is read for `run.check_start`."""
+    step = int(state.step)
+    batches = islice(run.feed.train(step), run.recipe.training.num_steps - step)
+    first = list(islice(batches, 1)) if step == 0 else []
+    for batch in first:
+        run.check_start(state.params, batch)
+    return chain(first, batches)
 
 
 def _checkpoint_writer(run: Run) -> CheckpointWriter:
     """Opens the writer for a run."""
     return CheckpointWriter(
         run.workdir,
-        experiment=run.experiment,
-        num_newest=run.training.keep_checkpoints,
-        best_metric=run.training.best_metric,
+        experiment=run.recipe.to_json(),
+        num_newest=run.recipe.training.keep_checkpoints,
+        best_metric=run.recipe.training.best_metric,
     )
 
 

@@ -134,6 +134,12 @@ def place_batch(batch: PyTree, mesh: Mesh) -> PyTree:
     return jax.tree.map(lambda leaf: jax.make_array_from_process_local_data(sharding, leaf), batch)
 
 
+def on_one_device(tree: PyTree, mesh: Mesh) -> PyTree:
+    """Returns whole copies of the arrays of a mesh on one device, in each process on its own."""
+    whole = jax.jit(lambda leaves: leaves, out_shardings=replicated(mesh))(tree)
+    return jax.tree.map(lambda leaf: leaf.addressable_data(0), whole)
+
+
 def _leaf_spec(shape: tuple[int, ...], num_shards: int) -> PartitionSpec:
     """Splits the largest axis that is divisible; the last of equal ones, as kernels are [in, out]."""
     axes = [axis for axis, size in enumerate(shape) if size and size % num_shards == 0]

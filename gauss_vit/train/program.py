@@ -1,35 +1,92 @@
-"""What a run executes on its devices."""
+"""What a run executes on its devices, built once from its recipe."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
 
 import jax
 import optax
 from jax.sharding import Mesh
+from jaxtyping import PyTree
 
+from gauss_vit.config.schema import JsonValue
+from gauss_vit.models.construct import ModelConfig
 from gauss_vit.train import mesh as meshes
 from gauss_vit.train import moving_average
 from gauss_vit.train.config import Training
+from gauss_vit.train.mesh import MeshConfig
+from gauss_vit.train.normalization import Normalization
 from gauss_vit.train.optim import optimizer as optimizers
+from gauss_vit.train.optim.optimizer import Optimizer
 from gauss_vit.train.optim.schedule import LearningRate
-from gauss_vit.train.run import Run
-from gauss_vit.train.state import TrainState, abstract_model, abstract_state, init_state, place_state
-from gauss_vit.train.step import EvalStep, Forward, TrainStep, make_eval_step, make_train_step
+from gauss_vit.train.state import AbstractModel, TrainState, abstract_model, abstract_state, init_state, place_state
+from gauss_vit.train.step import EvalStep, Forward, Task, TrainStep, make_eval_step, make_train_step
+
+
+@runtime_checkable
+class Recipe(Protocol):
+    """Everything that decides the numbers of a run besides its data; an experiment is one."""
+
+    @property
+    def task(self) -> Task:
+        """What is minimised and measured."""
+        ...
+
+    @property
+    def normalization(self) -> Normalization:
+        """What turns image bytes into the model's input."""
+        ...
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """How parameters move."""
+        ...
+
+    @property
+    def training(self) -> Training:
+        """How long the run is, and how often it does what."""
+        ...
+
+    @property
+    def mesh(self) -> MeshConfig:
+        """How many devices each axis has."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Seed of parameters, dropout and augmentation."""
+        ...
+
+    @property
+    def network(self) -> ModelConfig:
+        """What is trained: its `make` draws the parameters."""
+        ...
+
+    def to_json(self) -> Mapping[str, JsonValue]:
+        """Writes the recipe as JSON, which is stored with every checkpoint and compared on resume."""
+        ...
+
+    def with_defaults(self, recorded: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+        """Adds to a recipe that an earlier version stored the fields that came since, at their defaults."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Program:
-    """The functions of a run; they are compiled at their first calls.
+    """The functions of a run; each is compiled at its first call. Runs of one recipe can share a program.
 
     Attributes:
-      mesh: the devices.
-      abstract: the train state's shapes, types and shardings.
-      transform: the optimizer.
-      learning_rate: of a step, for the report.
-      train_step: one update.
-      eval_step: the metric of one batch.
+      mesh: Devices of the run.
+      model: Structure of the model, and shapes of its parameters.
+      abstract: Shapes, types and shardings of the train state.
+      transform: The optimizer.
+      learning_rate: Learning rate of a step, for the report.
+      train_step: One update.
+      eval_step: The metric of one batch.
     """
 
     mesh: Mesh
+    model: AbstractModel
     abstract: TrainState
     transform: optax.GradientTransformation
     learning_rate: LearningRate
@@ -37,32 +94,35 @@ class Program:
     eval_step: EvalStep
 
 
-def make_program(run: Run) -> Program:
-    """Checks that a run fits its devices, and makes its functions; compiles and computes nothing.
+def make_program(recipe: Recipe) -> Program:
+    """Checks that a recipe fits the devices, and builds its functions; compiles and computes nothing.
 
     Raises:
-      ConfigError: it does not fit.
+      ConfigError: the mesh or a batch size does not fit the devices, or the optimizer does not fit the model or the
+        length of the run.
     """
-    mesh = meshes.make(run.mesh, jax.devices())
-    check_batch_sizes(run.training, mesh)
-    model = abstract_model(run.build)
-    transform = optimizers.make(run.optimizer, model.params, run.training.num_steps)
-    decay = run.training.ema_decay
+    training = recipe.training
+    mesh = meshes.make(recipe.mesh, jax.devices())
+    check_batch_sizes(training, mesh)
+    model = abstract_model(recipe.network.make)
+    transform = optimizers.make(recipe.optimizer, model.params, training.num_steps)
+    decay = training.ema_decay
     state = jax.eval_shape(lambda start: moving_average.begin(start, decay), abstract_state(model.params, transform))
     abstract = meshes.with_shardings(mesh, state)
-    forward = Forward(graph=model.graph, task=run.task, normalization=run.normalization)
+    forward = Forward(graph=model.graph, task=recipe.task, normalization=recipe.normalization)
     return Program(
         mesh=mesh,
+        model=model,
         abstract=abstract,
         transform=transform,
-        learning_rate=optimizers.learning_rate(run.optimizer, run.training.num_steps),
+        learning_rate=optimizers.learning_rate(recipe.optimizer, training.num_steps),
         train_step=make_train_step(
             forward,
             transform,
             mesh=mesh,
-            seed=run.seed,
+            seed=recipe.seed,
             state=abstract,
-            num_parts=run.training.accumulate,
+            num_parts=training.accumulate,
             ema_decay=decay,
         ),
         eval_step=make_eval_step(forward, mesh=mesh, params=abstract.params),
@@ -70,7 +130,7 @@ def make_program(run: Run) -> Program:
 
 
 def check_batch_sizes(training: Training, mesh: Mesh) -> None:
-    """Makes sure that every device gets the same number of examples of each batch, and of each part of it.
+    """Checks that every device gets the same number of examples of each batch, and of each part of it.
 
     Raises:
       ConfigError: a size is not divisible by the number of devices.
@@ -80,10 +140,10 @@ def check_batch_sizes(training: Training, mesh: Mesh) -> None:
     meshes.check_batch_size("training.eval_batch_size", training.eval_batch_size, mesh)
 
 
-def fresh_state(run: Run, program: Program) -> TrainState:
-    """Makes the state that a run starts from: of its initial parameters, or drawn out of its seed."""
-    if run.initial is None:
-        state = init_state(run.build, program.transform, mesh=program.mesh, seed=run.seed)
+def fresh_state(recipe: Recipe, program: Program, params: PyTree = None) -> TrainState:
+    """Builds the state of step 0 from given parameters, or from parameters drawn with the seed where there are none."""
+    if params is None:
+        state = init_state(recipe.network.make, program.transform, mesh=program.mesh, seed=recipe.seed)
     else:
-        state = place_state(run.initial, program.transform, mesh=program.mesh)
-    return moving_average.begin(state, run.training.ema_decay)
+        state = place_state(params, program.transform, mesh=program.mesh)
+    return moving_average.begin(state, recipe.training.ema_decay)

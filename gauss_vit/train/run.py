@@ -7,26 +7,20 @@ from pathlib import Path
 from jaxtyping import PyTree
 
 from gauss_vit.batches import Batch
-from gauss_vit.config.schema import JsonValue
-from gauss_vit.train.config import Training
-from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.normalization import Normalization
-from gauss_vit.train.optim.optimizer import Optimizer
-from gauss_vit.train.state import Build
-from gauss_vit.train.step import Task
+from gauss_vit.train.program import Program, Recipe
 
 Observer = Callable[[int, PyTree], Mapping[str, float]]
-"""Looks at the parameters of a step, and gives the numbers to log about them: none where there is nothing to say."""
+"""Looks at the parameters of a step, and returns the numbers to log about them, if any."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Feed:
-    """Where batches come from; their arrays are of numpy, on the host.
+    """Where batches come from; their arrays are NumPy arrays on the host.
 
     Attributes:
-      train: the training batches from a step on, in order, at least as far as the run goes.
-      evaluation: every example of the evaluation split once.
-      digest: a short text that proves which examples the batch of a step holds.
+      train: Training batches from a step on, in order, at least to the end of the run.
+      evaluation: Every example of the evaluation split once.
+      digest: Short text that identifies the examples in the batch of a step.
     """
 
     train: Callable[[int], Iterable[Batch]]
@@ -34,41 +28,35 @@ class Feed:
     digest: Callable[[int], str]
 
 
+def _draws_parameters() -> None:
+    return None
+
+
+def _checks_nothing(params: PyTree, batch: Batch) -> None:
+    del params, batch
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Run:
-    """All that a run is made of.
+    """A recipe, its program, its data, and what happens around it.
 
     Attributes:
-      workdir: the folder for everything that it writes.
-      experiment: the resolved config as JSON, stored with every checkpoint and compared on resume.
-      build: makes the model from a key.
-      task: what is minimised and measured.
-      normalization: what turns image bytes into the model's input.
-      optimizer: how parameters move.
-      training: how long, and how often what.
-      mesh: how many devices each axis has.
-      seed: of parameters and dropout.
-      feed: the batches.
-      observers: called with the step and the parameters, every `observe_every` steps and at the end; what they give is
-        logged as one line.
-      with_defaults: adds to a config that an earlier version has stored the fields that came since, at their defaults.
-      initial: the parameters of step 0, a nested dict; None draws them from the seed.
+      workdir: Folder for everything that the run writes.
+      recipe: Everything that decides the numbers, besides the data.
+      program: Compiled functions of this recipe.
+      feed: The batches.
+      observers: Functions that are called with the step and the parameters every `observe_every` steps and at the end;
+        the numbers that they return are logged as one line.
+      initial: Reads the parameters of step 0, a nested dict, where there is no checkpoint; None draws them from the
+        seed.
+      check_start: Called once, before anything is written, with the parameters of step 0 and the first batch; raises a
+        ConfigError if the run should not start.
     """
 
     workdir: Path
-    experiment: Mapping[str, JsonValue]
-    build: Build
-    task: Task
-    normalization: Normalization
-    optimizer: Optimizer
-    training: Training
-    mesh: MeshConfig
-    seed: int
+    recipe: Recipe
+    program: Program
     feed: Feed
     observers: tuple[Observer, ...] = ()
-    with_defaults: Callable[[Mapping[str, JsonValue]], Mapping[str, JsonValue]] = dict
-    initial: PyTree = None
-
-    def is_due(self, every: int | None, step: int) -> bool:
-        """Says whether something is to be done at a step; at the last one everything is."""
-        return step == self.training.num_steps or (every is not None and step % every == 0)
+    initial: Callable[[], PyTree] = _draws_parameters
+    check_start: Callable[[PyTree, Batch], object] = _checks_nothing

@@ -44,7 +44,7 @@ def config_file(folder: Path, shown: experiments.Experiment, data_flag: str) -> 
     """Writes an experiment where `--config` can name it."""
     data = dataclasses.replace(shown.data, data_dir=data_flag.partition("=")[2])
     path = folder / "start.json"
-    path.write_text(json.dumps(experiments.to_json(dataclasses.replace(shown, data=data))))
+    path.write_text(json.dumps(dataclasses.replace(shown, data=data).to_json()))
     return f"--config={path}"
 
 

@@ -16,8 +16,8 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.train.bias_effect import TermEffect
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.normalization import Normalization
 from gauss_vit.train.optim.optimizer import Cosine
+from gauss_vit.train.program import fresh_state, make_program
 from tests.tiny_config import FLAG as CONFIG
 from tests.tiny_config import get_config
 
@@ -96,19 +96,19 @@ def test_dead_bias_is_refused(data_flag: str):
     shown = _with_data(data_flag)
     dead = dataclasses.replace(shown, model=dataclasses.replace(shown.model, gaussian=Gaussian(amplitude=1e-12)))
     with pytest.raises(ConfigError, match="without effect: gaussian in block 0, gaussian in block 1"):
-        prove(dead)
+        check_bias(dead)
 
 
 def test_live_bias_is_counted_block_by_block(data_flag: str):
     shown = _with_data(data_flag)
-    effects = prove(shown)
+    effects = check_bias(shown)
     assert train.summary(effects) == "position bias live: gaussian in 2 of 2 blocks"
 
 
-def test_model_without_bias_needs_no_proof(data_flag: str):
+def test_model_without_bias_has_no_effects(data_flag: str):
     shown = _with_data(data_flag)
     plain = dataclasses.replace(shown, model=dataclasses.replace(shown.model, gaussian=None))
-    assert prove(plain) == ()
+    assert check_bias(plain) == ()
 
 
 def test_summary_counts_only_live_terms():
@@ -120,13 +120,13 @@ def test_summary_counts_only_live_terms():
 
 
 def test_run_that_fits_passes_the_checks():
-    train.check_fits_devices(dataclasses.replace(get_config(), mesh=MeshConfig(fsdp=4)))
+    make_program(dataclasses.replace(get_config(), mesh=MeshConfig(fsdp=4)))
 
 
 def test_schedule_longer_than_the_run_is_refused():
     optimizer = dataclasses.replace(get_config().optimizer, schedule=Cosine(warmup_steps=4))
     with pytest.raises(ConfigError, match="warmup_steps 4"):
-        train.check_fits_devices(dataclasses.replace(get_config(), optimizer=optimizer))
+        make_program(dataclasses.replace(get_config(), optimizer=optimizer))
 
 
 def test_single_process_opens_no_sockets(
@@ -148,15 +148,11 @@ def _with_data(data_flag: str):
     return dataclasses.replace(get_config(), data=data)
 
 
-def prove(experiment):
-    """Proves the start of a fresh run."""
-    params = train.start_params(experiment, None)
-    feed = feeds.feed(experiment)
-    return train.prove(experiment, params, feed=feed, normalization=_normalization())
-
-
-def _normalization() -> Normalization:
-    return Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+def check_bias(experiment) -> tuple[TermEffect, ...]:
+    """Checks the start of a fresh run."""
+    built = make_program(experiment)
+    batch = next(iter(feeds.feed(experiment).train(0)))
+    return train.check_bias(experiment, built, fresh_state(experiment, built).params, batch)
 
 
 def test_run_of_an_earlier_version_is_resumed(workdir: Path, tmp_path: Path, data_flag: str):

@@ -11,22 +11,20 @@ from gauss_vit.batches import Batch
 from gauss_vit.train.checkpoint.reader import restore_state
 from gauss_vit.train.loop import Run
 from gauss_vit.train.prefetch import AHEAD
-from gauss_vit.train.program import make_program
 from gauss_vit.train.state import TrainState
-from tests.train.toy import batch_of, experiment_of
+from tests.train.toy import batch_of, with_recipe
 
 
 def with_training(run: Run, **changes: int | str | None) -> Run:
-    training = dataclasses.replace(run.training, **changes)
-    return dataclasses.replace(run, training=training, experiment=experiment_of(training))
+    return with_recipe(run, training=dataclasses.replace(run.recipe.training, **changes))
 
 
 def with_batches(run: Run, change: Callable[[int, Batch], Batch]) -> Run:
     """Does something at every batch, numbered by the step that it is for."""
 
     def train(start: int) -> Iterator[Batch]:
-        for step in range(start, run.training.num_steps):
-            yield change(step, batch_of(step, run.training.batch_size))
+        for step in range(start, run.recipe.training.num_steps):
+            yield change(step, batch_of(step, run.recipe.training.batch_size))
 
     return dataclasses.replace(run, feed=dataclasses.replace(run.feed, train=train))
 
@@ -36,7 +34,7 @@ def interrupted_at(run: Run, step: int, number: signal.Signals = signal.SIGTERM)
 
     There is none to fetch after the last but one update.
     """
-    assert step + AHEAD <= run.training.num_steps
+    assert step + AHEAD <= run.recipe.training.num_steps
 
     def change(current: int, batch: Batch) -> Batch:
         if current == step + AHEAD - 1:
@@ -47,4 +45,4 @@ def interrupted_at(run: Run, step: int, number: signal.Signals = signal.SIGTERM)
 
 
 def final_state(run: Run) -> TrainState:
-    return jax.device_get(restore_state(run.workdir, make_program(run).abstract).arrays)
+    return jax.device_get(restore_state(run.workdir, run.program.abstract).arrays)

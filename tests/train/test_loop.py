@@ -11,20 +11,22 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from jaxtyping import PyTree
 
 from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.errors import BusyError, CheckpointError, ConfigError, DataError, DivergedError, StorageError
 from gauss_vit.train.checkpoint.reader import saved_steps
-from gauss_vit.train.loop import Run, fit
+from gauss_vit.train.loop import fit
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.optim.optimizer import AdamW, Sgd
 from gauss_vit.train.program import make_program
+from gauss_vit.train.state import run_key
 from gauss_vit.train.workdir import lock as workdirs
 from gauss_vit.train.workdir.metrics_log import entries
 from tests.train.bits import trace_of
 from tests.train.incidents import final_state, interrupted_at, with_batches, with_training
 from tests.train.states import data_files, flip_byte
-from tests.train.toy import NUM_EVAL, TRAINING, batch_of, experiment_of, run_in
+from tests.train.toy import NUM_EVAL, TRAINING, ToyRecipe, batch_of, run_in
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +56,7 @@ def test_run_leaves_what_it_promises(undisturbed: Path):
         "events.out",
     }
     assert saved_steps(undisturbed) == [9, 12]
-    assert json.loads((undisturbed / "config.json").read_text()) == experiment_of(TRAINING)
+    assert json.loads((undisturbed / "config.json").read_text()) == ToyRecipe().to_json()
 
 
 def test_lines_come_at_their_steps_and_at_the_end(undisturbed: Path):
@@ -194,7 +196,7 @@ def test_run_never_starts_from_scratch_over_damaged_checkpoints(tmp_path: Path):
 
 @pytest.mark.parametrize("mesh", [MeshConfig(data=8), MeshConfig(data=2, fsdp=4)])
 def test_run_on_eight_devices_has_the_same_losses(undisturbed: Path, tmp_path: Path, mesh: MeshConfig):
-    fit(dataclasses.replace(run_in(tmp_path), mesh=mesh))
+    fit(run_in(tmp_path, mesh=mesh))
     together, alone = (list(entries(workdir / "metrics.jsonl")) for workdir in (tmp_path, undisturbed))
     for one, other in zip(together, alone, strict=True):
         assert one["num_examples"] == other["num_examples"]
@@ -203,20 +205,17 @@ def test_run_on_eight_devices_has_the_same_losses(undisturbed: Path, tmp_path: P
 
 def test_run_goes_on_with_other_devices(undisturbed: Path, tmp_path: Path):
     with pytest.raises(SystemExit):
-        fit(interrupted_at(dataclasses.replace(run_in(tmp_path), mesh=MeshConfig(data=2, fsdp=4)), 6))
+        fit(interrupted_at(run_in(tmp_path, mesh=MeshConfig(data=2, fsdp=4)), 6))
     fit(run_in(tmp_path))
     for one, other in zip(entries(tmp_path / "metrics.jsonl"), entries(undisturbed / "metrics.jsonl"), strict=True):
         assert one["loss"] == pytest.approx(other["loss"], rel=1e-5, abs=1e-5)
 
 
-def diverging(run: Run) -> Run:
-    """Makes one finite update, so large that the next loss is not."""
-    return dataclasses.replace(run, optimizer=Sgd(learning_rate=1e37, momentum=0.9, weight_decay=0.0))
-
-
 def test_divergence_is_found_at_its_step_and_never_saved(tmp_path: Path):
+    # One finite update, so large that the next loss is not.
+    optimizer = Sgd(learning_rate=1e37, momentum=0.9, weight_decay=0.0)
     with pytest.raises(DivergedError, match=r"step 2, .*batch digest digest-1; .*; last good checkpoint: 1"):
-        fit(diverging(run_in(tmp_path, dataclasses.replace(TRAINING, checkpoint_every=1))))
+        fit(run_in(tmp_path, dataclasses.replace(TRAINING, checkpoint_every=1), optimizer=optimizer))
     assert saved_steps(tmp_path) == [1]
 
 
@@ -291,9 +290,8 @@ def test_evaluation_does_not_depend_on_its_batch_size(undisturbed: Path, tmp_pat
 
 @pytest.mark.parametrize("field", ["batch_size", "eval_batch_size"])
 def test_batch_that_does_not_fit_the_devices_is_refused(tmp_path: Path, field: str):
-    run = run_in(tmp_path, dataclasses.replace(TRAINING, **{field: 12}))
     with pytest.raises(ConfigError, match=f"training.{field} 12 is not divisible by the number of devices 8"):
-        fit(dataclasses.replace(run, mesh=MeshConfig()))
+        run_in(tmp_path, dataclasses.replace(TRAINING, **{field: 12}), mesh=MeshConfig())
 
 
 def test_feed_that_ends_early_is_an_error(tmp_path: Path):
@@ -332,14 +330,42 @@ def test_failure_of_the_last_save_is_not_success(
 
 @pytest.mark.parametrize("change", [{"seed": 4}, {"optimizer": AdamW(learning_rate=0.02, weight_decay=0.05)}])
 def test_seed_and_optimizer_change_the_result(undisturbed: Path, tmp_path: Path, change: dict):
-    fit(dataclasses.replace(run_in(tmp_path), **change))
+    fit(run_in(tmp_path, **change))
     assert trace_of(tmp_path)[2].leaves["params.kernel"] != trace_of(undisturbed)[2].leaves["params.kernel"]
 
 
-def test_program_compiles_each_function_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    programs = []
-    monkeypatch.setattr(
-        "gauss_vit.train.loop.make_program", lambda run: programs.append(make_program(run)) or programs[-1]
-    )
-    fit(dataclasses.replace(run_in(tmp_path), mesh=MeshConfig(data=2, fsdp=4)))
-    assert [function._cache_size() for function in (programs[0].train_step, programs[0].eval_step)] == [1, 1]
+def test_program_compiles_each_function_once(tmp_path: Path):
+    run = run_in(tmp_path, mesh=MeshConfig(data=2, fsdp=4))
+    program = make_program(run.recipe)
+    fit(dataclasses.replace(run, program=program))
+    assert [function._cache_size() for function in (program.train_step, program.eval_step)] == [1, 1]
+
+
+def test_start_is_checked_once_with_the_first_parameters_and_the_first_batch(undisturbed: Path, tmp_path: Path):
+    seen, run = [], run_in(tmp_path)
+    feed = dataclasses.replace(run.feed, train=lambda start: seen.append(start) or run.feed.train(start))
+
+    def check_start(params: PyTree, batch: Batch) -> None:
+        assert not (tmp_path / "config.json").exists()
+        seen.append((jax.device_get(params)["kernel"], batch))
+
+    checked = dataclasses.replace(run, feed=feed, check_start=check_start)
+    stopped = dataclasses.replace(interrupted_at(run, 5), check_start=check_start)
+    with pytest.raises(SystemExit):
+        fit(stopped)
+    fit(checked)
+    assert seen[1:] == [5]
+    kernel, batch = seen[0]
+    # Drawn one operation at a time here, and in one compiled function by the run.
+    np.testing.assert_allclose(kernel, run.recipe.network.make(run_key(3)).kernel[...], rtol=1e-6)
+    np.testing.assert_array_equal(batch.image, batch_of(0, 8).image)
+    assert trace_of(tmp_path) == trace_of(undisturbed)
+
+
+def test_run_whose_start_is_refused_writes_nothing(tmp_path: Path):
+    def refuse(params: PyTree, batch: Batch) -> None:
+        raise ConfigError("dead")
+
+    with pytest.raises(ConfigError, match="dead"):
+        fit(dataclasses.replace(run_in(tmp_path), check_start=refuse))
+    assert {path.name for path in tmp_path.rglob("*")} == {".lock", "checkpoints"}

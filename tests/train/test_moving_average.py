@@ -12,11 +12,10 @@ from gauss_vit.errors import CheckpointError
 from gauss_vit.train import moving_average
 from gauss_vit.train.checkpoint.reader import restore_params, restore_state
 from gauss_vit.train.loop import Run, fit
-from gauss_vit.train.program import make_program
 from gauss_vit.train.state import TrainState, run_key
 from gauss_vit.train.workdir.metrics_log import entries
 from tests.train.bits import trace_of
-from tests.train.toy import TRAINING, experiment_of, run_in
+from tests.train.toy import TRAINING, ToyRecipe, run_in
 
 AVERAGED = dataclasses.replace(TRAINING, ema_decay=0.9)
 
@@ -67,7 +66,7 @@ def test_average_follows_the_run_and_does_not_change_it(averaged: Path, tmp_path
 
 
 def start_kernel(run: Run) -> np.ndarray:
-    return np.asarray(run.build(run_key(run.seed)).kernel[...]).astype(np.float64)
+    return np.asarray(run.recipe.network.make(run_key(run.recipe.seed)).kernel[...]).astype(np.float64)
 
 
 def kernel_at(workdir: Path, step: int) -> np.ndarray:
@@ -83,7 +82,7 @@ def kernel_at(workdir: Path, step: int) -> np.ndarray:
 
 
 def final_state(run: Run) -> TrainState:
-    return jax.device_get(restore_state(run.workdir, make_program(run).abstract).arrays)
+    return jax.device_get(restore_state(run.workdir, run.program.abstract).arrays)
 
 
 def test_average_is_evaluated_under_its_own_names(averaged: Path):
@@ -94,7 +93,7 @@ def test_average_is_evaluated_under_its_own_names(averaged: Path):
 
 
 def test_average_is_restored_instead_of_the_parameters(averaged: Path):
-    abstract = make_program(run_in(averaged, AVERAGED)).abstract
+    abstract = run_in(averaged, AVERAGED).program.abstract
     state = final_state(run_in(averaged, AVERAGED))
     for which, wanted in (("params", state.params), ("ema", state.ema)):
         restored = restore_params(averaged, abstract.params, which=which)
@@ -104,7 +103,7 @@ def test_average_is_restored_instead_of_the_parameters(averaged: Path):
 def test_average_that_was_not_kept_is_an_error(tmp_path: Path):
     fit(run_in(tmp_path))
     with pytest.raises(CheckpointError, match=r"missing ema\.amplitude"):
-        restore_params(tmp_path, make_program(run_in(tmp_path)).abstract.params, which="ema")
+        restore_params(tmp_path, run_in(tmp_path).program.abstract.params, which="ema")
 
 
 @pytest.mark.parametrize("step", [3, 5])
@@ -135,8 +134,9 @@ def test_workdir_of_an_earlier_version_resumes(tmp_path: Path):
     (tmp_path / "config.json").write_text('{"training": {}, "seed": 3}')
     longer = dataclasses.replace(TRAINING, num_steps=13)
 
-    def with_defaults(recorded: dict) -> dict:
-        return {**experiment_of(TRAINING), **{key: recorded[key] for key in recorded if key != "training"}}
+    class NewerRecipe(ToyRecipe):
+        def with_defaults(self, recorded: dict) -> dict:
+            return {**ToyRecipe().to_json(), **{key: recorded[key] for key in recorded if key != "training"}}
 
-    fit(dataclasses.replace(run_in(tmp_path, longer), with_defaults=with_defaults))
+    fit(dataclasses.replace(run_in(tmp_path, longer), recipe=NewerRecipe(training=longer)))
     assert max(int(path.name) for path in (tmp_path / "checkpoints").iterdir() if path.name.isdecimal()) == 13

@@ -1,7 +1,8 @@
 """A classifier small enough to train in milliseconds, and data that need no files."""
 
 import dataclasses
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import jax
@@ -16,7 +17,8 @@ from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.normalization import Normalization
-from gauss_vit.train.optim.optimizer import AdamW, Constant
+from gauss_vit.train.optim.optimizer import AdamW, Constant, Optimizer
+from gauss_vit.train.program import Program, make_program
 from gauss_vit.train.run import Feed, Run
 
 HEIGHT, WIDTH, CLASSES = 4, 6, 3
@@ -84,22 +86,64 @@ TRAINING = Training(
 )
 
 
-def run_in(workdir: Path, training: Training = TRAINING) -> Run:
-    """Makes a run of the toy on one device."""
+@dataclasses.dataclass(frozen=True)
+class ToyConfig:
+    """The toy as a value."""
+
+    def make(self, key: PRNGKeyArray) -> nnx.Module:
+        return Toy(key=key)
+
+
+TASK = Classification()
+NORMALIZATION = Normalization(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+OPTIMIZER = AdamW(learning_rate=0.01, weight_decay=0.05, schedule=Constant())
+ONE_DEVICE = MeshConfig(data=1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ToyRecipe:
+    """What an experiment is to a real run."""
+
+    training: Training = TRAINING
+    network: ToyConfig = ToyConfig()
+    task: Classification = TASK
+    normalization: Normalization = NORMALIZATION
+    optimizer: Optimizer = OPTIMIZER
+    mesh: MeshConfig = ONE_DEVICE
+    seed: int = 3
+
+    def to_json(self) -> dict[str, JsonValue]:
+        return {"training": dataclasses.asdict(self.training), "seed": 3}
+
+    def with_defaults(self, recorded: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+        return recorded
+
+
+@functools.lru_cache(maxsize=16)
+def shared_program(recipe: ToyRecipe) -> Program:
+    """Builds a program once for all tests whose recipes are equal."""
+    return make_program(recipe)
+
+
+def program_of(recipe: ToyRecipe) -> Program:
+    """Returns a program that recipes with another rhythm share, as the rhythm is not compiled."""
+    rhythm = {"log_every": 1, "eval_every": 1, "checkpoint_every": 1, "observe_every": None}
+    training = dataclasses.replace(recipe.training, keep_checkpoints=1, best_metric=None, **rhythm)
+    return shared_program(dataclasses.replace(recipe, training=training))
+
+
+def run_in(workdir: Path, training: Training = TRAINING, **changes: object) -> Run:
+    """Makes a run of the toy, on one device unless the changes of its recipe say otherwise."""
+    recipe = ToyRecipe(training=training, **changes)
     return Run(
         workdir=workdir,
-        experiment=experiment_of(training),
-        build=build,
-        task=Classification(),
-        normalization=Normalization(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25)),
-        optimizer=AdamW(learning_rate=0.01, weight_decay=0.05, schedule=Constant()),
-        training=training,
-        mesh=MeshConfig(data=1),
-        seed=3,
+        recipe=recipe,
+        program=program_of(recipe),
         feed=feed(training.batch_size, training.eval_batch_size),
     )
 
 
-def experiment_of(training: Training) -> dict[str, JsonValue]:
-    """Makes the JSON that a config would make."""
-    return {"training": dataclasses.asdict(training), "seed": 3}
+def with_recipe(run: Run, **changes: object) -> Run:
+    """Changes the recipe of a run, and its program with it."""
+    recipe = dataclasses.replace(run.recipe, **changes)
+    return dataclasses.replace(run, recipe=recipe, program=program_of(recipe))

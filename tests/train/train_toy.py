@@ -20,7 +20,7 @@ def main(workdir: str, num_steps: str, seconds: str) -> None:
     def train(start: int) -> Iterator[Batch]:
         for step in range(start, int(num_steps)):
             time.sleep(float(seconds))
-            yield batch_of(step, run.training.batch_size)
+            yield batch_of(step, run.recipe.training.batch_size)
 
     fit(dataclasses.replace(run, feed=dataclasses.replace(run.feed, train=train)))
 

@@ -84,9 +84,8 @@ OPTIMIZERS = {
 def test_state_of_every_optimizer_goes_through_checkpoints(tmp_path: Path, name: str):
     def run(folder: str, num_steps: int) -> Run:
         training = dataclasses.replace(TRAINING, num_steps=num_steps)
-        return dataclasses.replace(
-            run_in(tmp_path / folder, training), optimizer=dataclasses.replace(OPTIMIZERS[name], schedule=Constant())
-        )
+        optimizer = dataclasses.replace(OPTIMIZERS[name], schedule=Constant())
+        return run_in(tmp_path / folder, training, optimizer=optimizer)
 
     fit(run("whole", 10))
     fit(run("parts", 5))
