@@ -7,7 +7,6 @@ means one thing. Reading has no second parser: the ranges that are read are the 
 Source: https://github.com/huggingface/safetensors, "Format".
 """
 
-import contextlib
 import io
 import json
 import math
@@ -22,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from gauss_vit.errors import CheckpointError, StorageError
+from gauss_vit.files import replacing
 from gauss_vit.weights.naming import Tensor, shown_name
 
 CODE = "IMPORT"
@@ -132,14 +132,11 @@ def write(path: Path, tensors: Mapping[str, Tensor]) -> None:
     Raises:
       StorageError: the file cannot be written.
     """
-    fresh = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(dict(tensors), fresh, metadata={"format": "pt"})
-        fresh.replace(path)
+        with replacing(path) as temporary:
+            save_file(dict(tensors), temporary, metadata={"format": "pt"})
     except (OSError, SafetensorError) as error:
-        with contextlib.suppress(OSError):
-            fresh.unlink(missing_ok=True)
         raise StorageError(f"cannot write {path}: {error}", do="choose an --out that you may write") from error
 
 

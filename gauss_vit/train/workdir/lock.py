@@ -13,6 +13,7 @@ from typing import IO
 
 from gauss_vit.config.schema import JsonValue
 from gauss_vit.errors import BusyError, StorageError
+from gauss_vit.files import replacing
 from gauss_vit.train.checkpoint.reader import CHECKPOINTS
 
 CONFIG, ENVIRONMENT, LOCK = "config.json", "env.json", ".lock"
@@ -71,12 +72,11 @@ def write_json(path: Path, value: Mapping[str, JsonValue]) -> None:
       StorageError: it cannot be written.
     """
     text = json.dumps(value, indent=2) + "\n"
-    fresh = path.with_name(f".{path.name}.new")
     try:
         if path.exists() and path.read_text(encoding="utf-8") == text:
             return
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(path)
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
 

@@ -1,7 +1,7 @@
 """metrics.jsonl: every number of a run, one JSON object a line, the same bits however often the run was interrupted.
 
 A line holds the step, the split (training, evaluation, or what observers say) and the metrics; never a time. A number
-that is not finite is written as null. The same numbers as a table are in metrics.csv, made anew from the lines.
+that is not finite is written as null. The same numbers as a table are in metrics.csv, which is written from the lines.
 """
 
 import csv
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from gauss_vit.errors import StorageError
+from gauss_vit.files import replacing
 
 LINES, TABLE = "metrics.jsonl", "metrics.csv"
 TRAIN, EVAL, OBSERVE = "train", "eval", "observe"
@@ -64,18 +65,16 @@ class MetricsLog:
             raise _unwritable(self._path, error) from error
 
     def write_table(self) -> None:
-        """Makes metrics.csv anew.
+        """Writes metrics.csv from all lines.
 
         Raises:
           StorageError: the file cannot be written.
         """
-        fresh = self._table.with_name(f".{TABLE}.new")
         try:
-            with fresh.open("w", encoding="utf-8", newline="") as file:
+            with replacing(self._table) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
                 writer = csv.DictWriter(file, fieldnames=_columns(self._path), restval="")
                 writer.writeheader()
                 writer.writerows(entries(self._path))
-            fresh.replace(self._table)
         except OSError as error:
             raise _unwritable(self._table, error) from error
 
