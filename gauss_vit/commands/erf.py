@@ -5,40 +5,34 @@ from pathlib import Path
 from typing import get_args
 
 from gauss_vit.analysis.bootstrap import NUM_GROUPS
-from gauss_vit.analysis.erf import ErfMap
 from gauss_vit.analysis.gaussian_fit import UNBOUNDED, FitBounds, image_bounds
 from gauss_vit.analysis.protocol import protocol_named
 from gauss_vit.analysis.token import parse_tokens
 from gauss_vit.assembly import cpu_devices
-from gauss_vit.assembly.invocation import Invocation
+from gauss_vit.assembly.invocation import Invocation, say
 from gauss_vit.assembly.named_model import NamedModel, named_model
-from gauss_vit.commands import compare
 from gauss_vit.data.images.image import open_images
 from gauss_vit.errors import ConfigError
-from gauss_vit.inspect.erf_results import write_layers, write_results, write_strips, write_total
-from gauss_vit.inspect.erf_run import Measurement, measure
+from gauss_vit.inspect import comparison
+from gauss_vit.inspect.erf_results import strip_of, write_layers, write_strips, write_total
+from gauss_vit.inspect.erf_run import Measurement, has_one_grid, measure, measure_layers
 from gauss_vit.inspect.features import ActivationType, grid_of_layer
 from gauss_vit.inspect.interventions import intervened
 from gauss_vit.inspect.result_files import suffixed
-from gauss_vit.models.swin import SwinConfig
-from gauss_vit.models.vit import ViTConfig
-from gauss_vit.plots.strips import Strip
 from gauss_vit.weights.intervention import parse_interventions
 
-__all__ = ["Measurement", "parse_layer", "run", "write_results", "write_total"]
-
 ALL_LAYERS = "all"
-# Compiling every block for itself takes seconds more and saves a hundredth of a second an image and layer.
+# Compiling every block separately takes seconds more and saves a hundredth of a second for each image and layer.
 _UNROLLED_FROM = 256
 
 
 def run(invocation: Invocation) -> None:
     """Writes NAME.npz, NAME.json, NAME.png and NAME.pdf to `--out`, and says sigma and R squared of the fit.
 
-    NAME is the model's, with the intervention, token, layer and protocol where they are not the default ones. With
-    `--token=all` the arrays are stacked over tokens, the record has a list, and the picture is a mosaic; with
-    `--layer=all` they are stacked over layers, and the picture is a strip. Several interventions are measured one after
-    the other, and NAME_interventions.* compares them. A run that was killed goes on where it was last saved.
+    NAME is the model's, with the intervention, token, layer and protocol if they are not the default ones. With
+    `--token=all` the arrays are stacked over tokens, the record has a list, and the figure is a mosaic; with
+    `--layer=all` they are stacked over layers, and the figure is a strip. Several interventions are measured one after
+    the other, and NAME_interventions.* compares them. A command that was killed resumes where it last saved.
 
     Raises:
       ConfigError: a flag is wrong or missing, or the target is degenerate.
@@ -52,28 +46,21 @@ def run(invocation: Invocation) -> None:
         raise ConfigError(
             "--token=all goes with one layer and one intervention", do="choose a token, such as --token=center"
         )
-    plan, named = _plan(invocation)
-    out, seed = invocation.path("out"), invocation.integer("seed") or 0
+    measurement, named = _measurement(invocation)
+    seed = invocation.integer("seed") or 0
     variants = tuple(intervened(named, name, seed=seed) for name in names)
-    measured = tuple((variant, dataclasses.replace(plan, stem=_stem(invocation, variant.name))) for variant in variants)
-    together = out / f"{_stem(invocation, named.name)}_interventions"
-    if is_layered:
-        _run_layers(out, measured, together=together)
-        return
-    for variant, measurement in measured:
-        partial = suffixed(out / measurement.stem, "partial.npz")
-        write_total(out, variant, measurement, measure(variant, measurement, partial=partial))
-        partial.unlink(missing_ok=True)
-    if len(measured) > 1:
-        paths = [suffixed(out / measurement.stem, "npz") for _, measurement in measured]
-        compare.write_comparison(together, tuple(compare.read(path) for path in paths))
+    measured = tuple(
+        (variant, dataclasses.replace(measurement, stem=_stem(invocation, variant.name))) for variant in variants
+    )
+    measure_all = _measure_layers if is_layered else _measure_end
+    measure_all(invocation.path("out"), measured, comparison_stem=f"{_stem(invocation, named.name)}_interventions")
 
 
 def parse_layer(text: str) -> int | None:
     """Reads `last` (None) or the number of a block, from 1.
 
     Raises:
-      ConfigError: it is neither.
+      ConfigError: the text is neither.
     """
     if text == "last":
         return None
@@ -84,8 +71,8 @@ def parse_layer(text: str) -> int | None:
     return int(text)
 
 
-def _plan(invocation: Invocation) -> tuple[Measurement, NamedModel]:
-    """Reads what to measure, and on which model; the name of the files is that of the model as it is."""
+def _measurement(invocation: Invocation) -> tuple[Measurement, NamedModel]:
+    """Reads what to measure on which model, before any intervention."""
     protocol = protocol_named(invocation.text("protocol"))
     paths = open_images(invocation.path("images"))[: invocation.integer("max_images")]
     batch_size = invocation.integer("batch_size") or 1
@@ -93,15 +80,15 @@ def _plan(invocation: Invocation) -> tuple[Measurement, NamedModel]:
     invocation.path("out")
     named = named_model(invocation)
     is_layered = invocation.text("layer") == ALL_LAYERS
-    if is_layered and isinstance(named.config, SwinConfig) and invocation.text("token") != "center":
+    if is_layered and not has_one_grid(named.config) and invocation.text("token") != "center":
         raise ConfigError(
-            "the stages of a Swin transformer have grids of their own, so one token is another place in each",
+            "the stages of this model have grids of their own, so one token is another place in each",
             do="use --token=center, or measure layer by layer",
         )
     layer = None if is_layered else parse_layer(invocation.text("layer"))
     tokens = parse_tokens(invocation.text("token"), grid_of_layer(named.config, layer), center=protocol.center)
     has_bands = len(tokens) == 1 and not is_layered and invocation.switch("bands")
-    plan = Measurement(
+    measurement = Measurement(
         tokens=tokens,
         layer=layer,
         protocol=protocol,
@@ -114,35 +101,31 @@ def _plan(invocation: Invocation) -> tuple[Measurement, NamedModel]:
         bounds=_bounds(invocation.text("fit"), named.config.image_size),
         unrolls=len(paths) * (named.config.depth if is_layered else 1) >= _UNROLLED_FROM,
     )
-    return plan, named
+    return measurement, named
 
 
-def _run_layers(out: Path, measured: tuple[tuple[NamedModel, Measurement], ...], *, together: Path) -> None:
-    """Measures every layer of every model, and puts the strips of several below one another."""
-    strips: list[Strip] = []
+def _measure_end(out: Path, measured: tuple[tuple[NamedModel, Measurement], ...], *, comparison_stem: str) -> None:
+    """Measures one layer, usually the last, of every model, and compares the fields if there are several."""
     for named, measurement in measured:
-        maps = _measure_layers(out, named, measurement)
-        strips.append(write_layers(out, named, measurement, maps))
-    if len(strips) > 1:
-        write_strips(together, tuple(strips), maps)
-
-
-def _measure_layers(out: Path, named: NamedModel, measurement: Measurement) -> tuple[ErfMap, ...]:
-    """Measures layer after layer; what is saved of a killed run is kept until all are done."""
-    steps = [_of_layer(measurement, layer, named.config) for layer in range(1, named.config.depth + 1)]
-    partials = [suffixed(out / step.stem, "partial.npz") for step in steps]
-    maps = [measure(named, step, partial=partial).maps()[0] for step, partial in zip(steps, partials, strict=True)]
-    for partial in partials:
+        partial = suffixed(out / measurement.stem, "partial.npz")
+        say(write_total(out, named, measurement, measure(named, measurement, partial=partial)))
         partial.unlink(missing_ok=True)
-    return tuple(maps)
+    if len(measured) > 1:
+        paths = [suffixed(out / measurement.stem, "npz") for _, measurement in measured]
+        fields = tuple(comparison.read(path) for path in paths)
+        for line in comparison.write_comparison(out / comparison_stem, fields):
+            say(line)
 
 
-def _of_layer(measurement: Measurement, layer: int, config: ViTConfig | SwinConfig) -> Measurement:
-    """Says what to measure of a layer; where layers have grids of their own, it is the central token of each."""
-    tokens = measurement.tokens
-    if isinstance(config, SwinConfig):
-        tokens = (measurement.protocol.center(grid_of_layer(config, layer)),)
-    return dataclasses.replace(measurement, layer=layer, tokens=tokens, stem=f"{measurement.stem}-{layer}")
+def _measure_layers(out: Path, measured: tuple[tuple[NamedModel, Measurement], ...], *, comparison_stem: str) -> None:
+    """Measures every layer of every model, and draws the strips of several models below one another."""
+    layers = []
+    for named, measurement in measured:
+        maps = measure_layers(named, measurement, out=out)
+        say(write_layers(out, named, measurement, maps))
+        layers.append((named, maps))
+    if len(layers) > 1:
+        write_strips(out / comparison_stem, tuple(strip_of(named, maps) for named, maps in layers), layers[-1][1])
 
 
 def _dtype(text: str) -> ActivationType:
@@ -153,14 +136,14 @@ def _dtype(text: str) -> ActivationType:
 
 
 def _bounds(text: str, image_size: tuple[int, int]) -> FitBounds:
-    """Reads which fit is meant: the paper's `free` one, or OpenERF's `bounded` one."""
+    """Reads the kind of Gaussian fit: the paper's `free` one, or OpenERF's `bounded` one."""
     if text not in ("free", "bounded"):
         raise ConfigError(f"expected --fit as free or bounded and got {text!r}")
     return UNBOUNDED if text == "free" else image_bounds(*image_size)
 
 
 def _stem(invocation: Invocation, name: str) -> str:
-    """Names the result files after the model and whatever differs from the default measurement."""
+    """Names the result files after the model and every choice that is not the default."""
     token = invocation.text("token").replace(" ", "").replace(",", "-")
     parts = (("token", token, "center"), ("layer", invocation.text("layer"), "last"))
     suffixes = [f"_{word}-{value}" for word, value, default in parts if value != default]

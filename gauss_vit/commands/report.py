@@ -1,6 +1,5 @@
 """`report`: one HTML file in which one clicks a patch and sees its receptive field, position bias and attention."""
 
-from pathlib import Path
 from typing import get_args
 
 import jax
@@ -9,11 +8,11 @@ from gauss_vit.analysis.protocol import protocol_named
 from gauss_vit.assembly.invocation import Invocation, say
 from gauss_vit.assembly.named_model import NamedModel, named_model
 from gauss_vit.errors import ConfigError
-from gauss_vit.inspect.erf_run import Photo
+from gauss_vit.inspect.photos import Photo, photos_in, photos_of_run
 from gauss_vit.inspect.report.layer_fields import FieldPlan, LayerChoice, fields_of_layers, forget
 from gauss_vit.inspect.report.notes import notes_of
 from gauss_vit.inspect.report.page import Explorer, render
-from gauss_vit.inspect.report.reader import layers_of, photos_in, photos_of_run, shown_images
+from gauss_vit.inspect.report.reader import layers_of, shown_images
 from gauss_vit.inspect.result_files import write_text
 from gauss_vit.models.vit import ViTConfig
 
@@ -79,10 +78,10 @@ def explore(named: NamedModel, plan: FieldPlan, *, num_shown: int) -> Explorer:
 
 
 def _photos(invocation: Invocation, named: NamedModel) -> tuple[Photo, ...]:
-    most = invocation.integer("max_images")
+    at_most = invocation.integer("max_images")
     if invocation.is_given("workdir") and not invocation.is_given("images"):
-        return photos_of_run(Path(invocation.path("workdir")), most=most)
-    return photos_in(invocation.path("images"), named, most=most)
+        return photos_of_run(invocation.path("workdir"), at_most=at_most)
+    return photos_in(invocation.path("images"), named, at_most=at_most)
 
 
 def _layers(text: str) -> LayerChoice:

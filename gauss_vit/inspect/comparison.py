@@ -1,4 +1,4 @@
-"""`compare`: receptive fields of several runs of `erf` in one figure, with their differences as numbers."""
+"""Receptive fields that were measured before: read back, compared with the first one, and drawn in one figure."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,31 +8,19 @@ import numpy as np
 from gauss_vit.analysis.comparison import FieldDifference, MeasuredField, difference
 from gauss_vit.analysis.summary import half_mass_radius
 from gauss_vit.analysis.token import patch_center
-from gauss_vit.assembly.invocation import Invocation, say
 from gauss_vit.errors import ConfigError, DataError
-from gauss_vit.inspect.result_files import suffixed, write_arrays, write_figure, write_record
+from gauss_vit.inspect.result_files import suffixed, write_arrays, write_figures, write_record
 from gauss_vit.plots.comparison import MAX_FIELDS, comparison_figure
 
-# Other files of `erf` that lie among its results.
-_NO_SINGLE_FIELDS = (".partial.npz", "_interventions.npz", "_layer-all.npz")
+# Files of `erf` without a single receptive field.
+_OTHER_RESULTS = (".partial.npz", "_interventions.npz", "_layer-all.npz")
 
 
-def run(invocation: Invocation) -> None:
-    """Writes OUT.png, OUT.pdf, OUT.json and OUT.npz for the results that are named, or all in the folders named.
-
-    The first field is the reference of the differences.
-
-    Raises:
-      ConfigError: `--out` is missing, or there are fewer than two fields, or too many, or of different sizes.
-      DataError: a file is missing or holds no single receptive field.
-      StorageError: the results cannot be written.
-    """
-    out = invocation.path("out")
-    write_comparison(out, tuple(read(path) for path in result_paths(invocation.arguments)))
-
-
-def write_comparison(out: Path, fields: tuple[MeasuredField, ...]) -> None:
+def write_comparison(out: Path, fields: tuple[MeasuredField, ...]) -> tuple[str, ...]:
     """Compares receptive fields with the first of them, in OUT.png, OUT.pdf, OUT.json and OUT.npz.
+
+    Returns:
+      The lines that tell a user what came out and what was written.
 
     Raises:
       ConfigError: there are fewer than two fields, or too many, or of different sizes.
@@ -42,33 +30,36 @@ def write_comparison(out: Path, fields: tuple[MeasuredField, ...]) -> None:
         raise ConfigError(
             f"compare takes 2 to {MAX_FIELDS} receptive fields and got {len(fields)}", do="name .npz files of erf"
         )
-    fields = _told_apart(fields)
+    fields = _with_unique_titles(fields)
     changes = tuple(difference(field, fields[0]) for field in fields[1:])
     figure = comparison_figure(fields)
     write_arrays(suffixed(out, "npz"), _arrays(fields, changes))
     write_record(suffixed(out, "json"), _record(fields, changes))
-    write_figure(suffixed(out, "png"), figure)
-    write_figure(suffixed(out, "pdf"), figure)
-    for field, change in zip(fields[1:], changes, strict=True):
-        moved = f"{100 * change.moved_mass:.2f} % of the mass moved, correlation {change.correlation:.5f}"
-        say(f"{field.title} against {fields[0].title}: {moved}")
-    say(f"{out}.png .pdf .json .npz: {len(fields)} receptive fields")
+    write_figures(out, figure)
+    return (
+        *(
+            f"{field.title} against {fields[0].title}: {100 * change.moved_mass:.2f} % of the mass moved,"
+            f" correlation {change.correlation:.5f}"
+            for field, change in zip(fields[1:], changes, strict=True)
+        ),
+        f"{out}.png .pdf .json .npz: {len(fields)} receptive fields",
+    )
 
 
 def result_paths(arguments: tuple[str, ...]) -> tuple[Path, ...]:
-    """Lists the files that are named, and the result files of the folders that are named, in the order given.
+    """Lists the given files, and the result files in the given folders, in the order given.
 
     Raises:
-      DataError: a name leads nowhere.
+      DataError: a file or folder does not exist.
     """
     paths: list[Path] = []
     for path in (Path(argument).expanduser() for argument in arguments):
         if path.is_dir():
-            paths += sorted(found for found in path.glob("*.npz") if not found.name.endswith(_NO_SINGLE_FIELDS))
+            paths += sorted(found for found in path.glob("*.npz") if not found.name.endswith(_OTHER_RESULTS))
         elif path.is_file():
             paths.append(path)
         else:
-            raise DataError(f"there is no {path}", do="name .npz files that erf has written, or folders of them")
+            raise DataError(f"{path} does not exist", do="name .npz files that erf has written, or folders of them")
     return tuple(paths)
 
 
@@ -76,7 +67,7 @@ def read(path: Path) -> MeasuredField:
     """Reads one receptive field.
 
     Raises:
-      DataError: the file holds none.
+      DataError: the file does not contain one.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -96,11 +87,13 @@ def read(path: Path) -> MeasuredField:
         )
     except (OSError, ValueError, KeyError, EOFError) as error:
         raise DataError(
-            f"{path} holds no receptive field of one token", do="measure it with gauss-vit erf", code="ERF-FILE"
+            f"{path} does not contain the receptive field of one token",
+            do="measure it with gauss-vit erf",
+            code="ERF-FILE",
         ) from error
 
 
-def _told_apart(fields: tuple[MeasuredField, ...]) -> tuple[MeasuredField, ...]:
+def _with_unique_titles(fields: tuple[MeasuredField, ...]) -> tuple[MeasuredField, ...]:
     """Adds the protocol, and the token where that does not help, to titles that are not unique."""
     for word in (lambda field: field.protocol, lambda field: f"token {field.token}"):
         titles = [field.title for field in fields]

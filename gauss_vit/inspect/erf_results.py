@@ -1,4 +1,7 @@
-"""The files of `erf`: arrays, numbers and pictures of receptive fields that have been measured."""
+"""The result files of receptive fields: arrays (npz), numbers (json) and figures (png and pdf).
+
+Every function returns the line that tells a user what was written and what came out.
+"""
 
 import dataclasses
 from pathlib import Path
@@ -11,22 +14,21 @@ from gauss_vit.analysis.gaussian_fit import GaussianFit, fit_receptive_fields
 from gauss_vit.analysis.metrics import erf_metrics
 from gauss_vit.analysis.summary import profile_radii, radial_mass, summarize
 from gauss_vit.analysis.token import patch_center
-from gauss_vit.assembly.invocation import say
 from gauss_vit.assembly.named_model import NamedModel
 from gauss_vit.inspect.erf_run import Measurement
-from gauss_vit.inspect.result_files import suffixed, write_arrays, write_figure, write_record
+from gauss_vit.inspect.result_files import suffixed, write_arrays, write_figures, write_record
 from gauss_vit.plots.erf import erf_figure, mosaic_figure
 from gauss_vit.plots.strips import Strip, Target, field_strips_figure
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Result:
-    """One receptive field with everything that is said about it.
+    """One receptive field with what was computed from it.
 
     Attributes:
       erf: the map.
       fit: the Gaussian fitted to it.
-      bands: what other images would give; None where they were not drawn.
+      bands: confidence bands over images; None if they were not computed.
     """
 
     erf: ErfMap
@@ -34,8 +36,8 @@ class Result:
     bands: ErfBands | None
 
 
-def write_total(out: Path, named: NamedModel, measurement: Measurement, total: ErfSum) -> None:
-    """Fits a Gaussian to every map, draws its bands, writes arrays, record and pictures, and says the outcome.
+def write_total(out: Path, named: NamedModel, measurement: Measurement, total: ErfSum) -> str:
+    """Fits a Gaussian to every map, computes its confidence bands, and writes arrays, record and figures.
 
     Raises:
       ConfigError: a map is empty.
@@ -47,64 +49,66 @@ def write_total(out: Path, named: NamedModel, measurement: Measurement, total: E
         Result(erf=erf, fit=fit, bands=confidence_bands(total, erf, fit, bounds=measurement.bounds))
         for erf, fit in zip(maps, fits, strict=True)
     )
-    _write(out / measurement.stem, results, context=_context(named, measurement), title=named.name)
+    return _write(out / measurement.stem, results, context=_context(named, measurement), title=named.name)
 
 
-def write_results(out: Path, named: NamedModel, measurement: Measurement, maps: tuple[ErfMap, ...]) -> None:
-    """Does what `write_total` does for maps alone, without bands.
+def write_maps(out: Path, named: NamedModel, measurement: Measurement, maps: tuple[ErfMap, ...]) -> str:
+    """Does what `write_total` does for maps alone, without confidence bands.
 
     Raises:
       StorageError: the results cannot be written.
     """
-    fits = fit_receptive_fields(np.stack([erf.values for erf in maps]), bounds=measurement.bounds)
-    results = tuple(Result(erf=erf, fit=fit, bands=None) for erf, fit in zip(maps, fits, strict=True))
-    _write(out / measurement.stem, results, context=_context(named, measurement), title=named.name)
+    return _write(
+        out / measurement.stem, _fitted(measurement, maps), context=_context(named, measurement), title=named.name
+    )
 
 
-def write_layers(out: Path, named: NamedModel, measurement: Measurement, maps: tuple[ErfMap, ...]) -> Strip:
+def write_layers(out: Path, named: NamedModel, measurement: Measurement, maps: tuple[ErfMap, ...]) -> str:
     """Writes the receptive fields of one token in every layer: stacked arrays, a list of records, a strip of maps.
 
     Args:
       out: folder.
       named: the model.
       measurement: what was measured.
-      maps: of every layer, from the first.
-
-    Returns:
-      What was drawn, to be put beside that of other models.
+      maps: one for every layer, from the first.
 
     Raises:
       StorageError: the results cannot be written.
     """
-    fits = fit_receptive_fields(np.stack([erf.values for erf in maps]), bounds=measurement.bounds)
-    results = tuple(Result(erf=erf, fit=fit, bands=None) for erf, fit in zip(maps, fits, strict=True))
+    results = _fitted(measurement, maps)
     path = out / measurement.stem
-    strip = Strip(title=named.name, values=np.stack([erf.values for erf in maps]))
     write_arrays(suffixed(path, "npz"), _layered(maps))
     layers = [{"layer": index} | _record(result) for index, result in enumerate(results, start=1)]
     write_record(suffixed(path, "json"), _context(named, measurement) | {"layer": "all", "layers": layers})
-    write_strips(path, (strip,), maps)
-    num_converged = sum(fit.converged for fit in fits)
-    said = f"{maps[0].num_images} images, {len(maps)} layers, {num_converged} Gaussian fits converged"
-    say(f"{path}.npz .json .png .pdf: {said}")
-    return strip
+    write_strips(path, (strip_of(named, maps),), maps)
+    num_converged = sum(result.fit.converged for result in results)
+    outcome = f"{maps[0].num_images} images, {len(maps)} layers, {num_converged} Gaussian fits converged"
+    return f"{path}.npz .json .png .pdf: {outcome}"
+
+
+def strip_of(named: NamedModel, maps: tuple[ErfMap, ...]) -> Strip:
+    """Returns the maps of a model's layers in the form that `write_strips` draws."""
+    return Strip(title=named.name, values=np.stack([erf.values for erf in maps]))
 
 
 def write_strips(path: Path, strips: tuple[Strip, ...], maps: tuple[ErfMap, ...]) -> None:
-    """Writes the pictures of one or several models' fields over layers; `maps` are those of any of them.
+    """Draws the layers of one or several models, a row each; `maps` are those of any one of them.
 
     Raises:
       StorageError: the results cannot be written.
     """
     erf, targets = maps[0], tuple(Target(token=erf.token, grid=erf.grid) for erf in maps)
-    said = f"token {erf.token} of {erf.grid[0]} x {erf.grid[1]}" if len(set(targets)) == 1 else "central token"
-    caption = f"{said}, {erf.num_images} images, {erf.protocol.name}"
-    figure = field_strips_figure(strips, targets=targets, caption=caption)
-    write_figure(suffixed(path, "png"), figure)
-    write_figure(suffixed(path, "pdf"), figure)
+    token = f"token {erf.token} of {erf.grid[0]} x {erf.grid[1]}" if len(set(targets)) == 1 else "central token"
+    caption = f"{token}, {erf.num_images} images, {erf.protocol.name}"
+    write_figures(path, field_strips_figure(strips, targets=targets, caption=caption))
 
 
-def _write(path: Path, results: tuple[Result, ...], *, context: dict[str, object], title: str) -> None:
+def _fitted(measurement: Measurement, maps: tuple[ErfMap, ...]) -> tuple[Result, ...]:
+    fits = fit_receptive_fields(np.stack([erf.values for erf in maps]), bounds=measurement.bounds)
+    return tuple(Result(erf=erf, fit=fit, bands=None) for erf, fit in zip(maps, fits, strict=True))
+
+
+def _write(path: Path, results: tuple[Result, ...], *, context: dict[str, object], title: str) -> str:
     records = [_record(result) for result in results]
     maps = tuple(result.erf for result in results)
     if len(results) == 1:
@@ -115,9 +119,8 @@ def _write(path: Path, results: tuple[Result, ...], *, context: dict[str, object
         write_arrays(suffixed(path, "npz"), _stacked(maps))
         write_record(suffixed(path, "json"), {"tokens": records} | context)
         figure = mosaic_figure(maps, title=title)
-    write_figure(suffixed(path, "png"), figure)
-    write_figure(suffixed(path, "pdf"), figure)
-    say(f"{path}.npz .json .png .pdf: {maps[0].num_images} images, {_summary(results)}")
+    write_figures(path, figure)
+    return f"{path}.npz .json .png .pdf: {maps[0].num_images} images, {_summary(results)}"
 
 
 def _record(result: Result) -> dict[str, object]:
@@ -148,7 +151,7 @@ def _context(named: NamedModel, measurement: Measurement) -> dict[str, object]:
 
 
 def _data_config(named: NamedModel) -> dict[str, object]:
-    """Says how images were prepared, under OpenERF's keys."""
+    """Describes the preparation of images under OpenERF's keys."""
     return {
         "input_size": [3, *named.config.image_size],
         "interpolation": named.transform.interpolation,
@@ -160,7 +163,7 @@ def _data_config(named: NamedModel) -> dict[str, object]:
 
 
 def _single(result: Result, title: str) -> dict[str, np.ndarray]:
-    """Gives the arrays of one map: all that `compare` needs."""
+    """Returns the arrays of one map: everything that a comparison needs."""
     erf = result.erf
     target = patch_center(erf.token, grid=erf.grid, image_size=erf.values.shape)
     radii = profile_radii(erf.values.shape, target)

@@ -1,8 +1,8 @@
-"""A receptive field measured image by image, in a run that may be killed and repeated.
+"""Measures a receptive field image by image; a measurement that was killed can be resumed.
 
 Sums are saved beside the results every few batches, under a digest of everything that they depend on. The same command
-goes on from there and ends with the same bits, because batches have the same borders and sums the same order; a command
-that measures anything else starts anew. The file is removed once the results are written.
+resumes from there and ends with the same bits, because batches have the same borders and sums the same order; a command
+that measures anything else starts from scratch. The file is removed once the results are written.
 """
 
 import dataclasses
@@ -16,37 +16,24 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import UInt8
 from tqdm import tqdm
 
-from gauss_vit.analysis.erf import ErfBatch, ErfSum, FeatureFunction, add, batch_of, begin
+from gauss_vit.analysis.erf import ErfBatch, ErfMap, ErfSum, FeatureFunction, add, batch_of, begin
 from gauss_vit.analysis.gaussian_fit import UNBOUNDED, FitBounds
 from gauss_vit.analysis.microbatches import MOST_AT_ONCE, even_batch_size
 from gauss_vit.analysis.protocol import ErfProtocol
 from gauss_vit.analysis.token import Token
 from gauss_vit.assembly import cpu_devices
 from gauss_vit.assembly.named_model import NamedModel
-from gauss_vit.data.images.image import load_image, to_array
 from gauss_vit.errors import ConfigError
-from gauss_vit.inspect.features import ActivationType, features_of
-from gauss_vit.inspect.partial_results import digest_of, read_scratch
-from gauss_vit.inspect.result_files import write_scratch
+from gauss_vit.inspect.features import ActivationType, features_of, grid_of_layer
+from gauss_vit.inspect.partial_results import digest_of, read_partial, write_partial
+from gauss_vit.inspect.photos import Photo, pixels_of
+from gauss_vit.inspect.result_files import suffixed
 from gauss_vit.train import mesh
+from gauss_vit.weights.name_tables import ModelConfig
 
 _LOGGER = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Photo:
-    """An image as the model sees it.
-
-    Attributes:
-      name: of its file, or its place in the evaluation split.
-      pixels: bytes.
-    """
-
-    name: str
-    pixels: UInt8[np.ndarray, "height width 3"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,14 +44,14 @@ class Measurement:
       tokens: target patches.
       layer: the block that is read, from 1; None is the end of the trunk.
       protocol: how the field is defined.
-      images: files, which are read when they are needed, or pictures that have been.
-      batch_size: most images in one pass, before they are spread evenly (`even_batch_size`).
+      images: files, which are read when they are needed, or decoded images.
+      batch_size: largest number of images in one pass, before they are spread evenly (`even_batch_size`).
       stem: name of the result files, without suffix.
       dtype: type of the model's activations.
-      num_groups: groups of images for confidence bands; 0 for none.
-      save_every: batches between two saves.
-      bounds: of the Gaussian fit.
-      unrolls: whether every block is compiled for itself, which pays over many images.
+      num_groups: number of groups of images for confidence bands; 0 for none.
+      save_every: number of batches between two saves.
+      bounds: limits of the Gaussian fit.
+      unrolls: whether every block is compiled separately, which pays over many images.
     """
 
     tokens: tuple[Token, ...]
@@ -86,7 +73,7 @@ def measure(named: NamedModel, measurement: Measurement, *, partial: Path | None
     Args:
       named: the model.
       measurement: what to measure.
-      partial: where to save sums and to look for saved ones; None for neither.
+      partial: file to save sums in and to resume from; None for neither.
 
     Raises:
       ConfigError: there are no images, no such layer, or the measurement is not defined (`analysis.erf.begin`), or
@@ -124,9 +111,38 @@ def measure(named: NamedModel, measurement: Measurement, *, partial: Path | None
     return total
 
 
+def measure_layers(named: NamedModel, measurement: Measurement, *, out: Path) -> tuple[ErfMap, ...]:
+    """Measures one token behind every layer, from the first; on grids of their own it is the central token.
+
+    The sums of all layers stay in the folder `out` until the last one is measured.
+
+    Raises:
+      ConfigError: as `measure`.
+      DataError: an image is damaged.
+      StorageError: the sums cannot be saved.
+    """
+    steps = [_of_layer(measurement, layer, named.config) for layer in range(1, named.config.depth + 1)]
+    partials = [suffixed(out / step.stem, "partial.npz") for step in steps]
+    maps = [measure(named, step, partial=partial).maps()[0] for step, partial in zip(steps, partials, strict=True)]
+    for partial in partials:
+        partial.unlink(missing_ok=True)
+    return tuple(maps)
+
+
+def has_one_grid(config: ModelConfig) -> bool:
+    """Whether the maps behind all layers have the same grid."""
+    return all(grid_of_layer(config, layer) == config.grid for layer in range(1, config.depth + 1))
+
+
+def _of_layer(measurement: Measurement, layer: int, config: ModelConfig) -> Measurement:
+    grid = grid_of_layer(config, layer)
+    tokens = measurement.tokens if grid == config.grid else (measurement.protocol.center(grid),)
+    return dataclasses.replace(measurement, layer=layer, tokens=tokens, stem=f"{measurement.stem}-{layer}")
+
+
 def _begun(named: NamedModel, measurement: Measurement, features: FeatureFunction) -> ErfSum:
     """Checks the measurement on the first image, while others decode the first batch."""
-    image = named.normalization(jnp.asarray(_pixels(named, measurement.images[0])[None]))
+    image = named.normalization(jnp.asarray(pixels_of(named, measurement.images[0])[None]))
     return begin(
         features,
         batch_of(image),
@@ -137,8 +153,8 @@ def _begun(named: NamedModel, measurement: Measurement, features: FeatureFunctio
 
 
 def digest(named: NamedModel, measurement: Measurement) -> str:
-    """Names everything that the bits of a sum depend on: parameters, images, what is measured, and on what machine."""
-    meaning = (
+    """Computes a digest of everything that the bits of a sum depend on: model, images, measurement and machine."""
+    settings = (
         named.config,
         named.transform,
         named.normalization,
@@ -155,7 +171,7 @@ def digest(named: NamedModel, measurement: Measurement) -> str:
         jax.default_backend(),
         jax.device_count(),
     )
-    return digest_of(meaning, named.params, (_content(image) for image in measurement.images))
+    return digest_of(settings, named.params, (_content(image) for image in measurement.images))
 
 
 def _content(image: Path | Photo) -> bytes:
@@ -168,24 +184,20 @@ def _subject(named: NamedModel, measurement: Measurement) -> str:
 
 def _save(path: Path, total: ErfSum, *, key: str) -> None:
     groups = {} if total.groups is None else {"groups": total.groups}
-    write_scratch(
-        path,
-        {
-            "key": np.array(key),
-            "values": total.values,
-            "num_images": np.array(total.num_images, np.int64),
-            "grid": np.array(total.grid, np.int64),
-            **groups,
-        },
-    )
+    arrays = {
+        "values": total.values,
+        "num_images": np.array(total.num_images, np.int64),
+        "grid": np.array(total.grid, np.int64),
+    }
+    write_partial(path, arrays | groups, key=key)
 
 
 def _saved(path: Path, measurement: Measurement, *, key: str) -> ErfSum | None:
-    """Reads saved sums; None where there are none of this measurement."""
-    arrays = read_scratch(path, key=key)
+    """Reads saved sums; None if there are none of this measurement."""
+    arrays = read_partial(path, key=key)
     if arrays is None:
         return None
-    _LOGGER.info("going on after %d of %d images", arrays["num_images"], len(measurement.images))
+    _LOGGER.info("resuming after %d of %d images", arrays["num_images"], len(measurement.images))
     rows, columns = arrays["grid"].tolist()
     return ErfSum(
         values=arrays["values"],
@@ -200,14 +212,14 @@ def _saved(path: Path, measurement: Measurement, *, key: str) -> ErfSum | None:
 def _batches(
     named: NamedModel, measurement: Measurement, devices: jax.sharding.Mesh, *, done: int
 ) -> Iterator[ErfBatch]:
-    """Decodes on all cores, normalises and places; the last batch is padded to a size that is compiled already."""
+    """Decodes on all cores, normalises and places; the last batch is padded to the size of the others."""
     num_images = len(measurement.images)
     size = _batch_size(measurement, num_devices=devices.size)
     with ThreadPoolExecutor(max_workers=cpu_devices.available()) as pool:
         for start in range(done, num_images, size):
             images = measurement.images[start : start + size]
             pixels = np.zeros((size, *named.config.image_size, 3), np.uint8)
-            for index, decoded in enumerate(pool.map(lambda image: _pixels(named, image), images)):
+            for index, decoded in enumerate(pool.map(lambda image: pixels_of(named, image), images)):
                 pixels[index] = decoded
             placed = mesh.place_batch(ErfBatch(image=pixels, is_real=np.arange(size) < len(images)), devices)
             yield dataclasses.replace(placed, image=named.normalization(placed.image))
@@ -217,15 +229,9 @@ def _batch_size(measurement: Measurement, *, num_devices: int) -> int:
     return even_batch_size(len(measurement.images), at_most=measurement.batch_size, num_devices=num_devices)
 
 
-def _pixels(named: NamedModel, image: Path | Photo) -> UInt8[np.ndarray, "height width 3"]:
-    if isinstance(image, Photo):
-        return image.pixels
-    return to_array(named.transform(load_image(image), size=named.config.image_size))
-
-
 @contextmanager
 def _ahead(batches: Iterator[ErfBatch]) -> Iterator[Iterator[ErfBatch]]:
-    """Prepares the first batch from now on, and every other one while the one before is used."""
+    """Prefetches: prepares the first batch at once, and every other one while the one before is used."""
     with ThreadPoolExecutor(max_workers=1) as pool:
         pending = pool.submit(next, batches, None)
 
@@ -239,7 +245,7 @@ def _ahead(batches: Iterator[ErfBatch]) -> Iterator[Iterator[ErfBatch]]:
 
 
 def _progress(name: str, done: int, total: int) -> tqdm:
-    """A bar on standard error, where that is a terminal."""
+    """Returns a progress bar on standard error, shown only on a terminal."""
     return tqdm(
         initial=done,
         total=total,

@@ -1,7 +1,6 @@
-"""`show`: what a config would train, where it would lie and what it would cost, without data and without training."""
+"""What an experiment would train: its parameters, how they are sharded, FLOPs and memory; computed without data."""
 
 import dataclasses
-import json
 import math
 from collections.abc import Sequence
 
@@ -9,7 +8,6 @@ import jax
 from jax.sharding import AbstractMesh, PartitionSpec
 from jaxtyping import PyTree
 
-from gauss_vit.assembly.invocation import Invocation, say
 from gauss_vit.experiment import Experiment
 from gauss_vit.kernels.choice import describe
 from gauss_vit.models import construct
@@ -21,25 +19,9 @@ from gauss_vit.train.state import AbstractModel, abstract_state
 from gauss_vit.tree import flatten_paths
 
 
-def run(invocation: Invocation) -> None:
-    """Writes the resolved config, the parameter table, and the cost to standard output."""
-    shown = invocation.required_experiment()
-    num_devices = invocation.integer("mesh")
-    devices = mesh.make_abstract(shown.mesh, jax.device_count() if num_devices is None else num_devices)
-    mesh.check_batch_size("training.batch_size", shown.training.batch_size, devices)
-    lines = [
-        json.dumps(shown.to_json(), indent=2),
-        "",
-        *parameter_table(shown, devices),
-        "",
-        *cost_lines(shown, devices),
-    ]
-    say("\n".join(lines))
-
-
 def parameter_table(shown: Experiment, devices: AbstractMesh) -> list[str]:
-    """One line a parameter: path, shape, how many numbers, whether it is decayed, and how it is split."""
-    params = abstract_params(shown)
+    """Returns one line for each parameter: path, shape, count, whether it is decayed, and how it is sharded."""
+    _, params = construct.abstract(shown.model)
     decayed = flatten_paths(optimizer.decay_mask(shown.optimizer, params))
     shardings = flatten_paths(mesh.tree_shardings(devices, params))
     rows = [
@@ -52,24 +34,24 @@ def parameter_table(shown: Experiment, devices: AbstractMesh) -> list[str]:
 
 
 def cost_lines(shown: Experiment, devices: AbstractMesh) -> list[str]:
-    """Operations of an image and of a step, and the memory of one device."""
-    # The operations of the specification: what another kernel computes twice is not what a model costs.
+    """Returns lines with the FLOPs of an image and of a step, the attention kernels, and the memory of one device."""
+    # FLOPs are those of the reference kernel: what another one recomputes is not part of the model.
     graph, params = construct.abstract(dataclasses.replace(shown.model, attention_kernel="reference"))
     flops = cost.image_flops(AbstractModel(graph=graph, params=params), shown.model.image_size)
     batch = shown.training.batch_size
     axes = ", ".join(f"{name}={size}" for name, size in devices.shape.items())
-    held = device_memory(shown, devices)
+    memory = device_memory(shown, devices)
     return [
         f"FLOPs of an image: {flops.forward:.4g} forward, {flops.backward:.4g} forward and backward",
         f"FLOPs of a step of {batch} images: {flops.backward * batch:.4g}",
         *kernel_lines(shown),
         f"memory of one of {devices.size} devices ({axes}):",
-        *align([(f"  {name}", megabytes(size)) for name, size in [*held.items(), ("total", sum(held.values()))]]),
+        *align([(f"  {name}", megabytes(size)) for name, size in [*memory.items(), ("total", sum(memory.values()))]]),
     ]
 
 
 def kernel_lines(shown: Experiment) -> list[str]:
-    """What computes attention in training: one line, or one a stage and shift where they differ."""
+    """Names the attention kernel of training, in one line or in one for each stage and shift if they differ."""
     model = shown.model
     if isinstance(model, ViTConfig):
         shape = model.block().attention.shape(dtype=model.dtype)
@@ -86,7 +68,7 @@ def kernel_lines(shown: Experiment) -> list[str]:
 
 
 def device_memory(shown: Experiment, devices: AbstractMesh) -> dict[str, int]:
-    """What one device holds in a training step, in bytes, by its purpose."""
+    """Returns the memory of one device in a training step, in bytes, by purpose."""
     graph, params = construct.abstract(shown.model)
     transform = optimizer.make(shown.optimizer, params, shown.training.num_steps)
     state, training = abstract_state(params, transform), shown.training
@@ -102,11 +84,6 @@ def device_memory(shown: Experiment, devices: AbstractMesh) -> dict[str, int]:
     }
 
 
-def abstract_params(shown: Experiment) -> PyTree:
-    """The shapes and types of an experiment's parameters."""
-    return construct.abstract(shown.model)[1]
-
-
 def align(rows: Sequence[Sequence[str]]) -> list[str]:
     """Pads the cells of a table to columns.
 
@@ -118,7 +95,7 @@ def align(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def megabytes(size: int) -> str:
-    """Writes a number of bytes in units of 10^6.
+    """Formats a number of bytes in units of 10^6.
 
     >>> megabytes(1_500_000)
     '1.50 MB'
@@ -135,6 +112,5 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 
 def _split(spec: PartitionSpec) -> str:
-    """The axes that a parameter is split over, or that every device has it whole."""
     axes = [f"{axis} (axis {place})" for place, axis in enumerate(spec) if axis is not None]
     return ", ".join(axes) or "-"

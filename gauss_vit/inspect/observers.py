@@ -1,21 +1,19 @@
-"""What a run draws and logs of itself while it trains: its receptive field and its position biases.
+"""Observers of a run, which draw and log its receptive field and its position biases while it trains.
 
 The numbers of a receptive field are logged as `erf/...`, lengths in pixels; those of the Gaussian term as
-`gaussian/sigma/layer_01` (in patches) and `gaussian/amplitude/layer_01`, from the first layer on, without sign and as
-the mean over heads where these have their own.
+`gaussian/sigma/layer_01` (in patches) and `gaussian/amplitude/layer_01`, from the first layer on, as absolute values,
+averaged over heads.
 """
 
-import dataclasses
-import itertools
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PyTree, UInt8
+from jaxtyping import PyTree
 
 from gauss_vit.analysis.erf import ErfBatch, ErfMap, accumulate
 from gauss_vit.analysis.gaussian_fit import fit_receptive_fields
@@ -23,14 +21,15 @@ from gauss_vit.analysis.position import LearnedGaussian
 from gauss_vit.analysis.protocol import BMVC2023
 from gauss_vit.analysis.summary import summarize
 from gauss_vit.analysis.token import center_token
-from gauss_vit.assembly import feeds
 from gauss_vit.assembly.named_model import NamedModel
-from gauss_vit.batches import Batch
-from gauss_vit.commands import erf, position
 from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
+from gauss_vit.inspect.erf_results import write_maps
+from gauss_vit.inspect.erf_run import Measurement
 from gauss_vit.inspect.features import features_of
+from gauss_vit.inspect.photos import unshuffled_batches
 from gauss_vit.inspect.position import PositionGroup, position_groups
+from gauss_vit.inspect.position_results import analyse_biases, write_biases
 from gauss_vit.models import construct
 from gauss_vit.train.normalization import Normalization
 from gauss_vit.train.run import Observer
@@ -40,10 +39,10 @@ _BATCH_SIZE = 8
 
 
 def of(experiment: Experiment, folder: Path) -> tuple[Observer, ...]:
-    """Makes the observers of a run. With several processes there are none: each holds a part of the parameters only.
+    """Returns the observers of a run; none with several processes, each of which has only a part of the parameters.
 
     Args:
-      experiment: of the run.
+      experiment: the run's experiment.
       folder: its workdir; results go to `erf/` and `position/` in it.
 
     Raises:
@@ -58,10 +57,10 @@ def of(experiment: Experiment, folder: Path) -> tuple[Observer, ...]:
 
 
 def erf_observer(experiment: Experiment, folder: Path) -> Observer:
-    """Measures the central token's receptive field on the first evaluation images, logs it and writes `step_N.*`.
+    """Returns an observer that measures the central token's receptive field on the first evaluation images.
 
-    It follows the paper's protocol; where a final normalisation has not moved from its start, there is nothing to see
-    and the step has neither picture nor numbers.
+    It follows the paper's protocol, logs numbers and writes `step_N.*`. While a final normalisation still has its
+    initial parameters the field is not defined, and the step has neither figures nor numbers.
     """
     batches = _eval_images(experiment)
     tokens = (center_token(experiment.model.grid),)
@@ -70,31 +69,34 @@ def erf_observer(experiment: Experiment, folder: Path) -> Observer:
         named = _at_step(experiment, step, params)
         features = features_of(named.config, named.params, layer=None, protocol=BMVC2023)
         maps = accumulate(features, batches, tokens=tokens, protocol=BMVC2023).maps()
-        measurement = erf.Measurement(
+        measurement = Measurement(
             tokens=tokens, layer=None, protocol=BMVC2023, images=(), batch_size=_BATCH_SIZE, stem=named.name
         )
-        erf.write_results(folder, named, measurement, maps)
+        _LOGGER.info("%s", write_maps(folder, named, measurement, maps))
         return erf_numbers(maps[0])
 
     return observe
 
 
 def position_observer(experiment: Experiment, folder: Path) -> Observer:
-    """Fits a Gaussian to the position bias of every block, writes `step_N_position.*`, and logs what was learned."""
+    """Returns an observer that fits a Gaussian to the position bias of every block and logs what was learned.
+
+    It writes `step_N_position.*`.
+    """
     gaussian = experiment.model.gaussian
     is_anisotropic = gaussian is not None and gaussian.anisotropic
 
     def observe(step: int, params: PyTree) -> Mapping[str, float]:
         named = _at_step(experiment, step, params)
-        for stem, analysis in position.analyse(named).items():
-            position.write_results(folder / stem, named, analysis)
+        for stem, analysis in analyse_biases(named).items():
+            _LOGGER.info("%s", write_biases(folder / stem, named, analysis))
         return gaussian_numbers(position_groups(named.config, named.params), is_anisotropic=is_anisotropic)
 
     return observe
 
 
 def erf_numbers(field: ErfMap) -> dict[str, float]:
-    """Gives the numbers of a receptive field, seen from its target patch; those of a fit only where it converged."""
+    """Returns the numbers of a receptive field relative to its target patch; those of a fit only if it converged."""
     (fit,) = fit_receptive_fields(field.values[None])
     summary = summarize(field, fit)
     numbers = {
@@ -116,9 +118,10 @@ def erf_numbers(field: ErfMap) -> dict[str, float]:
 
 
 def gaussian_numbers(groups: tuple[PositionGroup, ...], *, is_anisotropic: bool) -> dict[str, float]:
-    """Gives sigma and amplitude of every layer that has a Gaussian term; layers are counted through all groups.
+    """Returns sigma and amplitude of every layer that has a Gaussian term; layers are numbered through all groups.
 
-    With separate widths for both axes these are `sigma_x` and `sigma_y`."""
+    With separate widths for both axes they are `sigma_x` and `sigma_y`.
+    """
     numbers: dict[str, float] = {}
     first = 1
     for group in groups:
@@ -139,7 +142,7 @@ def _learned_numbers(learned: LearnedGaussian, *, first: int, is_anisotropic: bo
 
 
 def tolerant(observe: Observer, *, name: str) -> Observer:
-    """Lets training go on where there is nothing to draw, as for a model that has become constant."""
+    """Wraps an observer so that training continues if there is nothing to draw, as for a model that became constant."""
 
     def observe_or_warn(step: int, params: PyTree) -> Mapping[str, float]:
         try:
@@ -152,7 +155,7 @@ def tolerant(observe: Observer, *, name: str) -> Observer:
 
 
 def _at_step(experiment: Experiment, step: int, params: PyTree) -> NamedModel:
-    """The model of a step on one device, under a name that sorts by step."""
+    """Returns the model of a step on one device, under a name that sorts by step."""
     graph, _ = construct.abstract(experiment.model)
     return NamedModel(
         name=f"step_{step:07d}",
@@ -165,25 +168,9 @@ def _at_step(experiment: Experiment, step: int, params: PyTree) -> NamedModel:
     )
 
 
-def eval_images(experiment: Experiment, most: int) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
-    """Gives the first evaluation images as the model sees them, before normalisation.
-
-    Raises:
-      DataError: the evaluation split cannot be read.
-    """
-    images = (image for batch in _eval_batches(experiment) for image in np.asarray(batch.image)[batch.is_real])
-    return itertools.islice(images, most)
-
-
-def _eval_batches(experiment: Experiment) -> Iterator[Batch]:
-    data = dataclasses.replace(experiment.data, num_threads=0)
-    source = feeds.open_split(experiment, data.eval_split)
-    return feeds.eval_batches(dataclasses.replace(experiment, data=data), source, batch_size=_BATCH_SIZE)
-
-
 def _eval_images(experiment: Experiment) -> tuple[ErfBatch, ...]:
-    """The first evaluation images, normalised, decoded once for all steps."""
-    batches = _eval_batches(experiment)
+    """Returns the first evaluation images, normalised, decoded once for all steps."""
+    batches = unshuffled_batches(experiment, batch_size=_BATCH_SIZE)
     normalize = Normalization(mean=experiment.data.pixel_mean, std=experiment.data.pixel_std)
     wanted = np.arange(math.ceil(experiment.training.observe_images / _BATCH_SIZE) * _BATCH_SIZE)
     is_wanted = (wanted < experiment.training.observe_images).reshape(-1, _BATCH_SIZE)

@@ -1,8 +1,7 @@
-"""`probe`: how good a run's frozen features are, by nearest neighbours and by a few-shot linear classifier."""
+"""Judges the frozen features of a run by nearest neighbours and by a few-shot linear classifier."""
 
 import dataclasses
 import functools
-import json
 from pathlib import Path
 
 import jax
@@ -12,9 +11,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, PyTree, UInt8
 
 from gauss_vit.assembly import feeds, named_model
-from gauss_vit.assembly.invocation import Invocation, say
 from gauss_vit.config.schema import JsonValue
-from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
 from gauss_vit.metrics.probe import few_of_each, fit_least_squares, neighbour_scores
 from gauss_vit.models import construct
@@ -23,19 +20,17 @@ from gauss_vit.train.checkpoint.reader import Weights
 from gauss_vit.train.evaluation import pad
 from gauss_vit.train.mesh import place_batch
 from gauss_vit.train.normalization import Normalization
-from gauss_vit.train.workdir import lock
 
-RESULT = "probe.json"
 _QUERIES = 256
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LabelledFeatures:
-    """What the head of a frozen model would read, for every example of a split.
+    """The pooled features of a frozen model, which its head would read, for every example of a split.
 
     Attributes:
       features: float32 [examples, channels].
-      label: [examples].
+      label: class indices [examples].
     """
 
     features: Float[np.ndarray, "examples channels"]
@@ -47,9 +42,9 @@ class ProbeSettings:
     """How features are judged.
 
     Attributes:
-      num_neighbours: examples that vote.
-      num_shots: labelled examples of each class for the linear classifier.
-      penalty: on its squared weights.
+      num_neighbours: number of nearest neighbours that vote.
+      num_shots: number of labelled examples of each class for the linear classifier.
+      penalty: factor of the sum of its squared weights in the least-squares loss.
     """
 
     num_neighbours: int
@@ -57,59 +52,38 @@ class ProbeSettings:
     penalty: float
 
 
-def run(invocation: Invocation) -> None:
-    """Writes one JSON object to standard output and to `probe.json` in the workdir.
-
-    The training split, as evaluation prepares it, is what the features are compared with and fitted to.
-
-    Raises:
-      ConfigError: the run keeps no average, or there are several processes.
-      CheckpointError: no checkpoint verifies.
-      DataError: the data set is missing or damaged.
-    """
-    folder = invocation.path("workdir")
-    experiment = invocation.experiment or named_model.run_experiment(folder)
-    which = "ema" if invocation.switch("ema") else "params"
-    if which == "ema" and experiment.training.ema_decay is None:
-        raise ConfigError("the run keeps no moving average", do="leave out --ema")
-    if jax.process_count() > 1:
-        raise ConfigError("probe runs in one process", do="start a single process")
-    settings = ProbeSettings(
-        num_neighbours=invocation.integer("neighbours") or 1,
-        num_shots=invocation.integer("shots") or 1,
-        penalty=float(invocation.text("penalty")),
-    )
-    result = probe_run(folder, experiment, settings, which=which)
-    say(json.dumps(result))
-    lock.write_json(folder / RESULT, result)
-
-
 def probe_run(
     folder: Path, experiment: Experiment, settings: ProbeSettings, *, which: Weights = "params"
 ) -> dict[str, JsonValue]:
-    """Judges the features of the newest checkpoint that verifies."""
+    """Judges the features of the newest checkpoint that verifies.
+
+    Raises:
+      CheckpointError: no checkpoint verifies.
+      DataError: the data set is missing or damaged.
+    """
     devices = mesh.make(mesh.MeshConfig(), jax.devices())
     graph, abstract = construct.abstract(experiment.model)
     restored = named_model.restore(folder, mesh.with_shardings(devices, abstract), which=which)
     data = experiment.data
     read = functools.partial(read_features, experiment, graph, params=restored.arrays, devices=devices)
-    known, asked = read(split=data.train_split), read(split=data.eval_split)
+    known, queries = read(split=data.train_split), read(split=data.eval_split)
     num_classes = experiment.model.num_classes
     few = few_of_each(known.label, settings.num_shots, seed=experiment.seed)
     linear = fit_least_squares(known.features[few], known.label[few], num_classes=num_classes, penalty=settings.penalty)
-    answers = linear.scores(asked.features).argmax(axis=1)
+    answers = linear.scores(queries.features).argmax(axis=1)
+    voted = _neighbours(known, queries, settings, num_classes=num_classes)
     return {
         "step": restored.step,
         "weights": which,
         "data": data.name,
         "split": data.eval_split,
-        "num_examples": len(asked.label),
+        "num_examples": len(queries.label),
         "num_known": len(known.label),
         "num_neighbours": settings.num_neighbours,
-        "neighbours_top1": float(np.mean(_neighbours(known, asked, settings, num_classes=num_classes) == asked.label)),
+        "neighbours_top1": float(np.mean(voted == queries.label)),
         "num_shots": settings.num_shots,
         "penalty": settings.penalty,
-        "linear_top1": float(np.mean(answers == asked.label)),
+        "linear_top1": float(np.mean(answers == queries.label)),
     }
 
 
@@ -134,13 +108,13 @@ def read_features(
 
 
 def _neighbours(
-    known: LabelledFeatures, asked: LabelledFeatures, settings: ProbeSettings, *, num_classes: int
+    known: LabelledFeatures, queries: LabelledFeatures, settings: ProbeSettings, *, num_classes: int
 ) -> Int[np.ndarray, " examples"]:
-    """Answers by nearest neighbours, some queries at a time."""
+    """Classifies by nearest neighbours, `_QUERIES` at a time to bound memory."""
     bank, label = jnp.asarray(known.features), jnp.asarray(known.label)
     scores = jax.jit(
         functools.partial(neighbour_scores, num_classes=num_classes, num_neighbours=settings.num_neighbours)
     )
-    starts = range(0, len(asked.label), _QUERIES)
-    parts = [scores(jnp.asarray(asked.features[start : start + _QUERIES]), bank, label) for start in starts]
+    starts = range(0, len(queries.label), _QUERIES)
+    parts = [scores(jnp.asarray(queries.features[start : start + _QUERIES]), bank, label) for start in starts]
     return np.concatenate([np.asarray(part).argmax(axis=1) for part in parts])

@@ -1,4 +1,4 @@
-"""Result files in a folder: arrays, records and figures, each whole or not there at all."""
+"""Result files: arrays, JSON records, figures and texts, each written whole or not at all."""
 
 import io
 import json
@@ -9,7 +9,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from gauss_vit.errors import StorageError
-from gauss_vit.plots.canvas import encode
+from gauss_vit.files import replacing
+from gauss_vit.plots.canvas import FileFormat, encode
+
+_FIGURE_FORMATS: tuple[FileFormat, ...] = ("png", "pdf")
 
 
 def suffixed(path: Path, suffix: str) -> Path:
@@ -18,34 +21,34 @@ def suffixed(path: Path, suffix: str) -> Path:
 
 
 def write_record(path: Path, record: Mapping[str, object]) -> None:
-    """Writes a JSON object; a number that is not finite is an error of the caller.
+    """Writes a JSON object.
 
     Raises:
       StorageError: the file cannot be written.
+      ValueError: a number is not finite.
     """
-    _write(path, (json.dumps(record, indent=2, allow_nan=False) + "\n").encode())
+    write_text(path, json.dumps(record, indent=2, allow_nan=False) + "\n")
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes named arrays as an npz file.
+    """Writes named arrays as a compressed npz file.
 
     Raises:
       StorageError: the file cannot be written.
     """
     file = io.BytesIO()
     np.savez_compressed(file, allow_pickle=False, **arrays)
-    _write(path, file.getvalue())
+    write_bytes(path, file.getvalue())
 
 
-def write_scratch(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes named arrays as an npz file that will not stay; it is not compressed, which would take longer.
+def write_figures(path: Path, figure: Figure) -> None:
+    """Writes a figure as PATH.png and PATH.pdf.
 
     Raises:
-      StorageError: the file cannot be written.
+      StorageError: a file cannot be written.
     """
-    file = io.BytesIO()
-    np.savez(file, allow_pickle=False, **arrays)
-    _write(path, file.getvalue())
+    for file_format in _FIGURE_FORMATS:
+        write_bytes(suffixed(path, file_format), encode(figure, file_format))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -54,34 +57,19 @@ def write_text(path: Path, text: str) -> None:
     Raises:
       StorageError: the file cannot be written.
     """
-    _write(path, text.encode())
+    write_bytes(path, text.encode())
 
 
-def write_animation(path: Path, content: bytes) -> None:
-    """Writes the bytes of a moving picture.
-
-    Raises:
-      StorageError: the file cannot be written.
-    """
-    _write(path, content)
-
-
-def write_figure(path: Path, figure: Figure) -> None:
-    """Writes a figure as PDF where the path ends in .pdf, else as PNG.
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file, and its folder if it is missing.
 
     Raises:
       StorageError: the file cannot be written.
     """
-    _write(path, encode(figure, "pdf" if path.suffix == ".pdf" else "png"))
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Makes the folder, writes beside the file and renames, so that a reader never sees half a file."""
-    fresh = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_bytes(content)
-        fresh.replace(path)
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
     except OSError as error:
         raise StorageError(
             f"cannot write {path}: {error.strerror or error}", do="choose an --out that you may write"

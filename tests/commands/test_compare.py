@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gauss_vit import main as program
-from gauss_vit.commands.compare import read, result_paths
+from gauss_vit.inspect.comparison import read, result_paths
 from gauss_vit.inspect.result_files import write_arrays
 
 
@@ -85,9 +85,9 @@ def test_a_file_without_bands_is_read(tmp_path):
     [
         (("a.npz",), "takes 2 to 8 receptive fields and got 1"),
         ((), "takes 2 to 8 receptive fields and got 0"),
-        (("a.npz", "missing.npz"), "there is no"),
-        (("a.npz", "stacked.npz"), "holds no receptive field of one token"),
-        (("a.npz", "text.npz"), "holds no receptive field of one token"),
+        (("a.npz", "missing.npz"), "missing.npz does not exist"),
+        (("a.npz", "stacked.npz"), "does not contain the receptive field of one token"),
+        (("a.npz", "text.npz"), "does not contain the receptive field of one token"),
     ],
 )
 def test_what_cannot_be_compared_is_said_in_a_line(tmp_path, capsys, names, message):

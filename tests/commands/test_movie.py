@@ -31,7 +31,7 @@ def test_movie_has_a_picture_for_every_step(workdir: Path, tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [([], "takes one run and got 0"), (["nowhere"], "nowhere is not a folder"), (["."], "holds no observations")],
+    [([], "takes one run and got 0"), (["nowhere"], "nowhere is not a folder"), (["."], "has no observations")],
 )
 def test_nothing_to_play_is_one_clear_line(
     arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch

@@ -130,7 +130,3 @@ def test_tokens_that_cannot_be_are_refused(monkeypatch, tmp_path, word, message)
     with pytest.raises(ConfigError, match=message):
         run(monkeypatch, tmp_path / "out", token=word)
     assert not (tmp_path / "out").exists()
-
-
-def test_missing_heads_are_not_a_number():
-    np.testing.assert_array_equal(position._padded([np.ones(1), np.ones(2)]), [[1, np.nan], [1, 1]])

@@ -16,8 +16,7 @@ from gauss_vit.analysis.protocol import PRE_NORM
 from gauss_vit.assembly.named_model import IMAGENET, NamedModel, trained
 from gauss_vit.commands.report import explore
 from gauss_vit.data.images.transforms import ResizeCenterCrop
-from gauss_vit.inspect.erf_run import Photo
-from gauss_vit.inspect.report import reader
+from gauss_vit.inspect.photos import Photo, photos_of_run
 from gauss_vit.inspect.report.layer_fields import FieldPlan
 from gauss_vit.inspect.report.packing import CompandedMaps, expand, unpack
 from gauss_vit.inspect.report.page import render
@@ -89,7 +88,7 @@ def test_run_is_shown_on_its_own_evaluation_images(page_of_run: dict):
 
 def test_attention_of_the_page_is_that_of_the_model(page_of_run: dict, workdir: Path):
     named = trained(workdir)
-    (photo, _) = reader.photos_of_run(workdir, most=2)
+    (photo, _) = photos_of_run(workdir, at_most=2)
     model = nnx.merge(named.graph, named.params)
     (layers,) = model.intermediates(named.normalization(jnp.asarray(photo.pixels[None])))
     packed = page_of_run["images"][0]["heads"]

@@ -140,7 +140,7 @@ def test_saved_sums_of_another_measurement_are_not_used(named, paths, tmp_path, 
     measure(named, measurement(paths[:8], protocol=PRE_NORM), partial=partial)
     result = measure(named, measurement(paths[:16]), partial=partial)
     assert result.num_images == 16
-    assert "of another measurement; starting anew" in caplog.text
+    assert "belongs to another measurement; starting from scratch" in caplog.text
 
 
 def test_a_damaged_file_is_no_reason_to_stop(named, paths, tmp_path, caplog):
@@ -198,7 +198,7 @@ def test_a_group_is_made_of_its_own_images(named, paths):
 
 
 def test_a_layer_that_is_missing_is_refused_before_images_are_read(named, paths, monkeypatch):
-    monkeypatch.setattr(erf_run, "load_image", lambda path: pytest.fail("an image was read"))
+    monkeypatch.setattr(erf_run, "pixels_of", lambda named, image: pytest.fail("an image was read"))
     with pytest.raises(ConfigError, match="layer 9"):
         measure(named, measurement(paths, layer=9))
 

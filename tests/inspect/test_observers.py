@@ -51,6 +51,15 @@ def test_receptive_field_sums_to_one_and_names_its_step(experiment: Experiment, 
         assert numbers["erf/sigma_x"] == pytest.approx(record["gaussian_fit"]["sigma_x"])
 
 
+def test_written_files_are_logged_and_not_printed(
+    experiment: Experiment, tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+):
+    caplog.set_level("INFO")
+    observers.position_observer(experiment, tmp_path)(3, fresh(experiment))
+    assert "step_0000003_position.npz .json" in caplog.text
+    assert capsys.readouterr().out == ""
+
+
 def test_position_record_holds_the_learned_sigma(experiment: Experiment, tmp_path: Path):
     params = fresh(experiment)
     gaussian = params["blocks"]["attention"]["bias"]["gaussian"]

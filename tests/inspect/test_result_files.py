@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gauss_vit.errors import StorageError
-from gauss_vit.inspect.result_files import write_arrays, write_figure, write_record
+from gauss_vit.inspect.result_files import write_arrays, write_figures, write_record
 from gauss_vit.plots.canvas import blank_figure
 
 
@@ -14,8 +14,8 @@ def test_files_are_written_into_new_folders_and_nothing_else_is_left(tmp_path):
     folder = tmp_path / "a" / "b"
     write_record(folder / "x.json", {"one": 1, "none": None})
     write_arrays(folder / "x.npz", {"erf": np.eye(2)})
-    write_figure(folder / "x.png", blank_figure(1.0, 1.0))
-    assert sorted(path.name for path in folder.iterdir()) == ["x.json", "x.npz", "x.png"]
+    write_figures(folder / "x", blank_figure(1.0, 1.0))
+    assert sorted(path.name for path in folder.iterdir()) == ["x.json", "x.npz", "x.pdf", "x.png"]
     assert json.loads((folder / "x.json").read_text()) == {"one": 1, "none": None}
     with np.load(folder / "x.npz", allow_pickle=False) as archive:
         np.testing.assert_array_equal(archive["erf"], np.eye(2))

@@ -16,11 +16,12 @@ from gauss_vit.analysis.protocol import ErfProtocol
 from gauss_vit.analysis.token import all_tokens
 from gauss_vit.assembly.named_model import NamedModel
 from gauss_vit.errors import ConfigError
-from gauss_vit.inspect.erf_run import Measurement, Photo, digest, measure
+from gauss_vit.inspect.erf_run import Measurement, digest, measure
 from gauss_vit.inspect.features import grid_of_layer
-from gauss_vit.inspect.partial_results import read_scratch
+from gauss_vit.inspect.partial_results import read_partial, write_partial
+from gauss_vit.inspect.photos import Photo
 from gauss_vit.inspect.report.field_images import ExplorerField, end_shape, explorer_field, middle_shape
-from gauss_vit.inspect.result_files import suffixed, write_scratch
+from gauss_vit.inspect.result_files import suffixed
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.ops.grid import Grid
@@ -77,7 +78,7 @@ def fields_of_layers(named: NamedModel, plan: FieldPlan) -> tuple[ExplorerField 
 def forget(named: NamedModel, page: Path) -> None:
     """Removes what was saved beside a page."""
     for layer in (None, *range(1, named.config.depth)):
-        for path in _scratch(page, layer):
+        for path in _partial_files(page, layer):
             path.unlink(missing_ok=True)
 
 
@@ -105,13 +106,13 @@ def _fields(named: NamedModel, plan: FieldPlan, *, layer: int | None, shape: Gri
     )
     if plan.page is None:
         return _reduced(named, measurement, shape=shape, sums=None)
-    finished, sums = _scratch(plan.page, layer)
+    finished, sums = _partial_files(plan.page, layer)
     key = f"{digest(named, measurement)} {shape}"
-    arrays = read_scratch(finished, key=key)
+    arrays = read_partial(finished, key=key)
     if arrays is not None:
         return ExplorerField(maps=arrays["maps"], numbers=arrays["numbers"])
     field = _reduced(named, measurement, shape=shape, sums=sums)
-    write_scratch(finished, {"key": np.array(key), "maps": field.maps, "numbers": field.numbers})
+    write_partial(finished, {"maps": field.maps, "numbers": field.numbers}, key=key)
     sums.unlink(missing_ok=True)
     return field
 
@@ -123,7 +124,7 @@ def _reduced(named: NamedModel, measurement: Measurement, *, shape: Grid, sums: 
     return explorer_field(maps, fits, shape=shape)
 
 
-def _scratch(page: Path, layer: int | None) -> tuple[Path, Path]:
+def _partial_files(page: Path, layer: int | None) -> tuple[Path, Path]:
     """Names the files of a layer's finished fields and of its sums."""
     name = "last" if layer is None else str(layer)
     return suffixed(page, f"layer-{name}.partial.npz"), suffixed(page, f"sums-{name}.partial.npz")

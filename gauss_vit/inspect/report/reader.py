@@ -3,7 +3,6 @@
 import dataclasses
 import math
 from collections.abc import Iterator
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -12,43 +11,12 @@ from flax import nnx
 from jaxtyping import Array, Float, PyTree
 
 from gauss_vit.analysis.position import analyse_position
-from gauss_vit.assembly.named_model import NamedModel, run_experiment
-from gauss_vit.data.images.image import load_image, open_images, to_array
-from gauss_vit.inspect import observers
-from gauss_vit.inspect.erf_run import Photo
+from gauss_vit.assembly.named_model import NamedModel
+from gauss_vit.inspect.photos import Photo
 from gauss_vit.inspect.position import PositionGroup, position_groups
 from gauss_vit.inspect.report.page import ExplorerImage, ExplorerLayer, explorer_image
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
-
-
-def photos_in(folder: Path, named: NamedModel, *, most: int | None) -> tuple[Photo, ...]:
-    """Reads the first images of a folder.
-
-    Raises:
-      DataError: there are none, or one is damaged.
-    """
-    size = named.config.image_size
-    return tuple(
-        Photo(name=path.name, pixels=to_array(named.transform(load_image(path), size=size)))
-        for path in open_images(folder)[:most]
-    )
-
-
-def photos_of_run(workdir: Path, *, most: int | None) -> tuple[Photo, ...]:
-    """Reads the first images of a run's evaluation split: those of its observers by default.
-
-    Raises:
-      ConfigError: the folder holds no run.
-      DataError: the split cannot be read.
-    """
-    experiment = run_experiment(workdir)
-    wanted = experiment.training.observe_images if most is None else most
-    images = observers.eval_images(experiment, wanted)
-    return tuple(
-        Photo(name=f"{experiment.data.eval_split} {index}", pixels=pixels)
-        for index, pixels in enumerate(images, start=1)
-    )
 
 
 def shown_images(named: NamedModel, photos: tuple[Photo, ...]) -> Iterator[ExplorerImage]:

@@ -95,7 +95,7 @@ def test_saved_fields_of_other_images_are_not_used(tmp_path: Path, caplog: pytes
     (*_, last) = fields_of_layers(NAMED, plan(page, layers="last", photos=photos(3)[1:]))
     (*_, expected) = fields_of_layers(NAMED, plan(layers="last", photos=photos(3)[1:]))
     np.testing.assert_array_equal(last.maps, expected.maps)
-    assert "of another measurement" in caplog.text
+    assert "another measurement" in caplog.text
 
 
 def test_layer_whose_field_is_not_defined_is_left_out_and_named(monkeypatch: pytest.MonkeyPatch):

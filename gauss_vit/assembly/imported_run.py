@@ -1,0 +1,90 @@
+"""A run made from foreign weights: its experiment, and a workdir with one checkpoint at step 0."""
+
+from pathlib import Path
+
+import jax
+from jaxtyping import PyTree
+
+from gauss_vit.assembly.preset_images import preparation
+from gauss_vit.data.config import Data
+from gauss_vit.data.images.transforms import RandomFlip, RandomResizedCrop
+from gauss_vit.errors import ConfigError
+from gauss_vit.experiment import Experiment
+from gauss_vit.tasks.classification import Classification
+from gauss_vit.train import mesh, moving_average
+from gauss_vit.train.checkpoint import reader
+from gauss_vit.train.checkpoint.metadata import Progress
+from gauss_vit.train.checkpoint.writer import CheckpointWriter
+from gauss_vit.train.config import Training
+from gauss_vit.train.mesh import MeshConfig
+from gauss_vit.train.optim import optimizer
+from gauss_vit.train.optim.optimizer import Sgd
+from gauss_vit.train.state import TrainState, start
+from gauss_vit.train.workdir import lock
+from gauss_vit.train.workdir.environment import describe_environment
+from gauss_vit.weights.name_tables import ModelConfig
+
+
+def fine_tuning_experiment(name: str, model: ModelConfig) -> Experiment:
+    """Returns an experiment that fine-tunes a preset on ImageNet.
+
+    Images are prepared as those of the preset, and the recipe is the paper's for fine-tuning.
+
+    Args:
+      name: timm's name of the preset.
+      model: its config, perhaps with a Gaussian bias.
+    """
+    images = preparation(name)
+    data = Data(
+        name="imagenet2012",
+        train_split="train",
+        eval_split="validation",
+        train_transforms=(RandomResizedCrop(), RandomFlip()),
+        eval_transform=images.transform,
+        pixel_mean=images.normalization.mean,
+        pixel_std=images.normalization.std,
+        num_threads=4,
+    )
+    return Experiment(
+        model=model,
+        task=Classification(),
+        data=data,
+        optimizer=Sgd(learning_rate=0.01, momentum=0.9, weight_decay=5e-4),
+        training=Training(
+            batch_size=128, num_steps=10_000, eval_batch_size=128, log_every=100, eval_every=1000, checkpoint_every=1000
+        ),
+        mesh=MeshConfig(),
+        seed=0,
+    )
+
+
+def write_run(folder: Path, experiment: Experiment, *, params: PyTree, digest: str) -> None:
+    """Writes a new workdir whose only checkpoint is at step 0.
+
+    Args:
+      folder: the workdir.
+      experiment: what to train.
+      params: imported parameters, a nested dict.
+      digest: digest of the first training batch; empty if the data are not at hand.
+
+    Raises:
+      ConfigError: the workdir contains a run already.
+      StorageError: it cannot be written.
+    """
+    as_json = experiment.to_json()
+    with lock.hold(folder) as hold:
+        if reader.saved_steps(folder) or (folder / lock.CONFIG).exists():
+            raise ConfigError(f"{folder} holds a run already", do="choose a new --workdir")
+        hold.announce()
+        state = _state(experiment, params)
+        lock.write_json(folder / lock.CONFIG, as_json)
+        lock.write_json(folder / lock.ENVIRONMENT, describe_environment(jax.devices()))
+        with CheckpointWriter(folder, experiment=as_json, num_newest=1, best_metric=None) as writer:
+            writer.save(state, Progress(step=0, batch_digest=digest, interval=(), metrics={}))
+
+
+def _state(experiment: Experiment, params: PyTree) -> TrainState:
+    """Initialises the optimizer for imported parameters, on one device."""
+    transform = optimizer.make(experiment.optimizer, params, experiment.training.num_steps)
+    device = mesh.replicated(mesh.make(MeshConfig(data=1), jax.devices()))
+    return moving_average.begin(start(jax.device_put(params, device), transform), experiment.training.ema_decay)

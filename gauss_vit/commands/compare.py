@@ -1,0 +1,19 @@
+"""`compare`: receptive fields of several runs of `erf` in one figure, with their differences as numbers."""
+
+from gauss_vit.assembly.invocation import Invocation, say
+from gauss_vit.inspect.comparison import read, result_paths, write_comparison
+
+
+def run(invocation: Invocation) -> None:
+    """Writes OUT.png, OUT.pdf, OUT.json and OUT.npz for the results that are named, or all in the folders named.
+
+    The first field is the reference of the differences.
+
+    Raises:
+      ConfigError: `--out` is missing, or there are fewer than two fields, or too many, or of different sizes.
+      DataError: a file is missing or does not contain a single receptive field.
+      StorageError: the results cannot be written.
+    """
+    out = invocation.path("out")
+    for line in write_comparison(out, tuple(read(path) for path in result_paths(invocation.arguments))):
+        say(line)

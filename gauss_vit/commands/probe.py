@@ -1,0 +1,41 @@
+"""`probe`: how good a run's frozen features are, by nearest neighbours and by a few-shot linear classifier."""
+
+import json
+
+import jax
+
+from gauss_vit.assembly import named_model
+from gauss_vit.assembly.invocation import Invocation, say
+from gauss_vit.errors import ConfigError
+from gauss_vit.inspect.probe import ProbeSettings, probe_run
+from gauss_vit.train.workdir import lock
+
+RESULT = "probe.json"
+
+
+def run(invocation: Invocation) -> None:
+    """Writes one JSON object to standard output and to `probe.json` in the workdir.
+
+    Features of the evaluation split are compared with those of the training split, prepared as in evaluation, and the
+    linear classifier is fitted to some of the latter.
+
+    Raises:
+      ConfigError: the run keeps no average, or there are several processes.
+      CheckpointError: no checkpoint verifies.
+      DataError: the data set is missing or damaged.
+    """
+    folder = invocation.path("workdir")
+    experiment = invocation.experiment or named_model.run_experiment(folder)
+    which = "ema" if invocation.switch("ema") else "params"
+    if which == "ema" and experiment.training.ema_decay is None:
+        raise ConfigError("the run keeps no moving average", do="leave out --ema")
+    if jax.process_count() > 1:
+        raise ConfigError("probe runs in one process", do="start a single process")
+    settings = ProbeSettings(
+        num_neighbours=invocation.integer("neighbours") or 1,
+        num_shots=invocation.integer("shots") or 1,
+        penalty=float(invocation.text("penalty")),
+    )
+    result = probe_run(folder, experiment, settings, which=which)
+    say(json.dumps(result))
+    lock.write_json(folder / RESULT, result)

@@ -1,0 +1,129 @@
+"""Result files of what a model knows of positions: its biases, its absolute embedding, how far its attention looks.
+
+Every function that writes returns the line that tells a user what was written and what came out.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from gauss_vit.analysis.attention import ImageAttention
+from gauss_vit.analysis.embedding import EmbeddingAnalysis
+from gauss_vit.analysis.position import PositionAnalysis, analyse_position
+from gauss_vit.analysis.token import Token, parse_tokens
+from gauss_vit.assembly.named_model import NamedModel
+from gauss_vit.errors import ConfigError
+from gauss_vit.inspect.position import position_groups
+from gauss_vit.inspect.result_files import suffixed, write_arrays, write_figures, write_record
+from gauss_vit.ops.grid import Grid
+from gauss_vit.plots.attention import distance_figure, rollout_figure
+from gauss_vit.plots.embedding import similarity_figure
+from gauss_vit.plots.position import layers_figure, rows_figure, tables_figure
+from gauss_vit.plots.strips import bias_strip_figure
+
+
+def analyse_biases(named: NamedModel, *, token: str = "center") -> dict[str, PositionAnalysis]:
+    """Computes the offset tables of every layer and fits a Gaussian to one patch's row.
+
+    Args:
+      named: the model.
+      token: the patch, as `center` or `row,column`; in the window where attention runs in windows.
+
+    Returns:
+      The analysis of each group of blocks of equal shape, by the stem of its result files.
+
+    Raises:
+      ConfigError: the model has no position bias, or there is no such patch.
+    """
+    groups = position_groups(named.config, named.params)
+    return {
+        "_".join(part for part in (named.name, group.name, "position") if part): analyse_position(
+            group.tables, grid=group.grid, token=one_token(token, group.grid), learned=group.learned
+        )
+        for group in groups
+    }
+
+
+def one_token(text: str, grid: Grid) -> Token:
+    """Reads one patch of a grid, as `center` or `row,column`.
+
+    Raises:
+      ConfigError: the text is `all` or something else, or there is no such patch.
+    """
+    tokens = parse_tokens(text, grid)
+    if text == "all":
+        raise ConfigError("position looks at one token", do="write --token=center or --token=row,column")
+    return tokens[0]
+
+
+def write_biases(path: Path, named: NamedModel, analysis: PositionAnalysis) -> str:
+    """Writes tables, fits and figures of one group of blocks; `path` has no suffix.
+
+    Raises:
+      StorageError: a file cannot be written.
+    """
+    height, width = analysis.grid
+    tokens = tuple(dict.fromkeys(((0, 0), (0, min(1, width - 1)), analysis.token, (height - 1, width - 1))))
+    title = path.name.removesuffix("_position")
+    write_arrays(suffixed(path, "npz"), {"tables": analysis.tables})
+    write_record(suffixed(path, "json"), _source(named) | analysis.to_json())
+    write_figures(path.with_name(f"{path.name}_tables"), tables_figure(analysis, title=title))
+    write_figures(path.with_name(f"{path.name}_rows"), rows_figure(analysis, tokens, layer=1, title=title))
+    write_figures(path.with_name(f"{path.name}_layers"), layers_figure(analysis, title=title))
+    write_figures(path.with_name(f"{path.name}_strip"), bias_strip_figure(analysis, title=title))
+    median = np.median([fit.r_squared for fit in analysis.fits])
+    files = f"{path}.npz .json _tables _rows _layers _strip .png .pdf"
+    return f"{files}: {analysis.depth} layers, median R2 {median:.3f}"
+
+
+def write_embedding(path: Path, named: NamedModel, analysis: EmbeddingAnalysis) -> str:
+    """Writes the similarities of an absolute position embedding; `path` has no suffix.
+
+    Raises:
+      StorageError: a file cannot be written.
+    """
+    write_arrays(suffixed(path, "npz"), {"similarity": analysis.similarity})
+    write_record(suffixed(path, "json"), _source(named) | analysis.to_json())
+    write_figures(path, similarity_figure(analysis, title=named.name))
+    return f"{path}.npz .json .png .pdf: position embedding, R2 of the Gaussian fit {analysis.fit.r_squared:.3f}"
+
+
+def write_attention(path: Path, named: NamedModel, attention: ImageAttention) -> str:
+    """Writes how far attention looks on images; `path` has no suffix.
+
+    Raises:
+      StorageError: a file cannot be written.
+    """
+    write_arrays(suffixed(path, "npz"), attention_arrays(attention))
+    write_record(suffixed(path, "json"), _source(named) | attention.to_json())
+    write_figures(path.with_name(f"{path.name}_distance"), distance_figure(attention, title=named.name))
+    figures = "_distance"
+    if attention.rollout is not None:
+        write_figures(path.with_name(f"{path.name}_rollout"), rollout_figure(attention, title=named.name))
+        figures = "_distance _rollout"
+    first, last = (layer.distance_px.mean() for layer in (attention.layers[0], attention.layers[-1]))
+    outcome = f"mean attention distance {first:.1f} px in the first layer, {last:.1f} px in the last"
+    return f"{path}.npz .json {figures} .png .pdf: {attention.num_images} images, {outcome}"
+
+
+def attention_arrays(attention: ImageAttention) -> dict[str, np.ndarray]:
+    """Returns the arrays of the figures; layers with fewer heads than others are padded with NaN."""
+    arrays = {
+        "distance": _padded([layer.distance for layer in attention.layers]),
+        "distance_px": _padded([layer.distance_px for layer in attention.layers]),
+        "entropy": _padded([layer.entropy for layer in attention.layers]),
+        "token": np.array(attention.token, np.int64),
+    }
+    rollouts = {"rollout": attention.rollout, "class_rollout": attention.class_rollout}
+    return arrays | {name: maps for name, maps in rollouts.items() if maps is not None}
+
+
+def _padded(rows: list[np.ndarray]) -> np.ndarray:
+    padded = np.full((len(rows), max(row.size for row in rows)), np.nan)
+    for index, row in enumerate(rows):
+        padded[index, : row.size] = row
+    return padded
+
+
+def _source(named: NamedModel) -> dict[str, object]:
+    return {"model": named.name, "step": named.step}

@@ -1,0 +1,87 @@
+"""The numbers of an experiment's summary are those of its arrays."""
+
+import dataclasses
+import math
+
+import jax
+from flax import nnx
+
+from gauss_vit.inspect import experiment_summary
+from gauss_vit.models import construct
+from gauss_vit.models.presets import PRESETS
+from gauss_vit.train import mesh
+from tests.tiny_config import get_config
+
+TINY = get_config()
+PLANNED = dataclasses.replace(TINY, mesh=mesh.MeshConfig(fsdp=4))
+EIGHT = mesh.make_abstract(PLANNED.mesh, 8)
+
+
+def test_table_counts_every_parameter_once():
+    table = experiment_summary.parameter_table(PLANNED, EIGHT)
+    leaves = jax.tree.leaves(nnx.to_pure_dict(nnx.state(construct.build(PLANNED.model, jax.random.key(0)))))
+    assert table[-1].split() == ["total", f"{sum(leaf.size for leaf in leaves):,}"]
+    assert len(table) == len(leaves) + 2
+
+
+def test_table_says_what_is_decayed_and_what_is_split():
+    rows = {row.split()[0]: row for row in experiment_summary.parameter_table(PLANNED, EIGHT)}
+    sigma = rows["blocks.attention.bias.gaussian.sigma"].split("  ")
+    assert [cell.strip() for cell in sigma if cell.strip()][-2:] == ["no", "-"]
+    assert rows["head.kernel"].split()[-4:] == ["yes", "fsdp", "(axis", "0)"]
+
+
+def test_memory_of_parameters_is_that_of_one_share():
+    alone = experiment_summary.device_memory(PLANNED, mesh.make_abstract(mesh.MeshConfig(), 1))
+    shared = experiment_summary.device_memory(PLANNED, EIGHT)
+    size = sum(leaf.size for leaf in jax.tree.leaves(construct.abstract(PLANNED.model)[1]))
+    assert alone["parameters"] == 4 * size
+    assert alone["gradients"] == alone["parameters"]
+    assert alone["optimizer state"] >= 2 * alone["parameters"]
+    assert shared["parameters"] < alone["parameters"] / 3
+
+
+def test_memory_of_images_is_that_of_the_bytes_of_three_batches():
+    height, width = TINY.model.image_size
+    # One is trained on and two are on their way; of each a device has two images.
+    assert experiment_summary.device_memory(PLANNED, EIGHT)["images (uint8)"] == 3 * 2 * height * width * 3
+
+
+def test_flops_of_a_step_are_those_of_its_images():
+    lines = experiment_summary.cost_lines(TINY, mesh.make_abstract(mesh.MeshConfig(), 1))
+    image, step = (float(line.split(": ")[1].split()[index]) for line, index in zip(lines[:2], (2, 0), strict=True))
+    assert math.isclose(step, 16 * image, rel_tol=1e-3)
+
+
+def test_deeper_models_cost_more_of_the_same():
+    costs = []
+    for depth in (1, 2, 3):
+        model = dataclasses.replace(TINY.model, depth=depth)
+        lines = experiment_summary.cost_lines(
+            dataclasses.replace(TINY, model=model), mesh.make_abstract(mesh.MeshConfig(), 1)
+        )
+        costs.append(float(lines[0].split()[4]))
+    assert math.isclose(costs[2] - costs[1], costs[1] - costs[0], rel_tol=0.02)
+
+
+def test_large_images_with_a_class_token_go_row_by_row():
+    model = dataclasses.replace(TINY.model, image_size=(256, 256), class_token=True)
+    assert experiment_summary.kernel_lines(dataclasses.replace(TINY, model=model)) == [
+        "attention: rows (1024 patches, 1024 or more)"
+    ]
+
+
+def test_every_kind_of_attention_of_a_swin_transformer_has_a_line():
+    swin = PRESETS["swin_tiny_patch4_window7_224"]
+    lines = experiment_summary.kernel_lines(dataclasses.replace(TINY, model=swin))
+    assert [line.partition(":")[0] for line in lines] == [
+        *(f"attention, stage {stage}{shifted}" for stage in (1, 2, 3) for shifted in ("", ", shifted")),
+        "attention, stage 4",
+    ]
+    dropping = dataclasses.replace(TINY.model, attention_dropout=0.1)
+    (line,) = experiment_summary.kernel_lines(dataclasses.replace(TINY, model=dropping))
+    assert line == "attention: reference (attention weights are dropped)"
+
+
+def test_columns_are_aligned():
+    assert experiment_summary.align([("parameter", "n"), ("x", "12")]) == ["parameter  n", "x          12"]
