@@ -14,13 +14,13 @@ from flax import nnx
 from gauss_vit import main as program
 from gauss_vit.analysis.protocol import PRE_NORM
 from gauss_vit.assembly.named_model import IMAGENET, NamedModel, trained
-from gauss_vit.commands.report import explore
 from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.inspect.photos import Photo, photos_of_run
+from gauss_vit.inspect.report.contents import make_report
 from gauss_vit.inspect.report.layer_fields import FieldPlan
+from gauss_vit.inspect.report.layers import attention_start, layers_of
 from gauss_vit.inspect.report.packing import CompandedMaps, expand, unpack
 from gauss_vit.inspect.report.page import render
-from gauss_vit.inspect.report.reader import attention_start, layers_of
 from gauss_vit.models import construct
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
@@ -112,14 +112,14 @@ def test_unknown_choice_of_layers_is_refused(workdir: Path, tmp_path: Path, caps
 def test_windowed_model_shows_the_attention_of_its_last_map_and_says_so():
     named = named_of(SWIN)
     assert attention_start(SWIN) == 1
-    explorer = explore(named, plan(2), num_shown=1)
-    assert [(layer.shows_patches, layer.attention) for layer in explorer.layers] == [
+    report = make_report(named, plan(2), num_shown=1)
+    assert [(layer.shows_patches, layer.attention) for layer in report.layers] == [
         (False, None),
         (True, 0),
         (True, 1),
     ]
-    assert [layer.grid for layer in explorer.layers] == [(2, 4)] * 3
-    page = document(render(explorer))
+    assert [layer.grid for layer in report.layers] == [(2, 4)] * 3
+    page = document(render(report))
     assert page["grid"] == [2, 4]
     assert page["images"][0]["heads"]["codes"]["shape"] == [2, 2, 8, 2, 4]
     assert any("layers 1 to 1, in windows of finer maps, is not shown" in note for note in page["notes"])

@@ -1,10 +1,10 @@
-"""What the page of `report` says below its maps: how they came about, and what is left out."""
+"""The notes below the maps of a report: how they were made, and what is left out."""
 
 from collections.abc import Sequence
 
-from gauss_vit.inspect.report.field_images import ExplorerField, end_shape, middle_shape
 from gauss_vit.inspect.report.layer_fields import FieldPlan, middle_layers
-from gauss_vit.inspect.report.reader import attention_start
+from gauss_vit.inspect.report.layers import attention_start
+from gauss_vit.inspect.report.reduced_fields import ReportField, end_shape, middle_shape
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.ops.grid import Grid
@@ -14,16 +14,16 @@ def notes_of(
     config: ViTConfig | SwinConfig,
     plan: FieldPlan,
     *,
-    fields: tuple[ExplorerField | None, ...],
+    fields: tuple[ReportField | None, ...],
     num_shown: int,
 ) -> tuple[str, ...]:
-    """Says how the maps came about and what is left out.
+    """Explains how the maps were made and what is left out.
 
     Args:
-      config: of the model.
-      plan: what was measured.
-      fields: what came of it, a layer each.
-      num_shown: how many images can be looked at.
+      config: config of the model.
+      plan: which receptive fields were measured.
+      fields: the fields of every layer.
+      num_shown: number of images that can be chosen.
     """
     num_images = len(plan.photos)
     shown = _means(config, end_shape(config.image_size, config.grid))
@@ -45,10 +45,8 @@ def notes_of(
     return tuple(notes)
 
 
-def _layer_notes(
-    config: ViTConfig | SwinConfig, plan: FieldPlan, fields: tuple[ExplorerField | None, ...]
-) -> list[str]:
-    """Says of which layers there are fields, and how those before the last are shown."""
+def _layer_notes(config: ViTConfig | SwinConfig, plan: FieldPlan, fields: tuple[ReportField | None, ...]) -> list[str]:
+    """Explains which layers have fields, and how those before the last are shown."""
     last = f"The field of layer {config.depth} is that at the end of the trunk"
     end = f"{last}, behind its final normalisation if it has one" if plan.protocol.reads_normalized else last
     if plan.layers == "last":
@@ -69,7 +67,7 @@ def _layer_notes(
 
 
 def _spelt(layers: Sequence[int]) -> str:
-    """Names layers, which follow one another if there are many.
+    """Spells out layer numbers, as a range if they are consecutive.
 
     >>> _spelt([3]), _spelt([1, 2, 3]), _spelt([1, 4])
     ('layer 3', 'layers 1 to 3', 'layers 1, 4')

@@ -1,7 +1,7 @@
-"""Arrays as short texts for a page: maps in 256 levels, numbers in half precision, deflated and in base64.
+"""Packs arrays as short texts for a page: maps in 256 levels, numbers in half precision, deflated and in base64.
 
-Maps of attention and of receptive fields fall off by orders of magnitude, so that even steps of brightness would leave
-their tails black and their sums wrong. Levels are therefore even in the square root of the value:
+Maps of attention and of receptive fields fall off by orders of magnitude, so that evenly spaced levels would leave
+their tails black and their sums wrong. Levels are therefore evenly spaced in the square root of the value:
 
     code = round(255 sqrt(value / peak)),    value' = peak (code / 255)^2
     |value' - value| <= peak (s / 255 + 1 / 510^2)
@@ -31,11 +31,11 @@ class PackedArray(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class CompandedMaps:
-    """Maps in 256 levels, each on a scale of its own.
+    """Maps in 256 levels, each map on its own scale.
 
     Attributes:
-      codes: the levels.
-      peaks: the largest size of a value of each map.
+      codes: levels of the values.
+      peaks: largest absolute value of each map.
       is_signed: whether code 128 is zero; otherwise code 0 is.
     """
 
@@ -55,19 +55,19 @@ def compand(values: Float[np.ndarray, "*maps height width"]) -> CompandedMaps:
 
 
 def expand(maps: CompandedMaps) -> Float[np.ndarray, "*maps height width"]:
-    """Gives the values of the levels, as the page does."""
+    """Returns the values of the levels, computed as on the page."""
     levels, zero = (SIGNED_LEVELS, SIGNED_ZERO) if maps.is_signed else (LEVELS, 0)
     roots = (maps.codes.astype(np.float64) - zero) / levels
     return maps.peaks.astype(np.float64)[..., None, None] * roots * np.abs(roots)
 
 
 def half(values: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    """Rounds to half precision; what is beyond its range becomes its largest number."""
+    """Rounds to half precision; values beyond its range are clipped."""
     return np.clip(values, -MOST_HALF, MOST_HALF).astype(np.float16)
 
 
 def pack(array: np.ndarray) -> PackedArray:
-    """Makes a JSON object of an array.
+    """Encodes an array as a JSON object.
 
     >>> pack(np.zeros((2, 3), np.uint8))["type"], pack(np.zeros((2, 3), np.uint8))["shape"]
     ('uint8', [2, 3])
@@ -78,23 +78,23 @@ def pack(array: np.ndarray) -> PackedArray:
 
 
 def unpack(packed: PackedArray) -> np.ndarray:
-    """Gives the array back."""
+    """Decodes what `pack` encoded."""
     content = zlib.decompress(base64.b64decode(packed["data"]))
     return np.frombuffer(content, np.dtype(packed["type"]).newbyteorder("<")).reshape(packed["shape"])
 
 
 def pack_maps(maps: CompandedMaps) -> dict[str, object]:
-    """Gives codes, peaks and the kind of levels, as a JSON object."""
+    """Encodes companded maps as a JSON object."""
     return {"codes": pack(maps.codes), "peaks": pack(maps.peaks), "signed": maps.is_signed}
 
 
 def block_means(
     values: Float[np.ndarray, "*maps height width"], shape: tuple[int, int]
 ) -> Float[np.ndarray, "*maps rows columns"]:
-    """Averages over equal blocks, so many along each side.
+    """Averages over `shape[0]` by `shape[1]` equal blocks.
 
     Raises:
-      ValueError: the sides cannot be cut evenly.
+      ValueError: the sides cannot be divided evenly.
     """
     height, width = values.shape[-2:]
     if height % shape[0] or width % shape[1]:

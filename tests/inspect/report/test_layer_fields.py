@@ -16,9 +16,9 @@ from gauss_vit.analysis.token import all_tokens
 from gauss_vit.errors import ConfigError
 from gauss_vit.inspect import erf_run
 from gauss_vit.inspect.report import layer_fields
-from gauss_vit.inspect.report.field_images import explorer_field
-from gauss_vit.inspect.report.layer_fields import FieldPlan, fields_of_layers, forget, middle_layers
+from gauss_vit.inspect.report.layer_fields import FieldPlan, fields_of_layers, middle_layers, remove_partial_files
 from gauss_vit.inspect.report.notes import notes_of
+from gauss_vit.inspect.report.reduced_fields import report_field
 from tests.commands.test_report import SWIN, named_of, photos
 from tests.tiny_config import MODEL
 
@@ -58,7 +58,7 @@ def test_fields_of_a_layer_are_those_of_the_collected_stream():
         jax.tree_util.Partial(behind_the_first_block), [batch], tokens=all_tokens(MODEL.grid), protocol=PRE_NORM
     ).maps()
     fits = fit_receptive_fields(np.stack([field.values for field in maps]))
-    expected = explorer_field(maps, fits, shape=MODEL.image_size)
+    expected = report_field(maps, fits, shape=MODEL.image_size)
     first, last = fields_of_layers(NAMED, plan())
     np.testing.assert_allclose(first.maps, expected.maps, rtol=1e-3, atol=expected.maps.max() * 1e-5)
     np.testing.assert_allclose(first.numbers[-1], expected.numbers[-1], rtol=1e-3)
@@ -85,7 +85,7 @@ def test_killed_run_goes_on_behind_the_last_layer_that_it_finished(tmp_path: Pat
     for found, expected in zip(resumed, fields_of_layers(NAMED, plan()), strict=True):
         np.testing.assert_array_equal(found.maps, expected.maps)
         np.testing.assert_array_equal(found.numbers, expected.numbers)
-    forget(NAMED, page)
+    remove_partial_files(NAMED, page)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -8,19 +8,20 @@ import numpy as np
 import pytest
 
 from gauss_vit.errors import ConfigError
-from gauss_vit.inspect.report import page as explorers
-from gauss_vit.inspect.report.field_images import NUMBERS, ExplorerField, end_shape, middle_shape
+from gauss_vit.inspect.report import page as pages
+from gauss_vit.inspect.report.images import distances, report_image
 from gauss_vit.inspect.report.packing import CompandedMaps, expand, unpack
-from gauss_vit.inspect.report.page import distances, explorer_image, render, within_budget
-from tests.inspect.report.pages import (
+from gauss_vit.inspect.report.page import render, within_budget
+from gauss_vit.inspect.report.reduced_fields import NUMBERS, ReportField, end_shape, middle_shape
+from tests.inspect.report.made_up_report import (
     GRID,
     HEADS,
     HOSTILE,
     IMAGE_SIZE,
     LAYERS,
     PREFIX,
-    explorer,
     images,
+    report,
     tables,
     weights,
 )
@@ -28,7 +29,7 @@ from tests.inspect.report.pages import (
 
 @pytest.fixture(scope="module")
 def page() -> str:
-    return render(explorer())
+    return render(report())
 
 
 def document(page: str) -> dict:
@@ -63,7 +64,7 @@ def test_tables_are_kept_to_half_precision(page: str):
 
 
 def test_distances_and_prefix_shares_are_those_of_the_weights():
-    image = explorer_image("noise", np.zeros((*IMAGE_SIZE, 3), np.uint8), weights(0), grid=GRID)
+    image = report_image("noise", np.zeros((*IMAGE_SIZE, 3), np.uint8), weights(0), grid=GRID)
     found, shares = unpack(image.numbers["distance"]), unpack(image.numbers["prefix"])
     assert found.shape == shares.shape == (LAYERS, 1 + HEADS, GRID[0] * GRID[1])
     row = weights(0)[2, 1, PREFIX + 7]
@@ -80,7 +81,7 @@ def test_even_attention_looks_as_far_as_patches_are_apart():
 
 
 def test_attention_of_the_class_token_is_its_row_of_the_weights():
-    image = explorer_image("noise", np.zeros((*IMAGE_SIZE, 3), np.uint8), weights(0), grid=GRID)
+    image = report_image("noise", np.zeros((*IMAGE_SIZE, 3), np.uint8), weights(0), grid=GRID)
     packed = image.class_token
     found = expand(
         CompandedMaps(codes=unpack(packed["codes"]), peaks=unpack(packed["peaks"]), is_signed=packed["signed"])
@@ -88,13 +89,13 @@ def test_attention_of_the_class_token_is_its_row_of_the_weights():
     rows = weights(0)[:, :, 0, PREFIX:]
     expected = np.concatenate([rows.mean(axis=1, keepdims=True), rows], axis=1).reshape(LAYERS, 1 + HEADS, *GRID)
     np.testing.assert_allclose(found, expected, atol=expected.max() * (1 / 255 + 1 / 510**2))
-    without = explorer_image("none", np.zeros((*IMAGE_SIZE, 3), np.uint8), weights(0)[:, :, 2:, 2:], grid=GRID)
+    without = report_image("none", np.zeros((*IMAGE_SIZE, 3), np.uint8), weights(0)[:, :, 2:, 2:], grid=GRID)
     assert without.class_token is None
 
 
 def test_budget_keeps_images_first_and_heads_of_the_first_next():
     three = images(3)
-    sizes = [len(explorers.safe_json(vars(image))) for image in three]
+    sizes = [len(pages.safe_json(vars(image))) for image in three]
     assert within_budget(three, sum(sizes)) == three
     kept = within_budget(three, sum(sizes) - 1)
     assert [image.heads is None for image in kept] == [False, False, True]
@@ -105,19 +106,19 @@ def test_budget_keeps_images_first_and_heads_of_the_first_next():
 
 
 def test_page_that_cannot_fit_is_refused(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(explorers, "MOST_BYTES", 60_000)
+    monkeypatch.setattr(pages, "MOST_BYTES", 60_000)
     with pytest.raises(ConfigError, match="would be larger"):
-        render(explorer())
+        render(report())
 
 
 def test_page_says_what_there_was_no_room_for(monkeypatch: pytest.MonkeyPatch):
-    content = explorer()
-    sizes = [len(explorers.safe_json(vars(image))) for image in content.images]
+    content = report()
+    sizes = [len(pages.safe_json(vars(image))) for image in content.images]
     bare = len(render(replace(content, images=content.images[:1])).encode()) - sizes[0]
-    monkeypatch.setattr(explorers, "MOST_BYTES", bare + explorers._MARGIN_BYTES + sizes[0] + 900)
+    monkeypatch.setattr(pages, "MOST_BYTES", bare + pages._MARGIN_BYTES + sizes[0] + 900)
     notes = document(render(content))["notes"]
     assert any("more images are not shown" in note for note in notes)
-    monkeypatch.setattr(explorers, "MOST_BYTES", bare + explorers._MARGIN_BYTES + len(content.images[0].jpeg) + 900)
+    monkeypatch.setattr(pages, "MOST_BYTES", bare + pages._MARGIN_BYTES + len(content.images[0].jpeg) + 900)
     found = document(render(content))
     assert any("Attention is left out" in note for note in found["notes"])
     assert found["images"][0]["mean"] is None
@@ -129,14 +130,14 @@ def test_twelve_layers_of_a_common_size_stay_within_ten_megabytes():
     grid, size = (14, 14), (224, 224)
     shapes = [middle_shape(size, grid, 11)] * 11 + [end_shape(size, grid)]
     fields = tuple(
-        ExplorerField(maps=draw.random((196, *shape), dtype=np.float32), numbers=draw.random((len(NUMBERS), 196)) * 100)
+        ReportField(maps=draw.random((196, *shape), dtype=np.float32), numbers=draw.random((len(NUMBERS), 196)) * 100)
         for shape in shapes
     )
     found = draw.random((12, 12, 197, 197), dtype=np.float32)
     pixels = draw.integers(256, size=(*size, 3)).astype(np.uint8)
-    image = explorer_image("noise", pixels, found / found.sum(axis=-1, keepdims=True), grid=grid)
+    image = report_image("noise", pixels, found / found.sum(axis=-1, keepdims=True), grid=grid)
     content = replace(
-        explorer(), image_size=size, grid=grid, fields=fields, layers=explorer().layers[:1] * 12, images=(image,) * 8
+        report(), image_size=size, grid=grid, fields=fields, layers=report().layers[:1] * 12, images=(image,) * 8
     )
     page = render(content)
     assert len(page.encode()) < 10_000_000

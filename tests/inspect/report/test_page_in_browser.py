@@ -16,9 +16,10 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
+from gauss_vit.inspect.report.contents import Report
 from gauss_vit.inspect.report.packing import compand
-from gauss_vit.inspect.report.page import Explorer, render
-from tests.inspect.report.pages import GRID, HOSTILE, PREFIX, explorer, fields, packed_fields, tables, weights
+from gauss_vit.inspect.report.page import render
+from tests.inspect.report.made_up_report import GRID, HOSTILE, PREFIX, fields, packed_fields, report, tables, weights
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
@@ -43,10 +44,10 @@ def browser() -> Iterator[webdriver.Chrome]:
 @pytest.fixture
 def page(browser: webdriver.Chrome, tmp_path: Path) -> webdriver.Chrome:
     """The page, just opened."""
-    return open_page(browser, tmp_path, explorer())
+    return open_page(browser, tmp_path, report())
 
 
-def open_page(browser: webdriver.Chrome, tmp_path: Path, content: Explorer) -> webdriver.Chrome:
+def open_page(browser: webdriver.Chrome, tmp_path: Path, content: Report) -> webdriver.Chrome:
     path = tmp_path / "report.html"
     path.write_text(render(content), encoding="utf-8")
     browser.get(path.as_uri())
@@ -171,7 +172,7 @@ def test_layer_whose_field_is_not_in_the_file_says_so(page: webdriver.Chrome):
 
 
 def test_fields_of_the_last_layer_alone_are_shown_at_every_layer(browser: webdriver.Chrome, tmp_path: Path):
-    content = explorer()
+    content = report()
     open_page(browser, tmp_path, replace(content, fields=(None, None, content.fields[-1])))
     set_layer(browser, 1)
     assert browser.find_element(By.ID, "field-where").text == "end of the trunk"

@@ -1,43 +1,47 @@
-"""What a report shows of a model, read from its parameters and from images, in the form that the page takes."""
+"""The layers of a report: position bias, learned Gaussian, and whether attention between patches is shown."""
 
 import dataclasses
 import math
-from collections.abc import Iterator
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import nnx
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Float
 
 from gauss_vit.analysis.position import analyse_position
 from gauss_vit.assembly.named_model import NamedModel
-from gauss_vit.inspect.photos import Photo
 from gauss_vit.inspect.position import PositionGroup, position_groups
-from gauss_vit.inspect.report.page import ExplorerImage, ExplorerLayer, explorer_image
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
+from gauss_vit.ops.grid import Grid
 
 
-def shown_images(named: NamedModel, photos: tuple[Photo, ...]) -> Iterator[ExplorerImage]:
-    """Packs images with their attention, one at a time."""
-    config = named.config
-    shows_attention = attention_start(config) < config.depth
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReportLayer:
+    """What the page shows of a layer for every image.
 
-    @jax.jit
-    def weights_of(params: PyTree, images: Float[Array, "1 height width 3"]) -> Float[Array, "..."]:
-        return nnx.merge(named.graph, params).intermediates(images)[-1].attention_weights[:, 0]
+    Attributes:
+      table: position bias in logits, by offset (query minus key); None if there is none.
+      grid: (height, width) of the patches that meet in attention.
+      shows_patches: whether these are the patches that one clicks; otherwise the table is shown by offset.
+      fit_sigma_yx: sigma of the Gaussian fitted to the central row, averaged over heads, in patches; None if the fit
+        did not converge.
+      amplitude: learned amplitude, one for each head or one for all; None if there is no Gaussian term.
+      sigma_y: learned sigma down, in patches.
+      sigma_x: learned sigma across, in patches.
+      attention: index of the layer among those with weights in `ReportImage`; None if its weights are not shown.
+    """
 
-    for photo in photos:
-        weights = None
-        if shows_attention:
-            images = named.normalization(jnp.asarray(photo.pixels[None]))
-            weights = np.asarray(jax.device_get(weights_of(named.params, images)))
-        yield explorer_image(photo.name, photo.pixels, weights, grid=config.grid)
+    table: Float[np.ndarray, "#heads dy dx"] | None
+    grid: Grid
+    shows_patches: bool
+    fit_sigma_yx: tuple[float, float] | None
+    amplitude: Float[np.ndarray, " #heads"] | None
+    sigma_y: Float[np.ndarray, " #heads"] | None
+    sigma_x: Float[np.ndarray, " #heads"] | None
+    attention: int | None
 
 
 def attention_start(config: ViTConfig | SwinConfig) -> int:
-    """Gives how many layers come before those whose attention lets all patches of the last map meet."""
+    """Counts the layers before those in whose attention all patches of the last map meet."""
     if isinstance(config, ViTConfig):
         return 0
     last = len(config.depths) - 1
@@ -45,20 +49,20 @@ def attention_start(config: ViTConfig | SwinConfig) -> int:
     return sum(config.depths[:last]) if is_global else config.depth
 
 
-def layers_of(named: NamedModel) -> tuple[ExplorerLayer, ...]:
-    """Reads the position biases of every layer, and says which layers' attention is shown."""
+def layers_of(named: NamedModel) -> tuple[ReportLayer, ...]:
+    """Reads the position bias of every layer, and decides whose attention is shown."""
     config = named.config
     start = attention_start(config)
     if not config.has_position_bias:
         return tuple(_plain_layer(config, layer, start=start) for layer in range(config.depth))
-    layers: list[ExplorerLayer] = []
+    layers: list[ReportLayer] = []
     for group in position_groups(config, named.params):
         layers += _layers_of_group(group, config, start=start, first=len(layers))
     return tuple(layers)
 
 
-def _plain_layer(config: ViTConfig | SwinConfig, layer: int, *, start: int) -> ExplorerLayer:
-    return ExplorerLayer(
+def _plain_layer(config: ViTConfig | SwinConfig, layer: int, *, start: int) -> ReportLayer:
+    return ReportLayer(
         table=None,
         grid=config.grid,
         shows_patches=True,
@@ -72,7 +76,7 @@ def _plain_layer(config: ViTConfig | SwinConfig, layer: int, *, start: int) -> E
 
 def _layers_of_group(
     group: PositionGroup, config: ViTConfig | SwinConfig, *, start: int, first: int
-) -> list[ExplorerLayer]:
+) -> list[ReportLayer]:
     fits, learned = analyse_position(group.tables, grid=group.grid).fits, group.learned
     return [
         dataclasses.replace(

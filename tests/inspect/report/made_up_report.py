@@ -1,4 +1,4 @@
-"""A small page of a made-up model on a grid that is no square, with class tokens and hostile names."""
+"""A small report on a made-up model, with a non-square grid, class tokens and hostile names."""
 
 import numpy as np
 
@@ -6,8 +6,10 @@ from gauss_vit.analysis.erf import ErfMap
 from gauss_vit.analysis.gaussian_fit import fit_receptive_fields
 from gauss_vit.analysis.protocol import BMVC2023
 from gauss_vit.analysis.token import all_tokens, patch_center
-from gauss_vit.inspect.report.field_images import ExplorerField, explorer_field
-from gauss_vit.inspect.report.page import Explorer, ExplorerImage, ExplorerLayer, explorer_image
+from gauss_vit.inspect.report.contents import Report
+from gauss_vit.inspect.report.images import ReportImage, report_image
+from gauss_vit.inspect.report.layers import ReportLayer
+from gauss_vit.inspect.report.reduced_fields import ReportField, report_field
 
 GRID, IMAGE_SIZE, LAYERS, HEADS, PREFIX = (3, 5), (24, 40), 3, 2, 2
 HOSTILE = '</script><img src=x onerror="document.title=1">{{data}}&\u2028'
@@ -33,13 +35,13 @@ def fields(layer: int = LAYERS) -> tuple[ErfMap, ...]:
     return tuple(found)
 
 
-def packed_fields() -> tuple[ExplorerField | None, ...]:
+def packed_fields() -> tuple[ReportField | None, ...]:
     """Fields of the second layer, a value to 2 x 2 px, and of the last one; those of the first are left out."""
     packed = []
     for layer, shape in ((2, (12, 20)), (LAYERS, IMAGE_SIZE)):
         maps = fields(layer)
         fits = fit_receptive_fields(np.stack([field.values for field in maps]))
-        packed.append(explorer_field(maps, fits, shape=shape))
+        packed.append(report_field(maps, fits, shape=shape))
     return None, *packed
 
 
@@ -50,18 +52,18 @@ def tables() -> np.ndarray:
     return found.astype(np.float32)
 
 
-def images(num_images: int = 2) -> tuple[ExplorerImage, ...]:
+def images(num_images: int = 2) -> tuple[ReportImage, ...]:
     """Noise with attention."""
     pixels = np.random.default_rng(9).integers(256, size=(num_images, *IMAGE_SIZE, 3)).astype(np.uint8)
     return tuple(
-        explorer_image(f"{index} {HOSTILE}", photo, weights(index), grid=GRID) for index, photo in enumerate(pixels)
+        report_image(f"{index} {HOSTILE}", photo, weights(index), grid=GRID) for index, photo in enumerate(pixels)
     )
 
 
-def explorer() -> Explorer:
-    """All of it."""
+def report() -> Report:
+    """The whole report."""
     layers = tuple(
-        ExplorerLayer(
+        ReportLayer(
             table=table,
             grid=GRID,
             shows_patches=True,
@@ -73,7 +75,7 @@ def explorer() -> Explorer:
         )
         for layer, table in enumerate(tables())
     )
-    return Explorer(
+    return Report(
         model=HOSTILE,
         step=1234,
         num_parameters=5_678_000,

@@ -4,26 +4,26 @@ import numpy as np
 import pytest
 
 from gauss_vit.analysis.gaussian_fit import fit_receptive_fields
-from gauss_vit.inspect.report.field_images import (
+from gauss_vit.inspect.report.packing import CompandedMaps, expand, unpack
+from gauss_vit.inspect.report.reduced_fields import (
     NUMBERS,
-    ExplorerField,
+    ReportField,
     end_shape,
-    explorer_field,
     field_document,
     middle_shape,
+    report_field,
 )
-from gauss_vit.inspect.report.packing import CompandedMaps, expand, unpack
 from gauss_vit.ops.grid import Grid
-from tests.inspect.report.pages import GRID, IMAGE_SIZE, fields
+from tests.inspect.report.made_up_report import GRID, IMAGE_SIZE, fields
 
 
 @pytest.fixture(scope="module")
-def packed() -> ExplorerField:
+def packed() -> ReportField:
     maps = fields()
-    return explorer_field(maps, fit_receptive_fields(np.stack([field.values for field in maps])), shape=(6, 10))
+    return report_field(maps, fit_receptive_fields(np.stack([field.values for field in maps])), shape=(6, 10))
 
 
-def test_maps_are_means_over_blocks_and_numbers_are_of_the_pixels(packed: ExplorerField):
+def test_maps_are_means_over_blocks_and_numbers_are_of_the_pixels(packed: ReportField):
     blocks = np.stack([field.values.reshape(6, 4, 10, 4).mean(axis=(1, 3)) for field in fields()])
     np.testing.assert_allclose(packed.maps, 1e6 * blocks, rtol=1e-5)
     numbers = dict(zip(NUMBERS, packed.numbers, strict=True))
@@ -32,7 +32,7 @@ def test_maps_are_means_over_blocks_and_numbers_are_of_the_pixels(packed: Explor
     np.testing.assert_allclose(numbers["shift_y"], 0, atol=1e-3)
 
 
-def test_document_has_the_maps_and_the_numbers_and_nothing_where_a_fit_failed(packed: ExplorerField):
+def test_document_has_the_maps_and_the_numbers_and_nothing_where_a_fit_failed(packed: ReportField):
     packed.numbers[0, 3] = np.nan
     document = field_document(packed)
     assert document["numbers"]["sigma_x"][3] is None

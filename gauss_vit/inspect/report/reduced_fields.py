@@ -1,4 +1,4 @@
-"""Receptive fields of all patches behind every layer, as the page holds them: coarser maps and exact numbers."""
+"""Receptive fields reduced to what the page shows: coarser maps, and numbers of the full resolution."""
 
 import math
 from dataclasses import dataclass
@@ -19,33 +19,33 @@ MOST_MIDDLE_BYTES = 2_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExplorerField:
+class ReportField:
     """The receptive fields of all patches behind one layer.
 
     Attributes:
       maps: means over equal blocks of pixels, in 1e-6 of a field's sum per pixel.
-      numbers: those of every patch's field at full resolution, in the order of `NUMBERS`, lengths in pixels; NaN where
-        the fit did not converge.
+      numbers: `NUMBERS` of every patch's field at full resolution, in that order, lengths in pixels; NaN where the fit
+        did not converge.
     """
 
     maps: Float32[np.ndarray, "patches rows columns"]
     numbers: Float64[np.ndarray, "numbers patches"]
 
 
-def explorer_field(fields: tuple[ErfMap, ...], fits: tuple[GaussianFit, ...], *, shape: Grid) -> ExplorerField:
-    """Keeps of fields what the page shows.
+def report_field(fields: tuple[ErfMap, ...], fits: tuple[GaussianFit, ...], *, shape: Grid) -> ReportField:
+    """Reduces the receptive fields of all patches.
 
     Args:
-      fields: of all patches, row by row.
+      fields: one for each patch, row by row.
       fits: the Gaussians fitted to them.
-      shape: (rows, columns) of the maps that are kept; divides the image's.
+      shape: (rows, columns) of the reduced maps; divides the image size.
     """
     means = np.stack([block_means(field.values, shape) for field in fields])
     numbers = np.array([_numbers(field, fit) for field, fit in zip(fields, fits, strict=True)])
-    return ExplorerField(maps=(means * 1e6).astype(np.float32), numbers=numbers.T)
+    return ReportField(maps=(means * 1e6).astype(np.float32), numbers=numbers.T)
 
 
-def field_document(field: ExplorerField) -> dict[str, object]:
+def field_document(field: ReportField) -> dict[str, object]:
     """Packs the maps and lists the numbers by name, rounded to five digits."""
     listed = {
         name: [_number(value) for value in row.tolist()] for name, row in zip(NUMBERS, field.numbers, strict=True)
@@ -54,7 +54,7 @@ def field_document(field: ExplorerField) -> dict[str, object]:
 
 
 def end_shape(image_size: Grid, grid: Grid) -> Grid:
-    """Finds (rows, columns) of the maps at the end of the trunk: the finest that fit, a whole number to a patch.
+    """Computes (rows, columns) of the maps at the end of the trunk: the finest that fit, a whole number to a patch.
 
     >>> end_shape((224, 224), (14, 14)), end_shape((384, 384), (24, 24))
     ((56, 56), (48, 48))
@@ -63,15 +63,15 @@ def end_shape(image_size: Grid, grid: Grid) -> Grid:
 
 
 def middle_shape(image_size: Grid, grid: Grid, num_layers: int) -> Grid | None:
-    """Finds (rows, columns) of the maps of the layers before: no finer than at the end, at worst one to 2 x 2 patches.
+    """Computes (rows, columns) of the maps of earlier layers: no finer than at the end, at worst one to 2 x 2 patches.
 
     Args:
       image_size: (height, width) in pixels.
       grid: (height, width) in patches.
-      num_layers: how many layers are to fit; 0 for none.
+      num_layers: number of layers that have to fit.
 
     Returns:
-      None where there are none, or they do not fit.
+      None if there are no layers, or they do not fit.
 
     >>> middle_shape((224, 224), (14, 14), 11), middle_shape((384, 384), (24, 24), 11), middle_shape((8, 8), (2, 2), 0)
     ((28, 28), (12, 12), None)
@@ -88,7 +88,7 @@ def middle_shape(image_size: Grid, grid: Grid, num_layers: int) -> Grid | None:
 
 
 def _finest(image_size: Grid, grid: Grid, most_bytes: int) -> Grid | None:
-    """Finds how finely a patch's sides can be cut, evenly in both directions, for the fields of all patches to fit."""
+    """Computes the finest even division of a patch's sides with which the fields of all patches fit."""
     side = math.gcd(image_size[0] // grid[0], image_size[1] // grid[1])
     shapes = [(grid[0] * cells, grid[1] * cells) for cells in range(1, side + 1) if side % cells == 0]
     return max((shape for shape in shapes if _num_codes(grid, shape) <= most_bytes), default=None)
@@ -99,7 +99,6 @@ def _num_codes(grid: Grid, shape: Grid) -> int:
 
 
 def _numbers(field: ErfMap, fit: GaussianFit) -> tuple[float, ...]:
-    """Gives the numbers of one field, in the order of `NUMBERS`."""
     target = patch_center(field.token, grid=field.grid, image_size=field.values.shape)
     radius = half_mass_radius(field.values, target)
     if not fit.converged:

@@ -1,0 +1,79 @@
+"""Everything that a report shows of a model, measured and read."""
+
+from dataclasses import dataclass
+
+import jax
+
+from gauss_vit.analysis.protocol import ErfProtocol
+from gauss_vit.assembly.named_model import NamedModel
+from gauss_vit.inspect.report.images import ReportImage, shown_images
+from gauss_vit.inspect.report.layer_fields import FieldPlan, fields_of_layers
+from gauss_vit.inspect.report.layers import ReportLayer, layers_of
+from gauss_vit.inspect.report.notes import notes_of
+from gauss_vit.inspect.report.reduced_fields import ReportField
+from gauss_vit.models.vit import ViTConfig
+from gauss_vit.ops.grid import Grid
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Everything that the page shows.
+
+    Attributes:
+      model: name of the model.
+      step: number of updates of its parameters.
+      num_parameters: number of its parameters.
+      image_size: (height, width) in pixels.
+      prefix_tokens: number of tokens before the patches in attention, such as class tokens.
+      grid: (height, width) of the patches that one clicks.
+      protocol: definition of the receptive fields.
+      num_images: number of images that they are averaged over.
+      fields: receptive fields behind every layer, from the first; None if they are not shown. Those of the last layer
+        are at the end of the trunk.
+      layers: position bias and learned values of every layer, from the first.
+      images: images to choose from.
+      notes: how the maps were made, and what is not shown.
+    """
+
+    model: str
+    step: int
+    num_parameters: int
+    image_size: Grid
+    prefix_tokens: int
+    grid: Grid
+    protocol: ErfProtocol
+    num_images: int
+    fields: tuple[ReportField | None, ...]
+    layers: tuple[ReportLayer, ...]
+    images: tuple[ReportImage, ...]
+    notes: tuple[str, ...]
+
+
+def make_report(named: NamedModel, plan: FieldPlan, *, num_shown: int) -> Report:
+    """Measures receptive fields and reads everything else that the page shows.
+
+    Args:
+      named: the model.
+      plan: which receptive fields to measure, and over which images.
+      num_shown: number of images to show, from the first.
+
+    Raises:
+      ConfigError: the receptive field is not defined.
+      StorageError: intermediate results cannot be saved.
+    """
+    config = named.config
+    fields = fields_of_layers(named, plan)
+    return Report(
+        model=named.name,
+        step=named.step,
+        num_parameters=sum(leaf.size for leaf in jax.tree.leaves(named.params)),
+        image_size=config.image_size,
+        prefix_tokens=config.prefix_tokens if isinstance(config, ViTConfig) else 0,
+        grid=config.grid,
+        protocol=plan.protocol,
+        num_images=len(plan.photos),
+        fields=fields,
+        layers=layers_of(named),
+        images=tuple(shown_images(named, plan.photos[:num_shown])),
+        notes=notes_of(config, plan, fields=fields, num_shown=num_shown),
+    )

@@ -1,0 +1,119 @@
+"""The images of a report, packed with the attention that they cause."""
+
+import base64
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, PyTree, UInt8
+from PIL import Image
+
+from gauss_vit.assembly.named_model import NamedModel
+from gauss_vit.inspect.photos import Photo
+from gauss_vit.inspect.report.layers import attention_start
+from gauss_vit.inspect.report.packing import compand, half, pack, pack_maps
+from gauss_vit.ops.grid import Grid
+
+_JPEG_QUALITY = 88
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportImage:
+    """An image with its attention, packed.
+
+    Attributes:
+      name: name of its file.
+      jpeg: the image as JPEG, in base64.
+      mean: weights averaged over heads; None if attention is not shown.
+      heads: weights of single heads; None if they do not fit.
+      class_token: weights of the class token, averaged over heads and of single heads; None if there is no class token
+        or attention is not shown.
+      numbers: mean distances and shares of prefix tokens; empty if attention is not shown.
+    """
+
+    name: str
+    jpeg: str
+    mean: dict[str, object] | None
+    heads: dict[str, object] | None
+    class_token: dict[str, object] | None
+    numbers: dict[str, object]
+
+
+def shown_images(named: NamedModel, photos: tuple[Photo, ...]) -> Iterator[ReportImage]:
+    """Packs images with their attention, one at a time."""
+    config = named.config
+    shows_attention = attention_start(config) < config.depth
+
+    @jax.jit
+    def weights_of(params: PyTree, images: Float[Array, "1 height width 3"]) -> Float[Array, "..."]:
+        return nnx.merge(named.graph, params).intermediates(images)[-1].attention_weights[:, 0]
+
+    for photo in photos:
+        weights = None
+        if shows_attention:
+            images = named.normalization(jnp.asarray(photo.pixels[None]))
+            weights = np.asarray(jax.device_get(weights_of(named.params, images)))
+        yield report_image(photo.name, photo.pixels, weights, grid=config.grid)
+
+
+def report_image(
+    name: str,
+    pixels: UInt8[np.ndarray, "height width 3"],
+    weights: Float[np.ndarray, "layers heads query key"] | None,
+    *,
+    grid: Grid,
+) -> ReportImage:
+    """Packs an image with the attention that it causes.
+
+    Args:
+      name: name of its file.
+      pixels: the image as the model sees it.
+      weights: attention of the layers that are shown; prefix tokens, if any, come first among queries and keys. None if
+        attention is not shown.
+      grid: (height, width) of the patches.
+    """
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, format="JPEG", quality=_JPEG_QUALITY)
+    jpeg = base64.b64encode(file.getvalue()).decode("ascii")
+    if weights is None:
+        return ReportImage(name=name, jpeg=jpeg, mean=None, heads=None, class_token=None, numbers={})
+    layers, num_heads, num_tokens, _ = weights.shape
+    patches = grid[0] * grid[1]
+    of_patches = weights[:, :, num_tokens - patches :, num_tokens - patches :]
+    maps = of_patches.reshape(layers, num_heads, patches, *grid)
+    patch_size = (pixels.shape[0] / grid[0], pixels.shape[1] / grid[1])
+    all_queries = np.concatenate([weights.mean(axis=1, keepdims=True), weights], axis=1)
+    patch_queries = all_queries[:, :, num_tokens - patches :]
+    class_token = all_queries[:, :, 0, num_tokens - patches :].reshape(layers, 1 + num_heads, *grid)
+    found = distances(patch_queries[..., num_tokens - patches :], grid=grid, patch_size=patch_size)
+    return ReportImage(
+        name=name,
+        jpeg=jpeg,
+        mean=pack_maps(compand(maps.mean(axis=1))),
+        heads=pack_maps(compand(maps)),
+        class_token=pack_maps(compand(class_token)) if num_tokens > patches else None,
+        numbers={
+            "distance": pack(half(found)),
+            "prefix": pack(half(patch_queries[..., : num_tokens - patches].sum(axis=-1))),
+        },
+    )
+
+
+def distances(
+    weights: Float[np.ndarray, "layers heads query key"], *, grid: Grid, patch_size: tuple[float, float]
+) -> Float[np.ndarray, "layers heads query"]:
+    """Computes the mean distance from each patch to all patches, weighted by its attention on them.
+
+    Args:
+      weights: attention between patches, whose absolute values are the weights; rows need not sum to 1.
+      grid: (height, width) of the patches.
+      patch_size: (height, width) of one patch, in the unit of the result.
+    """
+    places = np.moveaxis(np.indices(grid), 0, -1).reshape(-1, 2) * np.asarray(patch_size)
+    apart = np.linalg.norm(places[:, None] - places[None, :], axis=-1).astype(np.float32)
+    sizes = np.abs(weights)
+    return np.einsum("lhqk,qk->lhq", sizes, apart) / np.maximum(sizes.sum(axis=-1), 1e-30)
