@@ -1,7 +1,7 @@
-"""How far attention looks: mean distances, entropy, and its path through all layers.
+"""How far attention looks: mean distance, entropy, and rollout through all layers.
 
-Attention weights are [layers, batch, heads, query, key]; the tokens of queries and keys stand in one order, prefix
-tokens first. Where attention runs in windows the batch is images by windows, windows fastest.
+Attention weights are [layers, batch, heads, query, key]; queries and keys are in the same order, prefix tokens first.
+For attention in windows the batch is images by windows, windows fastest.
 
 Distances and entropies are about patches: prefix tokens are neither queries nor keys, and each query's weights on
 patches are divided by their sum. Every query counts the same, and so does every image.
@@ -23,13 +23,13 @@ _TINY = 1e-30
 
 @dataclass(frozen=True, kw_only=True)
 class TokenPlaces:
-    """Where the tokens of attention lie.
+    """Positions of the tokens of attention.
 
     Attributes:
-      offsets: [windows, query, key, 2], key minus query as (down, right), in patches; 0 for whatever is no patch. One
-        window where attention is global.
-      is_patch: which tokens are patches of the image; prefix tokens and padding are not.
-      may_meet: which pairs of patches attention lets meet; a shift of windows keeps some apart.
+      offsets: [windows, query, key, 2], key minus query as (down, right), in patches; 0 for tokens that are not
+        patches. Global attention has one window.
+      is_patch: whether a token is a patch of the image; prefix tokens and padding are not.
+      may_meet: whether a query may attend to a key, both patches; shifted windows separate some.
     """
 
     offsets: Float[np.ndarray, "windows query key 2"]
@@ -41,7 +41,7 @@ class TokenPlaces:
         return np.linalg.norm(self.offsets * np.asarray(patch_size, np.float32), axis=-1).astype(np.float32)
 
     def even_weights(self) -> Float[np.ndarray, "1 windows 1 query key"]:
-        """Gives attention that every patch spreads evenly over all it may meet, for orientation."""
+        """Returns attention that is uniform over the keys of each query, as a reference."""
         counts = np.maximum(self.may_meet.sum(axis=-1, keepdims=True), 1)
         return (self.may_meet / counts).astype(np.float32)[None, :, None]
 
@@ -54,7 +54,7 @@ def places_on_grid(grid: Grid, *, prefix_tokens: int = 0) -> TokenPlaces:
 
 
 def places_in_windows(layout: WindowLayout) -> TokenPlaces:
-    """Places the tokens of every window where they come from in the map, whatever the shift; padding is no patch."""
+    """Places the tokens of every window at their origin in the map, whatever the shift; padding is not a patch."""
     marked = np.concatenate([np.ones((num_patches(layout.grid), 1)), _coordinates(layout.grid)], axis=1)
     split = np.asarray(layout.split(jnp.asarray(marked[None], jnp.float32)))
     return _places(split[..., 1:], split[..., 0] > 0, mask=layout.mask)
@@ -69,9 +69,9 @@ def mean_distance(
     """Averages the distance from query to key, by weight over keys and evenly over queries.
 
     Args:
-      weights: of attention, rows of positive sum.
-      places: of the tokens.
-      patch_size: the (height, width) of a patch in the unit of the result: pixels, or patches by default.
+      weights: attention weights, rows of positive sum.
+      places: positions of the tokens.
+      patch_size: (height, width) of a patch in the unit of the result: pixels, or patches by default.
 
     Source: Dosovitskiy et al., An Image is Worth 16x16 Words (ICLR 2021), figure 7, right.
     """
@@ -85,7 +85,7 @@ def mean_distance(
 def entropy(
     weights: Float[Array, "layers batch heads query key"], places: TokenPlaces
 ) -> Float[Array, "layers images heads"]:
-    """Averages the entropy of each query's weights on patches, in nats: 0 for one key, ln(keys) for all alike."""
+    """Averages the entropy of each query's weights on patches, in nats: 0 for one key, ln(keys) if uniform."""
     shares = _shares_of_patches(weights, places)
     terms = -shares * jnp.log(jnp.maximum(shares, _TINY))
     is_patch = jnp.asarray(places.is_patch, jnp.float32)
@@ -93,10 +93,10 @@ def entropy(
 
 
 def rollout(weights: Float[Array, "layers batch heads query key"]) -> Float[Array, "batch query key"]:
-    """Follows attention from the outputs down to the inputs: the product of (A + I) / 2 over all layers.
+    """Computes attention rollout from the outputs to the inputs: the product of (A + I) / 2 over all layers.
 
-    A is the mean over heads; the identity stands for the residual connection. Row i says how the last layer's token i
-    draws on the tokens that enter the first one, prefix tokens among them; it sums to 1 if the rows of A do.
+    A is the mean over heads; the identity represents the residual connection. Row i is the attention of token i of the
+    last layer on the input tokens, prefix tokens among them; it sums to 1 if the rows of A do.
 
     Source: Abnar and Zuidema, Quantifying Attention Flow in Transformers (ACL 2020), section 3.
     """
@@ -113,10 +113,10 @@ def rollout(weights: Float[Array, "layers batch heads query key"]) -> Float[Arra
 def row_on_grid(
     rows: Float[np.ndarray, "batch query key"], token: Token, *, grid: Grid, prefix_tokens: int
 ) -> Float[np.ndarray, "batch height width"]:
-    """Lays out what a patch draws from every patch; what it draws from prefix tokens is left out.
+    """Lays out one patch's row of attention on the grid of keys, without prefix tokens.
 
     Raises:
-      ConfigError: the token lies outside of the grid.
+      ConfigError: the token is outside the grid.
     """
     row, column = check_token(token, grid)
     picked = rows[:, prefix_tokens + row * grid[1] + column, prefix_tokens:]
@@ -128,12 +128,12 @@ class LayerAttention:
     """The attention of one layer, averaged over images.
 
     Attributes:
-      distance: in patches of this layer's map, a head each.
-      distance_px: in pixels of the image.
-      entropy: in nats.
-      even_distance_px: of weights that are the same for all patches a query can see.
-      even_entropy: of such weights.
-      patch_size: the (height, width) in pixels of this layer's patches.
+      distance: mean distance of each head, in patches of this layer's map.
+      distance_px: the same in pixels of the image.
+      entropy: entropy of each head, in nats.
+      even_distance_px: mean distance of uniform attention over the keys of each query.
+      even_entropy: entropy of uniform attention.
+      patch_size: (height, width) in pixels of this layer's patches.
     """
 
     distance: Float64[np.ndarray, " heads"]
@@ -144,7 +144,7 @@ class LayerAttention:
     patch_size: Grid
 
     def to_json(self) -> dict[str, object]:
-        """Gives the fields, lists over heads."""
+        """Returns the fields as JSON values, with lists over heads."""
         return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in vars(self).items()}
 
 
@@ -153,12 +153,12 @@ class ImageAttention:
     """The attention of a model on images.
 
     Attributes:
-      layers: all of them, from the first.
-      num_images: over which they are averages.
+      layers: all layers, from the first.
+      num_images: number of images that are averaged over.
       photos: [shown, image_height, image_width, 3], the first images as the model saw them.
-      token: the patch whose rollout it is.
-      rollout: [images, height, width], what the token draws from every patch; None where attention runs in windows.
-      class_rollout: the same for the class token; None where there is none in the blocks.
+      token: patch of the rollout.
+      rollout: [images, height, width], rollout from the token to every patch; None for attention in windows.
+      class_rollout: the same for the class token; None if the blocks have none.
     """
 
     layers: tuple[LayerAttention, ...]
@@ -169,7 +169,7 @@ class ImageAttention:
     class_rollout: Float[np.ndarray, "images height width"] | None
 
     def to_json(self) -> dict[str, object]:
-        """Gives the number of images and one record a layer, from 1."""
+        """Returns the number of images, the token, and one record for each layer, from 1."""
         layers = [{"layer": index} | layer.to_json() for index, layer in enumerate(self.layers, start=1)]
         return {"num_images": self.num_images, "token": list(self.token), "layers": layers}
 
@@ -197,7 +197,7 @@ def _places(
 def _shares_of_patches(
     weights: Float[Array, "layers batch heads query key"], places: TokenPlaces
 ) -> Float[Array, "layers images windows heads query key"]:
-    """Divides every query's weights on patches by their sum, in float32, with windows on an axis of their own."""
+    """Divides every query's weights on patches by their sum, in float32, with windows on a separate axis."""
     layers, _, *last = weights.shape
     split = weights.astype(jnp.float32).reshape(layers, -1, places.is_patch.shape[0], *last)
     is_key = jnp.asarray(places.is_patch)[None, None, :, None, None, :]

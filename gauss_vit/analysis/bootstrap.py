@@ -1,12 +1,12 @@
-"""Confidence bands of a receptive field: what its numbers would be with other images of the same kind.
+"""Confidence bands of a receptive field: how its numbers vary with the choice of images.
 
-Images were dealt to groups by turns while they were summed (`ErfSum.groups`); with no more images than groups, each
-group is an image. A draw takes as many groups as there are, with replacement, and every number is computed again from
-the sum of the drawn maps. The middle 95 % of the draws are the band (percentile bootstrap; clusters of images where
-there are more images than groups, which estimates the same variance with a few per cent of noise for 64 groups).
+Images were assigned to groups in turn while they were summed (`ErfSum.groups`); with at most as many images as groups,
+each group is an image. A draw takes as many groups as there are, with replacement, and every number is computed again
+from the sum of the drawn maps. The middle 95 % of the draws are the band (percentile bootstrap; of clusters if there
+are more images than groups, which estimates the same variance with a few per cent of noise for 64 groups).
 
-The draws are a hash of their place, so that bands repeat on every machine and whatever was computed before. Draws are
-fitted a few at a time: the memory is that of the groups and of one such portion.
+The draws are a hash of their index, so that bands are reproducible on every machine, whatever was computed before.
+Draws are fitted in micro-batches: the memory is that of the groups and of one micro-batch.
 
 Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13; splitmix64: Steele, Lea, Flood,
 "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014.
@@ -27,11 +27,11 @@ from gauss_vit.analysis.token import patch_center
 NUM_GROUPS = 64
 NUM_DRAWS = 200
 LEVEL = 0.95
-_PORTION = 25
+_BATCH_SIZE = 25
 
 
 class Band(NamedTuple):
-    """The ends of a confidence interval."""
+    """A confidence interval."""
 
     low: float
     high: float
@@ -42,14 +42,15 @@ class ErfBands:
     """Confidence bands of the numbers of one receptive field.
 
     Attributes:
-      level: share of the draws inside.
-      num_draws: how many were drawn.
-      num_groups: groups of images that were drawn from.
-      sigma_x: of the Gaussian fit, in pixels; None, as the next two, where the map itself has no fit.
-      sigma_y: of the Gaussian fit, in pixels.
-      r_squared: of the Gaussian fit.
-      half_mass_radius: in pixels from the target.
-      radii_px: whole radii, from 0 to the farthest pixel.
+      level: share of the draws inside a band.
+      num_draws: number of draws.
+      num_groups: number of groups of images.
+      sigma_x: band of the fitted sigma along columns, in pixels; None, as the next two, if the fit of the map itself
+        did not converge.
+      sigma_y: band of the fitted sigma along rows, in pixels.
+      r_squared: band of the R squared of the fit.
+      half_mass_radius: band of the radius, in pixels from the target.
+      radii_px: integer radii, from 0 to the farthest pixel.
       profile: [2, radii], low and high share of the mass within each radius.
     """
 
@@ -64,7 +65,7 @@ class ErfBands:
     profile: Float64[np.ndarray, "2 radii"]
 
     def to_json(self) -> dict[str, object]:
-        """Gives the bands as JSON values, the profile at a few radii."""
+        """Returns the bands as JSON values, with the profile at a few radii."""
         at = [radius for radius in RADII_PX if radius < self.radii_px.size]
         fitted = {name: vars(self)[name] for name in ("sigma_x", "sigma_y", "r_squared")}
         return {
@@ -85,11 +86,11 @@ def confidence_bands(
     Args:
       total: the sum with its groups.
       result: the map of one of its tokens.
-      fit: the Gaussian fitted to that map; the draws are searched from there.
-      bounds: of that fit.
+      fit: the Gaussian fitted to that map, from which the fits of the draws start.
+      bounds: bounds of the fit.
 
     Returns:
-      The bands, or None where there are no groups or only one of them has images.
+      The bands, or None if there are no groups or only one of them has images.
     """
     if total.groups is None:
         return None
@@ -101,8 +102,8 @@ def confidence_bands(
     radii = profile_radii(result.values.shape, target)
     counts = drawn_counts(NUM_DRAWS, len(groups))
     fits, half_radii, profiles = [], [], []
-    for start in range(0, NUM_DRAWS, _PORTION):
-        maps = np.tensordot(counts[start : start + _PORTION].astype(np.float64), groups, axes=1)
+    for start in range(0, NUM_DRAWS, _BATCH_SIZE):
+        maps = np.tensordot(counts[start : start + _BATCH_SIZE].astype(np.float64), groups, axes=1)
         fits += fit_receptive_fields(maps, bounds=bounds, start=fit) if fit.converged else ()
         half_radii += [half_mass_radius(values, target) for values in maps]
         profiles += [radial_mass(values, target, radii_px=radii) for values in maps]
@@ -120,7 +121,7 @@ def confidence_bands(
 
 
 def drawn_counts(num_draws: int, num_groups: int) -> Int64[np.ndarray, "draws groups"]:
-    """Says how often each group is taken in each draw; every row sums to the number of groups."""
+    """Counts how often each group is taken in each draw; every row sums to the number of groups."""
     places = np.arange(num_draws * num_groups, dtype=np.uint64)
     taken = (_hash(places) >> np.uint64(32)) * np.uint64(num_groups) >> np.uint64(32)
     rows = taken.astype(np.int64).reshape(num_draws, num_groups)
@@ -128,7 +129,7 @@ def drawn_counts(num_draws: int, num_groups: int) -> Int64[np.ndarray, "draws gr
 
 
 def _hash(places: np.ndarray) -> np.ndarray:
-    """Scrambles uint64 numbers as splitmix64 does from the seed 0."""
+    """Computes splitmix64 from seed 0 at given indices."""
     words = (places + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

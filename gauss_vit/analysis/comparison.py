@@ -1,4 +1,4 @@
-"""Receptive fields side by side: how much of the mass lies elsewhere."""
+"""The difference of two receptive fields: how much of the mass moved, and where."""
 
 from dataclasses import dataclass
 
@@ -11,18 +11,18 @@ from gauss_vit.ops.grid import Grid
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredField:
-    """A receptive field as it lies in a result file.
+    """A receptive field as read from a result file.
 
     Attributes:
-      title: what was measured.
+      title: name of the model.
       values: float64 [height, width], with sum 1.
       token: (row, column) of the target.
       grid: (height, width) of the feature map.
       protocol: name of the protocol.
-      num_images: how many images it averages.
+      num_images: number of images that are averaged.
       radii_px: radii around the target.
-      radial_mass: share of the mass within each.
-      radial_band: [2, radii], its confidence band; None where none was drawn.
+      radial_mass: share of the mass within each radius.
+      radial_band: [2, radii], confidence band of `radial_mass`; None if there is none.
     """
 
     title: str
@@ -38,12 +38,12 @@ class MeasuredField:
 
 @dataclass(frozen=True, kw_only=True)
 class FieldDifference:
-    """What separates a receptive field from a reference.
+    """The difference between a receptive field and a reference.
 
     Attributes:
-      moved_mass: half of the summed size of the differences: the share of the mass that lies elsewhere, 0 to 1.
-      correlation: Pearson's, over pixels.
-      by_patch: float64 [rows, columns], the difference of the shares of each patch of the reference's grid.
+      moved_mass: half of the sum of absolute differences: the share of the mass that moved, 0 to 1.
+      correlation: Pearson's correlation over pixels.
+      by_patch: float64 [rows, columns], difference of the mass in each patch of the reference's grid.
     """
 
     moved_mass: float
@@ -71,7 +71,7 @@ def difference(field: MeasuredField, reference: MeasuredField) -> FieldDifferenc
 
 
 def patch_sums(values: Float[np.ndarray, "height width"], grid: Grid) -> Float[np.ndarray, "rows columns"]:
-    """Sums a map over the patches of a grid; pixels that no patch covers whole go to the last one."""
+    """Sums a map over the patches of a grid; a pixel on the border of two patches belongs to the second."""
     row_starts = np.arange(grid[0]) * values.shape[0] // grid[0]
     column_starts = np.arange(grid[1]) * values.shape[1] // grid[1]
     return np.add.reduceat(np.add.reduceat(values, row_starts, axis=0), column_starts, axis=1)

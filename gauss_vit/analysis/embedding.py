@@ -1,4 +1,4 @@
-"""What an absolute position embedding knows about positions: which patches have similar vectors."""
+"""Similarity of absolute position embeddings: which patches have similar vectors."""
 
 from dataclasses import dataclass
 
@@ -20,8 +20,8 @@ class EmbeddingAnalysis:
     Attributes:
       similarity: [rows, columns, rows, columns], cosines from -1 to 1 between the patch of the first two axes and that
         of the last two.
-      token: the patch whose map was fitted.
-      fit: the Gaussian fitted to that map less its minimum, in patches.
+      token: patch whose map was fitted.
+      fit: Gaussian fitted to that map minus its minimum, in patches.
     """
 
     similarity: Float64[np.ndarray, "rows columns rows columns"]
@@ -30,11 +30,11 @@ class EmbeddingAnalysis:
 
     @property
     def grid(self) -> Grid:
-        """The (height, width) in patches."""
+        """(height, width) in patches."""
         return self.similarity.shape[0], self.similarity.shape[1]
 
     def to_json(self) -> dict[str, object]:
-        """Gives grid, token, and the fit."""
+        """Returns grid, token and fit as JSON values."""
         return {"grid": list(self.grid), "token": list(self.token), "fit": self.fit.to_json()}
 
 
@@ -44,8 +44,8 @@ def similarity_maps(
     """Computes the cosine of the vectors of every two patches; a vector of zeros has a cosine of 0 with all.
 
     Args:
-      embedding: prefix tokens, which are left out, and then the patches row by row.
-      grid: the (height, width) in patches.
+      embedding: vectors of prefix tokens, which are left out, and then of the patches row by row.
+      grid: (height, width) in patches.
 
     Raises:
       ConfigError: there are fewer vectors than patches.
@@ -64,15 +64,15 @@ def similarity_maps(
 def analyse_embedding(
     embedding: Float[np.ndarray, "tokens channels"], *, grid: Grid, token: Token | None = None
 ) -> EmbeddingAnalysis:
-    """Computes all similarities and fits a Gaussian to one patch's map, less its minimum.
+    """Computes all similarities and fits a Gaussian to one patch's map, minus its minimum.
 
     Args:
-      embedding: prefix tokens, which are left out, and then the patches row by row.
-      grid: the (height, width) in patches.
-      token: the patch of the fit; the central one by default.
+      embedding: vectors of prefix tokens, which are left out, and then of the patches row by row.
+      grid: (height, width) in patches.
+      token: patch of the fit; the central one by default.
 
     Raises:
-      ConfigError: there are fewer vectors than patches, or the token lies outside of the grid.
+      ConfigError: there are fewer vectors than patches, or the token is outside the grid.
     """
     target = center_token(grid) if token is None else check_token(token, grid)
     similarity = similarity_maps(embedding, grid=grid)

@@ -9,15 +9,15 @@ images (no batch statistics). Gradients are with respect to the normalised image
 
 The model is any function `features: images -> feature map`. Give it as `jax.tree_util.Partial(function, params)` and
 the weights are arguments of the compiled step: changed weights do not recompile it. A plain function works as well,
-with its weights compiled in. One forward pass serves all target tokens of a batch, or on a CPU of a portion of it
-(`analysis.portions`). Inputs may be sharded over their batch axis.
+with its weights compiled in. One forward pass serves all target tokens of a batch, or on a CPU of a micro-batch
+(`analysis.microbatches`). Inputs may be sharded over their batch axis.
 
-A single token costs less where the function knows a shorter way to it: `analysis.gradient.TokenReader`.
+A single token costs less if the function is an `analysis.gradient.TokenReader`.
 
     total = accumulate(features, batches, tokens=(center_token((14, 14)),))
     (result,) = total.maps()
 
-A sum is a value: save it, read it back and pass it as `start` to go on, or merge the sums of several processes.
+A sum is a value: save it, read it back and pass it as `start` to resume, or add the sums of several processes.
 
 Source: Kim et al., BMVC 2023, section 2; Luo et al., "Understanding the Effective Receptive Field", NeurIPS 2016.
 """
@@ -41,7 +41,7 @@ from gauss_vit.analysis.gradient import (
     token_maps,
     token_sums,
 )
-from gauss_vit.analysis.microbatches import portions_of
+from gauss_vit.analysis.microbatches import microbatches_of
 from gauss_vit.analysis.protocol import BMVC2023, ErfProtocol
 from gauss_vit.analysis.token import Token, check_token
 from gauss_vit.errors import ConfigError
@@ -54,11 +54,11 @@ class ErfMap:
 
     Attributes:
       values: float64 [height, width] of the image in pixels, not negative, with sum 1.
-      magnitude: the sum over pixels of the mean map over images; `magnitude * values` is that mean map.
-      num_images: how many images it averages.
+      magnitude: sum over pixels of the mean map over images; `magnitude * values` is that mean map.
+      num_images: number of images that are averaged.
       token: (row, column) of the target.
       grid: (height, width) of the feature map.
-      protocol: what was measured.
+      protocol: definition of the field.
     """
 
     values: Float64[np.ndarray, "height width"]
@@ -71,16 +71,16 @@ class ErfMap:
 
 @dataclass(frozen=True, kw_only=True)
 class ErfSum:
-    """A running sum over images; `+` joins two.
+    """A running sum over images; `+` adds two.
 
     Attributes:
-      values: float64 [tokens, height, width], the sum of the rectified gradients.
-      groups: float64 [groups, tokens, height, width], the same sum dealt to groups, images by turns, from which
-        confidence bands are drawn (`analysis.bootstrap`); None where none are wanted.
-      num_images: how many images were added.
-      tokens: the target of each map.
+      values: float64 [tokens, height, width], sum of the rectified gradients.
+      groups: float64 [groups, tokens, height, width], the same sum split into groups, to which images are assigned in
+        turn, for confidence bands (`analysis.bootstrap`); None for no bands.
+      num_images: number of images that were added.
+      tokens: target of each map.
       grid: (height, width) of the feature map.
-      protocol: what is measured.
+      protocol: definition of the field.
     """
 
     values: Float64[np.ndarray, "tokens height width"]
@@ -91,7 +91,7 @@ class ErfSum:
     protocol: ErfProtocol
 
     def __add__(self, other: "ErfSum") -> "ErfSum":
-        """Joins sums over different images.
+        """Adds sums over different images.
 
         Raises:
           ConfigError: they measure different things.
@@ -137,12 +137,12 @@ class ErfSum:
 
 
 def batch_of(images: Float[Array | np.ndarray, "batch height width 3"]) -> ErfBatch:
-    """Makes a batch without padding."""
+    """Returns a batch without padding."""
     return ErfBatch(image=jnp.asarray(images), is_real=jnp.ones(images.shape[:1], jnp.bool_))
 
 
 def feature_grid(features: FeatureFunction, image_size: Grid) -> Grid:
-    """Finds the (height, width) of a feature map for images of (height, width) pixels, computing nothing."""
+    """Infers the (height, width) of a feature map for images of (height, width) pixels, without computing it."""
     images = jax.ShapeDtypeStruct((1, *image_size, 3), jnp.float32)
     return _abstract_map(features, images).shape[1:3]
 
@@ -157,7 +157,7 @@ def _feature_map(
 def _abstract_map(
     features: FeatureFunction, images: Float[Array | np.ndarray, "batch height width 3"] | jax.ShapeDtypeStruct
 ) -> jax.ShapeDtypeStruct:
-    """Finds the shape and type of a feature map; what was traced for equal shapes before is not traced again."""
+    """Infers the shape and type of a feature map; equal shapes are traced once."""
     return jax.eval_shape(_feature_map, as_partial(features), images)
 
 
@@ -169,14 +169,14 @@ def begin(
     protocol: ErfProtocol = BMVC2023,
     num_groups: int = 0,
 ) -> ErfSum:
-    """Makes an empty sum, after checks that the measurement is defined.
+    """Returns an empty sum, after checking that the measurement is defined.
 
     Args:
       features: the model up to the target layer.
-      batch: images, such as the first batch, of which the first serves for the checks; none is added.
+      batch: images, such as the first batch, of which the first is used for the checks; none is added.
       tokens: target patches.
-      protocol: what to measure.
-      num_groups: how many groups to deal the images to; 0 for none. Each takes the memory of all maps, in float64.
+      protocol: definition of the field.
+      num_groups: number of groups of images; 0 for none. Each takes the memory of all maps, in float64.
 
     Raises:
       ConfigError: there is no token, one lies outside the grid, or the target is degenerate (`check_target`).
@@ -186,8 +186,9 @@ def begin(
         raise ConfigError("no target token is given", do="give one, such as center", code="ERF-TOKEN")
     for token in tokens:
         check_token(token, grid)
-    one, alone = _on_one_device((ErfBatch(image=batch.image[:1], is_real=batch.is_real[:1]), as_partial(features)))
-    check_target(alone, one, token=tokens[0], protocol=protocol)
+    first = ErfBatch(image=batch.image[:1], is_real=batch.is_real[:1])
+    one, model = _on_one_device((first, as_partial(features)))
+    check_target(model, one, token=tokens[0], protocol=protocol)
     shape = (len(tokens), *batch.image.shape[1:3])
     groups = np.zeros((num_groups, *shape), np.float64) if num_groups else None
     return ErfSum(
@@ -203,8 +204,8 @@ def add(total: ErfSum, features: FeatureFunction, batch: ErfBatch) -> ErfSum:
     """
     positions = jnp.asarray(total.tokens, jnp.int32)
     run = token_sums if total.groups is None else token_maps
-    portions = portions_of(batch.image)
-    result = run(as_partial(features), batch, positions, protocol=total.protocol, portions=portions)
+    microbatches = microbatches_of(batch.image)
+    result = run(as_partial(features), batch, positions, protocol=total.protocol, microbatches=microbatches)
     (found, is_finite), is_real = jax.device_get((result, batch.is_real))
     _check_finite(bool(is_finite.all()), total.num_images)
     num_images = total.num_images + int(is_real.sum())
@@ -213,7 +214,7 @@ def add(total: ErfSum, features: FeatureFunction, batch: ErfBatch) -> ErfSum:
     if total.groups is None:
         return replace(total, values=total.values + found, num_images=num_images)
     maps = found[:, is_real].swapaxes(0, 1).astype(np.float64)
-    groups = _dealt(total.groups, maps, turn=total.num_images)
+    groups = _add_in_turn(total.groups, maps, turn=total.num_images)
     return replace(total, values=total.values + maps.sum(axis=0), groups=groups, num_images=num_images)
 
 
@@ -232,9 +233,9 @@ def accumulate(
       features: the model up to the target layer.
       batches: images; equal shapes are compiled once.
       tokens: target patches as (row, column).
-      protocol: what to measure.
-      start: a sum to go on from; its images are not to be among `batches`.
-      num_groups: how many groups to deal the images to, for confidence bands; 0 for none.
+      protocol: definition of the field.
+      start: a sum to resume from, whose images are not in `batches`.
+      num_groups: number of groups of images for confidence bands; 0 for none.
 
     Raises:
       ConfigError: there are no images, a token lies outside the grid, the target is degenerate (`check_target`), a
@@ -253,7 +254,7 @@ def accumulate(
     return total
 
 
-def measure(
+def receptive_field(
     features: FeatureFunction,
     images: Float[Array | np.ndarray, "batch height width 3"],
     *,
@@ -262,11 +263,17 @@ def measure(
 ) -> ErfMap:
     """Measures one token, the central one by default, on one batch of normalised images.
 
+    Args:
+      features: the model up to the target layer: images to a feature map [batch, rows, columns, channels].
+      images: normalised images.
+      token: target patch as (row, column); None for the protocol's central one.
+      protocol: definition of the field.
+
     Raises:
       ConfigError: as `accumulate`.
 
     >>> pool = lambda images: images.reshape(-1, 2, 4, 2, 4, 3).mean(axis=(2, 4))
-    >>> measure(pool, jnp.ones((1, 8, 8, 3), jnp.float32)).values[:4, :4].sum().item()
+    >>> receptive_field(pool, jnp.ones((1, 8, 8, 3), jnp.float32)).values[:4, :4].sum().item()
     1.0
     """
     batch = batch_of(images)
@@ -276,19 +283,18 @@ def measure(
 
 
 def check_target(features: FeatureFunction, batch: ErfBatch, *, token: Token, protocol: ErfProtocol = BMVC2023) -> None:
-    """Refuses a target whose readout does not depend on what the model knows of the image, up to rounding.
+    """Checks that the readout of a token depends on the image by more than rounding.
 
     LayerNorm with a constant scale makes the channel mean of every token constant: the true gradient of that mean is
-    zero, and what a computer returns for it is rounding noise, about eps times the gradients that cancel. Such noise is
-    not small in any absolute sense (weights may have any scale), so it is compared with what cancels: the gradient of a
-    second readout of the same token that differs from the first only in random signs of its channel weights, half of
-    them negative. That one has weights of the same norm, but no reason to cancel. For features in general the two
-    gradients have norms of the same order, a LayerNorm with scales that differ by a tenth gives about a tenth, and a
-    degenerate target about eps. In between, at sqrt(eps) of the feature's type (3e-4 for float32), half of the
-    digits of the gradient are lost to cancellation; below that the target is refused. A token whose gradients are
-    both zero is refused too. Normalisation treats tokens alike, so one token stands for all. Gradients end at the
-    images, or at the trunk of a `TokenReader` (`analysis.gradient`), which is taken to depend on them: where it does
-    not, `add` finds nothing to add.
+    zero, and the computed one is rounding noise, about eps times the gradients that cancel. Such noise is not small in
+    any absolute sense (weights may have any scale), so it is compared with the gradient of a second readout of the same
+    token that differs from the first only in random signs of its channel weights, half of them negative, and does not
+    cancel. In general the two gradients have norms of the same order; a LayerNorm whose scales differ by a tenth gives
+    about a tenth, and a degenerate target about eps. In between, at sqrt(eps) of the feature's type (3e-4 for float32),
+    half of the digits of the gradient are lost to cancellation; below that the target is refused. A token whose
+    gradients are both zero is refused too. Normalisation treats tokens alike, so one token is enough. Gradients are
+    with respect to the images, or to the trunk of a `TokenReader` (`analysis.gradient`), which is assumed to depend on
+    them: if it does not, `add` refuses the empty field.
 
     Raises:
       ConfigError: the target is degenerate, or a gradient is not finite.
@@ -310,7 +316,7 @@ def check_target(features: FeatureFunction, batch: ErfBatch, *, token: Token, pr
 
 
 def _on_one_device(values: PyTree) -> PyTree:
-    """Brings arrays that lie on several devices to the first of this process, where one image is better off."""
+    """Moves arrays from several devices to this process's first one, which is faster for one image."""
 
     def moved(leaf: Array) -> Array:
         is_spread = isinstance(leaf, jax.Array) and len(leaf.sharding.device_set) > 1
@@ -319,17 +325,17 @@ def _on_one_device(values: PyTree) -> PyTree:
     return jax.tree.map(moved, values)
 
 
-def _dealt(
+def _add_in_turn(
     groups: Float64[np.ndarray, "groups tokens height width"],
     maps: Float64[np.ndarray, "images tokens height width"],
     *,
     turn: int,
 ) -> Float64[np.ndarray, "groups tokens height width"]:
-    """Adds maps to groups by turns, the first one to group `turn` modulo their number."""
-    dealt = groups.copy()
+    """Adds maps to groups in turn, the first one to group `turn` modulo their number."""
+    sums = groups.copy()
     for index, image_maps in enumerate(maps, start=turn):
-        dealt[index % len(dealt)] += image_maps
-    return dealt
+        sums[index % len(sums)] += image_maps
+    return sums
 
 
 def _empty(token: Token, num_images: int) -> ConfigError:

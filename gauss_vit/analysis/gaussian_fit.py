@@ -8,10 +8,10 @@ with x the column and y the row, both counted from 0, no offset and no rotation,
 
 On grids as small as 7 x 7 a search from the paper's starting values may end in a spike narrower than a cell (lmfit's
 does as well). So one search starts from the moments of the map and one from the paper's values, and the lower squared
-error counts; where the first leaves next to nothing of the variance, there is no second. Where the paper's search finds
-its Gaussian, both end in the same one.
+error counts; where the first one already fits well, there is no second. Where the paper's search finds its Gaussian,
+both end in the same one.
 
-Bounds are OpenERF's, for maps whose fit would run away.
+Bounds are OpenERF's, for maps whose fit would diverge.
 
 Source: Kim et al., BMVC 2023, reference code (lmfit `Model`, least squares); OpenERF 0.6.1, fit.py.
 """
@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from jaxtyping import Float, Float64
 
-from gauss_vit.analysis.gaussian_search import search
+from gauss_vit.analysis.gaussian_solver import solve
 
 GOOD_FIT = 0.95
 """R squared above which a search from the moments is not repeated from the paper's values."""
@@ -39,8 +39,9 @@ class GaussianFit:
       sigma_x: standard deviation along columns, not negative.
       sigma_y: standard deviation along rows, not negative.
       r_squared: 1 - var(residual) / var(map); a constant residual costs nothing.
-      converged: whether the steps became negligible within `MAX_STEPS`. Maps without a Gaussian shape run away to huge
-        sigmas; they are reported as they are, with False or a tiny R squared. A constant map has no fit: NaN and False.
+      converged: whether the steps became negligible within `MAX_STEPS`. Fits of maps without a Gaussian shape diverge
+        to huge sigmas; they are reported as they are, with False or a tiny R squared. A constant map has no fit: NaN
+        and False.
     """
 
     amplitude: float
@@ -52,17 +53,17 @@ class GaussianFit:
     converged: bool
 
     def to_json(self) -> dict[str, object]:
-        """Gives the fields as JSON values; what is not finite becomes null."""
+        """Returns the fields as JSON values; numbers that are not finite become null."""
         return {name: value if math.isfinite(value) else None for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class FitBounds:
-    """Where the parameters of a fit may lie.
+    """Bounds of the parameters of a fit.
 
     Attributes:
-      lower: of (amplitude, center_x, center_y, sigma_x, sigma_y); -inf for none.
-      upper: the same; inf for none.
+      lower: lowest amplitude, center_x, center_y, sigma_x and sigma_y; -inf for no bound.
+      upper: highest values of the same; inf for no bound.
     """
 
     lower: tuple[float, float, float, float, float]
@@ -73,7 +74,7 @@ UNBOUNDED = FitBounds(lower=(-math.inf,) * 5, upper=(math.inf,) * 5)
 
 
 def image_bounds(height: int, width: int) -> FitBounds:
-    """Keeps the centre in the map, the amplitude not negative and sigmas positive.
+    """Returns bounds that keep the centre inside the map, the amplitude at least 0 and sigmas positive.
 
     Source: OpenERF 0.6.1, fit.py.
     """
@@ -87,8 +88,8 @@ def fit_receptive_fields(
 
     Args:
       maps: receptive fields, not negative.
-      bounds: where the parameters may lie; the paper has no bounds.
-      start: begin all searches here alone, such as at the fit of a map that is much alike: some ten times faster.
+      bounds: bounds of the parameters; the paper has none.
+      start: the only starting values, such as the fit of a similar map, which is some ten times faster.
 
     Raises:
       ValueError: a map has a value that is not finite, or its sum is not positive.
@@ -103,7 +104,7 @@ def fit_receptive_fields(
 def fit_position_rows(rows: Float[np.ndarray, "rows height width"]) -> tuple[GaussianFit, ...]:
     """Fits a Gaussian to each row of a position bias, laid out on the grid of keys, less its minimum.
 
-    The minimum is taken off because softmax ignores a constant, and the model has none. It biases sigma low: a
+    The minimum is subtracted because softmax ignores a constant, and the model has none. It biases sigma low: a
     row of a Gaussian with sigma 5 on a 14 x 14 grid reads 4.33.
 
     Raises:
@@ -116,14 +117,14 @@ def fit_position_rows(rows: Float[np.ndarray, "rows height width"]) -> tuple[Gau
 
 
 def gaussian_image(fit: GaussianFit, height: int, width: int) -> Float64[np.ndarray, "height width"]:
-    """Draws a fitted Gaussian on a grid of cells."""
+    """Evaluates a fitted Gaussian on a grid of cells."""
     across = np.exp(-((np.arange(width) - fit.center_x) ** 2) / (2 * fit.sigma_x**2))
     down = np.exp(-((np.arange(height) - fit.center_y) ** 2) / (2 * fit.sigma_y**2))
     return fit.amplitude / (2 * math.pi * fit.sigma_x * fit.sigma_y) * np.outer(down, across)
 
 
 def starting_values(height: int, width: int) -> Float64[np.ndarray, "5"]:
-    """Gives the paper's starting values: (amplitude, center_x, center_y, sigma_x, sigma_y).
+    """Returns the paper's starting values: (amplitude, center_x, center_y, sigma_x, sigma_y).
 
     >>> starting_values(224, 224).round(3).tolist()
     [2.0, 89.2, 89.2, 14.867, 24.778]
@@ -140,12 +141,12 @@ def _fits(
     is_flat = maps.std(axis=(1, 2)) <= 1e-12 * np.abs(maps).max(axis=(1, 2))
     box = np.array([bounds.lower, bounds.upper])
     first = _moments(maps) if start is None else np.broadcast_to(_values(start), (len(maps), 5))
-    found = search(maps, first, box)
+    found = solve(maps, first, box)
     if start is None:
         remaining = np.flatnonzero(~(found.r_squared > GOOD_FIT))
         paper = np.broadcast_to(starting_values(*maps.shape[1:]), (remaining.size, 5))
-        found = found.or_better(search(maps[remaining], paper, box), at=remaining)
-    cases = zip(is_flat, found.values, found.r_squared, found.is_done, strict=True)
+        found = found.or_better(solve(maps[remaining], paper, box), at=remaining)
+    cases = zip(is_flat, found.values, found.r_squared, found.converged, strict=True)
     return tuple(_NO_FIT if flat else _finished(*case) for flat, *case in cases)
 
 
@@ -154,7 +155,7 @@ def _values(fit: GaussianFit) -> Float64[np.ndarray, "5"]:
 
 
 def _moments(maps: Float64[np.ndarray, "maps height width"]) -> Float64[np.ndarray, "maps 5"]:
-    """Gives the volume, centre of mass and standard deviations of every map, each deviation at least half a cell."""
+    """Computes volume, centre of mass and standard deviations of every map, each deviation at least half a cell."""
     sizes = np.abs(maps)
     center_x, sigma_x = _mean_and_deviation(sizes.sum(axis=1))
     center_y, sigma_y = _mean_and_deviation(sizes.sum(axis=2))
@@ -184,7 +185,7 @@ _NO_FIT = GaussianFit(
 
 
 def _finished(
-    values: Float64[np.ndarray, "5"], r_squared: np.float64 | np.ndarray, is_done: np.bool_ | np.ndarray
+    values: Float64[np.ndarray, "5"], r_squared: np.float64 | np.ndarray, converged: np.bool_ | np.ndarray
 ) -> GaussianFit:
     amplitude, center_x, center_y, sigma_x, sigma_y = values.tolist()
     sign = math.copysign(1.0, sigma_x * sigma_y)
@@ -195,5 +196,5 @@ def _finished(
         sigma_x=abs(sigma_x),
         sigma_y=abs(sigma_y),
         r_squared=float(r_squared),
-        converged=bool(is_done),
+        converged=bool(converged),
     )

@@ -1,12 +1,12 @@
-"""A batched Levenberg-Marquardt search for 2-D Gaussians, in float64.
+"""A batched Levenberg-Marquardt solver for 2-D Gaussians, in float64.
 
 Because the model is an outer product, so is each column of its Jacobian; one step costs one product of the residual
-with a [5, width] matrix. A parameter at its bound stays there while the error falls beyond it; the others are searched
-as without bounds.
+with a [5, width] matrix. A parameter at its bound is held there while the error falls beyond it; the others are solved
+for as without bounds.
 
-Maps are searched in portions that stay in a processor's cache. One map that needs many steps holds up its portion, so
-the steps are few at first, and the maps that are not done are searched again, together, with as many as they need.
-A portion has one of few sizes, so that one shape of maps compiles a few times at most.
+Maps are solved in micro-batches that fit a processor's cache. One map that needs many steps holds up its micro-batch,
+so the steps are few at first, and the maps that have not converged are solved again, together, with as many steps as
+they need. A micro-batch has one of few sizes, so that one shape of maps compiles a few times at most.
 
 Source: damping: H. B. Nielsen, "Damping parameter in Marquardt's method", IMM-REP-1999-05; scaling: J. J. Moré, "The
 Levenberg-Marquardt algorithm", 1978.
@@ -24,34 +24,34 @@ from jaxtyping import Array, Bool, Float64, Int, PyTree
 FEW_STEPS = 20
 MAX_STEPS = 300
 RELATIVE_TOLERANCE = 1e-10
-_PORTIONS = (1, 8, 64)
+_BATCH_SIZES = (1, 8, 64)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
-    """Where the searches of some maps ended.
+class Solution:
+    """Fitted parameters of some maps.
 
     Attributes:
       values: float64 [maps, 5]: amplitude, center_x, center_y, sigma_x, sigma_y.
       r_squared: float64 [maps].
-      is_done: bool [maps], whether steps became negligible.
+      converged: bool [maps], whether the steps became negligible.
     """
 
     values: Float64[np.ndarray, "maps 5"]
     r_squared: Float64[np.ndarray, " maps"]
-    is_done: Bool[np.ndarray, " maps"]
+    converged: Bool[np.ndarray, " maps"]
 
-    def replaced(self, other: "Found", *, at: Int[np.ndarray, " others"]) -> "Found":
-        """Puts other results at some places."""
-        values, r_squared, is_done = self.values.copy(), self.r_squared.copy(), self.is_done.copy()
-        values[at], r_squared[at], is_done[at] = other.values, other.r_squared, other.is_done
-        return Found(values=values, r_squared=r_squared, is_done=is_done)
+    def replaced(self, other: "Solution", *, at: Int[np.ndarray, " others"]) -> "Solution":
+        """Replaces the solutions at some indices."""
+        values, r_squared, converged = self.values.copy(), self.r_squared.copy(), self.converged.copy()
+        values[at], r_squared[at], converged[at] = other.values, other.r_squared, other.converged
+        return Solution(values=values, r_squared=r_squared, converged=converged)
 
-    def or_better(self, other: "Found", *, at: Int[np.ndarray, " others"]) -> "Found":
-        """Puts those of other results at their places that explain more of the variance."""
+    def or_better(self, other: "Solution", *, at: Int[np.ndarray, " others"]) -> "Solution":
+        """Replaces the solutions at some indices where the others have a larger R squared."""
         is_better = ~(self.r_squared[at] >= other.r_squared)
-        better = Found(
-            values=other.values[is_better], r_squared=other.r_squared[is_better], is_done=other.is_done[is_better]
+        better = Solution(
+            values=other.values[is_better], r_squared=other.r_squared[is_better], converged=other.converged[is_better]
         )
         return self.replaced(better, at=at[is_better])
 
@@ -70,45 +70,45 @@ class _Search(NamedTuple):
     is_done: PyTree
 
 
-def search(
+def solve(
     maps: Float64[np.ndarray, "maps height width"],
     starts: Float64[np.ndarray, "maps 5"],
     box: Float64[np.ndarray, "2 5"],
-) -> Found:
-    """Minimises the squared error of every map from its start.
+) -> Solution:
+    """Minimises the squared error of every map from its starting values.
 
     Args:
       maps: finite values.
-      starts: amplitude, center_x, center_y, sigma_x, sigma_y.
+      starts: starting values of amplitude, center_x, center_y, sigma_x, sigma_y.
       box: lowest and highest values of these.
     """
     inside = np.clip(starts, box[0], box[1])
-    found = _in_portions(maps, inside, box, num_steps=FEW_STEPS)
-    late = np.flatnonzero(~found.is_done)
-    return found.replaced(_in_portions(maps[late], inside[late], box, num_steps=MAX_STEPS), at=late)
+    found = _in_microbatches(maps, inside, box, num_steps=FEW_STEPS)
+    late = np.flatnonzero(~found.converged)
+    return found.replaced(_in_microbatches(maps[late], inside[late], box, num_steps=MAX_STEPS), at=late)
 
 
-def _in_portions(
+def _in_microbatches(
     maps: Float64[np.ndarray, "maps height width"],
     starts: Float64[np.ndarray, "maps 5"],
     box: Float64[np.ndarray, "2 5"],
     *,
     num_steps: int,
-) -> Found:
-    size = next((size for size in _PORTIONS if size >= len(maps)), _PORTIONS[-1])
-    portions = [slice(first, first + size) for first in range(0, len(maps), size)]
+) -> Solution:
+    size = next((size for size in _BATCH_SIZES if size >= len(maps)), _BATCH_SIZES[-1])
+    microbatches = [slice(first, first + size) for first in range(0, len(maps), size)]
     with jax.enable_x64(True):
-        # Nothing is waited for before all portions are on their way.
+        # All micro-batches are dispatched before the first result is waited for.
         running = [
-            _search_portion(_filled(maps[part], size), _filled(starts[part], size), box, np.int32(num_steps))
-            for part in portions
+            _solve_microbatch(_filled(maps[part], size), _filled(starts[part], size), box, np.int32(num_steps))
+            for part in microbatches
         ]
         results = jax.device_get(running)
-    values, r_squared, is_done = (
+    values, r_squared, converged = (
         np.concatenate([np.zeros((0, 5) if index == 0 else 0, kind), *(result[index] for result in results)])
         for index, kind in enumerate((np.float64, np.float64, np.bool_))
     )
-    return Found(values=values[: len(maps)], r_squared=r_squared[: len(maps)], is_done=is_done[: len(maps)])
+    return Solution(values=values[: len(maps)], r_squared=r_squared[: len(maps)], converged=converged[: len(maps)])
 
 
 def _filled(rows: Float64[np.ndarray, "rows ..."], size: int) -> Float64[np.ndarray, "size ..."]:
@@ -117,36 +117,36 @@ def _filled(rows: Float64[np.ndarray, "rows ..."], size: int) -> Float64[np.ndar
 
 
 @jax.jit
-def _search_portion(
+def _solve_microbatch(
     maps: Float64[Array, "maps height width"],
     starts: Float64[Array, "maps 5"],
     box: Float64[Array, "2 5"],
     max_steps: Int[Array, ""],
 ) -> tuple[Float64[Array, "maps 5"], Float64[Array, " maps"], Bool[Array, " maps"]]:
-    return jax.vmap(_search, in_axes=(0, 0, None, None))(maps, starts, box, max_steps)
+    return jax.vmap(_solve_map, in_axes=(0, 0, None, None))(maps, starts, box, max_steps)
 
 
-def _search(
+def _solve_map(
     image: Float64[Array, "height width"],
     start: Float64[Array, "5"],
     box: Float64[Array, "2 5"],
     max_steps: Int[Array, ""],
 ) -> tuple[Float64[Array, "5"], Float64[Array, ""], Bool[Array, ""]]:
-    """Minimises the squared error of one map; gives the values, R squared and whether the search ended."""
-    # One unit for all maps keeps the damping and the tolerances free of the map's scale.
+    """Minimises the squared error of one map; returns the values, R squared, and whether it converged."""
+    # In units of its standard deviation, damping and tolerances do not depend on the map's scale.
     deviation = jnp.std(image)
     unit = jnp.where(deviation > 0, deviation, 1.0)
     target, box = image / unit, box.at[:, 0].divide(unit)
     found = jax.lax.while_loop(
         lambda state: ~state.is_done & (state.num_steps < max_steps),
         lambda state: _step(state, target, box),
-        _begin(start.at[0].divide(unit), target),
+        _initial(start.at[0].divide(unit), target),
     )
     r_squared = 1.0 - jnp.var(target - _gaussian(found.values, target)) / jnp.var(target)
     return found.values.at[0].multiply(unit), r_squared, found.is_done
 
 
-def _begin(values: Float64[Array, "5"], target: Float64[Array, "height width"]) -> _Search:
+def _initial(values: Float64[Array, "5"], target: Float64[Array, "height width"]) -> _Search:
     cost, downhill, curvature = _normal_equations(values, target)
     return _Search(
         values=values,
@@ -162,10 +162,10 @@ def _begin(values: Float64[Array, "5"], target: Float64[Array, "height width"]) 
 
 
 def _step(state: _Search, target: Float64[Array, "height width"], box: Float64[Array, "2 5"]) -> _Search:
-    """Takes one damped Gauss-Newton step inside the box, or raises the damping where it would not lower the cost."""
-    downhill, curvature = _held_in(box, state)
+    """Takes one damped Gauss-Newton step inside the box, or raises the damping if that would not lower the cost."""
+    downhill, curvature = _without_bounded(box, state)
     scale = jnp.maximum(state.scale, jnp.diag(curvature))
-    step = _solve(curvature + state.damping * jnp.diag(scale), downhill)
+    step = _eliminate(curvature + state.damping * jnp.diag(scale), downhill)
     values = jnp.clip(state.values + step, box[0], box[1])
     cost, next_downhill, next_curvature = _normal_equations(values, target)
     predicted = jnp.sum(step * (state.damping * scale * step + downhill))
@@ -186,14 +186,14 @@ def _step(state: _Search, target: Float64[Array, "height width"], box: Float64[A
     )
 
 
-def _held_in(box: Float64[Array, "2 5"], state: _Search) -> tuple[Float64[Array, "5"], Float64[Array, "5 5"]]:
-    """Takes those parameters out of the normal equations that stand at a bound and would cross it."""
+def _without_bounded(box: Float64[Array, "2 5"], state: _Search) -> tuple[Float64[Array, "5"], Float64[Array, "5 5"]]:
+    """Removes from the normal equations the parameters that are at a bound and would cross it."""
     is_held = ((state.values <= box[0]) & (state.downhill < 0)) | ((state.values >= box[1]) & (state.downhill > 0))
     is_coupled = ~(is_held[:, None] | is_held[None, :]) | jnp.eye(5, dtype=jnp.bool_)
     return jnp.where(is_held, 0.0, state.downhill), jnp.where(is_coupled, state.curvature, 0.0)
 
 
-def _solve(matrix: Float64[Array, "5 5"], vector: Float64[Array, "5"]) -> Float64[Array, "5"]:
+def _eliminate(matrix: Float64[Array, "5 5"], vector: Float64[Array, "5"]) -> Float64[Array, "5"]:
     """Solves a positive definite system by elimination, written out: library calls would take maps one by one."""
     rows = [jnp.append(matrix[index], vector[index]) for index in range(5)]
     for pivot in range(5):
@@ -229,7 +229,7 @@ def _gaussian(values: Float64[Array, "5"], target: Float64[Array, "height width"
 def _normal_equations(
     values: Float64[Array, "5"], target: Float64[Array, "height width"]
 ) -> tuple[Float64[Array, ""], Float64[Array, "5"], Float64[Array, "5 5"]]:
-    """Gives r^T r, J^T r and J^T J of the model at `values`, where r is what the model lacks."""
+    """Returns r^T r, J^T r and J^T J of the model at `values`, where r is the map minus the model."""
     peak, across, columns_y, columns_x = _factors(values, *target.shape)
     residual = target - peak[:, None] * across[None, :]
     cost = jnp.sum(jnp.square(residual))

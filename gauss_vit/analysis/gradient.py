@@ -1,4 +1,4 @@
-"""Gradients of a token's readout with respect to the images, compiled: the inner step of receptive fields."""
+"""Compiled gradients of a token's readout with respect to the images: the inner step of receptive fields."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 from jaxtyping import Array, Bool, Float, Int32, PyTree
 
-from gauss_vit.analysis.microbatches import WHOLE, Portions
+from gauss_vit.analysis.microbatches import WHOLE, MicroBatches
 from gauss_vit.analysis.protocol import ErfProtocol, balanced_signs
 
 FeatureFunction = Callable[[Float[Array, "batch height width 3"]], Float[Array, "batch rows columns channels"]]
@@ -23,8 +23,8 @@ class ErfBatch:
     """Images to measure on.
 
     Attributes:
-      image: float [batch, height, width, 3], normalised as the model takes them.
-      is_real: bool [batch], False in padding, which counts for nothing.
+      image: float [batch, height, width, 3], normalised for the model.
+      is_real: bool [batch], False for padding, which is not counted.
     """
 
     image: PyTree
@@ -33,9 +33,9 @@ class ErfBatch:
 
 @runtime_checkable
 class TokenReader(Protocol):
-    """A feature function of (parameters, images) that knows a shorter way to one token of its map.
+    """A feature function of (parameters, images) that can compute one token of its map at less cost.
 
-    The way has two parts: the trunk, whatever all tokens share, and the end, from there to the token.
+    It does so in two parts: the trunk, which all tokens share, and the rest, from there to the token.
     """
 
     def __call__(
@@ -45,85 +45,87 @@ class TokenReader(Protocol):
         ...
 
     def trunk(self, params: PyTree, images: Float[Array, "batch height width 3"]) -> Float[Array, "batch ..."]:
-        """Computes what the end begins with; the images themselves where nothing is to be shared."""
+        """Computes what all tokens share; the images themselves if they share nothing."""
         ...
 
     def at_token(
         self, params: PyTree, trunk: Float[Array, "batch ..."], position: Position
     ) -> Float[Array, "batch channels"]:
-        """Computes the same map at (row, column) alone."""
+        """Computes the feature map at (row, column) alone."""
         ...
 
 
 def as_partial(features: FeatureFunction) -> Partial:
-    """Makes the function an argument of a compiled step: its arrays are traced, the rest is compared by identity."""
+    """Wraps a function as an argument of a compiled step: its arrays are traced, the rest is compared by identity."""
     return features if isinstance(features, Partial) else Partial(features)
 
 
-@partial(jax.jit, static_argnames=("protocol", "portions"))
+@partial(jax.jit, static_argnames=("protocol", "microbatches"))
 def token_sums(
     features: Partial,
     batch: ErfBatch,
     positions: Int32[Array, "tokens 2"],
     *,
     protocol: ErfProtocol,
-    portions: Portions = WHOLE,
+    microbatches: MicroBatches = WHOLE,
 ) -> tuple[Float[Array, "tokens height width"], Bool[Array, " tokens"]]:
-    """Sums the maps of the real images of a batch; also says of which tokens all gradients are finite."""
+    """Sums the maps of the real images of a batch; also returns for which tokens all gradients are finite."""
 
-    def of_portion(
-        portion: ErfBatch,
+    def of_microbatch(
+        microbatch: ErfBatch,
     ) -> tuple[Float[Array, "tokens devices height width"], Bool[Array, "tokens devices"]]:
-        map_of = _token_map(features, portion, protocol, num_tokens=len(positions))
-        is_real = portions.by_device(portion.is_real)[:, :, None, None]
+        map_of = _token_map(features, microbatch, protocol, num_tokens=len(positions))
+        is_real = microbatches.by_device(microbatch.is_real)[:, :, None, None]
 
         def token_sum(position: Position) -> tuple[Float[Array, "devices height width"], Bool[Array, " devices"]]:
             maps, are_finite = map_of(position)
             return (
-                jnp.sum(portions.by_device(maps), axis=1, where=is_real),
-                jnp.all(portions.by_device(are_finite), axis=1),
+                jnp.sum(microbatches.by_device(maps), axis=1, where=is_real),
+                jnp.all(microbatches.by_device(are_finite), axis=1),
             )
 
         return jax.lax.map(token_sum, positions)
 
-    def add(total: PyTree, portion: ErfBatch) -> tuple[PyTree, None]:
-        (sums, are_finite), (more, are_more_finite) = total, of_portion(portion)
+    def add(total: PyTree, microbatch: ErfBatch) -> tuple[PyTree, None]:
+        (sums, are_finite), (more, are_more_finite) = total, of_microbatch(microbatch)
         return (sums + more.astype(sums.dtype), are_finite & are_more_finite), None
 
-    # A sum of each device's own: they wait for each other once, and not at the end of every portion.
-    shape = (len(positions), portions.num_devices)
+    # Each device has its own sum, so that they synchronise once, not after every micro-batch.
+    shape = (len(positions), microbatches.num_devices)
     start = _exact(jnp.zeros((*shape, *batch.image.shape[1:3]), batch.image.dtype)), jnp.ones(shape, jnp.bool_)
-    (sums, are_finite), _ = jax.lax.scan(add, start, portions.split(batch))
+    (sums, are_finite), _ = jax.lax.scan(add, start, microbatches.split(batch))
     return jnp.sum(sums, axis=1), jnp.all(are_finite, axis=1)
 
 
-@partial(jax.jit, static_argnames=("protocol", "portions"))
+@partial(jax.jit, static_argnames=("protocol", "microbatches"))
 def token_maps(
     features: Partial,
     batch: ErfBatch,
     positions: Int32[Array, "tokens 2"],
     *,
     protocol: ErfProtocol,
-    portions: Portions = WHOLE,
+    microbatches: MicroBatches = WHOLE,
 ) -> tuple[Float[Array, "tokens batch height width"], Bool[Array, " tokens"]]:
-    """Gives the maps of every image of a batch; also says of which tokens all gradients are finite."""
+    """Computes the maps of every image of a batch; also returns for which tokens all gradients are finite."""
 
-    def of_portion(portion: ErfBatch) -> tuple[Float[Array, "batch tokens height width"], Bool[Array, "tokens batch"]]:
-        maps, are_finite = jax.lax.map(_token_map(features, portion, protocol, num_tokens=len(positions)), positions)
+    def of_microbatch(
+        microbatch: ErfBatch,
+    ) -> tuple[Float[Array, "batch tokens height width"], Bool[Array, "tokens batch"]]:
+        maps, are_finite = jax.lax.map(_token_map(features, microbatch, protocol, num_tokens=len(positions)), positions)
         return jnp.moveaxis(maps, 0, 1), are_finite
 
-    maps, are_finite = jax.lax.map(of_portion, portions.split(batch))
-    return jnp.moveaxis(portions.join(maps, num_images=len(batch.is_real)), 0, 1), jnp.all(are_finite, axis=(0, 2))
+    maps, are_finite = jax.lax.map(of_microbatch, microbatches.split(batch))
+    return jnp.moveaxis(microbatches.join(maps, num_images=len(batch.is_real)), 0, 1), jnp.all(are_finite, axis=(0, 2))
 
 
 @partial(jax.jit, static_argnames=("protocol",))
 def gradient_norms(
     features: Partial, batch: ErfBatch, position: Position, *, protocol: ErfProtocol
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Gives the norms of the gradients of the readout and of the same readout with random signs, over real images.
+    """Computes the norms of the gradients of the readout and of the same readout with random signs, over real images.
 
     They are gradients with respect to the images, or to the trunk of a `TokenReader`, which saves most of the work:
-    from there on one chain of derivatives takes both to the images.
+    from there to the images both gradients have the same Jacobian.
     """
     if (reader := _reader(features, num_tokens=1)) is not None:
         (params,) = features.args
@@ -141,10 +143,10 @@ def gradient_norms(
 def _token_map(
     features: Partial, batch: ErfBatch, protocol: ErfProtocol, *, num_tokens: int
 ) -> Callable[[Position], tuple[Float[Array, "batch height width"], Bool[Array, " batch"]]]:
-    """Runs the model forward; what it returns runs it backward from a token, once for each readout.
+    """Runs the model forward; the function that it returns runs it backward from a token, once for each readout.
 
-    Whether gradients are finite, those of padding always, is found before the maps are made, which do not show it: a
-    ReLU may turn NaN into 0 (XLA's maximum on CPU does).
+    Gradients are checked for being finite (those of padding count as finite) before the maps are computed, which may
+    not show it: a ReLU may turn NaN into 0 (XLA's maximum on CPU does).
     """
     backward = _backward(features, batch, num_tokens=num_tokens)
 
@@ -169,9 +171,9 @@ PullBack = Callable[[Float[Array, "batch channels"]], Float[Array, "batch height
 def _backward(
     features: Partial, batch: ErfBatch, *, num_tokens: int
 ) -> Callable[[Position], tuple[Float[Array, "batch channels"], PullBack]]:
-    """Makes a function from a position to the channels there and the gradient of a weighted sum of them.
+    """Returns a function from a position to the channels there and the gradient of a weighted sum of them.
 
-    One forward pass serves all positions, unless there is one alone and the features know a shorter way to it.
+    One forward pass serves all positions; for a single one a `TokenReader` is used instead.
     """
     if (reader := _reader(features, num_tokens=num_tokens)) is not None:
         (params,) = features.args
@@ -194,12 +196,12 @@ def _backward(
 
 
 def _reader(features: Partial, *, num_tokens: int) -> TokenReader | None:
-    """Finds the shorter way, if one token is wanted and the model's parameters are the only argument."""
+    """Returns the features as a `TokenReader`, if one token is wanted and the parameters are the only argument."""
     reader = features.func
     takes_params = len(features.args) == 1 and not features.keywords
     return reader if num_tokens == 1 and takes_params and isinstance(reader, TokenReader) else None
 
 
 def _exact(values: Float[Array, "*values"]) -> Float[Array, "*values"]:
-    """Brings values to float32 at least."""
+    """Casts half precision to float32."""
     return values.astype(jnp.float64 if values.dtype == jnp.float64 else jnp.float32)

@@ -15,11 +15,11 @@ RADII_PX = (5, 10, 20, 30, 40, 60, 80)
 
 @dataclass(frozen=True, kw_only=True)
 class ErfMetrics:
-    """Numbers about a map whose sum is 1; coordinates are pixel indices from 0.
+    """Metrics of a map whose sum is 1; coordinates are pixel indices from 0.
 
     Attributes:
       shape: (height, width).
-      sum: of all values; 1 up to rounding.
+      sum: sum of all values; 1 up to rounding.
       min: smallest value.
       max: largest value.
       argmax_yx: (row, column) of the largest value, the first one in row-major order.
@@ -42,7 +42,7 @@ class ErfMetrics:
     radial_cumulative_mass: tuple[tuple[int, float], ...]
 
     def to_json(self) -> dict[str, object]:
-        """Gives the fields under OpenERF's keys, as JSON values."""
+        """Returns the fields under OpenERF's keys, as JSON values."""
         plain: dict[str, object] = {
             name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()
         }

@@ -1,4 +1,4 @@
-"""What a model's position biases look like: offset tables, the row of a patch, and a Gaussian fitted to each layer."""
+"""Analysis of position biases: offset tables, the row of one patch, and a Gaussian fitted to each layer."""
 
 from dataclasses import dataclass
 
@@ -15,9 +15,9 @@ class LearnedGaussian:
     """The parameters of the Gaussian term of every layer.
 
     Attributes:
-      amplitude: [depth, heads], or [depth, 1] where heads share it; the peak of the bias is its square. Sign is free.
+      amplitude: [depth, heads], or [depth, 1] if heads share it; its square is the peak of the bias. Sign is free.
       sigma_y: [depth, heads] or [depth, 1], the standard deviation along rows in patches. Sign is free.
-      sigma_x: the same along columns; equal to `sigma_y` where the term is isotropic.
+      sigma_x: the same along columns; equal to `sigma_y` for an isotropic term.
     """
 
     amplitude: Float[np.ndarray, "depth #heads"]
@@ -32,9 +32,9 @@ class PositionAnalysis:
     Attributes:
       tables: [depth, dy, dx] in logits; offset (0, 0) is in the middle, offsets are query minus key in patches.
       grid: (height, width) in patches.
-      token: the patch whose row was fitted.
-      fits: the Gaussian fitted to that row, layer by layer.
-      learned: the parameters of the Gaussian term; None where the model has none.
+      token: patch whose row was fitted.
+      fits: Gaussian fitted to that row, layer by layer.
+      learned: parameters of the Gaussian term; None if the model has none.
     """
 
     tables: Float64[np.ndarray, "depth dy dx"]
@@ -45,11 +45,11 @@ class PositionAnalysis:
 
     @property
     def depth(self) -> int:
-        """The number of layers."""
+        """Number of layers."""
         return self.tables.shape[0]
 
     def to_json(self) -> dict[str, object]:
-        """Gives grid, token and one record a layer (from 1): the fit and, if there is one, the learned Gaussian."""
+        """Returns grid, token and one record for each layer, from 1: the fit and the learned Gaussian, if any."""
         layers = [
             {"layer": index + 1, "fit": fit.to_json()} | _learned_json(self.learned, index)
             for index, fit in enumerate(self.fits)
@@ -63,10 +63,10 @@ def row_of(
     """Lays out the bias from one query patch to every key patch on the grid of keys.
 
     The bias of query i and key j is `table[y_i - y_j + height - 1, x_i - x_j + width - 1]`, so the row is a window of
-    the table read backwards along both axes.
+    the table, reversed along both axes.
 
     Raises:
-      ValueError: the tables do not fit the grid, or the token lies outside it.
+      ValueError: the tables do not fit the grid, or the token is outside it.
     """
     if tables.shape[-2:] != offset_shape(grid):
         raise ValueError(f"a grid of {grid} needs tables of {offset_shape(grid)}, got {tables.shape[-2:]}")
@@ -82,13 +82,13 @@ def analyse_position(
     token: Token | None = None,
     learned: LearnedGaussian | None = None,
 ) -> PositionAnalysis:
-    """Averages the tables over heads and fits a Gaussian to one patch's row of every layer, less its minimum.
+    """Averages the tables over heads and fits a Gaussian to one patch's row of every layer, minus its minimum.
 
     Args:
       tables: logits over offsets.
       grid: (height, width) in patches.
-      token: the query patch of the row; the central one by default.
-      learned: the parameters of the Gaussian term, carried along.
+      token: query patch of the row; the central one by default.
+      learned: parameters of the Gaussian term, kept in the result.
 
     Raises:
       ValueError: the tables do not fit the grid, or a value is not finite.

@@ -1,4 +1,4 @@
-"""Named protocols of effective receptive fields: which scalar of the target token is differentiated, and what is kept.
+"""Named protocols of effective receptive fields: which scalar of a token is differentiated, and how maps are made.
 
 A protocol is a frozen value made of pure functions. A new one is a new value: nothing is registered and nothing
 dispatches on its name.
@@ -24,19 +24,18 @@ Scores = Callable[[Float[np.ndarray, "height width"]], Float[np.ndarray, "height
 
 @dataclass(frozen=True, kw_only=True)
 class ErfProtocol:
-    """How the effective receptive field of a token is defined.
+    """Definition of the effective receptive field of a token.
 
     Attributes:
-      name: the word that users type and that results carry.
-      readouts: scalars of the target token, one per image, functions of its channels only. Each is differentiated by
-        itself, and the maps of all are averaged.
-      image_map: what is kept of the gradient of one scalar with respect to the normalised image, one map per image,
+      name: name on the command line and in results.
+      readouts: scalars of the target token, one per image, functions of its channels only. Each is differentiated
+        separately, and their maps are averaged.
+      image_map: function from the gradient of one scalar with respect to the normalised image to one map per image,
         not negative; maps are summed over images afterwards.
-      scores: what is shown, and what area ratios are taken of: a function of the mean of the maps over images.
-      center: which token is meant by `center`.
+      scores: function from the mean map over images to the scores that are shown and that area ratios are taken of.
+      center: function from the grid to the token that `center` means.
       reads_normalized: whether the target is the feature map after the model's last normalisation (the features that
-        its head reads) or the residual stream before it. The engine takes features as they come: whoever builds the
-        `features` function obeys this.
+        its head reads) or the residual stream before it. Whoever builds the `features` function has to obey this.
     """
 
     name: str
@@ -69,7 +68,7 @@ def signed_channel_mean(channels: Float[Array, "batch channels"]) -> Float[Array
 
 
 def rectified_channel_sum(channels: Float[Array, "batch channels"]) -> Float[Array, " batch"]:
-    """Sums what is positive of the channels."""
+    """Sums the positive parts of the channels."""
     return jnp.sum(jax.nn.relu(channels), axis=-1)
 
 
@@ -78,7 +77,7 @@ class SignedUnitSum:
     """A sum of the channels with weights of random sign and unit norm.
 
     Attributes:
-      seed: which signs; see `balanced_signs`.
+      seed: seed of the signs (`balanced_signs`).
     """
 
     seed: int
@@ -101,17 +100,17 @@ def rgb_sum_of_rectified(gradient: Float[Array, "batch height width rgb"]) -> Fl
 
 
 def rgb_mean_of_absolute(gradient: Float[Array, "batch height width rgb"]) -> Float[Array, "batch height width"]:
-    """Averages the size of the gradient over colours."""
+    """Averages the absolute gradient over colours."""
     return jnp.mean(jnp.abs(gradient), axis=-1)
 
 
 def linear_scores(mean_map: Float[np.ndarray, "height width"]) -> Float[np.ndarray, "height width"]:
-    """Takes the mean map as it is."""
+    """Returns the mean map itself."""
     return mean_map
 
 
 def log_scores(mean_map: Float[np.ndarray, "height width"]) -> Float[np.ndarray, "height width"]:
-    """Takes log10(1 + x), which depends on the magnitude of the gradients: linear below 1, logarithmic above."""
+    """Computes log10(1 + x), which depends on the magnitude of the gradients: linear below 1, logarithmic above."""
     return np.log10(1 + mean_map)
 
 
@@ -163,15 +162,15 @@ LUO2016 = ErfProtocol(
     center=center_token,
     reads_normalized=True,
 )
-"""Luo et al.: a gradient of unit norm is placed at the centre of the output and zero elsewhere, and sent back; the size
-of what arrives at the pixels is averaged over draws and images.
+"""Luo et al.: a gradient of unit norm at the centre of the output, zero elsewhere, is propagated back; the absolute
+gradient at the pixels is averaged over draws and images.
 
 The paper works with one output channel, where that gradient is 1, and with random weights, of which it averages many
 draws. A transformer's token has hundreds of channels and no preferred one, and its weights are given. So the draws are
 over the output's channels: weights of random sign and equal size, eight fixed draws. The expected square of such a
 gradient is the squared norm of the token's Jacobian at the pixel (divided by the number of channels), the quantity
-whose Gaussian shape the paper derives; and since a sign means nothing here, its size is kept instead of its positive
-part.
+whose Gaussian shape the paper derives; and since its sign has no meaning here, the absolute value is kept instead of
+the positive part.
 
 Source: Luo, Li, Urtasun, Zemel, "Understanding the Effective Receptive Field in Deep Convolutional Neural Networks",
 NeurIPS 2016, sections 2 and 3.

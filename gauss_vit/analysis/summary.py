@@ -1,5 +1,5 @@
-"""Where the mass of a receptive field lies, seen from the target patch: radial profile, radius of half the mass, shift,
-and RepLKNet's area ratios.
+"""Where the mass of a receptive field lies relative to the target patch: radial profile, half-mass radius, shift, and
+RepLKNet's area ratios.
 
 Radii are in pixels from the centre of the target patch, unlike OpenERF's in `analysis.metrics`, which start at the
 centre of the image: on a 14 x 14 grid these two are 12 px apart, more than the width of many fields.
@@ -24,9 +24,9 @@ class AreaRatio:
     """The smallest centred square that holds more than a share of the scores.
 
     Attributes:
-      threshold: the share.
-      side_px: side of the square; None where even the largest holds less.
-      ratio: area of the square over that of the image; None likewise.
+      threshold: share of the scores.
+      side_px: side of the square; None if even the largest one holds less.
+      ratio: area of the square divided by that of the image; None if `side_px` is.
     """
 
     threshold: float
@@ -36,15 +36,15 @@ class AreaRatio:
 
 @dataclass(frozen=True, kw_only=True)
 class ErfSummary:
-    """Numbers about a receptive field, seen from its target patch; lengths in pixels.
+    """Numbers of a receptive field relative to its target patch; lengths in pixels.
 
     Attributes:
       target_yx: centre of the target patch.
-      half_mass_radius: of the disc around it that holds half of the mass.
+      half_mass_radius: radius of the disc around it that holds half of the mass.
       radial_mass: pairs (radius, share of the mass within it).
-      mass_shift_yx: from the target to the centre of mass.
-      fit_shift_yx: from the target to the centre of the fitted Gaussian; None where the fit did not converge.
-      area_ratios: of the protocol's scores, about the centre of the image.
+      mass_shift_yx: offset of the centre of mass from the target.
+      fit_shift_yx: offset of the centre of the fitted Gaussian from the target; None if the fit did not converge.
+      area_ratios: area ratios of the protocol's scores, around the centre of the image.
     """
 
     target_yx: tuple[float, float]
@@ -55,7 +55,7 @@ class ErfSummary:
     area_ratios: tuple[AreaRatio, ...]
 
     def to_json(self) -> dict[str, object]:
-        """Gives the fields as JSON values."""
+        """Returns the fields as JSON values."""
         return {
             "target_yx": list(self.target_yx),
             "half_mass_radius": self.half_mass_radius,
@@ -87,12 +87,12 @@ def summarize(erf: ErfMap, fit: GaussianFit) -> ErfSummary:
 
 
 def distances(shape: tuple[int, ...], center_yx: tuple[float, float]) -> Float64[np.ndarray, "height width"]:
-    """Gives the distance of the centre of every pixel of a (height, width) image from a point, in pixels."""
+    """Computes the distance of every pixel centre of a (height, width) image from a point, in pixels."""
     return np.hypot(*np.ix_(np.arange(shape[0]) - center_yx[0], np.arange(shape[1]) - center_yx[1]))
 
 
 def profile_radii(shape: tuple[int, ...], center_yx: tuple[float, float]) -> Float64[np.ndarray, " radii"]:
-    """Gives whole radii from 0 to the farthest pixel of a (height, width) image, for a curve of the radial mass."""
+    """Returns integer radii from 0 to the farthest pixel of a (height, width) image, for a radial profile."""
     return np.arange(math.ceil(distances(shape, center_yx).max()) + 1, dtype=np.float64)
 
 
@@ -102,14 +102,14 @@ def radial_mass(
     *,
     radii_px: Float64[np.ndarray, " radii"],
 ) -> Float64[np.ndarray, " radii"]:
-    """Gives the share of a map's sum within each radius; pixels count with their centre."""
+    """Computes the share of a map's sum within each radius; a pixel is inside if its centre is."""
     mass, distance = _by_distance(values, center_yx)
     inside = np.searchsorted(distance, radii_px, side="right")
     return np.concatenate([np.zeros(1), mass])[inside]
 
 
 def half_mass_radius(values: Float[np.ndarray, "height width"], center_yx: tuple[float, float]) -> float:
-    """Gives the distance of the pixel with which a growing disc comes to hold half of a map's sum."""
+    """Computes the radius of the smallest disc of whole pixels that holds half of a map's sum."""
     mass, distance = _by_distance(values, center_yx)
     return float(distance[np.searchsorted(mass, 0.5 * mass[-1])])
 
@@ -117,7 +117,7 @@ def half_mass_radius(values: Float[np.ndarray, "height width"], center_yx: tuple
 def area_ratio(scores: Float[np.ndarray, "height width"], threshold: float) -> AreaRatio:
     """Finds the smallest square around pixel (height // 2, width // 2) that holds more than a share of the scores.
 
-    Sides are 3, 5, ... up to the height. Beyond a narrower side the square is cut, but counts whole.
+    Sides are 3, 5, ... up to the height. A square that extends beyond the image is cropped, but its whole area counts.
 
     Source: Ding et al., CVPR 2022, table 10; erf/analyze_erf.py (`get_rectangle`) of RepLKNet-pytorch.
 
@@ -138,7 +138,7 @@ def area_ratio(scores: Float[np.ndarray, "height width"], threshold: float) -> A
 def _by_distance(
     values: Float[np.ndarray, "height width"], center_yx: tuple[float, float]
 ) -> tuple[Float64[np.ndarray, " pixels"], Float64[np.ndarray, " pixels"]]:
-    """Gives the share of the sum up to each pixel, by distance, and these distances."""
+    """Sorts pixels by distance; returns the cumulative share of the sum and the distances."""
     distance = distances(values.shape, center_yx).ravel()
     order = np.argsort(distance, kind="stable")
     mass = np.cumsum(values.ravel()[order], dtype=np.float64)

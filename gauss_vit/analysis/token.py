@@ -1,4 +1,4 @@
-"""Target tokens: which patch of a feature map is measured, and where it lies in the image."""
+"""Target tokens: the patch of a feature map that is measured, and its position in the image."""
 
 import re
 from collections.abc import Callable
@@ -11,10 +11,10 @@ Token = tuple[int, int]
 
 
 def center_token(grid: Grid) -> Token:
-    """Gives the central patch: the exact centre of an odd side, the upper or left one of the two of an even side.
+    """Returns the central patch: the exact centre of an odd side, the upper or left one of the two of an even side.
 
     On square grids this is the rule of the paper's code, `c = T // 2 - ((T + 1) % 2) * (s // 2 + 1)` for `T = s * s`
-    tokens; by rows and columns it also serves grids that are not square.
+    tokens; by rows and columns it also works for grids that are not square.
 
     Source: Kim et al., "Understanding Gaussian Attention Bias of Vision Transformers Using Effective Receptive
     Fields", BMVC 2023, reference code.
@@ -26,7 +26,7 @@ def center_token(grid: Grid) -> Token:
 
 
 def lower_center_token(grid: Grid) -> Token:
-    """Gives the central patch by convolutional nets' rule: the lower or right one of the two of an even side.
+    """Returns the central patch by the rule of convolutional nets: the lower or right one of two on an even side.
 
     >>> lower_center_token((14, 14)), lower_center_token((7, 7))
     ((7, 7), (3, 3))
@@ -47,11 +47,11 @@ def check_token(token: Token, grid: Grid) -> Token:
     """Returns the token if it lies in the grid.
 
     Raises:
-      ConfigError: it does not; array indexing under `jit` would silently clamp it to the border.
+      ConfigError: it does not. Array indexing under `jit` would silently clamp it to the border.
     """
     if not all(0 <= index < size for index, size in zip(token, grid, strict=True)):
         raise ConfigError(
-            f"token {token} lies outside the grid of {grid[0]} x {grid[1]} patches",
+            f"token {token} is outside the grid of {grid[0]} x {grid[1]} patches",
             do=f"choose a row in 0..{grid[0] - 1} and a column in 0..{grid[1] - 1}",
             code="ERF-TOKEN",
         )
@@ -62,12 +62,12 @@ def parse_tokens(text: str, grid: Grid, *, center: Callable[[Grid], Token] = cen
     """Reads a choice of target tokens: `center`, `all`, or `row,column` counted from 0.
 
     Args:
-      text: what the user wrote.
+      text: text from the command line.
       grid: (height, width) in patches.
-      center: says which token is central; a protocol's.
+      center: function from the grid to the central token, such as a protocol's.
 
     Raises:
-      ConfigError: the text is none of these, or the token lies outside the grid.
+      ConfigError: the text is none of these, or the token is outside the grid.
 
     >>> parse_tokens("center", (14, 14)), parse_tokens("2,11", (14, 14))
     (((6, 6),), ((2, 11),))
@@ -87,7 +87,7 @@ def parse_tokens(text: str, grid: Grid, *, center: Callable[[Grid], Token] = cen
 
 
 def patch_box(token: Token, *, grid: Grid, image_size: Grid) -> tuple[float, float, float, float]:
-    """Gives the pixels that belong to a token as (top, left, height, width).
+    """Computes the pixels that belong to a token as (top, left, height, width).
 
     Pixel (0, 0) covers [0, 1) x [0, 1), so that the box of token (6, 6) at patch 16 is (96, 96, 16, 16).
 
@@ -99,7 +99,7 @@ def patch_box(token: Token, *, grid: Grid, image_size: Grid) -> tuple[float, flo
 
 
 def patch_center(token: Token, *, grid: Grid, image_size: Grid) -> tuple[float, float]:
-    """Gives the centre (y, x) of a token in pixel indices, where 0 is the centre of the first pixel.
+    """Computes the centre (y, x) of a token in pixel indices, where 0 is the centre of the first pixel.
 
     >>> patch_center((6, 6), grid=(14, 14), image_size=(224, 224))
     (103.5, 103.5)

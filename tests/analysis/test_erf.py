@@ -7,7 +7,7 @@ import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.tree_util import Partial
 
-from gauss_vit.analysis.erf import ErfBatch, accumulate, batch_of, begin, check_target, feature_grid, measure
+from gauss_vit.analysis.erf import ErfBatch, accumulate, batch_of, begin, check_target, feature_grid, receptive_field
 from gauss_vit.analysis.protocol import BMVC2023, LUO2016, PRE_NORM, RANDOM_PROJECTION, REPLKNET
 from gauss_vit.analysis.token import all_tokens, patch_box
 from gauss_vit.errors import ConfigError
@@ -69,7 +69,7 @@ def test_a_linear_stack_has_its_analytic_kernel(token):
         patch = (token[0] + dy - 1, token[1] + dx - 1)
         if 0 <= patch[0] < GRID[0] and 0 <= patch[1] < GRID[1]:
             expected[box_of(patch)] = np.maximum(per_pixel @ per_offset[dy, dx], 0)
-    result = measure(lambda pictures: convolve(tokens_of(pictures, EMBED), MIX), images(2), token=token)
+    result = receptive_field(lambda pictures: convolve(tokens_of(pictures, EMBED), MIX), images(2), token=token)
     np.testing.assert_allclose(result.values, expected / expected.sum(), atol=1e-8)
     assert result.num_images == 2
     assert result.grid == GRID
@@ -82,7 +82,7 @@ def test_identity_attention_sees_exactly_one_patch():
         attention = jax.nn.softmax(logits, axis=-1)
         return jnp.einsum("qk,bkc->bqc", attention, tokens).reshape(-1, *GRID, 16)
 
-    values = measure(features, images(3)).values
+    values = receptive_field(features, images(3)).values
     inside = values[box_of((4, 6))]
     assert inside.sum() == values.sum()
     assert (values > 0).sum() == (inside > 0).sum() > 0
@@ -93,7 +93,7 @@ def test_uniform_attention_sees_every_patch_alike():
         tokens = tokens_of(pictures, EMBED)
         return jnp.broadcast_to(tokens.mean(axis=(1, 2), keepdims=True), tokens.shape)
 
-    values = measure(features, images(1)).values
+    values = receptive_field(features, images(1)).values
     shares = values.reshape(GRID[0], PATCH, GRID[1], PATCH).sum(axis=(1, 3))
     np.testing.assert_allclose(shares, 1 / (GRID[0] * GRID[1]), rtol=1e-5)
 
@@ -128,13 +128,13 @@ def test_every_token_in_one_pass_is_every_token_by_itself():
     tokens = ((0, 0), (9, 13), (4, 6))
     together = accumulate(curved, [batch_of(images(2))], tokens=tokens).maps()
     for token, result in zip(tokens, together, strict=True):
-        alone = measure(curved, images(2), token=token)
+        alone = receptive_field(curved, images(2), token=token)
         assert result.token == token
         np.testing.assert_allclose(result.values, alone.values, rtol=1e-5, atol=1e-9)
 
 
 def test_a_map_sums_to_one_in_float64():
-    values = measure(curved, images(2)).values
+    values = receptive_field(curved, images(2)).values
     assert values.dtype == np.float64
     assert values.shape == IMAGE_SIZE
     assert values.min() >= 0
@@ -193,41 +193,41 @@ def test_changed_weights_and_tokens_do_not_compile_again():
 
 
 def test_the_magnitude_of_weights_does_not_matter():
-    tiny = measure(lambda pictures: curved(pictures) * jnp.float32(1e-12), images(2)).values
-    np.testing.assert_allclose(tiny, measure(curved, images(2)).values, rtol=1e-4, atol=1e-9)
+    tiny = receptive_field(lambda pictures: curved(pictures) * jnp.float32(1e-12), images(2)).values
+    np.testing.assert_allclose(tiny, receptive_field(curved, images(2)).values, rtol=1e-4, atol=1e-9)
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.1, 100.0])
 def test_layer_norm_with_constant_scale_is_degenerate(scale):
     with pytest.raises(ConfigError, match=r"protocol bmvc2023 is degenerate.*rounding noise") as caught:
-        measure(lambda pictures: normed(pictures) * jnp.float32(scale) + jnp.float32(0.5), images(2))
+        receptive_field(lambda pictures: normed(pictures) * jnp.float32(scale) + jnp.float32(0.5), images(2))
     assert isinstance(caught.value, ValueError)
     assert "--protocol=pre_norm" in caught.value.do
 
 
 def test_layer_norm_in_bfloat16_is_degenerate():
     with pytest.raises(ConfigError, match="degenerate"):
-        measure(lambda pictures: normed(pictures).astype(jnp.bfloat16), images(2))
+        receptive_field(lambda pictures: normed(pictures).astype(jnp.bfloat16), images(2))
     with pytest.raises(ConfigError, match="degenerate"):
-        measure(lambda pictures: normalise(curved(pictures).astype(jnp.bfloat16)), images(2))
+        receptive_field(lambda pictures: normalise(curved(pictures).astype(jnp.bfloat16)), images(2))
 
 
 @pytest.mark.parametrize("spread", [0.01, 0.1, 1.0])
 def test_layer_norm_with_different_scales_is_not_degenerate(spread):
     scale = jnp.asarray(1 + spread * draw(3, 16))
-    result = measure(lambda pictures: normed(pictures) * scale[None, None, None, :], images(2))
+    result = receptive_field(lambda pictures: normed(pictures) * scale[None, None, None, :], images(2))
     assert abs(result.values.sum() - 1) < 1e-12
 
 
 def test_random_projection_measures_behind_any_normalisation():
-    result = measure(normed, images(2), protocol=RANDOM_PROJECTION)
+    result = receptive_field(normed, images(2), protocol=RANDOM_PROJECTION)
     assert result.protocol == RANDOM_PROJECTION
     assert result.values[box_of((4, 6))].sum() > 5 / (GRID[0] * GRID[1])
 
 
 def test_features_that_ignore_the_image_are_degenerate():
     with pytest.raises(ConfigError, match=r"norm 0\.0e"):
-        measure(lambda pictures: jnp.zeros((pictures.shape[0], *GRID, 8), jnp.float32) * pictures.sum(), images(1))
+        receptive_field(lambda found: jnp.zeros((found.shape[0], *GRID, 8), jnp.float32) * found.sum(), images(1))
 
 
 def test_a_single_channel_is_not_degenerate():
@@ -242,8 +242,8 @@ def test_equal_channels_are_not_degenerate():
 
 
 def test_bfloat16_features_stay_near_float32_ones():
-    exact = measure(curved, images(2)).values
-    coarse = measure(lambda pictures: curved(pictures).astype(jnp.bfloat16), images(2)).values
+    exact = receptive_field(curved, images(2)).values
+    coarse = receptive_field(lambda pictures: curved(pictures).astype(jnp.bfloat16), images(2)).values
     # The cotangent is rounded to 8 bits once, at the cast.
     assert np.abs(coarse - exact).sum() < 2**-6
 
@@ -251,7 +251,7 @@ def test_bfloat16_features_stay_near_float32_ones():
 def test_a_field_without_positive_gradient_is_refused():
     falls = -jnp.ones((PATCH * PATCH * 3, 4), jnp.float32)
     with pytest.raises(ConfigError, match=r"no pixel of 2 images raises token \(4, 6\)"):
-        measure(lambda pictures: tokens_of(pictures, falls), images(2))
+        receptive_field(lambda pictures: tokens_of(pictures, falls), images(2))
 
 
 def test_a_gradient_that_is_not_finite_is_refused():
@@ -275,7 +275,7 @@ def test_no_images_and_no_tokens_are_refused():
 
 def test_a_token_outside_the_grid_is_refused_and_not_clamped():
     with pytest.raises(ConfigError, match="outside the grid of 10 x 14"):
-        measure(curved, images(1), token=(10, 0))
+        receptive_field(curved, images(1), token=(10, 0))
 
 
 def test_the_grid_of_a_feature_map_needs_no_computation():
@@ -286,7 +286,7 @@ def test_float64_images_are_measured_in_float64():
     with jax.enable_x64(True):
         weights = jnp.asarray(np.asarray(EMBED, np.float64))
         pictures = jnp.asarray(np.asarray(images(1), np.float64))
-        values = measure(lambda x: tokens_of(x, weights), pictures, protocol=BMVC2023).values
+        values = receptive_field(lambda x: tokens_of(x, weights), pictures, protocol=BMVC2023).values
     expected = np.maximum(np.asarray(EMBED, np.float64).reshape(PATCH, PATCH, 3, 16).mean(axis=(2, 3)), 0)
     np.testing.assert_allclose(values[box_of((4, 6))], expected / expected.sum(), rtol=1e-12, atol=1e-17)
 
@@ -297,12 +297,12 @@ def test_replknets_field_is_that_of_its_published_steps():
     target = jax.grad(lambda x: jax.nn.relu(curved(x)[:, 5, 7]).sum())
     scores = np.maximum(np.asarray(target(pictures), np.float64), 0).sum(axis=-1)
     np.testing.assert_allclose(result.magnitude * result.values, scores.mean(axis=0), rtol=1e-4, atol=1e-8)
-    assert measure(curved, pictures, protocol=REPLKNET).token == (5, 7)
+    assert receptive_field(curved, pictures, protocol=REPLKNET).token == (5, 7)
 
 
 def test_luos_field_is_near_the_norm_of_the_tokens_jacobian():
     pictures = images(1)
-    values = measure(curved, pictures, protocol=LUO2016).values
+    values = receptive_field(curved, pictures, protocol=LUO2016).values
     jacobian = np.asarray(jax.jacrev(lambda x: curved(x)[0, 4, 6])(pictures), np.float64)[:, 0]
     norm = np.sqrt(np.square(jacobian).sum(axis=0)).sum(axis=-1)
     shares = [array.reshape(GRID[0], PATCH, GRID[1], PATCH).sum(axis=(1, 3)) for array in (values, norm / norm.sum())]
@@ -349,6 +349,6 @@ def test_groups_and_their_absence_do_not_join():
 
 
 def test_magnitude_is_the_sum_of_the_mean_map():
-    result = measure(curved, images(3))
+    result = receptive_field(curved, images(3))
     total = accumulate(curved, [batch_of(images(3))], tokens=((4, 6),))
     np.testing.assert_allclose(3 * result.magnitude * result.values, total.values[0], rtol=1e-6)

@@ -1,12 +1,12 @@
-"""The search for Gaussians: portions, late maps and bounds change nothing but the time."""
+"""The solver for Gaussians: micro-batches, late maps and bounds change nothing but the time."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gauss_vit.analysis import gaussian_search
-from gauss_vit.analysis.gaussian_search import Found, search
+from gauss_vit.analysis import gaussian_solver
+from gauss_vit.analysis.gaussian_solver import Solution, solve
 
 FREE = np.array([[-np.inf] * 5, [np.inf] * 5])
 
@@ -30,45 +30,45 @@ def hills(num_maps, side=(12, 16)):
 
 
 @pytest.mark.parametrize("num_maps", [0, 1, 7, 8, 9, 64, 70])
-def test_every_map_is_found_whatever_the_portions(num_maps):
+def test_every_map_is_found_whatever_the_microbatches(num_maps):
     maps, truth = hills(num_maps)
-    found = search(maps, truth * 1.1, FREE)
+    found = solve(maps, truth * 1.1, FREE)
     assert found.values.shape == (num_maps, 5)
     np.testing.assert_allclose(found.values, truth, rtol=1e-7)
-    assert found.is_done.all()
+    assert found.converged.all()
 
 
 def test_maps_that_need_many_steps_are_searched_to_their_end(monkeypatch):
     maps, truth = hills(5)
-    expected = search(maps, truth * 1.3, FREE)
-    monkeypatch.setattr(gaussian_search, "FEW_STEPS", 2)
-    found = search(maps, truth * 1.3, FREE)
+    expected = solve(maps, truth * 1.3, FREE)
+    monkeypatch.setattr(gaussian_solver, "FEW_STEPS", 2)
+    found = solve(maps, truth * 1.3, FREE)
     np.testing.assert_array_equal(found.values, expected.values)
-    assert found.is_done.all()
+    assert found.converged.all()
 
 
-def test_one_shape_of_maps_is_compiled_once_a_portion_size():
+def test_one_shape_of_maps_is_compiled_once_a_microbatch_size():
     maps, truth = hills(130, side=(9, 13))
-    search(maps[:64], truth[:64] * 1.1, FREE)
-    num_compiled = gaussian_search._search_portion._cache_size()
-    search(maps, truth * 1.2, FREE)
-    # The rest of two, or late maps, may fill a smaller portion.
-    assert gaussian_search._search_portion._cache_size() <= num_compiled + 2
+    solve(maps[:64], truth[:64] * 1.1, FREE)
+    num_compiled = gaussian_solver._solve_microbatch._cache_size()
+    solve(maps, truth * 1.2, FREE)
+    # The rest of two, or late maps, may fill a smaller micro-batch.
+    assert gaussian_solver._solve_microbatch._cache_size() <= num_compiled + 2
 
 
 def test_parameters_stay_inside_the_box():
     maps, truth = hills(6)
     box = np.array([[0, 0, 5.5, 0.1, 0.1], [15, 9, 6, 9, 9]])
-    found = search(maps, truth, box)
+    found = solve(maps, truth, box)
     assert (found.values >= box[0]).all()
     assert (found.values <= box[1]).all()
-    assert found.is_done.all()
+    assert found.converged.all()
 
 
 def test_the_better_of_two_results_is_kept():
     def of(r_squared):
         values = np.repeat(np.array(r_squared)[:, None], 5, axis=1)
-        return Found(values=values, r_squared=np.array(r_squared), is_done=np.ones(len(r_squared), np.bool_))
+        return Solution(values=values, r_squared=np.array(r_squared), converged=np.ones(len(r_squared), np.bool_))
 
     kept = of([0.5, np.nan, 0.7, 0.9]).or_better(of([0.6, 0.2, 0.1]), at=np.array([0, 1, 2]))
     np.testing.assert_array_equal(kept.r_squared, [0.6, 0.2, 0.7, 0.9])
@@ -79,5 +79,5 @@ def test_elimination_solves_positive_definite_systems():
     root = random.normal(size=(5, 5))
     matrix, vector = root @ root.T + np.eye(5), random.normal(size=5)
     with jax.enable_x64(True):
-        solution = gaussian_search._solve(jnp.asarray(matrix), jnp.asarray(vector))
+        solution = gaussian_solver._eliminate(jnp.asarray(matrix), jnp.asarray(vector))
         np.testing.assert_allclose(solution, np.linalg.solve(matrix, vector), rtol=1e-10)
