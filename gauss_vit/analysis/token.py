@@ -2,12 +2,26 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.ops.grid import Grid
 
 Token = tuple[int, int]
 """(row, column) of a patch in a feature map; prefix tokens (class, register) do not count."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A target token with the grid that it belongs to.
+
+    Attributes:
+      token: (row, column) of the patch.
+      grid: (height, width) of the feature map in patches.
+    """
+
+    token: Token
+    grid: Grid
 
 
 def center_token(grid: Grid) -> Token:

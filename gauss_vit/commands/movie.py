@@ -24,7 +24,7 @@ def run(invocation: Invocation) -> None:
         observations,
         target_of(workdir),
         title=workdir.absolute().name,
-        pictures_per_second=float(invocation.text("fps")),
+        frames_per_second=float(invocation.text("fps")),
     )
     write_bytes(out, content)
     first, last = observations[0].step, observations[-1].step

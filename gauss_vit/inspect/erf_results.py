@@ -13,12 +13,12 @@ from gauss_vit.analysis.erf import ErfMap, ErfSum
 from gauss_vit.analysis.gaussian_fit import GaussianFit, fit_receptive_fields
 from gauss_vit.analysis.metrics import erf_metrics
 from gauss_vit.analysis.summary import profile_radii, radial_mass, summarize
-from gauss_vit.analysis.token import patch_center
+from gauss_vit.analysis.token import Target, patch_center
 from gauss_vit.assembly.named_model import NamedModel
 from gauss_vit.inspect.erf_run import Measurement
 from gauss_vit.inspect.result_files import suffixed, write_arrays, write_figures, write_record
 from gauss_vit.plots.erf import erf_figure, mosaic_figure
-from gauss_vit.plots.strips import Strip, Target, field_strips_figure
+from gauss_vit.plots.strips import Strip, field_strips_figure
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

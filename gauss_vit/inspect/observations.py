@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from gauss_vit.analysis.token import Target
 from gauss_vit.errors import ConfigError, DataError
-from gauss_vit.plots.movie import Observation, Target
+from gauss_vit.plots.movie import Observation
 
 _STEP = re.compile(r"step_(\d+)(?:_(stage\d+))?(_position)?\.npz")
 

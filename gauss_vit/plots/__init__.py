@@ -1,1 +1,1 @@
-"""Figures: one function each, from a result to a matplotlib figure that belongs to nobody else."""
+"""Figures: one function each, from a result to a new matplotlib figure, without pyplot's global state."""

@@ -1,4 +1,4 @@
-"""Figures of attention on images: how far every head looks, and what a token draws from the image in the end."""
+"""Figures of attention on images: mean distance and entropy of every head, and attention rollout."""
 
 import numpy as np
 from jaxtyping import Float
@@ -31,14 +31,14 @@ _PANEL_INCHES = 1.5
 
 
 def distance_figure(attention: ImageAttention, *, title: str) -> Figure:
-    """Draws mean attention distance and entropy over layers: a dot a head, a line for their mean.
+    """Draws mean attention distance and entropy over layers: a dot for each head, a line for their mean.
 
-    Distances are in pixels; where all layers have the same square patches, a second axis counts these. It fills two
-    columns of a page.
+    Distances are in pixels; if all layers have the same square patches, a second axis counts patches. The figure is two
+    columns of a page wide.
 
     Args:
-      attention: of a model on images.
-      title: the model's name.
+      attention: attention of a model on images.
+      title: name of the model.
     """
     figure = blank_figure(TWO_COLUMNS_INCHES, 2.7)
     distance, spread = figure.subplots(1, 2)
@@ -53,22 +53,23 @@ def distance_figure(attention: ImageAttention, *, title: str) -> Figure:
     distance.legend(fontsize=TICK_SIZE, frameon=False, loc="upper left", ncols=3, columnspacing=1.0, handlelength=1.4)
     write_heading(figure, title)
     counts = f"{attention.num_images} image{'s' if attention.num_images > 1 else ''}"
-    said = f"Mean over {counts} and all query patches; weights on patches alone, divided by their sum"
-    write_caption(figure, f"{said}; dotted: even attention")
+    caption = f"Mean over {counts} and all query patches; weights on patches alone, divided by their sum"
+    write_caption(figure, f"{caption}; dotted: even attention")
     return figure
 
 
 def rollout_figure(attention: ImageAttention, *, title: str) -> Figure:
-    """Draws attention rollout from the target patch, and from the class token where there is one.
+    """Draws attention rollout from the target patch, and from the class token if there is one.
 
-    One column an image, the last one for the mean over all of them; one scale a row. It fills two columns of a page.
+    There is one column for each image and a last one for the mean over all images, and one scale for each row. The
+    figure is two columns of a page wide.
 
     Args:
-      attention: of a model whose attention is global.
-      title: the model's name.
+      attention: attention of a model on images.
+      title: name of the model.
 
     Raises:
-      ValueError: it has no rollout.
+      ValueError: the model's attention is in windows and has no rollout.
     """
     if attention.rollout is None:
         raise ValueError("attention in windows has no rollout")
@@ -91,13 +92,13 @@ def rollout_figure(attention: ImageAttention, *, title: str) -> Figure:
     cells[1, shown].set_title(f"mean of {attention.num_images}", fontsize=LABEL_SIZE, pad=3)
     write_heading(figure, title)
     depth = len(attention.layers)
-    said = f"Attention rollout through {depth} layers, (mean over heads + identity) / 2"
-    write_caption(figure, f"{said}\nOne scale a row, from its smallest share to its largest")
+    caption = f"Attention rollout through {depth} layers, (mean over heads + identity) / 2"
+    write_caption(figure, f"{caption}\nOne scale a row, from its smallest share to its largest")
     return figure
 
 
 def _draw_heads(axes: Axes, values: list[Float[np.ndarray, "..."]], even: list[float]) -> None:
-    """Draws the heads of every layer, their mean, and what even attention would have."""
+    """Draws the heads of every layer, their mean, and the value of uniform attention."""
     layers = np.arange(1, len(values) + 1)
     places = np.repeat(layers, [heads.size for heads in values])
     axes.plot(layers, even, color=FAINT, linewidth=0.9, linestyle=":", label="even")
@@ -131,7 +132,7 @@ def _draw_photo(axes: Axes, photo: np.ndarray, token: Token, *, grid: Grid) -> N
 def _draw_row(figure: Figure, cells: list[Axes], maps: Float[np.ndarray, "images height width"], *, name: str) -> None:
     """Draws the maps of the images that are shown, and the mean of all, in percent on one scale.
 
-    It starts at the smallest share: through many layers every token draws something from every other one.
+    The scale starts at the smallest share: through many layers every token depends on every other one.
     """
     shown = 100 * np.concatenate([maps[: len(cells) - 1], maps.mean(axis=0)[None]])
     norm = PowerNorm(DISPLAY_EXPONENT, vmin=float(shown.min()), vmax=float(shown.max()))
@@ -143,7 +144,7 @@ def _draw_row(figure: Figure, cells: list[Axes], maps: Float[np.ndarray, "images
 
 
 def _outline(axes: Axes, corner: tuple[float, float], size: tuple[float, float]) -> None:
-    """Marks cells by the (row, column) of the first and their (height, width)."""
+    """Outlines cells, given the (row, column) of the first one and their (height, width)."""
     place = (corner[1] - 0.5, corner[0] - 0.5)
     axes.add_patch(Rectangle(place, size[1], size[0], fill=False, edgecolor=PATCH_COLOUR, linewidth=1.0))
 

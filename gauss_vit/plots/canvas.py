@@ -1,4 +1,4 @@
-"""Blank figures in the style of the project, and figures as the bytes of a file."""
+"""Blank figures and axes in the style of the project, and figures encoded as files."""
 
 import io
 from typing import Literal
@@ -10,7 +10,7 @@ from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.text import Text
 
-# Printed as wide as they are drawn, which figures of one or two columns of a page are, letters have these points.
+# Font sizes in points, for figures that are printed one or two columns of a page wide.
 TITLE_SIZE = 8.5
 LABEL_SIZE = 8.0
 TICK_SIZE = 7.0
@@ -19,19 +19,19 @@ TWO_COLUMNS_INCHES = 6.8
 FAINT = "0.45"
 
 FileFormat = Literal["png", "pdf"]
-# Dates would make two drawings of one result differ.
+# With dates, equal figures would not be equal files.
 _NO_DATE = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None, "Creator": None}}
 
 
 def blank_figure(
     width_inches: float, height_inches: float, *, layout: Literal["constrained", "compressed"] = "constrained"
 ) -> Figure:
-    """Makes an empty figure; pyplot and its global state are not involved.
+    """Returns an empty figure, without pyplot's global state.
 
     Args:
-      width_inches: of the whole figure.
-      height_inches: of the whole figure.
-      layout: how matplotlib places the axes; "compressed" takes out the gaps between images of a fixed proportion.
+      width_inches: width of the whole figure.
+      height_inches: height of the whole figure.
+      layout: matplotlib's layout engine; "compressed" removes the gaps between images of a fixed aspect ratio.
     """
     figure = Figure(figsize=(width_inches, height_inches), layout=layout, facecolor="white")
     FigureCanvasAgg(figure)
@@ -39,10 +39,10 @@ def blank_figure(
 
 
 def encode(figure: Figure, file_format: FileFormat, *, dots_per_inch: int = 200) -> bytes:
-    """Draws a figure as a PNG or PDF file; the same figure gives the same bytes.
+    """Encodes a figure as a PNG or PDF file; equal figures have equal bytes.
 
     Args:
-      figure: what to draw.
+      figure: the figure.
       file_format: "png" or "pdf".
       dots_per_inch: resolution of a PNG, and of the images inside a PDF.
     """
@@ -52,42 +52,42 @@ def encode(figure: Figure, file_format: FileFormat, *, dots_per_inch: int = 200)
 
 
 def write_heading(figure: Figure, heading: str) -> Text:
-    """Puts a title above all axes of a figure, at the left, as it is."""
+    """Writes a title above all axes of a figure, at the left, without parsing math."""
     return figure.suptitle(heading, x=0.012, ha="left", fontsize=TITLE_SIZE + 1, fontweight="bold", parse_math=False)
 
 
 def write_caption(figure: Figure, caption: str) -> Text:
-    """Puts a short text below all axes of a figure, at the left, as it is."""
+    """Writes a short text below all axes of a figure, at the left, without parsing math."""
     return figure.supxlabel(caption, x=0.012, ha="left", fontsize=LABEL_SIZE, color="0.25", parse_math=False)
 
 
 def style_axes(axes: Axes, *, x_label: str, y_label: str) -> None:
-    """Labels the axes and makes ticks quiet."""
+    """Labels the axes and thins ticks and spines."""
     axes.set_xlabel(x_label, fontsize=LABEL_SIZE)
     axes.set_ylabel(y_label, fontsize=LABEL_SIZE)
-    _quieten(axes)
+    _thin_lines(axes)
 
 
 def hide_box(axes: Axes) -> None:
-    """Leaves only the left and lower lines of a line plot."""
+    """Hides the upper and right spines of a line plot."""
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def add_colour_bar(figure: FigureBase, mapped: ScalarMappable, axes: Axes, label: str) -> None:
-    """Adds a colour bar with its unit at the right of an image, as high as the image."""
+    """Adds a labelled colour bar at the right of an image, as high as the image."""
     bar = figure.colorbar(mapped, cax=axes.inset_axes((1.03, 0.0, 0.04, 1.0)))
     _label_bar(bar, label)
 
 
 def add_shared_colour_bar(figure: FigureBase, mapped: ScalarMappable, axes: list[Axes], label: str) -> Colorbar:
-    """Adds one colour bar with its unit at the right of several images that share a scale."""
+    """Adds one labelled colour bar at the right of several images that share a scale."""
     bar = figure.colorbar(mapped, ax=axes, fraction=0.03, aspect=24, pad=0.015)
     _label_bar(bar, label)
     return bar
 
 
 def fill_colour_bar(figure: FigureBase, mapped: ScalarMappable, label: str) -> Colorbar:
-    """Fills a narrow part of a figure with a colour bar and its unit."""
+    """Fills a narrow part of a figure with a labelled colour bar."""
     bar = figure.colorbar(mapped, cax=figure.subplots())
     _label_bar(bar, label)
     return bar
@@ -96,10 +96,10 @@ def fill_colour_bar(figure: FigureBase, mapped: ScalarMappable, label: str) -> C
 def _label_bar(bar: Colorbar, label: str) -> None:
     bar.set_label(label, fontsize=LABEL_SIZE)
     bar.outline.set_linewidth(0.6)
-    _quieten(bar.ax)
+    _thin_lines(bar.ax)
 
 
-def _quieten(axes: Axes) -> None:
+def _thin_lines(axes: Axes) -> None:
     axes.tick_params(labelsize=TICK_SIZE, width=0.6, length=3)
     for spine in axes.spines.values():
         spine.set_linewidth(0.6)

@@ -1,4 +1,4 @@
-"""The figure that puts receptive fields side by side: maps on one scale, differences, radial profiles."""
+"""The figure that compares receptive fields: maps on one scale, differences, radial profiles."""
 
 import math
 import re
@@ -40,10 +40,10 @@ _ROW_LETTERS = 88
 
 
 def comparison_figure(fields: tuple[MeasuredField, ...]) -> Figure:
-    """Draws two to eight receptive fields: the maps, what each differs from the first, and their radial profiles.
+    """Draws two to eight receptive fields: maps, differences from the first, and radial profiles.
 
-    All maps share one colour scale, all differences another that is symmetric about zero. It fills two columns of a
-    page.
+    All maps share one colour scale, all differences another that is symmetric about zero. The figure is two columns of
+    a page wide.
 
     Raises:
       ConfigError: the maps differ in size.
@@ -103,7 +103,7 @@ def _draw_changes(figure: FigureBase, fields: tuple[MeasuredField, ...], *, colu
 
 
 def _rounded_up(limit: float) -> float:
-    """Rounds up to one digit; two equal fields get a scale as well."""
+    """Rounds up to one digit; a limit of 0, of equal fields, becomes 1."""
     unit = 10.0 ** math.floor(math.log10(limit)) if limit > 0 else 1.0
     return unit * max(1, math.ceil(limit / unit))
 
@@ -116,7 +116,7 @@ def _tick_symmetrically(bar: Colorbar, limit: float) -> None:
 
 
 def _draw_profiles(axes: Axes, fields: tuple[MeasuredField, ...]) -> None:
-    """Draws the mass within a radius, with the band where there is one, and a uniform field for orientation."""
+    """Draws the mass within a radius, with its band if there is one, and that of a uniform field for reference."""
     for field, colour, letter in zip(fields, LINE_COLOURS, LETTERS, strict=False):
         if field.radial_band is not None:
             low, high = 100 * field.radial_band
@@ -134,13 +134,13 @@ def _draw_profiles(axes: Axes, fields: tuple[MeasuredField, ...]) -> None:
 
 
 def _uniform(field: MeasuredField) -> Float[np.ndarray, " radii"]:
-    """Gives the profile of a field that is the same everywhere, in percent."""
+    """Computes the radial profile of a uniform field, in percent."""
     center = patch_center(field.token, grid=field.grid, image_size=field.values.shape)
     return 100 * radial_mass(np.ones_like(field.values), center, radii_px=field.radii_px)
 
 
 def _cells(figure: FigureBase, count: int, columns: int) -> list[Axes]:
-    """Makes a grid of axes and takes away those that stay empty."""
+    """Returns a grid of axes without the unused ones."""
     cells = list(figure.subplots(-(-count // columns), columns, squeeze=False).ravel())
     for unused in cells[count:]:
         unused.remove()
@@ -153,7 +153,7 @@ def _outline(axes: Axes, field: MeasuredField, *, colour: str) -> None:
 
 
 def _wrapped(title: str, *, num_letters: int) -> str:
-    """Breaks a title into lines that a panel has room for, behind a mark or a space."""
+    """Breaks a title into lines that fit a panel, after punctuation or a space."""
     lines = [""]
     for part in re.findall(r"[^_.\s-]*[_.\s-]?", title):
         if lines[-1] and len(lines[-1]) + len(part) > num_letters:
@@ -171,7 +171,7 @@ def _finish(axes: Axes, title: str) -> None:
 
 
 def _caption(fields: tuple[MeasuredField, ...]) -> str:
-    """Says what is equal among the fields once, and else all of it."""
+    """Writes protocol and number of images once if they are equal for all fields, else for each."""
     words = [f"{field.protocol}, {field.num_images} images" for field in fields]
     is_equal = all(one == other for one, other in pairwise(words))
     return f"Axes in pixels; {words[0] if is_equal else '; '.join(words)}"

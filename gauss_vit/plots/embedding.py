@@ -26,13 +26,13 @@ _ALIKE = CenteredNorm(vcenter=0.0, halfrange=1.0)
 
 
 def similarity_figure(analysis: EmbeddingAnalysis, *, title: str) -> Figure:
-    """Draws the similarities of every patch at its place in the grid, and those of the fitted patch in large.
+    """Draws the similarities of every patch at its position in the grid, and enlarged those of the fitted patch.
 
-    Grids of more than 14 patches a side show every second patch or fewer. It fills two columns of a page.
+    Grids of more than 14 patches a side show every second patch or fewer. The figure is two columns of a page wide.
 
     Args:
-      analysis: of a position embedding.
-      title: the model's name.
+      analysis: analysis of a position embedding.
+      title: name of the model.
     """
     rows, columns = analysis.grid
     proportion = min(2.0, max(0.4, rows / columns))
@@ -44,18 +44,18 @@ def similarity_figure(analysis: EmbeddingAnalysis, *, title: str) -> Figure:
     add_shared_colour_bar(figure, one.images[0], [everywhere, one], "cosine similarity")
     write_heading(figure, title)
     fit = analysis.fit
-    said = (
+    fitted = (
         f"sigma x {fit.sigma_x:.2f}, y {fit.sigma_y:.2f} patches, R² {fit.r_squared:.3f}" if fit.converged else "none"
     )
     every = "every patch" if step == 1 else f"one in {step} x {step} patches"
     write_caption(
-        figure, f"Left: one map for {every}, at its place\nRight: patch {analysis.token}, Gaussian fit: {said}"
+        figure, f"Left: one map for {every}, at its place\nRight: patch {analysis.token}, Gaussian fit: {fitted}"
     )
     return figure
 
 
 def _draw_mosaic(axes: Axes, analysis: EmbeddingAnalysis, *, step: int) -> None:
-    """Puts the maps beside each other, with lines between them."""
+    """Draws the maps side by side, with lines between them."""
     rows, columns = analysis.grid
     maps = analysis.similarity[::step, ::step]
     down, across = maps.shape[:2]

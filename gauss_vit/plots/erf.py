@@ -29,19 +29,19 @@ PATCH_COLOUR = "#7fdbff"
 FIT_COLOUR = "white"
 MAP_INCHES = 2.45
 PROFILE_INCHES = 1.15
-# Shows the neighbours of a target patch that outshines them by far; the colour bar bends with it and stays true.
+# Shows the neighbours of a target patch that is much brighter than they are; the colour bar has the same scale.
 DISPLAY_EXPONENT = 0.5
 
 
 def erf_figure(erf: ErfMap, fit: GaussianFit, *, title: str) -> Figure:
     """Draws a receptive field with the target patch, the fitted Gaussian at one sigma, and profiles along both axes.
 
-    It is as wide as one column of a page.
+    The figure is one column of a page wide.
 
     Args:
       erf: the map.
-      fit: the Gaussian fitted to it, in pixels.
-      title: the model's name.
+      fit: Gaussian fitted to it, in pixels.
+      title: name of the model.
     """
     height, width = erf.values.shape
     map_height = MAP_INCHES * min(2.0, max(0.5, height / width))
@@ -65,11 +65,11 @@ def erf_figure(erf: ErfMap, fit: GaussianFit, *, title: str) -> Figure:
 
 
 def mosaic_figure(maps: tuple[ErfMap, ...], *, title: str) -> Figure:
-    """Draws the receptive fields of many tokens, each summed over patches, at the place of its token in the grid.
+    """Draws the receptive fields of many tokens, each summed over patches, at the position of its token in the grid.
 
     Args:
-      maps: of one model and protocol; tokens without a map stay empty.
-      title: the model's name.
+      maps: maps of one model and protocol; tokens without a map stay empty.
+      title: name of the model.
     """
     rows, columns = maps[0].grid
     mosaic = np.full((rows, columns, rows, columns), np.nan)
@@ -147,7 +147,7 @@ def _draw_profile(
 
 
 def _caption(erf: ErfMap, fit: GaussianFit) -> str:
-    """Says what was measured, and the fit, in a line each."""
+    """Writes the measurement and the fit, each on one line."""
     measured = f"token {erf.token} of {erf.grid[0]} x {erf.grid[1]}, {erf.num_images} images, {erf.protocol.name}"
     if not fit.converged:
         return f"{measured}\nThe Gaussian fit did not converge"

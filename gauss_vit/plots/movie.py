@@ -1,4 +1,4 @@
-"""A moving picture of a training run: its receptive field and its position biases, on one scale of colours."""
+"""An animation of a training run: its receptive field and its position biases, on one colour scale."""
 
 import io
 import math
@@ -9,31 +9,30 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import CenteredNorm, Normalize, PowerNorm, to_rgb
+from matplotlib.colors import PowerNorm, to_rgb
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from PIL import Image
 
-from gauss_vit.analysis.token import Token, patch_box
-from gauss_vit.ops.grid import Grid
+from gauss_vit.analysis.token import Target, patch_box
 from gauss_vit.plots.canvas import FAINT, TICK_SIZE, add_colour_bar, add_shared_colour_bar, blank_figure, style_axes
 from gauss_vit.plots.erf import COLOURS, DISPLAY_EXPONENT, PATCH_COLOUR
+from gauss_vit.plots.position import BIAS_COLOURS, bias_colours
 
 DOTS_PER_INCH = 110
 LAST_SECONDS = 2.0
 _CLIPPED_PERCENT = 0.5
-_TABLE_COLOURS = ("viridis", "RdBu_r")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """What a run saw of itself at a step.
+    """What the observers of a run measured at a step.
 
     Attributes:
-      step: updates made.
-      erf: receptive field with sum 1; None where it was not defined.
-      tables: position biases in logits, mean over heads, by layer; None where there are none. Offsets are query minus
+      step: number of updates.
+      erf: receptive field with sum 1; None if it was not defined.
+      tables: position biases in logits, averaged over heads, by layer; None if there are none. Offsets are query minus
         key.
     """
 
@@ -42,34 +41,21 @@ class Observation:
     tables: tuple[Float[np.ndarray, "dy dx"], ...] | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """The patch whose receptive field is shown.
-
-    Attributes:
-      token: (row, column).
-      grid: (height, width) in patches.
-    """
-
-    token: Token
-    grid: Grid
-
-
 def movie(
-    observations: tuple[Observation, ...], target: Target | None, *, title: str, pictures_per_second: float
+    observations: tuple[Observation, ...], target: Target | None, *, title: str, frames_per_second: float
 ) -> bytes:
-    """Draws a GIF with one picture for each observation; the last one stays longer.
+    """Draws a GIF with one frame for each observation; the last one is shown longer.
 
     Args:
-      observations: in the order of their steps; at least one.
-      target: outlined in the receptive field; None where there is no such field.
-      title: the run's name.
-      pictures_per_second: up to 50, more than which browsers do not play.
+      observations: observations in the order of their steps; at least one.
+      target: patch to outline in the receptive field; None if there is no receptive field.
+      title: name of the run.
+      frames_per_second: up to 50, the most that browsers play.
     """
-    frames = [Image.fromarray(pixels) for pixels in pictures(observations, target, title=title)]
+    frames = [Image.fromarray(pixels) for pixels in draw_frames(observations, target, title=title)]
     palette = _palette()
     indexed = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
-    shown_ms = max(20, round(1000 / pictures_per_second))
+    shown_ms = max(20, round(1000 / frames_per_second))
     durations = [shown_ms] * (len(frames) - 1) + [max(shown_ms, round(1000 * LAST_SECONDS))]
     file = io.BytesIO()
     indexed[0].save(
@@ -78,7 +64,7 @@ def movie(
     return file.getvalue()
 
 
-def pictures(
+def draw_frames(
     observations: tuple[Observation, ...], target: Target | None, *, title: str
 ) -> list[UInt8[np.ndarray, "rows columns 3"]]:
     """Draws every observation on the same axes and the same scales."""
@@ -98,7 +84,7 @@ def pictures(
         if tables is not None:
             tables.show(each.tables)
         if not drawn:
-            # Two drawings settle the layout; later ones keep it, so that nothing jumps.
+            # Drawn twice, the layout has converged; later frames keep it, so that nothing moves.
             _pixels(figure)
             _pixels(figure)
             figure.set_layout_engine("none")
@@ -113,7 +99,7 @@ class _Field:
         fields = [each.erf for each in observations if each.erf is not None]
         self._blank = np.full(fields[0].shape, np.nan)
         self._axes = figure.subplots()
-        # A few pixels of an early step may outshine all that comes later.
+        # A few pixels of an early step may be much brighter than all later ones.
         top = float(np.percentile(np.stack(fields), 100 - _CLIPPED_PERCENT)) or float(np.max(fields))
         norm = PowerNorm(DISPLAY_EXPONENT, vmin=0, vmax=1e6 * top)
         colours = mpl.colormaps[COLOURS].copy()
@@ -134,7 +120,7 @@ class _Field:
 
 
 class _Tables:
-    """The panels of the position biases, a layer each."""
+    """The panels of the position biases, one for each layer."""
 
     def __init__(self, figure: FigureBase, observations: tuple[Observation, ...]):
         known = [each.tables for each in observations if each.tables is not None]
@@ -143,7 +129,7 @@ class _Tables:
         for axes in grid.flat[len(known[0]) :]:
             axes.remove()
         panels = list(grid.flat[: len(known[0])])
-        norm, colours = _scale(known)
+        norm, colours = bias_colours(np.concatenate([table.ravel() for tables in known for table in tables])[None])
         self._blanks = [np.full(table.shape, np.nan) for table in known[0]]
         self._shown = [
             axes.imshow(blank, cmap=colours, norm=norm, interpolation="nearest")
@@ -159,15 +145,6 @@ class _Tables:
             shown.set_data(table)
 
 
-def _scale(known: list[tuple[Float[np.ndarray, "dy dx"], ...]]) -> tuple[Normalize, str]:
-    """Picks colours for all steps: sequential from 0 where no logit is negative, else diverging with white at 0."""
-    lowest = min(float(table.min()) for tables in known for table in tables)
-    largest = max(float(np.abs(table).max()) for tables in known for table in tables) or 1.0
-    if lowest >= 0:
-        return Normalize(vmin=0.0, vmax=largest), _TABLE_COLOURS[0]
-    return CenteredNorm(vcenter=0.0, halfrange=largest), _TABLE_COLOURS[1]
-
-
 def _absent(axes: Axes) -> Text:
     return axes.text(0.5, 0.5, "not defined", color=FAINT, ha="center", transform=axes.transAxes, visible=False)
 
@@ -181,8 +158,8 @@ def _pixels(figure: Figure) -> UInt8[np.ndarray, "rows columns 3"]:
 
 
 def _palette() -> Image.Image:
-    """Samples the colour maps and greys, so that a colour means the same in all pictures."""
-    maps = [mpl.colormaps[name](np.linspace(0, 1, 72), bytes=True)[:, :3] for name in (COLOURS, *_TABLE_COLOURS)]
+    """Samples the colour maps and greys, so that all frames have one palette."""
+    maps = [mpl.colormaps[name](np.linspace(0, 1, 72), bytes=True)[:, :3] for name in (COLOURS, *BIAS_COLOURS)]
     greys = np.repeat(np.linspace(0, 255, 36).round().astype(np.uint8)[:, None], 3, axis=1)
     outline = (255 * np.array([to_rgb(PATCH_COLOUR)])).round().astype(np.uint8)
     palette = Image.new("P", (1, 1))

@@ -29,6 +29,7 @@ CELL_INCHES = 1.5
 _BAR_INCHES = 1.2
 PATCH_COLOUR = "#00e5ff"
 # Colours that differ in print and for the colour-blind (Okabe and Ito).
+BIAS_COLOURS = ("viridis", "RdBu_r")
 VERTICAL, HORIZONTAL, QUALITY = "#0072b2", "#d55e00", "#009e73"
 
 
@@ -36,8 +37,8 @@ def tables_figure(analysis: PositionAnalysis, *, title: str) -> Figure:
     """Draws the offset table of every layer, averaged over heads, on one scale of logits.
 
     Args:
-      analysis: of the model's position bias.
-      title: the model's name.
+      analysis: analysis of the model's position bias.
+      title: name of the model.
     """
     columns = min(MOST_COLUMNS, analysis.depth)
     figure, panels = _panels(analysis.depth, columns, shape=analysis.grid)
@@ -58,10 +59,10 @@ def rows_figure(analysis: PositionAnalysis, tokens: tuple[Token, ...], *, layer:
     """Draws the bias from a few query patches to every key patch in one layer; each query patch is outlined.
 
     Args:
-      analysis: of the model's position bias.
-      tokens: the query patches.
-      layer: which layer, from 1.
-      title: the model's name.
+      analysis: analysis of the model's position bias.
+      tokens: query patches.
+      layer: number of the layer, from 1.
+      title: name of the model.
     """
     columns = min(MOST_COLUMNS, len(tokens))
     figure, panels = _panels(len(tokens), columns, shape=analysis.grid)
@@ -81,13 +82,13 @@ def rows_figure(analysis: PositionAnalysis, tokens: tuple[Token, ...], *, layer:
 
 
 def layers_figure(analysis: PositionAnalysis, *, title: str) -> Figure:
-    """Draws sigma, peak and R squared of every layer: fitted, and learned where the model has a Gaussian term.
+    """Draws sigma, peak and R squared of every layer: fitted, and learned if the model has a Gaussian term.
 
-    Sigmas beyond the grid's longer side are runaway fits: they are left out of the lines and their layers are marked.
+    Fits with a sigma beyond the grid's longer side have diverged: they are not drawn, and their layers are marked.
 
     Args:
-      analysis: of the model's position bias.
-      title: the model's name.
+      analysis: analysis of the model's position bias.
+      title: name of the model.
     """
     figure = blank_figure(TWO_COLUMNS_INCHES, 2.7)
     sigma, peak, quality = figure.subplots(1, 3)
@@ -117,17 +118,17 @@ def _draw_sigmas(axes: Axes, layers: np.ndarray, analysis: PositionAnalysis) -> 
         axes.plot(layers, shown, color=colour, marker="o", markersize=3.5, linewidth=1.2, label=f"fitted {name}")
     if analysis.learned is not None:
         _draw_learned_sigmas(axes, layers, analysis.learned)
-    runaway = [index + 1 for index, fit in enumerate(analysis.fits) if not max(fit.sigma_x, fit.sigma_y) <= limit]
+    diverged = [index + 1 for index, fit in enumerate(analysis.fits) if not max(fit.sigma_x, fit.sigma_y) <= limit]
     axes.set_ylim(0, None)
     axes.plot(
-        runaway,
-        np.full(len(runaway), 0.03),
+        diverged,
+        np.full(len(diverged), 0.03),
         color="0.3",
         marker="x",
         markersize=5,
         linestyle="none",
         transform=axes.get_xaxis_transform(),
-        label="no Gaussian" if runaway else "_",
+        label="no Gaussian" if diverged else "_",
     )
     style_axes(axes, x_label="layer", y_label="sigma (patches)")
     _add_legend(axes, columns=2)
@@ -143,9 +144,9 @@ def _draw_learned_sigmas(axes: Axes, layers: np.ndarray, learned: LearnedGaussia
 
 
 def _draw_peaks(axes: Axes, layers: np.ndarray, analysis: PositionAnalysis) -> None:
-    """Draws how far the table reaches above its minimum, and the learned amplitude squared, both in logits."""
-    reach = analysis.tables.max(axis=(1, 2)) - analysis.tables.min(axis=(1, 2))
-    axes.plot(layers, reach, color=QUALITY, marker="o", markersize=3.5, linewidth=1.2, label="range of the table")
+    """Draws the range of the table and the learned amplitude squared, both in logits."""
+    ranges = analysis.tables.max(axis=(1, 2)) - analysis.tables.min(axis=(1, 2))
+    axes.plot(layers, ranges, color=QUALITY, marker="o", markersize=3.5, linewidth=1.2, label="range of the table")
     if analysis.learned is not None:
         _draw_heads(axes, layers, analysis.learned.amplitude**2, colour="0.2", label="learned amplitude²")
     axes.set_ylim(0, None)
@@ -156,21 +157,21 @@ def _draw_peaks(axes: Axes, layers: np.ndarray, analysis: PositionAnalysis) -> N
 def _draw_heads(
     axes: Axes, layers: np.ndarray, values: Float[np.ndarray, "depth heads"], *, colour: str, label: str
 ) -> None:
-    """Draws the mean over heads as a dashed line, and the span of the heads behind it."""
+    """Draws the mean over heads as a dashed line, and the range of the heads behind it."""
     axes.plot(layers, values.mean(axis=1), color=colour, linestyle=(0, (4, 2)), linewidth=1.2, label=label)
     if values.shape[1] > 1:
         axes.fill_between(layers, values.min(axis=1), values.max(axis=1), color=colour, alpha=0.15, linewidth=0)
 
 
 def _add_legend(axes: Axes, *, columns: int) -> None:
-    """Puts the legend into room made above the lines."""
+    """Adds the legend above the lines, in additional room."""
     low, high = axes.get_ylim()
     axes.set_ylim(low, low + 1.45 * (high - low))
     axes.legend(fontsize=TICK_SIZE, frameon=False, loc="upper left", ncols=columns, columnspacing=1.0, handlelength=1.8)
 
 
 def _panels(num_panels: int, columns: int, *, shape: tuple[int, int]) -> tuple[Figure, list[Axes]]:
-    """Makes image panels in rows of equal size, as wide as two columns of a page."""
+    """Returns image panels in rows of equal size, in a figure two columns of a page wide."""
     rows = math.ceil(num_panels / columns)
     proportion = min(2.0, max(0.5, shape[0] / shape[1]))
     cell = min(CELL_INCHES, (TWO_COLUMNS_INCHES - _BAR_INCHES) / columns)
@@ -183,11 +184,11 @@ def _panels(num_panels: int, columns: int, *, shape: tuple[int, int]) -> tuple[F
 
 
 def bias_colours(tables: Float[np.ndarray, "*layers dy dx"]) -> tuple[Normalize, str]:
-    """Picks colours: sequential from 0 where no logit is negative, else diverging with white at 0."""
+    """Chooses the scale and colours of logits: sequential from 0 if none is negative, else diverging around 0."""
     largest = float(np.abs(tables).max()) or 1.0
     if tables.min() >= 0:
-        return Normalize(vmin=0.0, vmax=largest), "viridis"
-    return CenteredNorm(vcenter=0.0, halfrange=largest), "RdBu_r"
+        return Normalize(vmin=0.0, vmax=largest), BIAS_COLOURS[0]
+    return CenteredNorm(vcenter=0.0, halfrange=largest), BIAS_COLOURS[1]
 
 
 def _name_panel(axes: Axes, name: str) -> None:
@@ -195,7 +196,7 @@ def _name_panel(axes: Axes, name: str) -> None:
 
 
 def _label_outer(axes: Axes, index: int, *, columns: int, num_panels: int, labels: tuple[str, str]) -> None:
-    """Labels axes at the left and lower edge of the panels only."""
+    """Labels only the axes at the left and lower edge of the panels."""
     is_left, is_lowest = index % columns == 0, index + columns >= num_panels
     style_axes(axes, x_label=labels[0] if is_lowest else "", y_label=labels[1] if is_left else "")
     axes.tick_params(labelbottom=is_lowest, labelleft=is_left)

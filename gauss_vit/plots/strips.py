@@ -1,4 +1,4 @@
-"""Strips: one small map a layer, on one scale, so that the eye can follow a token through a model."""
+"""Strips: one small map for each layer, on one scale, so that one can follow a token through a model."""
 
 from dataclasses import dataclass, replace
 
@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 
 from gauss_vit.analysis.comparison import patch_sums
 from gauss_vit.analysis.position import PositionAnalysis, row_of
-from gauss_vit.analysis.token import Token
+from gauss_vit.analysis.token import Target
 from gauss_vit.ops.grid import Grid
 from gauss_vit.plots.canvas import (
     TICK_SIZE,
@@ -33,10 +33,10 @@ _WIDEST_RATIO = 1e4
 
 @dataclass(frozen=True, kw_only=True)
 class Strip:
-    """One map a layer.
+    """The maps of a model, one for each layer.
 
     Attributes:
-      title: the model's name.
+      title: name of the model.
       values: [layers, height, width], from the first layer.
     """
 
@@ -44,30 +44,17 @@ class Strip:
     values: Float[np.ndarray, "layers height width"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """A patch of a layer's map.
-
-    Attributes:
-      token: its (row, column).
-      grid: the (height, width) of the map in patches.
-    """
-
-    token: Token
-    grid: Grid
-
-
 def field_strips_figure(strips: tuple[Strip, ...], *, targets: tuple[Target, ...], caption: str) -> Figure:
     """Draws the receptive field of every layer, for one model or for several below one another, on one scale.
 
-    Fields are summed over the patches of the finest map, and the scale is logarithmic over up to four decades: where
-    the target patch of the first layer holds nearly all and the others hardly any, no other scale shows both. It fills
-    two columns of a page.
+    Fields are summed over the patches of the finest map, and the scale is logarithmic over up to four decades: in the
+    first layer nearly all mass is in the target patch, and no linear scale shows the rest. The figure is two columns of
+    a page wide.
 
     Args:
       strips: fields of models of the same depth, grids and image size; each map sums to 1.
-      targets: of every layer, which are outlined.
-      caption: what was measured.
+      targets: target patch of every layer, which is outlined.
+      caption: description of the measurement.
     """
     grid = max(target.grid for target in targets)
     summed = tuple(replace(strip, values=_percent_by_patch(strip.values, grid)) for strip in strips)
@@ -79,7 +66,7 @@ def field_strips_figure(strips: tuple[Strip, ...], *, targets: tuple[Target, ...
 
 
 def _logarithmic(shares: Float[np.ndarray, " shares"]) -> LogNorm:
-    """Makes a scale from the smallest positive share, but of no more than four decades, to the largest."""
+    """Returns a scale from the smallest positive share to the largest, over at most four decades."""
     largest = float(shares.max())
     smallest = float(shares[shares > 0].min())
     return LogNorm(vmin=max(min(smallest, largest / 10), largest / _WIDEST_RATIO), vmax=largest, clip=True)
@@ -92,19 +79,19 @@ def _percent_by_patch(values: Float[np.ndarray, "layers height width"], grid: Gr
 def bias_strip_figure(analysis: PositionAnalysis, *, title: str) -> Figure:
     """Draws the bias from the analysed patch to every key patch, layer by layer, on one scale.
 
-    It fills two columns of a page.
+    The figure is two columns of a page wide.
 
     Args:
-      analysis: of the model's position bias.
-      title: the model's name.
+      analysis: analysis of the model's position bias.
+      title: name of the model.
     """
     rows = row_of(analysis.tables, analysis.token, grid=analysis.grid)
     norm, colours = bias_colours(rows)
     targets = (Target(token=analysis.token, grid=analysis.grid),) * len(rows)
     figure = _draw((Strip(title=title, values=rows),), targets, norm=norm, colours=colours, label="bias (logits)")
     height, width = analysis.grid
-    said = f"Bias from the outlined query patch {analysis.token} to every key patch, mean over heads"
-    write_caption(figure, f"{said}; {height} x {width} patches, one scale")
+    caption = f"Bias from the outlined query patch {analysis.token} to every key patch, mean over heads"
+    write_caption(figure, f"{caption}; {height} x {width} patches, one scale")
     return figure
 
 
@@ -129,7 +116,7 @@ def _draw(
 
 
 def _draw_strip(cells: np.ndarray, strip: Strip, targets: tuple[Target, ...], *, norm: Normalize, colours: str) -> None:
-    """Draws the maps of one strip and takes away the cells that stay empty."""
+    """Draws the maps of one strip and removes unused cells."""
     depth = len(targets)
     for unused in cells.flat[depth:]:
         unused.remove()
@@ -142,7 +129,7 @@ def _draw_strip(cells: np.ndarray, strip: Strip, targets: tuple[Target, ...], *,
 
 
 def _outline(target: Target, shape: Grid) -> Rectangle:
-    """Outlines a patch on a picture of (height, width) cells, which may be finer than its map."""
+    """Outlines a patch on an image of (height, width) cells, which may be finer than its map."""
     height, width = shape[0] / target.grid[0], shape[1] / target.grid[1]
     corner = (target.token[1] * width - 0.5, target.token[0] * height - 0.5)
     return Rectangle(corner, width, height, fill=False, edgecolor=PATCH_COLOUR, linewidth=0.8)

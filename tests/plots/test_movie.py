@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gauss_vit.plots.movie import Observation, Target, movie, pictures
+from gauss_vit.analysis.token import Target
+from gauss_vit.plots.movie import Observation, draw_frames, movie
 
 TARGET = Target(token=(1, 2), grid=(2, 4))
 
@@ -21,7 +22,7 @@ def observation(step: int, *, has_erf: bool = True, has_tables: bool = True, str
 @pytest.fixture(scope="module")
 def frames() -> list[np.ndarray]:
     steps = (observation(1), observation(1), observation(2, strength=0.25), observation(3, has_erf=False))
-    return pictures(steps, TARGET, title="run")
+    return draw_frames(steps, TARGET, title="run")
 
 
 def test_equal_observations_give_equal_pictures(frames: list[np.ndarray]):
@@ -43,7 +44,7 @@ def test_step_without_a_field_is_blank_and_says_so(frames: list[np.ndarray]):
 
 def test_gif_has_every_step_and_lingers_on_the_last():
     steps = tuple(observation(step, strength=1 / step) for step in (1, 2, 3))
-    found = Image.open(io.BytesIO(movie(steps, TARGET, title="run", pictures_per_second=10.0)))
+    found = Image.open(io.BytesIO(movie(steps, TARGET, title="run", frames_per_second=10.0)))
     durations = []
     for index in range(found.n_frames):
         found.seek(index)
@@ -55,5 +56,5 @@ def test_gif_has_every_step_and_lingers_on_the_last():
 @pytest.mark.parametrize(("has_erf", "has_tables"), [(True, False), (False, True)])
 def test_one_kind_of_observation_is_enough(has_erf: bool, has_tables: bool):
     steps = (observation(5, has_erf=has_erf, has_tables=has_tables),)
-    (frame,) = pictures(steps, TARGET if has_erf else None, title="run")
+    (frame,) = draw_frames(steps, TARGET if has_erf else None, title="run")
     assert frame.shape[1] < 600

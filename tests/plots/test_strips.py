@@ -5,8 +5,9 @@ import pytest
 from matplotlib.patches import Rectangle
 
 from gauss_vit.analysis.position import analyse_position, row_of
+from gauss_vit.analysis.token import Target
 from gauss_vit.plots.canvas import TWO_COLUMNS_INCHES, encode
-from gauss_vit.plots.strips import Strip, Target, bias_strip_figure, field_strips_figure
+from gauss_vit.plots.strips import Strip, bias_strip_figure, field_strips_figure
 
 GRID = (3, 4)
 
