@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 from PIL import Image
 
-from gauss_vit.assembly.invocation import Invocation
+from gauss_vit import main as program
 from gauss_vit.assembly.named_model import IMAGENET, NamedModel
 from gauss_vit.commands import erf
 from gauss_vit.data.images.transforms import ResizeCenterCrop
@@ -19,22 +19,7 @@ from gauss_vit.models.swin import SwinConfig
 from gauss_vit.position.gaussian import Gaussian
 from tests.tiny_config import MODEL
 
-DEFAULTS = {
-    "workdir": None,
-    "model": "tiny",
-    "gaussian": False,
-    "max_images": None,
-    "batch_size": 8,
-    "token": "center",
-    "layer": "last",
-    "protocol": "bmvc2023",
-    "dtype": "float32",
-    "fit": "free",
-    "bands": True,
-    "save_every": 1,
-    "intervention": "none",
-    "seed": 0,
-}
+CHOSEN = {"model": "tiny", "batch_size": 8, "save_every": 1}
 METRIC_KEYS = [
     "shape",
     "sum",
@@ -79,12 +64,9 @@ def folder(tmp_path):
 
 
 def run(folder, out, **options):
-    call(DEFAULTS | {"images": str(folder), "out": str(out)} | options)
+    options = CHOSEN | {"images": folder, "out": out} | options
+    erf.run(program.parse(["erf", *(f"--{name}={value}" for name, value in options.items() if value is not None)]))
     return out
-
-
-def call(options):
-    erf.run(Invocation(verb="erf", experiment=None, options=options, arguments=()))
 
 
 def read(path):
@@ -157,7 +139,7 @@ def test_all_tokens_are_stacked(folder, tmp_path):
 )
 def test_wrong_flags_are_refused_and_nothing_is_written(folder, tmp_path, options, message):
     with pytest.raises(ConfigError, match=message):
-        call(DEFAULTS | {"images": str(folder), "out": str(tmp_path / "out")} | options)
+        run(folder, tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
 
 

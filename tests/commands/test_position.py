@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 from PIL import Image
 
-from gauss_vit.assembly.invocation import Invocation
+from gauss_vit import main as program
 from gauss_vit.assembly.named_model import IMAGENET, NamedModel
 from gauss_vit.commands import position
 from gauss_vit.data.images.transforms import ResizeCenterCrop
@@ -18,7 +18,6 @@ from gauss_vit.models import construct
 from gauss_vit.position.absolute import AbsoluteEmbedding
 from tests.tiny_config import MODEL
 
-DEFAULTS = {"token": "center", "images": None, "max_images": None}
 FIGURES = [f"_{name}.{suffix}" for name in ("layers", "rows", "strip", "tables") for suffix in ("pdf", "png")]
 
 
@@ -34,9 +33,7 @@ def run(monkeypatch, out, config=MODEL, **options):
         normalization=IMAGENET,
     )
     monkeypatch.setattr(position, "named_model", lambda invocation: named)
-    position.run(
-        Invocation(verb="position", experiment=None, options=DEFAULTS | {"out": str(out)} | options, arguments=())
-    )
+    position.run(program.parse(["position", f"--out={out}", *(f"--{name}={value}" for name, value in options.items())]))
 
 
 def test_tables_fits_and_pictures_are_written(monkeypatch, tmp_path, capsys):
