@@ -27,7 +27,7 @@ _UNROLLED_FROM = 256
 
 
 def run(invocation: Invocation) -> None:
-    """Writes NAME.npz, NAME.json, NAME.png and NAME.pdf to `--out`, and says sigma and R squared of the fit.
+    """Writes NAME.npz, NAME.json, NAME.png and NAME.pdf to `--out`, and prints the half-mass radius and the fit.
 
     NAME is the model's, with the intervention, token, layer and protocol if they are not the default ones. With
     `--token=all` the arrays are stacked over tokens, the record has a list, and the figure is a mosaic; with

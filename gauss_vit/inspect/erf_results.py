@@ -20,6 +20,9 @@ from gauss_vit.inspect.result_files import suffixed, write_arrays, write_figures
 from gauss_vit.plots.erf import erf_figure, mosaic_figure
 from gauss_vit.plots.strips import Strip, field_strips_figure
 
+_POOR_FIT = 0.5
+"""R squared below which a fitted Gaussian is remarked as a poor description."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Result:
@@ -203,7 +206,10 @@ def _summary(results: tuple[Result, ...]) -> str:
     if len(results) > 1:
         num_converged = sum(result.fit.converged for result in results)
         return f"{len(results)} tokens, {num_converged} Gaussian fits converged"
-    fit = results[0].fit
+    erf, fit = results[0].erf, results[0].fit
+    radius = f"half of the mass within {summarize(erf, fit).half_mass_radius:.1f} px of the target"
     if not fit.converged:
-        return "the Gaussian fit did not converge"
-    return f"sigma x {fit.sigma_x:.2f} y {fit.sigma_y:.2f} px, R2 {fit.r_squared:.3f}"
+        return f"{radius}, the Gaussian fit did not converge"
+    sigmas = f"sigma x {fit.sigma_x:.2f} y {fit.sigma_y:.2f} px, R2 {fit.r_squared:.3f}"
+    remark = " (explains little of the field)" if fit.r_squared < _POOR_FIT else ""
+    return f"{radius}, Gaussian fit: {sigmas}{remark}"

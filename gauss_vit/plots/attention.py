@@ -140,7 +140,7 @@ def _draw_row(figure: Figure, cells: list[Axes], maps: Float[np.ndarray, "images
         axes.imshow(values, cmap=COLOURS, norm=norm, interpolation="nearest")
         _hide_ticks(axes)
     cells[0].set_ylabel(name, fontsize=LABEL_SIZE)
-    add_shared_colour_bar(figure, ScalarMappable(norm, COLOURS), cells, "share per patch (%)")
+    add_shared_colour_bar(figure, ScalarMappable(norm, COLOURS), cells, "share per patch (%)\nsquare-root scale")
 
 
 def _outline(axes: Axes, corner: tuple[float, float], size: tuple[float, float]) -> None:

@@ -3,6 +3,7 @@
 import io
 from typing import Literal
 
+import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
@@ -19,6 +20,8 @@ TWO_COLUMNS_INCHES = 6.8
 FAINT = "0.45"
 
 FileFormat = Literal["png", "pdf"]
+# Conferences refuse PDFs with Type 3 fonts, matplotlib's default.
+_TRUE_TYPE = 42
 # With dates, equal figures would not be equal files.
 _NO_DATE = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None, "Creator": None}}
 
@@ -47,7 +50,8 @@ def encode(figure: Figure, file_format: FileFormat, *, dots_per_inch: int = 200)
       dots_per_inch: resolution of a PNG, and of the images inside a PDF.
     """
     file = io.BytesIO()
-    figure.savefig(file, format=file_format, dpi=dots_per_inch, metadata=_NO_DATE[file_format])
+    with mpl.rc_context({"pdf.fonttype": _TRUE_TYPE}):
+        figure.savefig(file, format=file_format, dpi=dots_per_inch, metadata=_NO_DATE[file_format])
     return file.getvalue()
 
 

@@ -74,7 +74,7 @@ def _draw_maps(figure: FigureBase, fields: tuple[MeasuredField, ...], *, columns
         mapped = axes.imshow(field.values * 1e6, cmap=COLOURS, norm=norm, interpolation="nearest")
         _outline(axes, field, colour=PATCH_COLOUR)
         _finish(axes, _wrapped(f"({letter}) {field.title}", num_letters=_ROW_LETTERS // columns))
-    add_shared_colour_bar(figure, mapped, cells, "share per pixel (10⁻⁶)")
+    add_shared_colour_bar(figure, mapped, cells, "share per pixel (10⁻⁶)\nsquare-root scale")
 
 
 def _draw_changes(figure: FigureBase, fields: tuple[MeasuredField, ...], *, columns: int) -> Axes:

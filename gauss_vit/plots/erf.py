@@ -87,7 +87,7 @@ def mosaic_figure(maps: tuple[ErfMap, ...], *, title: str) -> Figure:
     axes.grid(which="minor", color="white", linewidth=0.6)
     axes.tick_params(which="minor", length=0)
     style_axes(axes, x_label="column of the target token", y_label="row of the target token")
-    add_colour_bar(figure, mapped, axes, "share per patch (%)")
+    add_colour_bar(figure, mapped, axes, "share per patch (%), square-root scale")
     write_heading(figure, title)
     counts = f"{len(maps)} tokens of {rows} x {columns}, {maps[0].num_images} images, {maps[0].protocol.name}"
     write_caption(figure, f"Fields summed over patches, one cell a token; {counts}")
@@ -110,7 +110,7 @@ def _draw_map(figure: Figure, axes: Axes, erf: ErfMap, fit: GaussianFit) -> None
     )
     legend.get_frame().set_linewidth(0)
     style_axes(axes, x_label="column (pixel)", y_label="row (pixel)")
-    add_colour_bar(figure, mapped, axes, "share per pixel (10⁻⁶)")
+    add_colour_bar(figure, mapped, axes, "share per pixel (10⁻⁶), square-root scale")
 
 
 def _ellipse(fit: GaussianFit) -> Ellipse:

@@ -111,7 +111,7 @@ class _Field:
         self._axes.add_patch(box)
         self._axes.set_title("receptive field of the outlined patch", fontsize=TICK_SIZE + 1, loc="left")
         style_axes(self._axes, x_label="column (pixel)", y_label="row (pixel)")
-        add_colour_bar(figure, self._shown, self._axes, "share per pixel (10⁻⁶)")
+        add_colour_bar(figure, self._shown, self._axes, "share per pixel (10⁻⁶), square-root scale")
         self._absent = _absent(self._axes)
 
     def show(self, field: Float[np.ndarray, "height width"] | None) -> None:
@@ -138,7 +138,7 @@ class _Tables:
         for layer, axes in enumerate(panels, start=1):
             axes.set_axis_off()
             axes.set_title(f"bias, layer {layer}", fontsize=TICK_SIZE, pad=2)
-        add_shared_colour_bar(figure, self._shown[0], panels, "logits, by offset: query less key")
+        add_shared_colour_bar(figure, self._shown[0], panels, "logits, by offset: query minus key")
 
     def show(self, tables: tuple[Float[np.ndarray, "dy dx"], ...] | None) -> None:
         for shown, table in zip(self._shown, self._blanks if tables is None else tables, strict=True):

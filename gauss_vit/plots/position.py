@@ -106,7 +106,7 @@ def layers_figure(analysis: PositionAnalysis, *, title: str) -> Figure:
         axes.set_axisbelow(True)
         hide_box(axes)
     write_heading(figure, title)
-    write_caption(figure, f"Fitted to the row of patch {analysis.token} less its minimum, mean over heads")
+    write_caption(figure, f"Fitted to the row of patch {analysis.token} minus its minimum, mean over heads")
     return figure
 
 

@@ -25,6 +25,14 @@ def test_equal_figures_are_equal_bytes(file_format):
     assert draw() == draw()
 
 
+def test_fonts_of_a_pdf_are_true_type():
+    figure = blank_figure(2.0, 1.0)
+    write_caption(figure, "sigma")
+    content = encode(figure, "pdf")
+    assert b"/Type3" not in content
+    assert b"/FontFile2" in content
+
+
 def test_resolution_is_in_dots_per_inch():
     content = encode(blank_figure(2.0, 1.0), "png", dots_per_inch=50)
     width, height = (int.from_bytes(content[start : start + 4], "big") for start in (16, 20))

@@ -80,7 +80,7 @@ def test_profiles_add_up_to_the_whole_field():
 def test_every_colour_bar_names_its_unit():
     _, figure = drawn(field())
     labels = [axes.get_ylabel() for axes in (*figure.axes, *figure.axes[0].child_axes)]
-    assert "share per pixel (10⁻⁶)" in labels
+    assert "share per pixel (10⁻⁶), square-root scale" in labels
 
 
 @pytest.mark.parametrize("file_format", ["png", "pdf"])
