@@ -1,4 +1,4 @@
-"""The classes of data sets that hold some of ImageNet's 1,000: where their 200 are among the 1,000.
+"""The 200 classes of ImageNet-A and ImageNet-R, as indices among ImageNet's 1,000.
 
 Indices follow the byte order of the WordNet names, which is that of ImageNet's own classes, so that the n-th folder of
 such a data set is the n-th index here.

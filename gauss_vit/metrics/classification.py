@@ -14,10 +14,10 @@ class ClassificationMetric:
     """Sums over real examples.
 
     Attributes:
-      loss_sum: scalar float, the sum of the losses in nats.
-      num_top1: scalar integer, examples whose class has the highest logit.
-      num_top5: scalar integer, examples whose class is among the five highest logits.
-      num_examples: scalar integer.
+      loss_sum: scalar float, sum of the losses in nats.
+      num_top1: scalar integer, number of examples whose class has the highest logit.
+      num_top5: scalar integer, number of examples whose class is among the five highest logits.
+      num_examples: scalar integer, number of examples.
     """
 
     loss_sum: PyTree
@@ -27,7 +27,7 @@ class ClassificationMetric:
 
     @classmethod
     def empty(cls) -> "ClassificationMetric":
-        """The metric of no examples, on the host in 64 bits: the start of a sum over batches."""
+        """Returns the metric of no examples, on the host in 64 bits, to start a sum over batches."""
         return cls(loss_sum=np.float64(0), num_top1=np.int64(0), num_top5=np.int64(0), num_examples=np.int64(0))
 
     @classmethod
@@ -39,7 +39,7 @@ class ClassificationMetric:
         loss: Float[Array, " batch"],
         is_real: Bool[Array, " batch"],
     ) -> "ClassificationMetric":
-        """Counts one batch; padding counts nothing.
+        """Counts one batch without its padding.
 
         Of equal logits the lower class ranks first, as `argmax` has it, so that a constant model scores no more than
         chance. A class whose logit is NaN is never among the top.
@@ -61,7 +61,7 @@ class ClassificationMetric:
         return jax.tree.map(lambda mine, theirs: mine + theirs, self, other)
 
     def compute(self) -> dict[str, float]:
-        """Gives the means: `loss` in nats, `top1` and `top5` in 0..1, and the exact `num_examples`.
+        """Computes the means: `loss` in nats, `top1` and `top5` in 0..1, and the exact `num_examples`.
 
         Raises:
           ValueError: there are no examples.

@@ -1,4 +1,4 @@
-"""Which classes are taken for which, as counts that can be merged."""
+"""The confusion matrix of a classifier, as counts that can be merged."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class Confusion:
     def of_batch(
         cls, logits: Float[Array, "batch classes"], label: Int[Array, " batch"], *, is_real: Bool[Array, " batch"]
     ) -> "Confusion":
-        """Counts one batch; of equal logits the lower class counts, and an example without a number for none."""
+        """Counts one batch; of equal logits the lower class is predicted, and examples with a NaN are not counted."""
         num_classes = logits.shape[-1]
         is_counted = is_real & ~jnp.any(jnp.isnan(logits), axis=-1)
         place = label * num_classes + jnp.argmax(logits, axis=-1).astype(label.dtype)
@@ -36,7 +36,7 @@ class Confusion:
         return jax.tree.map(lambda mine, theirs: mine + theirs, self, other)
 
     def compute(self) -> dict[str, float]:
-        """Gives `class_mean_top1`: the mean of the accuracies of the classes that have examples, in 0..1.
+        """Computes `class_mean_top1`: the mean accuracy of the classes that have examples, in 0..1.
 
         Raises:
           ValueError: there are no examples.
@@ -47,7 +47,7 @@ class Confusion:
         return {"class_mean_top1": float(np.nanmean(accuracy))}
 
     def class_accuracy(self) -> Float[np.ndarray, " classes"]:
-        """Gives the share of each class's examples that is right; NaN for a class without examples."""
+        """Computes the accuracy of each class; NaN for a class without examples."""
         counts = np.asarray(self.counts)
         num_examples = counts.sum(axis=1)
         return np.where(num_examples > 0, np.diag(counts) / np.maximum(num_examples, 1), np.nan)

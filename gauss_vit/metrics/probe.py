@@ -1,4 +1,4 @@
-"""How good frozen features are: by their nearest neighbours, and by a linear classifier in closed form."""
+"""Quality of frozen features: a classifier by nearest neighbours, and a linear one in closed form."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 BIAS = 100.0
-"""The constant feature: so large that the penalty hardly holds the intercept back."""
+"""The constant feature, so large that the penalty hardly affects the intercept."""
 
 _SMALLEST_DEVIATION = 1e-6
 
@@ -22,15 +22,15 @@ def neighbour_scores(
     num_neighbours: int = 20,
     temperature: float = 0.07,
 ) -> Float[Array, "batch classes"]:
-    """Lets the most similar labelled examples vote, each with the weight exp(cosine / temperature).
+    """Scores classes by the votes of the nearest labelled examples, each with weight exp(cosine / temperature).
 
     Args:
-      features: to classify.
+      features: features to classify.
       bank: features of labelled examples.
-      label: their classes.
-      num_classes: of the result.
-      num_neighbours: how many vote; all, if there are no more.
-      temperature: the smaller, the more the nearest one counts.
+      label: classes of the labelled examples.
+      num_classes: number of classes.
+      num_neighbours: number of examples that vote, at most all of them.
+      temperature: the smaller, the more the nearest example counts.
 
     Source: Wu et al., arXiv:1805.01978; Caron et al. (DINO), arXiv:2104.14294, `eval_knn.py`.
     """
@@ -45,7 +45,7 @@ class LinearProbe:
     """A linear classifier of standardised features.
 
     Attributes:
-      mean: [channels], of the examples that it was fitted to.
+      mean: [channels], mean of the features that it was fitted to.
       deviation: [channels], their standard deviations.
       weights: [channels + 1, classes], the last row for the constant feature.
     """
@@ -55,7 +55,7 @@ class LinearProbe:
     weights: Float[np.ndarray, "inputs classes"]
 
     def scores(self, features: Float[np.ndarray, "batch channels"]) -> Float[np.ndarray, "batch classes"]:
-        """Gives a number for every class, the highest for the answer."""
+        """Computes a score for every class; the highest is the prediction."""
         return _with_bias((features.astype(np.float64) - self.mean) / self.deviation) @ self.weights
 
 
@@ -68,14 +68,14 @@ def fit_least_squares(
 ) -> LinearProbe:
     """Fits targets of 1 for the class and -1 for the others by least squares with an L2 penalty, in closed form.
 
-    W = (X'X + penalty I)^-1 X'Y, with X the standardised features and a constant. In float64; of two equal forms the
-    one with the smaller matrix is solved.
+    W = (X'X + penalty I)^-1 X'Y, with X the standardised features and a constant. In float64; of the two
+    equivalent forms the one with the smaller matrix is solved.
 
     Args:
-      features: of the labelled examples.
+      features: features of the labelled examples.
       label: their classes.
-      num_classes: of the result.
-      penalty: on the square of all weights.
+      num_classes: number of classes.
+      penalty: factor of the sum of all squared weights.
 
     Source: the few-shot evaluator of big_vision (`fewshot_lsr`).
     """
@@ -93,7 +93,7 @@ def fit_least_squares(
 
 
 def few_of_each(label: Int[np.ndarray, " examples"], num_shots: int, *, seed: int) -> Int[np.ndarray, " chosen"]:
-    """Draws so many examples of every class, or all where there are fewer; their places, rising."""
+    """Draws `num_shots` examples of every class, or all if there are fewer; returns their indices in order."""
     order = np.random.default_rng(seed).permutation(len(label))
     chosen = [order[label[order] == value][:num_shots] for value in np.unique(label)]
     return np.sort(np.concatenate(chosen))
