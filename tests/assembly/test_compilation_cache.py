@@ -16,7 +16,7 @@ from gauss_vit.assembly import compilation_cache
 compilation_cache._SHORTEST_COMPILATION = 0.0
 compilation_cache.keep()
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-jax.jit(lambda x: (x @ x).sum())(jax.numpy.ones((8, 8)))
+print(jax.jit(lambda x: (x @ x).sum())(jax.numpy.ones((8, 8))))
 """
 
 
@@ -48,4 +48,8 @@ def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path: Path):
     (tmp_path / "gauss_vit").write_text("a file in the way")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
     environment |= {"XDG_CACHE_HOME": str(tmp_path), "JAX_PLATFORMS": "cpu"}
-    subprocess.run([sys.executable, "-c", PROGRAM], env=environment, check=True, timeout=120)
+    finished = subprocess.run(
+        [sys.executable, "-c", PROGRAM], env=environment, check=True, timeout=120, capture_output=True, text=True
+    )
+    assert finished.stdout == "512.0\n"
+    assert (tmp_path / "gauss_vit").read_text() == "a file in the way"

@@ -64,8 +64,11 @@ def test_flip_shift_and_rotation_keep_the_size(transform):
 
 @pytest.mark.parametrize("transform", ALL, ids=by_name)
 @pytest.mark.parametrize("image_size", [(1, 1), (1, 500), (500, 1), (3, 2)])
-def test_tiny_and_extreme_images_work(transform, image_size):
-    transform(Image.new("RGB", image_size[::-1]), size=SIZE, key=5)
+def test_tiny_and_extreme_images_have_the_same_sizes_and_colours_as_others(transform, image_size):
+    result = transform(Image.new("RGB", image_size[::-1], (7, 7, 7)), size=SIZE, key=5)
+    assert result.size == (SIZE[::-1] if transform in SIZING else image_size[::-1])
+    fills = {getattr(transform, "fill", 0), 0 if isinstance(transform, CenterCrop) else 7}
+    assert set(np.unique(images.to_array(result))) <= {7, *fills}
 
 
 @pytest.mark.parametrize(("probability", "low", "high"), [(0.0, 0, 0), (1.0, 1000, 1000), (0.3, 227, 373)])

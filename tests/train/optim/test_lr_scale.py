@@ -3,7 +3,6 @@
 import dataclasses
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 
@@ -61,8 +60,9 @@ def test_rules_multiply_the_decay_and_the_first_decides():
 def test_factors_broadcast_against_every_parameter():
     for preset in ("swinv2_small_window8_256", "vit_srelpos_small_patch16_224", "beit_base_patch16_224"):
         params = construct.abstract(PRESETS[preset])[1]
-        factors = rate_factors(Rates(layer_decay=0.7), params)
-        jax.tree.map(lambda leaf, factor: np.broadcast_shapes(leaf.shape, factor.shape), params, factors)
+        factors = flatten_paths(rate_factors(Rates(layer_decay=0.7), params))
+        for path, leaf in flatten_paths(params).items():
+            assert np.broadcast_shapes(leaf.shape, factors[path].shape) == leaf.shape, path
 
 
 def test_frozen_patterns_name_what_does_not_move():
