@@ -31,6 +31,7 @@ from benchmarks.steps import experiment_of, noise, varied
 from benchmarks.traffic import Work
 from gauss_vit.errors import ConfigError, UserError
 from gauss_vit.kernels.choice import KernelChoice, choose
+from gauss_vit.models.compute import Compute
 from gauss_vit.models.presets import PRESETS_VIT
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.position.gaussian import Gaussian
@@ -94,14 +95,16 @@ def variants(options: argparse.Namespace) -> dict[str, ViTConfig]:
       ConfigError: there is no such kernel, or it cannot compute this attention.
     """
     size = {} if options.image_size is None else {"image_size": (options.image_size,) * 2}
-    config = dataclasses.replace(PRESETS_VIT[options.model], gaussian=Gaussian(), dtype=options.dtype, **size)
-    shape, found = config.block().attention.shape(dtype=options.dtype), {}
+    config = dataclasses.replace(
+        PRESETS_VIT[options.model], gaussian=Gaussian(), compute=Compute(dtype=options.dtype), **size
+    )
+    shape, found = config.block().attention.shape(), {}
     for word in options.kernels.split(","):
         is_looped, wanted = options.loop or word.endswith(IN_LOOP), word.removesuffix(IN_LOOP)
         if wanted not in get_args(KernelChoice):
             raise ConfigError(f"--kernels has no {wanted!r}", do=f"choose of {', '.join(get_args(KernelChoice))}")
         kernel = choose(shape, wanted)
-        chosen = dataclasses.replace(config, attention_kernel=kernel)
+        chosen = dataclasses.replace(config, compute=Compute(dtype=options.dtype, kernel=kernel))
         name = f"{kernel} in a loop" if is_looped else kernel
         found[name] = varied(chosen, depth=options.depth, is_unrolled=not is_looped)
     return found

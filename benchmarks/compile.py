@@ -22,6 +22,7 @@ import jax
 from benchmarks import process, rows, timing
 from benchmarks.rows import Row
 from benchmarks.steps import Steps, time_compilation, varied
+from gauss_vit.models.compute import Compute
 from gauss_vit.models.presets import RELPOS_SMALL
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.position.gaussian import Gaussian
@@ -31,7 +32,7 @@ MODEL = dataclasses.replace(RELPOS_SMALL, gaussian=Gaussian())
 
 def both_ways(options: argparse.Namespace, dtype: str = "float32") -> dict[str, ViTConfig]:
     """The model in a loop over its blocks, and one by one."""
-    model = dataclasses.replace(MODEL, dtype=dtype)
+    model = dataclasses.replace(MODEL, compute=Compute(dtype=dtype))
     return {
         "scanned": varied(model, depth=options.depth, is_unrolled=False),
         "unrolled": varied(model, depth=options.depth, is_unrolled=True),

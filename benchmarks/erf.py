@@ -18,7 +18,6 @@ import dataclasses
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import jax
 import numpy as np
@@ -37,25 +36,25 @@ from gauss_vit.data.images.image import load_image, open_images, to_array
 from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.inspect.erf_run import Measurement, measure
 from gauss_vit.inspect.features import features_of
+from gauss_vit.models.compute import ActivationType, Compute
 from gauss_vit.models.construct import build
 from gauss_vit.models.presets import PRESETS
 from gauss_vit.train import mesh
 from gauss_vit.train.normalization import Normalization
 
-Dtype = Literal["float32", "bfloat16"]
 BARS = {"files float32": 1.5, "files bfloat16": 1.8, "compute float32": 1.2, "compute bfloat16": 1.8}
 """How many times faster than the peer ours must be on a CPU."""
 
 GPU_BARS = {"compute float32": 30.0, "compute bfloat16": 30.0}
 """The same on a GPU, where one image at a time is far too little."""
 
-DTYPES: tuple[Dtype, ...] = ("float32", "bfloat16")
+DTYPES: tuple[ActivationType, ...] = ("float32", "bfloat16")
 
 
 def perturbed(name: str, *, is_unrolled: bool) -> NamedModel:
     """Makes a preset whose last normalisation is not constant, which would leave nothing to measure."""
     config = PRESETS[name]
-    config = dataclasses.replace(config, unroll=config.depth) if is_unrolled else config
+    config = dataclasses.replace(config, compute=Compute(unroll=config.depth)) if is_unrolled else config
     graph, state = nnx.split(build(config, jax.random.key(0)))
     params = nnx.to_pure_dict(state)
     scale = params["norm"]["scale"]
@@ -71,7 +70,9 @@ def perturbed(name: str, *, is_unrolled: bool) -> NamedModel:
     )
 
 
-def from_files(named: NamedModel, paths: tuple[Path, ...], *, dtype: Dtype, batch_size: int) -> Callable[[], object]:
+def from_files(
+    named: NamedModel, paths: tuple[Path, ...], *, dtype: ActivationType, batch_size: int
+) -> Callable[[], object]:
     """Makes our run from files."""
     measurement = Measurement(
         tokens=(center_token(named.config.grid),),
@@ -85,7 +86,7 @@ def from_files(named: NamedModel, paths: tuple[Path, ...], *, dtype: Dtype, batc
     return lambda: measure(named, measurement)
 
 
-def from_memory(batches: list[ErfBatch], named: NamedModel, *, dtype: Dtype) -> Callable[[], object]:
+def from_memory(batches: list[ErfBatch], named: NamedModel, *, dtype: ActivationType) -> Callable[[], object]:
     """Makes our run from normalised images."""
     params = jax.device_put(named.params, mesh.replicated(mesh.make(mesh.MeshConfig(), jax.devices())))
     features = features_of(named.config, params, layer=None, protocol=BMVC2023, dtype=dtype)
@@ -134,7 +135,7 @@ def measured(arguments: argparse.Namespace) -> dict[str, object]:
         "num_images": len(paths),
         "first_run_s": first,
         "peer_versions": versions,
-        "attention": kernel.note(dataclasses.replace(named.config, dtype=dtype) for dtype in DTYPES),
+        "attention": kernel.note(dataclasses.replace(named.config, compute=Compute(dtype=dtype)) for dtype in DTYPES),
         "cases": {case: _by_clock(found[f"OpenERF {case}"], found[case]) for case in ours},
     }
 

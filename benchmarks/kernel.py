@@ -8,8 +8,5 @@ from gauss_vit.models.vit import ViTConfig
 
 def note(models: Iterable[ViTConfig]) -> str:
     """Says in a sentence what computes the attention of models, by the type of their activations."""
-    named = {
-        model.dtype: settle(model.block().attention.shape(dtype=model.dtype), model.attention_kernel)[0]
-        for model in models
-    }
+    named = {model.compute.dtype: settle(model.block().attention.shape(), model.compute.kernel)[0] for model in models}
     return f"Attention by {', '.join(f'{name} in {dtype}' for dtype, name in named.items())}."

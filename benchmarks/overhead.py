@@ -18,6 +18,7 @@ import jax
 from benchmarks import kernel, process, rows, timing
 from benchmarks.rows import Row
 from benchmarks.steps import Steps, time_compilation, varied
+from gauss_vit.models.compute import Compute
 from gauss_vit.models.presets import RELPOS_SMALL
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.position.gaussian import Gaussian
@@ -35,7 +36,9 @@ PAIRS = (("Gaussian", "relative"), ("Gaussian", "none"), ("relative", "none"))
 def configs(options: argparse.Namespace, dtype: str) -> dict[str, ViTConfig]:
     """The three models."""
     return {
-        name: dataclasses.replace(varied(config, depth=options.depth, is_unrolled=options.unrolled), dtype=dtype)
+        name: varied(
+            dataclasses.replace(config, compute=Compute(dtype=dtype)), depth=options.depth, is_unrolled=options.unrolled
+        )
         for name, config in BIASES.items()
     }
 

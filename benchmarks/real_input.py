@@ -98,8 +98,10 @@ def cases(config: ViTConfig, options: argparse.Namespace) -> dict[str, Callable[
     )
     placed = place_ahead(batches, steps.mesh)
     return {
-        f"synthetic {config.dtype}": partial(timing.settled, lambda: steps.along(repeat(steps.batch, options.steps))),
-        f"real {config.dtype}": partial(timing.settled, lambda: steps.along(islice(placed, options.steps))),
+        f"synthetic {config.compute.dtype}": partial(
+            timing.settled, lambda: steps.along(repeat(steps.batch, options.steps))
+        ),
+        f"real {config.compute.dtype}": partial(timing.settled, lambda: steps.along(islice(placed, options.steps))),
     }
 
 

@@ -109,4 +109,5 @@ def time_compilation(config: ViTConfig, *, batch_size: int) -> Seconds:
 def varied(config: ViTConfig, *, depth: int | None, is_unrolled: bool) -> ViTConfig:
     """Changes the depth, and how blocks are compiled: in a loop, or one by one."""
     config = dataclasses.replace(config, depth=config.depth if depth is None else depth)
-    return dataclasses.replace(config, unroll=config.depth if is_unrolled else 1)
+    compute = dataclasses.replace(config.compute, unroll=config.depth if is_unrolled else 1)
+    return dataclasses.replace(config, compute=compute)

@@ -41,6 +41,7 @@ from benchmarks.timing import Seconds
 from gauss_vit.data.images.transforms import Resampler
 from gauss_vit.kernels.choice import KernelChoice
 from gauss_vit.models import construct
+from gauss_vit.models.compute import Compute
 from gauss_vit.models.presets import PRESETS_VIT
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.position.gaussian import Gaussian
@@ -61,7 +62,8 @@ GPU_BARS = {
 def our_config(options: argparse.Namespace, dtype: str) -> ViTConfig:
     """The preset with the Gaussian."""
     preset = PRESETS_VIT[options.model]
-    config = dataclasses.replace(preset, gaussian=Gaussian(), dtype=dtype, attention_kernel=options.attention_kernel)
+    compute = Compute(dtype=dtype, kernel=options.attention_kernel)
+    config = dataclasses.replace(preset, gaussian=Gaussian(), compute=compute)
     return varied(config, depth=options.depth, is_unrolled=options.unrolled)
 
 
@@ -130,7 +132,7 @@ def own_bars(options: argparse.Namespace, dtype: str) -> tuple[float | None, flo
 
 def utilisation(found: dict[str, list[Seconds]], options: argparse.Namespace, clock: str) -> list[Row]:
     """The share of the peak that the model's operations take."""
-    config = dataclasses.replace(our_config(options, "float32"), attention_kernel="reference")
+    config = dataclasses.replace(our_config(options, "float32"), compute=Compute(kernel="reference"))
     graph, params = construct.abstract(config)
     flops = cost.image_flops(AbstractModel(graph=graph, params=params), config.image_size).backward
     return [

@@ -20,6 +20,7 @@ from gauss_vit.data.config import Data
 from gauss_vit.data.images.augment import rand_augment
 from gauss_vit.data.images.transforms import RandomFlip, RandomResizedCrop, ResizeCenterCrop
 from gauss_vit.experiment import Experiment
+from gauss_vit.models.compute import Compute
 from gauss_vit.models.presets import RELPOS_BASE
 from gauss_vit.ops.erasing import Erasing
 from gauss_vit.ops.mixing import Mixing
@@ -35,7 +36,9 @@ STEPS_PER_EPOCH = 556  # 1,281,167 images in batches of 2,304
 def get_config(bias: str = "gauss") -> Experiment:
     """The experiment with the Gaussian ("gauss") or without it ("none")."""
     terms = {"gauss": Gaussian(), "none": None}
-    model = dataclasses.replace(RELPOS_BASE, gaussian=terms[bias], stochastic_depth=0.1, dtype="bfloat16")
+    model = dataclasses.replace(
+        RELPOS_BASE, gaussian=terms[bias], stochastic_depth=0.1, compute=Compute(dtype="bfloat16")
+    )
     data = Data(
         name="imagenet2012",
         train_split="train",

@@ -22,6 +22,7 @@ from gauss_vit.data.config import Data
 from gauss_vit.data.images.augment import mean_fill, rand_augment
 from gauss_vit.data.images.transforms import RandomFlip, RandomResizedCrop, ResizeCenterCrop
 from gauss_vit.experiment import Experiment
+from gauss_vit.models.compute import Compute
 from gauss_vit.models.presets import RELPOS_BASE, RELPOS_MEDIUM, RELPOS_SMALL
 from gauss_vit.ops.erasing import Erasing
 from gauss_vit.ops.mixing import Mixing
@@ -46,7 +47,7 @@ def get_config(argument: str = "") -> Experiment:
     rand = rand_augment("rand-m9-mstd0.5-inc1", fill=mean_fill(CENTRE))
     schedule = Cosine(warmup_steps=5 * EPOCH, warmup_start=1e-6, final=1e-6, cooldown_steps=10 * EPOCH)
     return Experiment(
-        model=dataclasses.replace(model, gaussian=term, stochastic_depth=0.1, dtype="bfloat16"),
+        model=dataclasses.replace(model, gaussian=term, stochastic_depth=0.1, compute=Compute(dtype="bfloat16")),
         task=Classification(
             label_smoothing=0.1, mixing=Mixing(mixup=0.2, cutmix=1.0), erasing=Erasing(probability=0.25)
         ),

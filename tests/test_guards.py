@@ -16,6 +16,7 @@ from gauss_vit.data.images.transforms import RandomResizedCrop
 from gauss_vit.kernels import cudnn
 from gauss_vit.kernels.attention import attention
 from gauss_vit.kernels.reference import attend, attention_logits, attention_weights
+from gauss_vit.models.compute import Compute
 from gauss_vit.models.presets import RELPOS_SMALL
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
@@ -44,6 +45,7 @@ MODEL = dataclasses.replace(
     relative=RelativeTable(),
     gaussian=Gaussian(),
 )
+BFLOAT16 = Compute(dtype="bfloat16")
 BATCH = 4
 PRODUCT = re.compile(r"stablehlo\.dot_general .* : \(tensor<(\S+)>, tensor<(\S+)>\)")
 
@@ -60,10 +62,10 @@ SWIN = SwinConfig(
     biases="all",
     similarity="product",
     norm="before",
-    dtype="bfloat16",
+    compute=BFLOAT16,
 )
-CLASS_TOKEN = dataclasses.replace(MODEL, class_token=True, pool="token", norm="after_pool", dtype="bfloat16")
-HALF = dataclasses.replace(MODEL, dtype="bfloat16")
+CLASS_TOKEN = dataclasses.replace(MODEL, class_token=True, pool="token", norm="after_pool", compute=BFLOAT16)
+HALF = dataclasses.replace(MODEL, compute=BFLOAT16)
 MIXED_HEADS = dataclasses.replace(HALF, mixes_heads=True)
 
 
@@ -129,7 +131,7 @@ def test_exponentials_are_of_logits_and_of_the_lattice_alone():
 
 
 def test_no_product_of_the_bfloat16_step_has_a_float32_operand():
-    found = products(dataclasses.replace(HALF, unroll=1))
+    found = products(dataclasses.replace(MODEL, compute=Compute(dtype="bfloat16", unroll=1)))
     # Two products of attention and four dense layers a block, the embedding, the head; twice as many backward, but
     # for the images, which have no gradient.
     assert len(found) == 3 * (2 + 4 + 1 + 1) - 1
@@ -137,7 +139,7 @@ def test_no_product_of_the_bfloat16_step_has_a_float32_operand():
 
 
 def test_float32_products_of_the_relative_network_see_offsets_and_not_images():
-    found = products(dataclasses.replace(MODEL, relative=RelativeMlp(hidden=16), dtype="bfloat16"))
+    found = products(dataclasses.replace(MODEL, relative=RelativeMlp(hidden=16), compute=BFLOAT16))
     exact = [operand for pair in found for operand in pair if operand.endswith("f32")]
     num_offsets = math.prod(offset_shape(MODEL.grid))
     assert exact

@@ -16,9 +16,10 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.inspect import comparison
 from gauss_vit.inspect.erf_results import strip_of, write_layers, write_strips, write_total
 from gauss_vit.inspect.erf_run import Measurement, has_one_grid, measure, measure_layers
-from gauss_vit.inspect.features import ActivationType, grid_of_layer
+from gauss_vit.inspect.features import grid_of_layer
 from gauss_vit.inspect.interventions import intervened
 from gauss_vit.inspect.result_files import suffixed
+from gauss_vit.models.compute import ActivationType
 from gauss_vit.weights.intervention import parse_interventions
 
 ALL_LAYERS = "all"

@@ -26,10 +26,11 @@ from gauss_vit.analysis.token import Token
 from gauss_vit.assembly import cpu_devices
 from gauss_vit.assembly.named_model import NamedModel
 from gauss_vit.errors import ConfigError
-from gauss_vit.inspect.features import ActivationType, features_of, grid_of_layer
+from gauss_vit.inspect.features import features_of, grid_of_layer
 from gauss_vit.inspect.partial_results import digest_of, read_partial, write_partial
 from gauss_vit.inspect.photos import Photo, pixels_of
 from gauss_vit.inspect.result_files import suffixed
+from gauss_vit.models.compute import ActivationType
 from gauss_vit.train import mesh
 from gauss_vit.weights.name_tables import ModelConfig
 

@@ -36,7 +36,8 @@ def parameter_table(shown: Experiment, devices: AbstractMesh) -> list[str]:
 def cost_lines(shown: Experiment, devices: AbstractMesh) -> list[str]:
     """Returns lines with the FLOPs of an image and of a step, the attention kernels, and the memory of one device."""
     # FLOPs are those of the reference kernel: what another one recomputes is not part of the model.
-    graph, params = construct.abstract(dataclasses.replace(shown.model, attention_kernel="reference"))
+    compute = dataclasses.replace(shown.model.compute, kernel="reference")
+    graph, params = construct.abstract(dataclasses.replace(shown.model, compute=compute))
     flops = cost.image_flops(AbstractModel(graph=graph, params=params), shown.model.image_size)
     batch = shown.training.batch_size
     axes = ", ".join(f"{name}={size}" for name, size in devices.shape.items())
@@ -54,17 +55,17 @@ def kernel_lines(shown: Experiment) -> list[str]:
     """Names the attention kernel of training, in one line or in one for each stage and shift if they differ."""
     model = shown.model
     if isinstance(model, ViTConfig):
-        shape = model.block().attention.shape(dtype=model.dtype)
-        return [f"attention: {describe(shape, model.attention_kernel)}"]
+        shape = model.block().attention.shape()
+        return [f"attention: {describe(shape, model.compute.kernel)}"]
     shapes = {
         f"stage {index + 1}{', shifted' if layout.mask is not None else ''}": stage.block.attention.shape(
-            dtype=model.dtype, has_mask=layout.mask is not None
+            has_mask=layout.mask is not None
         )
         for index in range(len(model.depths))
         for stage in (model.stage(index),)
         for layout in stage.layouts(model.grid_of_stage(index))
     }
-    return [f"attention, {name}: {describe(shape, model.attention_kernel)}" for name, shape in shapes.items()]
+    return [f"attention, {name}: {describe(shape, model.compute.kernel)}" for name, shape in shapes.items()]
 
 
 def device_memory(shown: Experiment, devices: AbstractMesh) -> dict[str, int]:

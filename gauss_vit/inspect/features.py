@@ -3,7 +3,7 @@
 import dataclasses
 from functools import partial
 from itertools import accumulate
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,13 +14,12 @@ from jaxtyping import Array, Float, Int, PyTree
 from gauss_vit.analysis.protocol import ErfProtocol
 from gauss_vit.errors import ConfigError
 from gauss_vit.models import vit
+from gauss_vit.models.compute import ActivationType
 from gauss_vit.models.construct import abstract
 from gauss_vit.models.first_blocks import swin_block_map, vit_before_block, vit_block_map, vit_block_token
-from gauss_vit.models.layers import in_one_turn
+from gauss_vit.models.layers import layers_per_turn
 from gauss_vit.models.swin import Swin, SwinConfig
 from gauss_vit.ops.grid import Grid
-
-ActivationType = Literal["float32", "bfloat16"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -141,9 +140,10 @@ def features_of(
       ConfigError: there is no such layer.
     """
     # A loop is what few images pay best for, in half precision too.
-    loop = in_one_turn(config.unroll, config.depth, remat=config.remat, dtype=jnp.float32)
+    loop = layers_per_turn(dataclasses.replace(config.compute, dtype="float32"), config.depth)
     unroll = config.depth if unrolls else loop
-    graph, _ = abstract(dataclasses.replace(config, dtype=dtype, unroll=unroll))
+    compute = dataclasses.replace(config.compute, dtype=dtype, unroll=unroll)
+    graph, _ = abstract(dataclasses.replace(config, compute=compute))
     if layer is None:
         is_apart = isinstance(config, vit.ViTConfig) and unroll >= config.depth
         reader = FeatureReader(graph=graph, reads_normalized=protocol.reads_normalized, takes_apart=is_apart)

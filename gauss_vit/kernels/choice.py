@@ -50,7 +50,7 @@ def choose(shape: AttentionShape, wanted: KernelChoice = "auto") -> Kernel:
     if wanted not in ("auto", "cudnn"):
         obstacle = _obstacle(shape, wanted)
         if obstacle:
-            raise ConfigError(f"attention_kernel {wanted} cannot be used: {obstacle}", do="choose auto", code="KERNEL")
+            raise ConfigError(f"attention kernel {wanted} cannot be used: {obstacle}", do="choose auto", code="KERNEL")
         return wanted
     return choose_without_cudnn(shape) if cudnn_obstacle(shape) else "cudnn"
 

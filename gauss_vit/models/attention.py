@@ -11,8 +11,9 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.kernels.attention import attention
-from gauss_vit.kernels.choice import AttentionShape, KernelChoice
+from gauss_vit.kernels.choice import AttentionShape
 from gauss_vit.kernels.reference import HeadMixing, attend, attention_logits, attention_weights
+from gauss_vit.models.compute import Compute
 from gauss_vit.models.layers import Linear, Start
 from gauss_vit.ops.dense import dense
 from gauss_vit.ops.dropout import dropout, split_key
@@ -20,6 +21,7 @@ from gauss_vit.ops.grid import Grid, num_patches
 from gauss_vit.position import term
 from gauss_vit.position.term import BiasTerm
 
+_COMPUTE = Compute()
 _LARGEST_COSINE_SCALE = 100.0
 
 
@@ -40,7 +42,7 @@ class AttentionConfig:
       attention_dropout: the rate at which attention weights are dropped in training.
       projection_dropout: the rate at which outputs are dropped in training.
       start: how the dense layers start.
-      kernel: what computes it, see `kernels.choice`.
+      compute: how it is computed.
     """
 
     width: int
@@ -54,7 +56,7 @@ class AttentionConfig:
     attention_dropout: float = 0.0
     projection_dropout: float = 0.0
     start: Start = "truncated_normal"
-    kernel: KernelChoice = "auto"
+    compute: Compute = _COMPUTE
 
     def __post_init__(self):
         if self.num_heads < 1 or self.width % self.num_heads:
@@ -65,8 +67,8 @@ class AttentionConfig:
                 do=f"choose {nearest}, for example",
             )
 
-    def shape(self, *, dtype: str, has_mask: bool = False, is_training: bool = True) -> AttentionShape:
-        """Says what the rule of kernels looks at, for activations of a type."""
+    def shape(self, *, has_mask: bool = False, is_training: bool = True) -> AttentionShape:
+        """Returns what the choice of a kernel depends on."""
         return AttentionShape(
             num_patches=num_patches(self.grid),
             prefix_tokens=self.prefix_tokens,
@@ -74,7 +76,7 @@ class AttentionConfig:
             mixes_heads=self.mixes_heads,
             drops_weights=is_training and self.attention_dropout > 0,
             head_channels=self.width // self.num_heads,
-            dtype=dtype,
+            dtype=self.compute.dtype,
             platform=jax.default_backend(),
         )
 
@@ -178,7 +180,7 @@ class Attention(nnx.Module):
             scale=self._scale(),
             dropout_rate=config.attention_dropout,
             dropout_key=weights_key,
-            kernel=config.kernel,
+            kernel=config.compute.kernel,
         )
         outputs = self.projection(mixed.reshape(tokens.shape))
         return dropout(outputs, rate=config.projection_dropout, key=output_key)

@@ -13,7 +13,8 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, Int32
 
 from gauss_vit.models.blocks import Block
-from gauss_vit.models.layers import Remat, scan_layers
+from gauss_vit.models.compute import Compute
+from gauss_vit.models.layers import layers_per_turn, scan_layers
 from gauss_vit.models.swin import Swin
 from gauss_vit.models.vit import ViT
 from gauss_vit.ops.windows import WindowLayout
@@ -74,8 +75,7 @@ def swin_block_map(
             num_blocks if index == stage else jnp.int32(holder.config.depth),
             layouts=holder.config.layouts(grid),
             shared=None,
-            remat=holder.config.remat,
-            unroll=holder.config.unroll and holder.config.unroll // len(holder.config.layouts(grid)),
+            compute=holder.config.compute,
         )
     return stream.reshape(images.shape[0], *grid, stream.shape[-1])
 
@@ -89,8 +89,7 @@ def _first_of_vit(
         num_blocks,
         layouts=(None,),
         shared=model.shared_table(),
-        remat=model.config.remat,
-        unroll=model.config.unroll,
+        compute=model.config.compute,
     )
 
 
@@ -101,8 +100,7 @@ def _run_first(
     *,
     layouts: tuple[WindowLayout | None, ...],
     shared: Float[Array, "#heads dy dx"] | None,
-    remat: Remat,
-    unroll: int | None,
+    compute: Compute,
 ) -> Float[Array, "batch tokens channels"]:
     """Runs the first of stacked blocks, which take the layouts in turn."""
     depth = len(jax.tree.leaves(nnx.split(blocks)[1])[0])
@@ -118,7 +116,8 @@ def _run_first(
         return stream, None
 
     turns = np.arange(0, depth, len(layouts), dtype=np.int32)
-    return scan_layers(body, tokens, turns, unroll=unroll, remat=remat)[0]
+    unroll = layers_per_turn(compute, len(turns), blocks_per_layer=len(layouts))
+    return scan_layers(body, tokens, turns, unroll=unroll, remat=compute.remat)[0]
 
 
 def _block_at(blocks: Block, index: Int32[Array, ""]) -> Block:

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree
 
+from gauss_vit.models.compute import Compute, Remat
 from gauss_vit.ops.activation import gelu
 from gauss_vit.ops.dense import DENSE, dense
 from gauss_vit.ops.dropout import dropout, split_key
@@ -18,9 +18,6 @@ from gauss_vit.ops.normalization import layer_norm
 
 Start = Literal["truncated_normal", "fan_in_uniform"]
 """How dense layers start: timm's ViT (standard deviation 0.02, bias 0) or PyTorch's default (+-1 / sqrt(fan-in))."""
-
-Remat = Literal["none", "dots", "full"]
-"""What the backward pass recomputes of a block: nothing, all but its dense layers, or all of it."""
 
 Module = TypeVar("Module", bound=nnx.Module)
 Carry = TypeVar("Carry", bound=PyTree)
@@ -88,20 +85,23 @@ def stack(make: Callable[[PRNGKeyArray], Module], keys: Key[Array, " depth"]) ->
     return nnx.merge(graph, jax.vmap(lambda key: nnx.split(make(key))[1])(keys))
 
 
-def in_one_turn(unroll: int | None, depth: int, *, remat: Remat, dtype: DTypeLike) -> int:
-    """Gives how many of `depth` layers one turn of a loop over them holds, all of them for no loop.
+def layers_per_turn(compute: Compute, depth: int, *, blocks_per_layer: int = 1) -> int:
+    """Returns how many of `depth` layers one turn of a loop over them holds; all of them mean no loop.
+
+    Without an `unroll` it is one in float32 on a CPU, where a loop compiles in half the time and runs nearly as fast,
+    and where something is recomputed, which saves most memory in a loop; otherwise all, as a loop copies what the
+    backward pass needs (docs/decisions/0003-compiled-programs.md).
 
     Args:
-      unroll: how many. None is one in float32 on a CPU, where a loop compiles in half the time and runs nearly as fast,
-        and where something is recomputed, which saves most memory in a loop; else all, as a loop copies what the
-        backward pass needs (docs/decisions/0003-compiled-programs.md).
-      depth: how many layers there are.
-      remat: what the backward pass recomputes.
-      dtype: of the activations.
+      compute: its `unroll` counts blocks.
+      depth: number of layers.
+      blocks_per_layer: number of blocks that each of them holds.
     """
-    if unroll is None:
-        is_cheap = jax.default_backend() == "cpu" and dtype == jnp.float32
-        unroll = 1 if is_cheap or remat != "none" else depth
+    if compute.unroll is None:
+        is_cheap = jax.default_backend() == "cpu" and compute.dtype == "float32"
+        unroll = 1 if is_cheap or compute.remat != "none" else depth
+    else:
+        unroll = compute.unroll // blocks_per_layer
     return max(1, min(unroll, depth))
 
 
@@ -110,7 +110,7 @@ def scan_layers(
     start: Carry,
     layers: PyTree,
     *,
-    unroll: int | None,
+    unroll: int,
     remat: Remat = "none",
 ) -> tuple[Carry, PyTree]:
     """Runs layers one after the other: `jax.lax.scan`, or a program without a loop where one turn holds them all.
@@ -121,14 +121,14 @@ def scan_layers(
       body: one layer, a function of (carry, layer) to (carry, output).
       start: what enters the first.
       layers: arrays with a leading axis of layers; without a loop, NumPy's are known when the program is made.
-      unroll: how many layers one turn of the loop holds, see `in_one_turn`.
+      unroll: number of layers in one turn of the loop, see `layers_per_turn`.
       remat: what the backward pass recomputes, see `rematerialise`.
     """
     depth = len(jax.tree.leaves(layers)[0])
-    turn = in_one_turn(unroll, depth, remat=remat, dtype=jax.tree.leaves(start)[0].dtype)
-    body = rematerialise(body, remat, is_looped=turn != depth)
-    if turn != depth:
-        return jax.lax.scan(body, start, layers, unroll=turn)
+    is_looped = depth == 0 or unroll < depth
+    body = rematerialise(body, remat, is_looped=is_looped)
+    if is_looped:
+        return jax.lax.scan(body, start, layers, unroll=unroll)
     carry, outputs = start, []
     for layer in _apart(layers, depth):
         carry, output = body(carry, layer)

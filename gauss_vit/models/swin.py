@@ -10,11 +10,11 @@ from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from gauss_vit.errors import ConfigError
-from gauss_vit.kernels.choice import KernelChoice
 from gauss_vit.models.attention import AttentionConfig
 from gauss_vit.models.blocks import BlockConfig
+from gauss_vit.models.compute import Compute
 from gauss_vit.models.features import AttentionInputs, Features, Intermediates
-from gauss_vit.models.layers import LayerNorm, Linear, Remat
+from gauss_vit.models.layers import LayerNorm, Linear
 from gauss_vit.models.window_stage import Stage, StageConfig
 from gauss_vit.ops.dropout import dropout, split_key
 from gauss_vit.ops.grid import Grid, grid_of
@@ -25,6 +25,7 @@ from gauss_vit.position.relative import RelativeTable
 from gauss_vit.position.relative_mlp import RelativeMlp
 from gauss_vit.position.term import BiasTerm
 
+_COMPUTE = Compute()
 _RATES = ("projection_dropout", "attention_dropout", "head_dropout", "stochastic_depth")
 _START = "truncated_normal"
 
@@ -58,13 +59,7 @@ class SwinConfig:
       attention_dropout: rate on the attention weights.
       head_dropout: rate before the head.
       stochastic_depth: rate of the last block's residual branches; it grows linearly from 0 at the first.
-      dtype: type of the activations; parameters, statistics and logits are float32.
-      attention_kernel: what computes attention: by the rule of `kernels.choice` ("auto"), or "reference", "whole",
-        "einsum", "rows" or "cudnn".
-      remat: what the backward pass recomputes: nothing ("none"), all but the dense layers ("dots"), or whole blocks
-        ("full").
-      unroll: how many blocks of a stage are compiled one by one in the scan over its blocks, two at least where windows
-        are shifted. None is as few as can be in float32 on a CPU or where something is recomputed, and else all.
+      compute: types, kernels and loops of the computation.
 
     Raises:
       ConfigError: a value is out of range or two do not fit.
@@ -92,10 +87,7 @@ class SwinConfig:
     attention_dropout: float = 0.0
     head_dropout: float = 0.0
     stochastic_depth: float = 0.0
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    attention_kernel: KernelChoice = "auto"
-    remat: Remat = "none"
-    unroll: int | None = None
+    compute: Compute = _COMPUTE
 
     def __post_init__(self):
         _check_ranges(self)
@@ -142,7 +134,7 @@ class SwinConfig:
             attention_dropout=self.attention_dropout,
             projection_dropout=self.projection_dropout,
             start=_START,
-            kernel=self.attention_kernel,
+            compute=self.compute,
         )
         block = BlockConfig(
             attention=attention,
@@ -156,8 +148,6 @@ class SwinConfig:
             depth=self.depths[index],
             shift=shift,
             merges=index > 0,
-            remat=self.remat,
-            unroll=self.unroll,
         )
 
     def rates(self, index: int) -> Float[np.ndarray, " depth"]:
@@ -180,8 +170,8 @@ class SwinConfig:
 
 def _check_ranges(config: SwinConfig) -> None:
     values = vars(config)
-    for name in ("width", "num_classes", "unroll"):
-        if values[name] is not None and values[name] < 1:
+    for name in ("width", "num_classes"):
+        if values[name] < 1:
             raise ConfigError(f"{name} must be at least 1, got {values[name]}")
     for name in ("depths", "num_heads", "window"):
         if not values[name] or min(values[name]) < 1:
@@ -283,7 +273,7 @@ class Swin(nnx.Module):
                 f"the model takes images of {config.image_size}, got {images.shape[1:3]}",
                 do="set image_size, or takes_any_size to keep the windows",
             )
-        return self.patch_norm(self.patch_embed(patchify(images.astype(config.dtype), config.patch_size)))
+        return self.patch_norm(self.patch_embed(patchify(images.astype(config.compute.dtype), config.patch_size)))
 
     def visit_stages(
         self,

@@ -10,11 +10,11 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from gauss_vit.errors import ConfigError
-from gauss_vit.kernels.choice import KernelChoice
 from gauss_vit.models.attention import AttentionConfig, PositionBias
 from gauss_vit.models.blocks import Block, BlockConfig, ClassBlock
+from gauss_vit.models.compute import Compute
 from gauss_vit.models.features import AttentionInputs, Features, Intermediates
-from gauss_vit.models.layers import LayerNorm, Linear, Remat, Start, scan_layers, stack
+from gauss_vit.models.layers import LayerNorm, Linear, Start, layers_per_turn, scan_layers, stack
 from gauss_vit.ops.dropout import dropout, split_key
 from gauss_vit.ops.grid import Grid, grid_of
 from gauss_vit.ops.patches import patchify
@@ -24,6 +24,7 @@ from gauss_vit.position.relative import RelativeTable
 from gauss_vit.position.relative_mlp import RelativeMlp
 from gauss_vit.position.term import BiasTerm, add
 
+_COMPUTE = Compute()
 _RATES = ("position_dropout", "projection_dropout", "attention_dropout", "head_dropout", "stochastic_depth")
 
 
@@ -58,13 +59,7 @@ class ViTConfig:
       attention_dropout: rate on the attention weights.
       head_dropout: rate before the head.
       stochastic_depth: rate of the last block's residual branches; it grows linearly from 0 at the first.
-      dtype: type of the activations; parameters, statistics and logits are float32.
-      attention_kernel: what computes attention: by the rule of `kernels.choice` ("auto"), or "reference", "whole",
-        "einsum", "rows" or "cudnn".
-      remat: what the backward pass recomputes: nothing ("none"), all but the dense layers ("dots"), or whole blocks
-        ("full"). A CPU needs the loop for it, so `unroll` below `depth`.
-      unroll: how many blocks are compiled one by one in the scan over blocks; `depth` compiles longer and saves the
-        loop. None is 1 in float32 on a CPU or where something is recomputed, and else `depth`.
+      compute: types, kernels and loops of the computation.
 
     Raises:
       ConfigError: a value is out of range or two do not fit.
@@ -98,14 +93,11 @@ class ViTConfig:
     attention_dropout: float = 0.0
     head_dropout: float = 0.0
     stochastic_depth: float = 0.0
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    attention_kernel: KernelChoice = "auto"
-    remat: Remat = "none"
-    unroll: int | None = None
+    compute: Compute = _COMPUTE
 
     def __post_init__(self):
-        for name in ("width", "depth", "num_classes", "unroll"):
-            if vars(self)[name] is not None and vars(self)[name] < 1:
+        for name in ("width", "depth", "num_classes"):
+            if vars(self)[name] < 1:
                 raise ConfigError(f"{name} must be at least 1, got {vars(self)[name]}")
         for name in _RATES:
             if not 0 <= vars(self)[name] < 1:
@@ -167,7 +159,7 @@ class ViTConfig:
             attention_dropout=self.attention_dropout,
             projection_dropout=self.projection_dropout,
             start=self.start,
-            kernel=self.attention_kernel,
+            compute=self.compute,
         )
         return BlockConfig(
             attention=attention,
@@ -238,7 +230,8 @@ class ViT(nnx.Module):
             return block(stream, drop_rate=jnp.float32(0), shared=shared), None
 
         indices = np.arange(config.depth - 1, dtype=np.int32)
-        return scan_layers(body, self.embed(images), indices, unroll=config.unroll, remat=config.remat)[0]
+        unroll = layers_per_turn(config.compute, len(indices))
+        return scan_layers(body, self.embed(images), indices, unroll=unroll, remat=config.compute.remat)[0]
 
     def token_features(
         self, tokens: Float[Array, "batch tokens channels"], position: Int[Array, "2"], *, is_normalized: bool
@@ -309,7 +302,7 @@ class ViT(nnx.Module):
         config = self.config
         if images.shape[1:3] != config.image_size:
             raise ConfigError(f"the model takes images of {config.image_size}, got {images.shape[1:3]}")
-        tokens = self.patch_embed(patchify(images.astype(config.dtype), config.patch_size))
+        tokens = self.patch_embed(patchify(images.astype(config.compute.dtype), config.patch_size))
         position = None if self.position_embed is None else self.position_embed[...].astype(tokens.dtype)
         embeds_prefix = config.absolute is not None and config.absolute.embeds_prefix
         if position is not None and not embeds_prefix:
@@ -343,7 +336,8 @@ class ViT(nnx.Module):
             outputs = nnx.merge(graph, params)(stream, drop_rate=rate, shared=shared, key=block_key)
             return outputs, stream if collect else None
 
-        return scan_layers(body, tokens, (stacked, rates, keys), unroll=config.unroll, remat=config.remat)
+        unroll = layers_per_turn(config.compute, config.depth)
+        return scan_layers(body, tokens, (stacked, rates, keys), unroll=unroll, remat=config.compute.remat)
 
     def _join_class_token(
         self, patches: Float[Array, "batch tokens channels"], *, key: PRNGKeyArray | None

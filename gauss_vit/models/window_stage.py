@@ -11,8 +11,9 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from gauss_vit.models.attention import Attention
 from gauss_vit.models.blocks import Block, BlockConfig
+from gauss_vit.models.compute import Compute
 from gauss_vit.models.features import AttentionInputs, Intermediates
-from gauss_vit.models.layers import LayerNorm, Linear, Remat, in_one_turn, rematerialise, scan_layers, stack
+from gauss_vit.models.layers import LayerNorm, Linear, layers_per_turn, rematerialise, scan_layers, stack
 from gauss_vit.ops.grid import Grid
 from gauss_vit.ops.windows import WindowLayout, halved, neighbours
 
@@ -26,16 +27,17 @@ class StageConfig:
       depth: number of blocks.
       shift: how far the windows of every second block are shifted, in tokens; (0, 0) for none.
       merges: 2 x 2 patches of half the width are merged to one before the blocks.
-      remat: what the backward pass recomputes, block by block: see `layers.rematerialise`.
-      unroll: how many blocks are compiled one by one, see `layers.in_one_turn`.
     """
 
     block: BlockConfig
     depth: int
     shift: Grid
     merges: bool
-    remat: Remat
-    unroll: int | None
+
+    @property
+    def compute(self) -> Compute:
+        """How the blocks are computed."""
+        return self.block.attention.compute
 
     def layouts(self, grid: Grid) -> tuple[WindowLayout, ...]:
         """Gives the layouts that the blocks take in turn on a grid: one, or one without and one with a shift."""
@@ -106,9 +108,7 @@ class Stage(nnx.Module):
         config = self.config
         layouts = config.layouts(grid)
         num_groups = config.depth // len(layouts)
-        turn = in_one_turn(
-            config.unroll and config.unroll // len(layouts), num_groups, remat=config.remat, dtype=tokens.dtype
-        )
+        turn = layers_per_turn(config.compute, num_groups, blocks_per_layer=len(layouts))
         steps = [self._step(layout, is_looped=turn != num_groups) for layout in layouts]
         keys = None if key is None else jax.random.split(key, config.depth)
         layers = (nnx.split(self.blocks)[1], rates, keys)
@@ -138,7 +138,7 @@ class Stage(nnx.Module):
             params, rate, key = layer
             return nnx.merge(graph, params)(stream, drop_rate=rate, layout=layout, key=key)
 
-        return rematerialise(step, self.config.remat, is_looped=is_looped)
+        return rematerialise(step, self.config.compute.remat, is_looped=is_looped)
 
     def attention_inputs(
         self, entering: Float[Array, "depth batch tokens channels"], *, grid: Grid, first: int

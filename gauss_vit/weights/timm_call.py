@@ -21,10 +21,7 @@ _FREE = (
     "head_dropout",
     "stochastic_depth",
     "takes_any_size",
-    "dtype",
-    "attention_kernel",
-    "remat",
-    "unroll",
+    "compute",
 )
 
 

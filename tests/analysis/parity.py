@@ -17,7 +17,7 @@ from gauss_vit.assembly.named_model import NamedModel
 from gauss_vit.data.images.image import load_image, open_images, to_array
 from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.inspect.erf_run import Measurement, measure
-from gauss_vit.inspect.features import ActivationType
+from gauss_vit.models.compute import ActivationType
 from gauss_vit.models.construct import abstract
 from gauss_vit.models.presets import PRESETS
 from gauss_vit.train.normalization import Normalization

@@ -59,9 +59,9 @@ def test_auto_is_what_the_target_would_choose_and_nothing_is_compiled_twice(monk
     with as_on(GPU):
         found = ahead.variants(options)
     assert list(found) == ["cudnn", "einsum", "whole", "whole in a loop"]
-    assert [config.attention_kernel for config in found.values()] == ["cudnn", "einsum", "whole", "whole"]
-    assert [config.unroll for config in found.values()] == [12, 12, 12, 1]
-    assert all(config.gaussian is not None and config.dtype == "bfloat16" for config in found.values())
+    assert [config.compute.kernel for config in found.values()] == ["cudnn", "einsum", "whole", "whole"]
+    assert [config.compute.unroll for config in found.values()] == [12, 12, 12, 1]
+    assert all(config.gaussian is not None and config.compute.dtype == "bfloat16" for config in found.values())
 
 
 def test_a_kernel_that_is_none_is_refused(monkeypatch):
@@ -72,7 +72,7 @@ def test_a_kernel_that_is_none_is_refused(monkeypatch):
 def test_options_reach_the_model(monkeypatch):
     options = options_of(monkeypatch, "--kernels=whole", "--loop", "--depth=2", "--image_size=96", "--dtype=float32")
     (config,) = ahead.variants(options).values()
-    assert (config.depth, config.unroll, config.image_size, config.dtype) == (2, 1, (96, 96), "float32")
+    assert (config.depth, config.image_size, config.compute.unroll, config.compute.dtype) == (2, (96, 96), 1, "float32")
 
 
 def step(traffic: int, seconds: float) -> ahead.Compiled:

@@ -8,6 +8,7 @@ import jax
 import pytest
 
 from benchmarks import kernel, train
+from gauss_vit.models.compute import Compute
 from gauss_vit.models.presets import RELPOS_SMALL
 
 SMALL = "vit_relpos_small_patch16_224"
@@ -101,7 +102,7 @@ def test_every_peer_that_is_asked_for_takes_turns_with_ours(monkeypatch):
         side()
     assert list(sides) == ["bfloat16", "eager bfloat16", "compiled bfloat16", "plain bfloat16"]
     assert asked == list(sides)[1:]
-    assert [config.attention_kernel for config in made] == ["einsum"]
+    assert [config.compute.kernel for config in made] == ["einsum"]
 
 
 def test_the_peer_is_told_both_models_and_the_sizes(monkeypatch):
@@ -112,6 +113,6 @@ def test_the_peer_is_told_both_models_and_the_sizes(monkeypatch):
 
 
 def test_the_note_names_the_kernel_of_every_type():
-    models = [dataclasses.replace(RELPOS_SMALL, dtype=dtype) for dtype in ("float32", "bfloat16")]
-    models[1] = dataclasses.replace(models[1], attention_kernel="reference")
+    models = [dataclasses.replace(RELPOS_SMALL, compute=Compute(dtype=dtype)) for dtype in ("float32", "bfloat16")]
+    models[1] = dataclasses.replace(RELPOS_SMALL, compute=Compute(dtype="bfloat16", kernel="reference"))
     assert kernel.note(models) == "Attention by whole in float32, reference in bfloat16."

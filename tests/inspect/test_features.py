@@ -16,6 +16,7 @@ from gauss_vit.analysis.protocol import BMVC2023, PRE_NORM
 from gauss_vit.errors import ConfigError
 from gauss_vit.inspect.features import features_of, grid_of_layer
 from gauss_vit.models import construct
+from gauss_vit.models.compute import Compute
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.position import RelativeTable
 from tests.tiny_config import MODEL
@@ -58,7 +59,7 @@ def test_a_layer_that_is_not_there_is_refused(layer):
 
 
 def test_models_in_bfloat16_are_measured_in_float32():
-    config = dataclasses.replace(MODEL, dtype="bfloat16")
+    config = dataclasses.replace(MODEL, compute=Compute(dtype="bfloat16"))
     assert features_of(config, params_of(config), layer=None, protocol=BMVC2023)(images()).dtype == jnp.float32
 
 

@@ -10,13 +10,16 @@ import pytest
 from flax import nnx
 
 from gauss_vit.models import construct
+from gauss_vit.models.compute import Compute
 from gauss_vit.models.first_blocks import swin_block_map, vit_before_block, vit_block_map, vit_block_token
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.position.relative import RelativeTable
 from tests.tiny_config import MODEL
 
 VIT = dataclasses.replace(MODEL, depth=3, class_token=True, pool="token", norm="before_pool")
-SHARED = dataclasses.replace(MODEL, depth=3, relative=RelativeTable(), shares_relative=True, dtype="bfloat16")
+SHARED = dataclasses.replace(
+    MODEL, depth=3, relative=RelativeTable(), shares_relative=True, compute=Compute(dtype="bfloat16")
+)
 # The first stage is of odd depth, and its second block is shifted.
 SWIN = SwinConfig(
     image_size=(16, 32),
@@ -51,7 +54,7 @@ def stream_behind(config, layer, pictures):
     return tokens.reshape(-1, *config.grid, config.width)
 
 
-@pytest.mark.parametrize("config", [VIT, dataclasses.replace(VIT, unroll=3, remat="full")])
+@pytest.mark.parametrize("config", [VIT, dataclasses.replace(VIT, compute=Compute(unroll=3, remat="full"))])
 def test_map_and_gradient_are_those_of_the_collected_stream_by_one_program(config):
     model = model_of(config)
     graph, params = nnx.split(model)

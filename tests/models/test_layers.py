@@ -11,7 +11,8 @@ from flax import nnx
 from jaxtyping import PyTree
 
 from gauss_vit.models import construct
-from gauss_vit.models.layers import in_one_turn, scan_layers
+from gauss_vit.models.compute import Compute
+from gauss_vit.models.layers import layers_per_turn, scan_layers
 from gauss_vit.models.presets import RELPOS_SMALL
 
 DEPTH = 3
@@ -74,13 +75,16 @@ def test_nothing_is_stacked_for_the_backward_pass_without_a_loop():
         (3, "none", "cpu", 3),
         (1, "none", "gpu", 1),
         (99, "full", "tpu", 12),
-        (0, "none", "cpu", 1),
     ],
 )
 def test_a_loop_is_for_float32_on_cpus_and_for_what_is_recomputed(unroll, remat, backend, turn, monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: backend.split()[0])
-    dtype = jnp.bfloat16 if backend.endswith("bfloat16") else jnp.float32
-    assert in_one_turn(unroll, 12, remat=remat, dtype=dtype) == turn
+    dtype = "bfloat16" if backend.endswith("bfloat16") else "float32"
+    assert layers_per_turn(Compute(dtype=dtype, unroll=unroll, remat=remat), 12) == turn
+
+
+def test_a_turn_holds_as_many_layers_as_its_blocks_make():
+    assert [layers_per_turn(Compute(unroll=unroll), 6, blocks_per_layer=2) for unroll in (1, 2, 5, 99)] == [1, 1, 2, 6]
 
 
 @pytest.mark.parametrize("remat", ["dots", "full"])
@@ -116,7 +120,13 @@ def test_layers_that_are_known_in_advance_are_plain_numbers_without_a_loop():
 def test_what_is_recomputed_costs_operations_and_saves_memory_in_this_order():
     def cost(remat: str) -> tuple[float, int]:
         config = dataclasses.replace(
-            RELPOS_SMALL, image_size=(64, 64), width=64, num_heads=2, depth=3, relative=None, remat=remat
+            RELPOS_SMALL,
+            image_size=(64, 64),
+            width=64,
+            num_heads=2,
+            depth=3,
+            relative=None,
+            compute=Compute(remat=remat),
         )
         graph, params = construct.abstract(config)
 

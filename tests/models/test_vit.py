@@ -9,6 +9,7 @@ import pytest
 from flax import nnx
 
 from gauss_vit.errors import ConfigError
+from gauss_vit.models.compute import Compute
 from gauss_vit.models.construct import abstract, build
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.position import AbsoluteEmbedding, Gaussian, RelativeMlp, RelativeTable
@@ -90,19 +91,19 @@ def test_blocks_start_differently():
 
 
 WAYS = [
-    {"unroll": 3},
-    {"remat": "full"},
-    {"remat": "dots"},
-    {"attention_kernel": "reference"},
-    {"attention_kernel": "rows"},
+    Compute(unroll=3),
+    Compute(remat="full"),
+    Compute(remat="dots"),
+    Compute(kernel="reference"),
+    Compute(kernel="rows"),
 ]
 
 
-@pytest.mark.parametrize("change", WAYS, ids=str)
-def test_ways_to_run_give_the_same_gradients(change):
+@pytest.mark.parametrize("compute", WAYS, ids=str)
+def test_ways_to_compute_give_the_same_gradients(compute):
     images = images_for(RELATIVE)
     graph, _ = abstract(RELATIVE)
-    other, _ = abstract(dataclasses.replace(RELATIVE, **change))
+    other, _ = abstract(dataclasses.replace(RELATIVE, compute=compute))
     params = nnx.to_pure_dict(nnx.state(build(RELATIVE, KEY)))
 
     def loss(params, graph):
@@ -114,7 +115,7 @@ def test_ways_to_run_give_the_same_gradients(change):
 
 def test_bfloat16_activations_stay_near_float32():
     images = images_for(RELATIVE)
-    half = dataclasses.replace(RELATIVE, dtype="bfloat16")
+    half = dataclasses.replace(RELATIVE, compute=Compute(dtype="bfloat16"))
     exact, rounded = build(RELATIVE, KEY), build(half, KEY)
     assert rounded.features(images).last.dtype == jnp.bfloat16
     assert rounded(images).dtype == jnp.float32

@@ -10,6 +10,7 @@ from flax import nnx
 
 from gauss_vit.models.attention import AttentionConfig
 from gauss_vit.models.blocks import Block, BlockConfig
+from gauss_vit.models.compute import Compute
 from gauss_vit.models.window_stage import PatchMerging, Stage, StageConfig
 from gauss_vit.ops.windows import WindowLayout, neighbours
 from gauss_vit.position import Gaussian, RelativeTable
@@ -19,8 +20,13 @@ BLOCK = BlockConfig(
     attention=AttentionConfig(width=8, num_heads=2, grid=(2, 3), terms=(RelativeTable(init_std=1.0), Gaussian())),
     norm_epsilon=1e-5,
 )
-STAGE = StageConfig(block=BLOCK, depth=4, shift=(1, 1), merges=False, remat="none", unroll=1)
+STAGE = StageConfig(block=BLOCK, depth=4, shift=(1, 1), merges=False)
 GRID = (4, 6)
+
+
+def unrolled(unroll: int) -> StageConfig:
+    attention = dataclasses.replace(BLOCK.attention, compute=Compute(unroll=unroll))
+    return dataclasses.replace(STAGE, block=dataclasses.replace(BLOCK, attention=attention))
 
 
 def stream_of(grid=GRID, batch=2):
@@ -108,7 +114,7 @@ def test_blocks_take_the_layouts_in_turn(depth, shift):
 
 @pytest.mark.parametrize(("unroll", "loops"), [(1, [2]), (2, [2]), (4, []), (9, [])])
 def test_unrolling_changes_the_program_and_not_the_result(unroll, loops):
-    stage = Stage(dataclasses.replace(STAGE, unroll=unroll), key=KEY)
+    stage = Stage(unrolled(unroll), key=KEY)
     rates = jnp.zeros((4,), jnp.float32)
 
     def run(tokens):

@@ -10,6 +10,7 @@ from flax import nnx
 from gauss_vit.errors import ConfigError
 from gauss_vit.models import attention as attention_module
 from gauss_vit.models import construct
+from gauss_vit.models.compute import Compute
 from gauss_vit.models.construct import abstract
 from gauss_vit.position import Gaussian, RelativeTable
 from gauss_vit.train import bias_effect
@@ -42,7 +43,7 @@ def test_effect_is_seen_whatever_layer_scale_hides(layer_scale):
 
 
 def test_bfloat16_models_are_measured_too():
-    effects = effects_of(dataclasses.replace(RELATIVE, dtype="bfloat16"))
+    effects = effects_of(dataclasses.replace(RELATIVE, compute=Compute(dtype="bfloat16")))
     assert len(effects) == 2 * RELATIVE.depth
     # Outputs of attention are rounded to 8 bits before they are compared.
     for effect, exact in zip(effects, effects_of(RELATIVE), strict=True):

@@ -12,6 +12,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from gauss_vit.models import construct
+from gauss_vit.models.compute import Compute
 from gauss_vit.models.presets import PRESETS_VIT
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.train import cost, mesh
@@ -106,7 +107,7 @@ def test_count_asks_no_backend(monkeypatch: pytest.MonkeyPatch):
 def test_operations_of_the_papers_models_are_as_xla_counts_them(size: str, giga: float):
     """As XLA's own analysis had them on a CPU, of blocks one by one."""
     preset = PRESETS_VIT[f"vit_relpos_{size}_patch16_224"]
-    graph, params = construct.abstract(dataclasses.replace(preset, gaussian=Gaussian(), unroll=1))
+    graph, params = construct.abstract(dataclasses.replace(preset, gaussian=Gaussian(), compute=Compute(unroll=1)))
     flops = cost.image_flops(AbstractModel(graph=graph, params=params), preset.image_size)
     assert round(flops.backward / 1e9, 1) == giga
 
@@ -153,7 +154,7 @@ def test_parts_of_parameters_are_no_activations():
     preset = dataclasses.replace(PRESETS_VIT["vit_relpos_small_patch16_224"], depth=3, image_size=(32, 32))
     kept = []
     for unroll in (1, 3):
-        graph, params = construct.abstract(dataclasses.replace(preset, unroll=unroll))
+        graph, params = construct.abstract(dataclasses.replace(preset, compute=Compute(unroll=unroll)))
         kept.append(cost.activation_bytes(AbstractModel(graph=graph, params=params), (32, 32), batch_size=1))
     looped, one_by_one = kept
     blocks = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params["blocks"]))

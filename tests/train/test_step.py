@@ -11,6 +11,7 @@ import pytest
 from flax import nnx
 from jax.sharding import Mesh
 
+from gauss_vit.models.compute import Compute
 from gauss_vit.models.presets import RELPOS_SMALL
 from gauss_vit.models.vit import ViT, ViTConfig
 from gauss_vit.position.gaussian import Gaussian
@@ -222,7 +223,7 @@ def vision_transformer(dtype: str) -> ViTConfig:
         gaussian=Gaussian(),
         stochastic_depth=0.1,
         projection_dropout=0.1,
-        dtype=dtype,
+        compute=Compute(dtype=dtype),
     )
 
 

@@ -11,7 +11,7 @@ from gauss_vit.train.workdir import resume
 from tests.train.states import flip_byte, save_steps
 
 EXPERIMENT = {
-    "model": {"depth": 2, "image_size": [32, 48], "gaussian": None},
+    "model": {"depth": 2, "image_size": [32, 48], "gaussian": None, "compute": {"dtype": "float32"}},
     "optimizer": {"type": "AdamW", "learning_rate": 0.001},
     "data": {"name": "digits", "data_dir": "/data", "num_threads": 4},
     "mesh": {"data": -1, "fsdp": 1},
@@ -56,9 +56,9 @@ def test_same_experiment_has_no_difference():
         ("training.best_metric", "top1"),
         ("data.data_dir", "/other"),
         ("data.num_threads", 0),
-        ("model.attention_kernel", "rows"),
-        ("model.remat", "full"),
-        ("model.unroll", None),
+        ("model.compute.kernel", "rows"),
+        ("model.compute.remat", "full"),
+        ("model.compute.unroll", None),
         ("mesh.fsdp", 4),
         ("mesh.data", 2),
         ("training.num_steps", 80),
