@@ -18,7 +18,7 @@ from gauss_vit.tasks.classification import Classification
 from gauss_vit.train import mesh as meshes
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.optim.optimizer import AdamW, Constant
+from gauss_vit.train.optim import AdamW, Constant, Optimizer, Schedule
 from gauss_vit.train.program import fresh_state, make_program
 
 DATA = Data(
@@ -31,7 +31,7 @@ DATA = Data(
     pixel_std=(0.5, 0.5, 0.5),
     num_threads=0,
 )
-OPTIMIZER = AdamW(learning_rate=1e-4, weight_decay=0.05, schedule=Constant())
+OPTIMIZER = Optimizer(rule=AdamW(), learning_rate=1e-4, weight_decay=0.05, schedule=Schedule(curve=Constant()))
 
 
 def experiment_of(config: ViTConfig, *, batch_size: int) -> Experiment:

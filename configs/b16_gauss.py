@@ -28,7 +28,7 @@ from gauss_vit.position import Gaussian
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.optim.optimizer import POSITION_BIAS, VECTORS, AdamW, Cosine
+from gauss_vit.train.optim import POSITION_BIAS, VECTORS, AdamW, Cooldown, Cosine, Optimizer, Schedule, Warmup
 
 STEPS_PER_EPOCH = 556  # 1,281,167 images in batches of 2,304
 
@@ -53,8 +53,13 @@ def get_config(bias: str = "gauss") -> Experiment:
         pixel_std=(0.5, 0.5, 0.5),
         num_threads=16,
     )
-    schedule = Cosine(
-        warmup_steps=5 * STEPS_PER_EPOCH, warmup_start=1e-6, final=1e-6, cooldown_steps=10 * STEPS_PER_EPOCH
+    schedule = Schedule(
+        curve=Cosine(final=1e-6),
+        warmup=Warmup(steps=5 * STEPS_PER_EPOCH, start=1e-6),
+        cooldown=Cooldown(steps=10 * STEPS_PER_EPOCH),
+    )
+    optimizer = Optimizer(
+        rule=AdamW(), learning_rate=5e-4, weight_decay=0.05, schedule=schedule, no_decay=POSITION_BIAS + VECTORS
     )
     return Experiment(
         model=model,
@@ -62,7 +67,7 @@ def get_config(bias: str = "gauss") -> Experiment:
             label_smoothing=0.1, mixing=Mixing(mixup=0.2, cutmix=1.0), erasing=Erasing(probability=0.25)
         ),
         data=data,
-        optimizer=AdamW(learning_rate=5e-4, weight_decay=0.05, schedule=schedule, no_decay=POSITION_BIAS + VECTORS),
+        optimizer=optimizer,
         training=Training(
             batch_size=2304,
             num_steps=410 * STEPS_PER_EPOCH,

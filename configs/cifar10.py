@@ -25,7 +25,7 @@ from gauss_vit.position import Gaussian
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.optim.optimizer import POSITION_BIAS, VECTORS, AdamW, Cosine
+from gauss_vit.train.optim import POSITION_BIAS, VECTORS, AdamW, Cosine, Optimizer, Schedule, Warmup
 
 BIASES = {"gauss": Gaussian(sigma=3.0), "none": None}  # 5 of 14 patches are 3 of 8.
 ARGUMENTS = {"bias": tuple(BIASES)}
@@ -61,10 +61,11 @@ def get_config(argument: str = "") -> Experiment:
             pixel_std=(0.5, 0.5, 0.5),
             num_threads=8,
         ),
-        optimizer=AdamW(
+        optimizer=Optimizer(
+            rule=AdamW(),
             learning_rate=1e-3,
             weight_decay=0.05,
-            schedule=Cosine(warmup_steps=10 * EPOCH, warmup_start=1e-6, final=1e-6),
+            schedule=Schedule(curve=Cosine(final=1e-6), warmup=Warmup(steps=10 * EPOCH, start=1e-6)),
             no_decay=POSITION_BIAS + VECTORS,
         ),
         training=Training(

@@ -19,7 +19,7 @@ from gauss_vit.position import Gaussian, RelativeMlp
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.optim.optimizer import AdamW, Cosine
+from gauss_vit.train.optim import AdamW, Optimizer, Schedule, Warmup
 
 
 def get_config() -> Experiment:
@@ -50,7 +50,9 @@ def get_config() -> Experiment:
         model=model,
         task=Classification(label_smoothing=0.1),
         data=data,
-        optimizer=AdamW(learning_rate=2e-3, weight_decay=0.05, schedule=Cosine(warmup_steps=50)),
+        optimizer=Optimizer(
+            rule=AdamW(), learning_rate=2e-3, weight_decay=0.05, schedule=Schedule(warmup=Warmup(steps=50))
+        ),
         training=Training(
             batch_size=64,
             num_steps=600,

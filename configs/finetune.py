@@ -33,7 +33,7 @@ from gauss_vit.position import Gaussian
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.optim.optimizer import Cosine, Sgd
+from gauss_vit.train.optim import SGD, Optimizer
 from gauss_vit.weights.start import Start
 
 MODELS = {"s16": RELPOS_SMALL, "m16": RELPOS_MEDIUM, "b16": RELPOS_BASE}
@@ -66,7 +66,7 @@ def get_config(argument: str = "") -> Experiment:
             pixel_std=(0.229, 0.224, 0.225),
             num_threads=8,
         ),
-        optimizer=Sgd(learning_rate=0.01, momentum=0.9, weight_decay=5e-4, schedule=Cosine()),
+        optimizer=Optimizer(rule=SGD(momentum=0.9), learning_rate=0.01, weight_decay=5e-4),
         training=Training(
             batch_size=128,
             num_steps=200 * epoch,

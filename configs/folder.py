@@ -27,7 +27,7 @@ from gauss_vit.position import Gaussian
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.optim.optimizer import POSITION_BIAS, VECTORS, AdamW, Cosine
+from gauss_vit.train.optim import POSITION_BIAS, VECTORS, AdamW, Cosine, Optimizer, Schedule, Warmup
 
 MODELS = {"s16": RELPOS_SMALL, "m16": RELPOS_MEDIUM, "b16": RELPOS_BASE}
 BIASES = {"gauss": Gaussian(), "none": None}
@@ -58,10 +58,11 @@ def get_config(argument: str = "") -> Experiment:
             num_threads=8,
             on_error="skip",
         ),
-        optimizer=AdamW(
+        optimizer=Optimizer(
+            rule=AdamW(),
             learning_rate=1.7e-4,
             weight_decay=0.05,
-            schedule=Cosine(warmup_steps=2000, warmup_start=1e-6, final=1e-6),
+            schedule=Schedule(curve=Cosine(final=1e-6), warmup=Warmup(steps=2000, start=1e-6)),
             no_decay=POSITION_BIAS + VECTORS,
         ),
         training=Training(

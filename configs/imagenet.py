@@ -30,7 +30,7 @@ from gauss_vit.position import Gaussian
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.optim.optimizer import POSITION_BIAS, VECTORS, AdamW, Cosine
+from gauss_vit.train.optim import POSITION_BIAS, VECTORS, AdamW, Cooldown, Cosine, Optimizer, Schedule, Warmup
 
 MODELS = {"s16": RELPOS_SMALL, "m16": RELPOS_MEDIUM, "b16": RELPOS_BASE}
 BIASES = {"gauss": Gaussian(), "none": None}
@@ -45,7 +45,12 @@ def get_config(argument: str = "") -> Experiment:
     chosen = arguments.choose(argument, ARGUMENTS)
     model, term = MODELS[chosen["model"]], BIASES[chosen["bias"]]
     rand = rand_augment("rand-m9-mstd0.5-inc1", fill=mean_fill(CENTRE))
-    schedule = Cosine(warmup_steps=5 * EPOCH, warmup_start=1e-6, final=1e-6, cooldown_steps=10 * EPOCH)
+    schedule = Schedule(
+        curve=Cosine(final=1e-6), warmup=Warmup(steps=5 * EPOCH, start=1e-6), cooldown=Cooldown(steps=10 * EPOCH)
+    )
+    optimizer = Optimizer(
+        rule=AdamW(), learning_rate=5e-4, weight_decay=0.05, schedule=schedule, no_decay=POSITION_BIAS + VECTORS
+    )
     return Experiment(
         model=dataclasses.replace(model, gaussian=term, stochastic_depth=0.1, compute=Compute(dtype="bfloat16")),
         task=Classification(
@@ -61,7 +66,7 @@ def get_config(argument: str = "") -> Experiment:
             pixel_std=CENTRE,
             num_threads=16,
         ),
-        optimizer=AdamW(learning_rate=5e-4, weight_decay=0.05, schedule=schedule, no_decay=POSITION_BIAS + VECTORS),
+        optimizer=optimizer,
         training=Training(
             batch_size=2304,
             num_steps=410 * EPOCH,

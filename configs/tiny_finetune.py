@@ -25,7 +25,7 @@ from gauss_vit.position import Gaussian
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.optim.optimizer import Cosine, Sgd
+from gauss_vit.train.optim import SGD, Optimizer
 from gauss_vit.weights.start import Start
 
 GAUSSIAN = Gaussian(sigma=3.0)
@@ -70,7 +70,7 @@ def get_config(argument: str = "") -> Experiment:
             pixel_std=(0.5, 0.5, 0.5),
             num_threads=2,
         ),
-        optimizer=Sgd(learning_rate=0.01, momentum=0.9, weight_decay=5e-4, schedule=Cosine()),
+        optimizer=Optimizer(rule=SGD(momentum=0.9), learning_rate=0.01, weight_decay=5e-4),
         training=Training(
             batch_size=64,
             num_steps=6 * EPOCH,

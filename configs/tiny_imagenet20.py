@@ -20,7 +20,7 @@ from gauss_vit.position import Gaussian
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.optim.optimizer import AdamW, Cosine
+from gauss_vit.train.optim import AdamW, Optimizer, Schedule, Warmup
 
 STEPS_PER_EPOCH = 156  # 10,000 images in batches of 64
 
@@ -53,7 +53,9 @@ def get_config(bias: str = "gauss") -> Experiment:
         model=model,
         task=Classification(label_smoothing=0.1),
         data=data,
-        optimizer=AdamW(learning_rate=1e-3, weight_decay=0.05, schedule=Cosine(warmup_steps=40)),
+        optimizer=Optimizer(
+            rule=AdamW(), learning_rate=1e-3, weight_decay=0.05, schedule=Schedule(warmup=Warmup(steps=40))
+        ),
         training=Training(
             batch_size=64,
             num_steps=3 * STEPS_PER_EPOCH,

@@ -16,26 +16,49 @@ from gauss_vit.ops.mixing import Mixing
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.relative import RelativeTable
 from gauss_vit.tasks.classification import Classification
-from gauss_vit.train.optim.optimizer import POSITION_BIAS, VECTORS, Constant, Lamb, Lion, Polynomial, Rates, Sgd, Step
+from gauss_vit.train.optim import (
+    LAMB,
+    POSITION_BIAS,
+    SGD,
+    VECTORS,
+    Constant,
+    Cooldown,
+    LearningRateScale,
+    Lion,
+    Optimizer,
+    Polynomial,
+    Schedule,
+    Step,
+)
 from tests.tiny_config import get_config
 
 TINY = get_config()
 VARIANTS = {
     "tiny": TINY,
     "sgd": dataclasses.replace(
-        TINY, optimizer=Sgd(learning_rate=0.1, momentum=0.9, weight_decay=0.0, schedule=Step(boundaries=(2, 3)))
+        TINY,
+        optimizer=Optimizer(
+            rule=SGD(momentum=0.9),
+            learning_rate=0.1,
+            weight_decay=0.0,
+            schedule=Schedule(curve=Step(boundaries=(2, 3))),
+        ),
     ),
     "lamb": dataclasses.replace(
         TINY,
-        optimizer=Lamb(
+        optimizer=Optimizer(
+            rule=LAMB(),
             learning_rate=3e-3,
             weight_decay=0.02,
-            schedule=Polynomial(power=2.0, cooldown_steps=1),
+            schedule=Schedule(curve=Polynomial(power=2.0), cooldown=Cooldown(steps=1, rate=1e-5)),
+            max_gradient_norm=1.0,
             no_decay=POSITION_BIAS + VECTORS,
-            rates=Rates(layer_decay=0.75, factors=((r"head\..*", 10.0),), frozen=(r"patch_embed\..*",)),
+            learning_rate_scale=LearningRateScale(
+                layer_decay=0.75, factors=((r"head\..*", 10.0),), frozen=(r"patch_embed\..*",)
+            ),
         ),
     ),
-    "lion": dataclasses.replace(TINY, optimizer=Lion(learning_rate=1e-4, weight_decay=1.0)),
+    "lion": dataclasses.replace(TINY, optimizer=Optimizer(rule=Lion(), learning_rate=1e-4, weight_decay=1.0)),
     "mixing": dataclasses.replace(
         TINY,
         task=Classification(
@@ -45,7 +68,9 @@ VARIANTS = {
         ),
         training=dataclasses.replace(TINY.training, accumulate=2, ema_decay=0.99),
     ),
-    "constant": dataclasses.replace(TINY, optimizer=dataclasses.replace(TINY.optimizer, schedule=Constant())),
+    "constant": dataclasses.replace(
+        TINY, optimizer=dataclasses.replace(TINY.optimizer, schedule=Schedule(curve=Constant()))
+    ),
     "no gaussian": dataclasses.replace(TINY, model=dataclasses.replace(TINY.model, gaussian=None)),
     "start": experiment.load("configs/finetune.py:data=pet,bias=gauss"),
     "rand augment": experiment.load("configs/imagenet.py:model=s16"),
@@ -122,7 +147,7 @@ def value_at(data: schema.JsonValue, path: str) -> schema.JsonValue:
     [
         ({"seed": 7}, dataclasses.replace(TINY, seed=7)),
         ({"model.gaussian": None}, VARIANTS["no gaussian"]),
-        ({"optimizer.schedule": {"type": "Constant"}}, VARIANTS["constant"]),
+        ({"optimizer.schedule": {"curve": {"type": "Constant"}}}, VARIANTS["constant"]),
         (
             {"model.gaussian.sigma": 2},
             dataclasses.replace(TINY, model=dataclasses.replace(TINY.model, gaussian=Gaussian(sigma=2.0))),

@@ -29,7 +29,8 @@ from gauss_vit.tasks.classification import Classification
 from gauss_vit.train import mesh as meshes
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.normalization import Normalization
-from gauss_vit.train.optim.optimizer import AdamW, Constant, make
+from gauss_vit.train.optim import AdamW, Constant, Optimizer, Schedule
+from gauss_vit.train.optim.optimizer import make
 from gauss_vit.train.state import TrainState, abstract_model, abstract_state
 from gauss_vit.train.step import Forward, make_train_step
 from tests.data.samples import noise_source
@@ -46,6 +47,7 @@ MODEL = dataclasses.replace(
     gaussian=Gaussian(),
 )
 BFLOAT16 = Compute(dtype="bfloat16")
+OPTIMIZER = Optimizer(rule=AdamW(), learning_rate=0.01, weight_decay=0.05, schedule=Schedule(curve=Constant()))
 BATCH = 4
 PRODUCT = re.compile(r"stablehlo\.dot_general .* : \(tensor<(\S+)>, tensor<(\S+)>\)")
 
@@ -74,7 +76,7 @@ def lowered_step(config: ViTConfig | SwinConfig, platform: str = "cpu") -> tuple
     """Traces a train step on one device, and writes it for a platform."""
     mesh = meshes.make(MeshConfig(data=1), jax.devices())
     model = abstract_model(config.make)
-    transform = make(AdamW(learning_rate=0.01, weight_decay=0.05, schedule=Constant()), model.params, 10)
+    transform = make(OPTIMIZER, model.params, 10)
     state = meshes.with_shardings(mesh, abstract_state(model.params, transform))
     normalization = Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
     forward = Forward(graph=model.graph, task=Classification(), normalization=normalization)

@@ -8,7 +8,7 @@ from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.optim.optimizer import AdamW, Cosine
+from gauss_vit.train.optim import AdamW, Optimizer, Schedule, Warmup
 
 MODEL = ViTConfig(
     image_size=(16, 32),
@@ -51,7 +51,9 @@ def get_config() -> Experiment:
         model=MODEL,
         task=Classification(label_smoothing=0.1),
         data=DATA,
-        optimizer=AdamW(learning_rate=1e-3, weight_decay=0.05, schedule=Cosine(warmup_steps=1)),
+        optimizer=Optimizer(
+            rule=AdamW(), learning_rate=1e-3, weight_decay=0.05, schedule=Schedule(warmup=Warmup(steps=1))
+        ),
         training=TRAINING,
         mesh=MeshConfig(),
         seed=0,

@@ -17,8 +17,7 @@ from gauss_vit.train.checkpoint.metadata import Progress
 from gauss_vit.train.checkpoint.writer import CheckpointWriter
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.optim import optimizer
-from gauss_vit.train.optim.optimizer import Sgd
+from gauss_vit.train.optim import SGD, Optimizer, optimizer
 from gauss_vit.train.state import TrainState, start
 from gauss_vit.train.workdir import lock
 from gauss_vit.train.workdir.environment import describe_environment
@@ -49,7 +48,7 @@ def fine_tuning_experiment(name: str, model: ModelConfig) -> Experiment:
         model=model,
         task=Classification(),
         data=data,
-        optimizer=Sgd(learning_rate=0.01, momentum=0.9, weight_decay=5e-4),
+        optimizer=Optimizer(rule=SGD(momentum=0.9), learning_rate=0.01, weight_decay=5e-4),
         training=Training(
             batch_size=128, num_steps=10_000, eval_batch_size=128, log_every=100, eval_every=1000, checkpoint_every=1000
         ),

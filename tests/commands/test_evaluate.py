@@ -142,7 +142,7 @@ ALL_ON = (
     "--config.task.erasing.probability=0.25",
     "--config.training.ema_decay=0.9",
     "--config.training.accumulate=2",
-    "--config.optimizer.rates.layer_decay=0.75",
+    "--config.optimizer.learning_rate_scale.layer_decay=0.75",
 )
 
 

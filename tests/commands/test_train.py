@@ -16,7 +16,7 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.train.bias_effect import TermEffect
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.optim.optimizer import Cosine
+from gauss_vit.train.optim import Schedule, Warmup
 from gauss_vit.train.program import fresh_state, make_program
 from tests.tiny_config import FLAG as CONFIG
 from tests.tiny_config import get_config
@@ -66,7 +66,7 @@ def test_other_experiment_in_the_workdir_is_refused(workdir: Path, data_flag: st
         (["--config.training.batch_size=12"], "training.batch_size 12 is not divisible by the number of devices 8"),
         (["--config.training.eval_batch_size=33"], "training.eval_batch_size 33 is not divisible"),
         (["--config.mesh.fsdp=3"], "fsdp 3 does not divide the number of devices 8"),
-        (["--config.optimizer.schedule.warmup_steps=9"], "warmup_steps 9"),
+        (["--config.optimizer.schedule.warmup.steps=9"], "warmup.steps 9"),
         (["--config.optimizer.no_decay=nothing"], "'nothing' matches no parameter"),
         (["--config.model.num_classes=7"], "model.num_classes is 7, but digits has 10 classes"),
     ],
@@ -124,8 +124,8 @@ def test_run_that_fits_passes_the_checks():
 
 
 def test_schedule_longer_than_the_run_is_refused():
-    optimizer = dataclasses.replace(get_config().optimizer, schedule=Cosine(warmup_steps=4))
-    with pytest.raises(ConfigError, match="warmup_steps 4"):
+    optimizer = dataclasses.replace(get_config().optimizer, schedule=Schedule(warmup=Warmup(steps=4)))
+    with pytest.raises(ConfigError, match=r"warmup\.steps 4"):
         make_program(dataclasses.replace(get_config(), optimizer=optimizer))
 
 

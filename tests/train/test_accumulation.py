@@ -15,12 +15,19 @@ from gauss_vit.train import mesh as meshes
 from gauss_vit.train.accumulation import split
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.normalization import Normalization
-from gauss_vit.train.optim.optimizer import Constant, Sgd, make
+from gauss_vit.train.optim import SGD, Constant, Optimizer, Schedule
+from gauss_vit.train.optim.optimizer import make
 from gauss_vit.train.state import TrainState, abstract_model, init_state
 from gauss_vit.train.step import Forward, Outcome, make_train_step
 from tests.train.toy import Toy, batch_of
 
-CLIPPED = Sgd(learning_rate=0.1, momentum=0.9, weight_decay=0.01, schedule=Constant(), max_gradient_norm=0.5)
+CLIPPED = Optimizer(
+    rule=SGD(momentum=0.9),
+    learning_rate=0.1,
+    weight_decay=0.01,
+    schedule=Schedule(curve=Constant()),
+    max_gradient_norm=0.5,
+)
 AUGMENTED = Classification(label_smoothing=0.1, erasing=Erasing(probability=0.5), mixing=Mixing(mixup=0.8, cutmix=1.0))
 
 

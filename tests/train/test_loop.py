@@ -18,7 +18,7 @@ from gauss_vit.errors import BusyError, CheckpointError, ConfigError, DataError,
 from gauss_vit.train.checkpoint.reader import saved_steps
 from gauss_vit.train.loop import fit
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.optim.optimizer import AdamW, Sgd
+from gauss_vit.train.optim import SGD, AdamW, Optimizer
 from gauss_vit.train.program import make_program
 from gauss_vit.train.state import run_key
 from gauss_vit.train.workdir import lock as workdirs
@@ -213,7 +213,7 @@ def test_run_goes_on_with_other_devices(undisturbed: Path, tmp_path: Path):
 
 def test_divergence_is_found_at_its_step_and_never_saved(tmp_path: Path):
     # One finite update, so large that the next loss is not.
-    optimizer = Sgd(learning_rate=1e37, momentum=0.9, weight_decay=0.0)
+    optimizer = Optimizer(rule=SGD(momentum=0.9), learning_rate=1e37, weight_decay=0.0)
     with pytest.raises(DivergedError, match=r"step 2, .*batch digest digest-1; .*; last good checkpoint: 1"):
         fit(run_in(tmp_path, dataclasses.replace(TRAINING, checkpoint_every=1), optimizer=optimizer))
     assert saved_steps(tmp_path) == [1]
@@ -328,7 +328,9 @@ def test_failure_of_the_last_save_is_not_success(
     assert not any(message.startswith("finished") for message in logs.messages)
 
 
-@pytest.mark.parametrize("change", [{"seed": 4}, {"optimizer": AdamW(learning_rate=0.02, weight_decay=0.05)}])
+@pytest.mark.parametrize(
+    "change", [{"seed": 4}, {"optimizer": Optimizer(rule=AdamW(), learning_rate=0.02, weight_decay=0.05)}]
+)
 def test_seed_and_optimizer_change_the_result(undisturbed: Path, tmp_path: Path, change: dict):
     fit(run_in(tmp_path, **change))
     assert trace_of(tmp_path)[2].leaves["params.kernel"] != trace_of(undisturbed)[2].leaves["params.kernel"]

@@ -8,19 +8,20 @@ from flax import nnx
 
 from gauss_vit.train import mesh as meshes
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.optim.optimizer import AdamW, make
+from gauss_vit.train.optim import AdamW, Optimizer
+from gauss_vit.train.optim.optimizer import make
 from gauss_vit.train.state import TrainState, abstract_model, abstract_state, init_state
 from tests.train.toy import CLASSES, build
 
 
 def state_on(data: int, fsdp: int, *, seed: int = 0) -> TrainState:
     mesh = meshes.make(MeshConfig(data=data, fsdp=fsdp), jax.devices())
-    transform = make(AdamW(learning_rate=0.1, weight_decay=0.0), abstract_model(build).params, 10)
+    transform = make(Optimizer(rule=AdamW(), learning_rate=0.1, weight_decay=0.0), abstract_model(build).params, 10)
     return init_state(build, transform, mesh=mesh, seed=seed)
 
 
 def test_abstract_state_has_the_shapes_and_types_of_the_real_one():
-    transform = make(AdamW(learning_rate=0.1, weight_decay=0.0), abstract_model(build).params, 10)
+    transform = make(Optimizer(rule=AdamW(), learning_rate=0.1, weight_decay=0.0), abstract_model(build).params, 10)
     abstract = abstract_state(abstract_model(build).params, transform)
     actual = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state_on(1, 1))
     assert jax.tree.structure(abstract) == jax.tree.structure(actual)

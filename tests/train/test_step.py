@@ -19,13 +19,15 @@ from gauss_vit.tasks.classification import Classification
 from gauss_vit.train import mesh as meshes
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.normalization import Normalization
-from gauss_vit.train.optim.optimizer import AdamW, Constant, Optimizer, Sgd, make
+from gauss_vit.train.optim import SGD, AdamW, Constant, Optimizer, Schedule
+from gauss_vit.train.optim.optimizer import make
 from gauss_vit.train.state import TrainState, abstract_model, init_state, run_key
 from gauss_vit.train.step import Forward, Outcome, TrainStep, audited_paths, make_eval_step, make_train_step
 from tests.train.toy import Toy, batch_of, build
 
-ADAM = AdamW(learning_rate=0.01, weight_decay=0.05, schedule=Constant())
-SGD = Sgd(learning_rate=0.01, momentum=0.9, weight_decay=0.05, schedule=Constant())
+CONSTANT = Schedule(curve=Constant())
+ADAMW = Optimizer(rule=AdamW(), learning_rate=0.01, weight_decay=0.05, schedule=CONSTANT)
+MOMENTUM = Optimizer(rule=SGD(momentum=0.9), learning_rate=0.01, weight_decay=0.05, schedule=CONSTANT)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,7 +47,7 @@ class Bench:
         return state, outcomes
 
 
-def bench(data: int = 1, fsdp: int = 1, *, optimizer: Optimizer = ADAM, seed: int = 0) -> Bench:
+def bench(data: int = 1, fsdp: int = 1, *, optimizer: Optimizer = ADAMW, seed: int = 0) -> Bench:
     mesh = meshes.make(MeshConfig(data=data, fsdp=fsdp), jax.devices())
     model = abstract_model(build)
     transform = make(optimizer, model.params, 100)
@@ -61,14 +63,14 @@ def losses(outcomes: list[Outcome]) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("data", "fsdp"), [(8, 1), (2, 4), (1, 8)])
-@pytest.mark.parametrize("optimizer", [ADAM, SGD])
+@pytest.mark.parametrize("optimizer", [ADAMW, MOMENTUM])
 def test_losses_are_the_same_on_one_and_on_eight_devices(data: int, fsdp: int, optimizer: Optimizer):
     alone, together = bench(optimizer=optimizer), bench(data, fsdp, optimizer=optimizer)
     np.testing.assert_allclose(losses(together.go(8)[1]), losses(alone.go(8)[1]), rtol=1e-5, atol=1e-5)
 
 
 def test_update_is_the_gradient_of_the_loss_through_the_optimizer():
-    setup = bench(optimizer=Sgd(learning_rate=0.5, momentum=0.0, weight_decay=0.0, schedule=Constant()))
+    setup = bench(optimizer=Optimizer(rule=SGD(momentum=0.0), learning_rate=0.5, weight_decay=0.0, schedule=CONSTANT))
     batch, params = jax.tree.map(jnp.asarray, batch_of(0, 16)), jax.device_get(setup.state.params)
     key = jax.random.fold_in(run_key(0), 0)
 
@@ -100,7 +102,7 @@ def test_step_is_traced_once_in_python():
     graph = nnx.split(nnx.eval_shape(lambda: Counting(key=jax.random.key(0))))[0]
     setup = bench(8)
     forward = dataclasses.replace(setup.forward, graph=graph)
-    transform = make(ADAM, setup.state.params, 100)
+    transform = make(ADAMW, setup.state.params, 100)
     step = make_train_step(forward, transform, mesh=mesh, seed=0, state=setup.state)
     dataclasses.replace(setup, step=step).go(4)
     assert traces == [(16, 4, 6, 3)]
@@ -141,7 +143,7 @@ def test_update_that_is_not_finite_is_not_applied(bad: float):
 
 
 def test_parameter_that_overflows_in_the_update_is_found():
-    setup = bench(optimizer=Sgd(learning_rate=3e38, momentum=0.9, weight_decay=0.0, schedule=Constant()))
+    setup = bench(optimizer=Optimizer(rule=SGD(momentum=0.9), learning_rate=3e38, weight_decay=0.0, schedule=CONSTANT))
     after, outcomes = setup.go(1)
     assert np.isfinite(outcomes[0].loss) and not outcomes[0].is_finite
     assert audited_paths(setup.state)[int(outcomes[0].first_bad)].startswith("2.params.")
@@ -182,7 +184,7 @@ class HalfPrecision(Toy):
 def test_parameters_and_loss_stay_float32_when_the_model_computes_in_bfloat16():
     setup = bench()
     graph = nnx.split(nnx.eval_shape(lambda: HalfPrecision(key=jax.random.key(0))))[0]
-    transform = make(ADAM, setup.state.params, 100)
+    transform = make(ADAMW, setup.state.params, 100)
     forward = dataclasses.replace(setup.forward, graph=graph)
     step = make_train_step(forward, transform, mesh=setup.mesh, seed=0, state=setup.state)
     state, outcomes = dataclasses.replace(setup, step=step).go(3)
@@ -232,7 +234,7 @@ def transformer_bench(data: int, fsdp: int, *, dtype: str = "float32") -> Bench:
         return ViT(vision_transformer(dtype), key=key)
 
     setup, model = bench(data, fsdp), abstract_model(make_model)
-    transform = make(ADAM, model.params, 100)
+    transform = make(ADAMW, model.params, 100)
     state = init_state(make_model, transform, mesh=setup.mesh, seed=0)
     forward = dataclasses.replace(setup.forward, graph=model.graph)
     step = make_train_step(forward, transform, mesh=setup.mesh, seed=0, state=state)

@@ -17,7 +17,7 @@ from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.normalization import Normalization
-from gauss_vit.train.optim.optimizer import AdamW, Constant, Optimizer
+from gauss_vit.train.optim import AdamW, Constant, Optimizer, Schedule
 from gauss_vit.train.program import Program, make_program
 from gauss_vit.train.run import Feed, Run
 
@@ -96,7 +96,7 @@ class ToyConfig:
 
 TASK = Classification()
 NORMALIZATION = Normalization(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
-OPTIMIZER = AdamW(learning_rate=0.01, weight_decay=0.05, schedule=Constant())
+OPTIMIZER = Optimizer(rule=AdamW(), learning_rate=0.01, weight_decay=0.05, schedule=Schedule(curve=Constant()))
 ONE_DEVICE = MeshConfig(data=1)
 
 

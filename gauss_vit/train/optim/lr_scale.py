@@ -1,4 +1,4 @@
-"""Which parameters move slower than the schedule says, or not at all: by path, and by depth.
+"""Factors on the learning rate by path and by depth, and frozen parameters.
 
 Blocks are stacked along a leading axis, so the factor of a block's array is a vector along that axis.
 """
@@ -21,15 +21,15 @@ _LAST = re.compile(r"(norm|fc_norm|head)\..*")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Rates:
+class LearningRateScale:
     """Factors on the learning rate, and with it on decoupled weight decay.
 
     Attributes:
-      layer_decay: d in (0, 1]: what comes before the blocks moves at d^(n + 1) of the rate, block i of n (from 0) at
-        d^(n - i), the final norm and the head at the whole rate.
-      factors: pairs of a regular expression of whole paths and a factor >= 0 on top; the first that matches decides.
-      frozen: regular expressions of whole paths of parameters that never change: they take no part in the clipping of
-        gradients, and the optimizer keeps nothing of them.
+      layer_decay: d in (0, 1]: what comes before the n blocks moves at d^(n + 1) of the rate, block i (from 0) at
+        d^(n - i), the final norm and the head at the full rate.
+      factors: pairs of a regular expression of whole paths and a further factor >= 0; the first that matches decides.
+      frozen: regular expressions of whole paths of parameters that never change. Their gradients do not count in the
+        global norm, and the optimizer keeps no state for them.
 
     Source: layer_decay is that of BEiT and of timm's `param_groups_layer_decay`.
     """
@@ -42,7 +42,7 @@ class Rates:
         """Checks ranges.
 
         Raises:
-          ConfigError: a value is out of range or a pattern is no regular expression; all are named.
+          ConfigError: a value is out of range or a pattern is not a regular expression; all are named.
         """
         errors = [] if 0.0 < self.layer_decay <= 1.0 else [f"layer_decay must be in (0, 1], got {self.layer_decay}"]
         for pattern, factor in self.factors:
@@ -57,17 +57,17 @@ class Rates:
 
     @property
     def has_factors(self) -> bool:
-        """Whether any parameter that moves does so at another rate than the schedule's."""
+        """Whether any parameter that is trained has another rate than the schedule's."""
         return self.layer_decay != 1.0 or bool(self.factors)
 
 
-def scale_by_rates(rates: Rates, params: PyTree) -> optax.GradientTransformation:
+def scale_updates(scale: LearningRateScale, params: PyTree) -> optax.GradientTransformation:
     """Multiplies updates by their factors.
 
     Raises:
       ConfigError: a pattern matches no parameter.
     """
-    factors = flatten_paths(rate_factors(rates, params))
+    factors = flatten_paths(rate_factors(scale, params))
 
     def multiply(updates: PyTree, _: PyTree) -> PyTree:
         # By path, as frozen parameters are masked out of the updates but not of the factors.
@@ -76,20 +76,20 @@ def scale_by_rates(rates: Rates, params: PyTree) -> optax.GradientTransformation
     return optax.stateless(multiply)
 
 
-def trainable_mask(rates: Rates, params: PyTree) -> PyTree:
-    """Says for every parameter whether it ever moves.
+def trainable_mask(scale: LearningRateScale, params: PyTree) -> PyTree:
+    """Finds which parameters are trained: a tree with a bool at every leaf.
 
     Raises:
       ConfigError: a pattern of `frozen` matches no parameter.
     """
-    return match_rules(params, [(pattern, False) for pattern in rates.frozen], True)
+    return match_rules(params, [(pattern, False) for pattern in scale.frozen], True)
 
 
-def rate_factors(rates: Rates, params: PyTree) -> PyTree:
-    """Gives the factor of every parameter.
+def rate_factors(scale: LearningRateScale, params: PyTree) -> PyTree:
+    """Computes the factor of every parameter.
 
     Args:
-      rates: the value of the config.
+      scale: the config value.
       params: nested dict of parameters, or of their shapes.
 
     Returns:
@@ -99,19 +99,19 @@ def rate_factors(rates: Rates, params: PyTree) -> PyTree:
       ConfigError: a pattern of `factors` matches no parameter.
     """
     shapes = {path: tuple(leaf.shape) for path, leaf in flatten_paths(params).items()}
-    by_rule = flatten_paths(match_rules(params, rates.factors, 1.0))
+    by_rule = flatten_paths(match_rules(params, scale.factors, 1.0))
     depths = stack_depths(shapes)
     last = sum(depths.values()) + 1
     return unflatten_paths(
         {
-            path: np.asarray(by_rule[path] * rates.layer_decay ** (last - layer_index(path, shape, depths)), np.float32)
+            path: np.asarray(by_rule[path] * scale.layer_decay ** (last - layer_index(path, shape, depths)), np.float32)
             for path, shape in shapes.items()
         }
     )
 
 
 def stack_depths(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
-    """Finds every stack of blocks and how deep it is, in the order in which the model runs them.
+    """Finds the depth of every stack of blocks, in the order in which the model runs them.
 
     >>> stack_depths({"stages.0.blocks.norm1.scale": (2, 96), "head.bias": (10,)})
     {'stages.0.blocks': 2}
@@ -121,11 +121,11 @@ def stack_depths(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
 
 
 def layer_index(path: str, shape: tuple[int, ...], depths: Mapping[str, int]) -> np.ndarray:
-    """Counts how deep a parameter lies: 0 before the blocks, 1 in the first of n, n + 1 after them.
+    """Returns the depth of a parameter: 0 before the blocks, 1 in the first of n, n + 1 after them.
 
     Returns:
-      A scalar, or [depth, 1, ...] with as many axes as the parameter. What merges patches before a stage counts as the
-      stage's first block.
+      A scalar, or [depth, 1, ...] with as many axes as the parameter. Patch merging counts as the first block of its
+      stage.
     """
     before = dict(zip(depths, np.cumsum([0, *depths.values()]).tolist(), strict=False))
     stack = _STACK.fullmatch(path)
@@ -139,7 +139,7 @@ def layer_index(path: str, shape: tuple[int, ...], depths: Mapping[str, int]) ->
 
 
 def _natural(text: str) -> list[tuple[int, str]]:
-    """Sorts numbers in text by value."""
+    """Makes a key that sorts numbers in text by value."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in text.split(".")]
 
 

@@ -1,41 +1,74 @@
-"""How an optimizer's value becomes an optax gradient transformation for a parameter tree."""
+"""The optimizer as a value, and the optax gradient transformation that it makes for a parameter tree."""
 
+import dataclasses
+import math
 import re
 
 import optax
 from jaxtyping import PyTree
 
-from gauss_vit.train.optim.algorithms import POSITION_BIAS, VECTORS, AdamW, Lamb, Lion, Optimizer, Sgd
-from gauss_vit.train.optim.lr_scale import Rates, scale_by_rates, trainable_mask
-from gauss_vit.train.optim.schedule import Constant, Cosine, LearningRate, Polynomial, Schedule, Step
-from gauss_vit.train.optim.trust_ratio import scale_by_trust_ratio
+from gauss_vit.errors import ConfigError
+from gauss_vit.train.optim.lr_scale import LearningRateScale, scale_updates, trainable_mask
+from gauss_vit.train.optim.rules import Rule
+from gauss_vit.train.optim.schedule import LearningRate, Schedule
 from gauss_vit.tree import flatten_paths, match_rules
 
-__all__ = [
-    "POSITION_BIAS",
-    "VECTORS",
-    "AdamW",
-    "Constant",
-    "Cosine",
-    "Lamb",
-    "Lion",
-    "Optimizer",
-    "Polynomial",
-    "Rates",
-    "Schedule",
-    "Sgd",
-    "Step",
-    "decay_mask",
-    "learning_rate",
-    "make",
-]
+POSITION_BIAS = (r"(.*\.)?(amplitude|sigma)(_[a-z0-9]+)?",)
+"""The parameters of every Gaussian bias, which need not be there. They are not decayed by default: decay would pull the
+width to zero, whatever the data say."""
+
+VECTORS = (r"(.*\.)?((\w+_)?(bias|scale)\d?|class_token|position_embed)",)
+"""Biases, scales and embeddings, the parameters that timm does not decay: no_decay=POSITION_BIAS + VECTORS."""
+
+_WHOLE_RUN, _SAME_RATE = Schedule(), LearningRateScale()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Optimizer:
+    """How parameters move: a rule, and what all rules have in common.
+
+    Attributes:
+      rule: from gradients to updates, with the options that it alone has.
+      learning_rate: peak of the schedule.
+      weight_decay: w; the rule says how it acts.
+      schedule: how the learning rate moves.
+      max_gradient_norm: global norm that gradients are scaled down to; None leaves them alone.
+      no_decay: regular expressions of the whole paths of parameters without weight decay.
+      learning_rate_scale: which parameters move slower, or not at all.
+
+    Raises:
+      ConfigError: one or more values are out of range; all are named.
+    """
+
+    rule: Rule
+    learning_rate: float
+    weight_decay: float
+    schedule: Schedule = _WHOLE_RUN
+    max_gradient_norm: float | None = None
+    no_decay: tuple[str, ...] = POSITION_BIAS
+    learning_rate_scale: LearningRateScale = _SAME_RATE
+
+    def __post_init__(self) -> None:
+        norm = self.max_gradient_norm
+        errors = [
+            f"{name} must be a finite number {bound}, got {value}"
+            for name, bound, value, is_right in (
+                ("learning_rate", "> 0", self.learning_rate, self.learning_rate > 0.0),
+                ("weight_decay", ">= 0", self.weight_decay, self.weight_decay >= 0.0),
+                ("max_gradient_norm", "> 0 or None", norm, norm is None or norm > 0.0),
+            )
+            if not (is_right and (value is None or math.isfinite(value)))
+        ]
+        errors += [error for pattern in self.no_decay for error in _pattern_errors(pattern)]
+        if errors:
+            raise ConfigError("; ".join(errors))
 
 
 def make(optimizer: Optimizer, params: PyTree, num_steps: int) -> optax.GradientTransformation:
     """Builds the gradient transformation for one parameter tree.
 
     Args:
-      optimizer: the value of the config.
+      optimizer: the config value.
       params: nested dict of parameters, or of their shapes; only structure and paths are read.
       num_steps: length of the run in updates.
 
@@ -45,48 +78,33 @@ def make(optimizer: Optimizer, params: PyTree, num_steps: int) -> optax.Gradient
     clip = optax.identity()
     if optimizer.max_gradient_norm is not None:
         clip = optax.clip_by_global_norm(optimizer.max_gradient_norm)
-    rate = optax.scale_by_learning_rate(learning_rate(optimizer, num_steps))
-    slower = (scale_by_rates(optimizer.rates, params),) if optimizer.rates.has_factors else ()
-    # The length of the chain, and where each state stands in it, are part of what a checkpoint holds.
-    chain = optax.chain(clip, *_direction(optimizer, params), rate, *slower)
-    if not optimizer.rates.frozen:
-        return chain
-    moves = trainable_mask(optimizer.rates, params)
-    still = match_rules(params, [(pattern, True) for pattern in optimizer.rates.frozen], False)
-    return optax.chain(optax.masked(optax.set_to_zero(), still), optax.masked(chain, moves))
-
-
-def _direction(optimizer: Optimizer, params: PyTree) -> tuple[optax.GradientTransformation, ...]:
-    """Turns clipped gradients into updates of rate -1, weight decay included."""
     mask = decay_mask(optimizer, params)
     decay = optax.add_decayed_weights(optimizer.weight_decay, mask=mask)
-    match optimizer:
-        case AdamW():
-            return optax.scale_by_adam(b1=optimizer.beta1, b2=optimizer.beta2, eps=optimizer.epsilon), decay
-        case Lamb():
-            adam = optax.scale_by_adam(b1=optimizer.beta1, b2=optimizer.beta2, eps=optimizer.epsilon)
-            return adam, decay, optax.masked(scale_by_trust_ratio(params), mask)
-        case Lion():
-            return optax.scale_by_lion(b1=optimizer.beta1, b2=optimizer.beta2), decay
-        case Sgd():
-            return decay, optax.trace(decay=optimizer.momentum)
+    rate = optax.scale_by_learning_rate(learning_rate(optimizer, num_steps))
+    scale = optimizer.learning_rate_scale
+    # A checkpoint holds the state by its place in the chain.
+    chain = optax.chain(
+        clip,
+        *optimizer.rule.transform(decay, mask=mask, params=params),
+        rate,
+        *((scale_updates(scale, params),) if scale.has_factors else ()),
+    )
+    if not scale.frozen:
+        return chain
+    frozen = match_rules(params, [(pattern, True) for pattern in scale.frozen], False)
+    return optax.chain(optax.masked(optax.set_to_zero(), frozen), optax.masked(chain, trainable_mask(scale, params)))
 
 
 def learning_rate(optimizer: Optimizer, num_steps: int) -> LearningRate:
-    """Gives the learning rate as a function of the step.
-
-    >>> rate = learning_rate(Sgd(learning_rate=0.1, momentum=0.9, weight_decay=0.0), 10)
-    >>> [round(float(rate(step)), 3) for step in (0, 5, 10)]
-    [0.1, 0.05, 0.0]
-    """
-    return optimizer.schedule.make(optimizer.learning_rate, num_steps)
+    """Returns the learning rate as a function of the step, for a run of so many updates."""
+    return optimizer.schedule.learning_rate(optimizer.learning_rate, num_steps)
 
 
 def decay_mask(optimizer: Optimizer, params: PyTree) -> PyTree:
-    """Says for every parameter whether it is weight-decayed.
+    """Finds which parameters are weight-decayed.
 
     Args:
-      optimizer: the value of the config.
+      optimizer: the config value.
       params: nested dict of parameters, or of their shapes.
 
     Returns:
@@ -102,3 +120,11 @@ def decay_mask(optimizer: Optimizer, params: PyTree) -> PyTree:
         if pattern not in POSITION_BIAS or any(re.fullmatch(pattern, path) for path in paths)
     ]
     return match_rules(params, rules, True)
+
+
+def _pattern_errors(pattern: str) -> list[str]:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        return [f"no_decay pattern {pattern!r} is not a regular expression: {error}"]
+    return []

@@ -10,19 +10,19 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.models import construct
 from gauss_vit.models.presets import PRESETS
 from gauss_vit.train.loop import Run, fit
-from gauss_vit.train.optim.lr_scale import Rates, rate_factors, trainable_mask
-from gauss_vit.train.optim.optimizer import AdamW, Constant, Lamb, Lion
+from gauss_vit.train.optim import LAMB, AdamW, Constant, LearningRateScale, Lion, Optimizer, Rule, Schedule
+from gauss_vit.train.optim.lr_scale import rate_factors, trainable_mask
 from gauss_vit.tree import flatten_paths
 from tests.train.bits import trace_of
 from tests.train.toy import TRAINING, run_in
 
 
-def factors_of(preset: str, rates: Rates) -> dict[str, np.ndarray]:
+def factors_of(preset: str, rates: LearningRateScale) -> dict[str, np.ndarray]:
     return flatten_paths(rate_factors(rates, construct.abstract(PRESETS[preset])[1]))
 
 
 def test_vision_transformer_decays_as_beit_does():
-    factors = factors_of("deit_tiny_patch16_224", Rates(layer_decay=0.5))
+    factors = factors_of("deit_tiny_patch16_224", LearningRateScale(layer_decay=0.5))
     blocks = factors["blocks.mlp.fc1.kernel"]
     assert blocks.shape == (12, 1, 1) and blocks.dtype == np.float32
     np.testing.assert_allclose(blocks[:, 0, 0], [0.5 ** (12 - index) for index in range(12)], rtol=1e-6)
@@ -33,7 +33,7 @@ def test_vision_transformer_decays_as_beit_does():
 
 
 def test_depth_counts_over_the_stages_of_swin():
-    factors = factors_of("swin_tiny_patch4_window7_224", Rates(layer_decay=0.9))
+    factors = factors_of("swin_tiny_patch4_window7_224", LearningRateScale(layer_decay=0.9))
     powers = {path: np.round(np.log(factor) / np.log(0.9)).astype(int) for path, factor in factors.items()}
     assert powers["patch_embed.kernel"] == powers["patch_norm.scale"] == 13
     assert powers["stages.0.blocks.norm1.scale"][:, 0].tolist() == [12, 11]
@@ -44,13 +44,13 @@ def test_depth_counts_over_the_stages_of_swin():
 
 
 def test_class_blocks_come_after_the_blocks():
-    factors = factors_of("cait_xxs24_224", Rates(layer_decay=0.5))
+    factors = factors_of("cait_xxs24_224", LearningRateScale(layer_decay=0.5))
     np.testing.assert_allclose(factors["class_blocks.query.bias"][:, 0], [0.25, 0.5], rtol=1e-6)
     np.testing.assert_allclose(factors["blocks.norm1.bias"][-1], 0.125, rtol=1e-6)
 
 
 def test_rules_multiply_the_decay_and_the_first_decides():
-    rates = Rates(layer_decay=0.5, factors=((r"head\..*", 10.0), (r".*bias", 3.0)))
+    rates = LearningRateScale(layer_decay=0.5, factors=((r"head\..*", 10.0), (r".*bias", 3.0)))
     factors = factors_of("deit_tiny_patch16_224", rates)
     assert factors["head.bias"] == 10.0
     np.testing.assert_allclose(factors["blocks.norm1.bias"][11], 1.5)
@@ -60,23 +60,35 @@ def test_rules_multiply_the_decay_and_the_first_decides():
 def test_factors_broadcast_against_every_parameter():
     for preset in ("swinv2_small_window8_256", "vit_srelpos_small_patch16_224", "beit_base_patch16_224"):
         params = construct.abstract(PRESETS[preset])[1]
-        factors = flatten_paths(rate_factors(Rates(layer_decay=0.7), params))
+        factors = flatten_paths(rate_factors(LearningRateScale(layer_decay=0.7), params))
         for path, leaf in flatten_paths(params).items():
             assert np.broadcast_shapes(leaf.shape, factors[path].shape) == leaf.shape, path
 
 
 def test_frozen_patterns_name_what_does_not_move():
     params = {"patch_embed": {"kernel": 0}, "head": {"kernel": 0}}
-    mask = trainable_mask(Rates(frozen=(r"patch_embed\..*",)), params)
+    mask = trainable_mask(LearningRateScale(frozen=(r"patch_embed\..*",)), params)
     assert mask == {"patch_embed": {"kernel": False}, "head": {"kernel": True}}
     with pytest.raises(ConfigError, match="matches no parameter"):
-        trainable_mask(Rates(frozen=("nothing",)), params)
+        trainable_mask(LearningRateScale(frozen=("nothing",)), params)
+
+
+def constant(rule: Rule, scale: LearningRateScale, *, learning_rate: float) -> Optimizer:
+    return Optimizer(
+        rule=rule,
+        learning_rate=learning_rate,
+        weight_decay=0.05,
+        schedule=Schedule(curve=Constant()),
+        learning_rate_scale=scale,
+    )
 
 
 OPTIMIZERS = {
-    "frozen": AdamW(learning_rate=0.01, weight_decay=0.05, rates=Rates(frozen=("amplitude",))),
-    "lamb": Lamb(learning_rate=0.01, weight_decay=0.05, rates=Rates(factors=(("bias", 0.1),))),
-    "lion": Lion(learning_rate=0.001, weight_decay=0.05, rates=Rates(layer_decay=0.9)),
+    "frozen": constant(AdamW(), LearningRateScale(frozen=("amplitude",)), learning_rate=0.01),
+    "lamb": dataclasses.replace(
+        constant(LAMB(), LearningRateScale(factors=(("bias", 0.1),)), learning_rate=0.01), max_gradient_norm=1.0
+    ),
+    "lion": constant(Lion(), LearningRateScale(layer_decay=0.9), learning_rate=0.001),
 }
 
 
@@ -84,8 +96,7 @@ OPTIMIZERS = {
 def test_state_of_every_optimizer_goes_through_checkpoints(tmp_path: Path, name: str):
     def run(folder: str, num_steps: int) -> Run:
         training = dataclasses.replace(TRAINING, num_steps=num_steps)
-        optimizer = dataclasses.replace(OPTIMIZERS[name], schedule=Constant())
-        return run_in(tmp_path / folder, training, optimizer=optimizer)
+        return run_in(tmp_path / folder, training, optimizer=OPTIMIZERS[name])
 
     fit(run("whole", 10))
     fit(run("parts", 5))
@@ -107,4 +118,4 @@ def test_state_of_every_optimizer_goes_through_checkpoints(tmp_path: Path, name:
 )
 def test_nonsense_is_refused(change: dict, message: str):
     with pytest.raises(ConfigError, match=message):
-        dataclasses.replace(Rates(), **change)
+        dataclasses.replace(LearningRateScale(), **change)

@@ -12,7 +12,7 @@ from tests.train.states import flip_byte, save_steps
 
 EXPERIMENT = {
     "model": {"depth": 2, "image_size": [32, 48], "gaussian": None, "compute": {"dtype": "float32"}},
-    "optimizer": {"type": "AdamW", "learning_rate": 0.001},
+    "optimizer": {"rule": {"type": "AdamW"}, "learning_rate": 0.001},
     "data": {"name": "digits", "data_dir": "/data", "num_threads": 4},
     "mesh": {"data": -1, "fsdp": 1},
     "training": {
@@ -79,7 +79,7 @@ def test_what_does_not_change_the_learning_may_change_and_is_noted(path: str, va
         ("data.name", "cifar10"),
         ("model.image_size", [48, 32]),
         ("model.gaussian", {"sigma": 5.0}),
-        ("optimizer.type", "Sgd"),
+        ("optimizer.rule.type", "SGD"),
     ],
 )
 def test_what_changes_the_learning_is_refused(path: str, value: object):
