@@ -39,8 +39,8 @@ from gauss_vit.inspect.features import features_of
 from gauss_vit.models.compute import ActivationType, Compute
 from gauss_vit.models.construct import build
 from gauss_vit.models.presets import PRESETS
+from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.train import mesh
-from gauss_vit.train.normalization import Normalization
 
 BARS = {"files float32": 1.5, "files bfloat16": 1.8, "compute float32": 1.2, "compute bfloat16": 1.8}
 """How many times faster than the peer ours must be on a CPU."""

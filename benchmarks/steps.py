@@ -14,6 +14,7 @@ from gauss_vit.data.config import Data
 from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.experiment import Experiment
 from gauss_vit.models.vit import ViTConfig
+from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train import mesh as meshes
 from gauss_vit.train.config import Training
@@ -27,8 +28,7 @@ DATA = Data(
     eval_split="none",
     train_transforms=(),
     eval_transform=ResizeCenterCrop(crop_fraction=1.0),
-    pixel_mean=(0.5, 0.5, 0.5),
-    pixel_std=(0.5, 0.5, 0.5),
+    normalization=Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
     num_threads=0,
 )
 OPTIMIZER = Optimizer(rule=AdamW(), learning_rate=1e-4, weight_decay=0.05, schedule=Schedule(curve=Constant()))

@@ -24,6 +24,7 @@ from gauss_vit.models.compute import Compute
 from gauss_vit.models.presets import RELPOS_BASE
 from gauss_vit.ops.erasing import Erasing
 from gauss_vit.ops.mixing import Mixing
+from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position import Gaussian
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
@@ -49,8 +50,7 @@ def get_config(bias: str = "gauss") -> Experiment:
             rand_augment("rand-m9-mstd0.5-inc1"),
         ),
         eval_transform=ResizeCenterCrop(crop_fraction=0.9),
-        pixel_mean=(0.5, 0.5, 0.5),
-        pixel_std=(0.5, 0.5, 0.5),
+        normalization=Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
         num_threads=16,
     )
     schedule = Schedule(

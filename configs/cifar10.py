@@ -21,6 +21,7 @@ from gauss_vit.experiment import Experiment
 from gauss_vit.models.presets import RELPOS_SMALL
 from gauss_vit.ops.erasing import Erasing
 from gauss_vit.ops.mixing import Mixing
+from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position import Gaussian
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
@@ -57,8 +58,7 @@ def get_config(argument: str = "") -> Experiment:
             eval_split="test",
             train_transforms=(RandomShift(max_shift_px=4), RandomFlip(), rand_augment("rand-m9-mstd0.5-inc1")),
             eval_transform=ResizeCenterCrop(crop_fraction=1.0),
-            pixel_mean=(0.5, 0.5, 0.5),
-            pixel_std=(0.5, 0.5, 0.5),
+            normalization=Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
             num_threads=8,
         ),
         optimizer=Optimizer(

@@ -26,6 +26,7 @@ from gauss_vit.models.compute import Compute
 from gauss_vit.models.presets import RELPOS_BASE, RELPOS_MEDIUM, RELPOS_SMALL
 from gauss_vit.ops.erasing import Erasing
 from gauss_vit.ops.mixing import Mixing
+from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position import Gaussian
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
@@ -62,8 +63,7 @@ def get_config(argument: str = "") -> Experiment:
             eval_split="validation",
             train_transforms=(RandomResizedCrop(interpolation="random"), RandomFlip(), rand),
             eval_transform=ResizeCenterCrop(crop_fraction=0.9),
-            pixel_mean=CENTRE,
-            pixel_std=CENTRE,
+            normalization=Normalization(mean=CENTRE, std=CENTRE),
             num_threads=16,
         ),
         optimizer=optimizer,

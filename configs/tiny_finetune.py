@@ -21,6 +21,7 @@ from gauss_vit.data.images.color import ColorJitter
 from gauss_vit.data.images.transforms import CenterCrop, RandomFlip, RandomResizedCrop, RandomRotation, ResizeCenterCrop
 from gauss_vit.experiment import Experiment
 from gauss_vit.models.presets import RELPOS_SMALL
+from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position import Gaussian
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
@@ -66,8 +67,7 @@ def get_config(argument: str = "") -> Experiment:
             eval_split="validation",
             train_transforms=(crop, RandomRotation(degrees=15.0), jitter, RandomFlip(), CenterCrop()),
             eval_transform=ResizeCenterCrop(crop_fraction=0.875, interpolation="bilinear"),
-            pixel_mean=(0.5, 0.5, 0.5),
-            pixel_std=(0.5, 0.5, 0.5),
+            normalization=Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
             num_threads=2,
         ),
         optimizer=Optimizer(rule=SGD(momentum=0.9), learning_rate=0.01, weight_decay=5e-4),

@@ -16,6 +16,7 @@ from gauss_vit.data.config import Data
 from gauss_vit.data.images.transforms import RandomFlip, RandomResizedCrop, ResizeCenterCrop
 from gauss_vit.experiment import Experiment
 from gauss_vit.models.presets import RELPOS_SMALL
+from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position import Gaussian
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
@@ -45,8 +46,7 @@ def get_config(bias: str = "gauss") -> Experiment:
         eval_split="validation",
         train_transforms=(RandomResizedCrop(scale=(0.35, 1.0)), RandomFlip()),
         eval_transform=ResizeCenterCrop(crop_fraction=1.0),
-        pixel_mean=(0.5, 0.5, 0.5),
-        pixel_std=(0.5, 0.5, 0.5),
+        normalization=Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
         num_threads=2,
     )
     return Experiment(

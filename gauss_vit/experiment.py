@@ -10,10 +10,10 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.models.construct import ModelConfig
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
+from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.normalization import Normalization
 from gauss_vit.train.optim.optimizer import Optimizer
 from gauss_vit.weights.start import Start
 
@@ -52,7 +52,7 @@ class Experiment:
     @property
     def normalization(self) -> Normalization:
         """What turns image bytes into the model's input."""
-        return Normalization(mean=self.data.pixel_mean, std=self.data.pixel_std)
+        return self.data.normalization
 
     @property
     def network(self) -> ModelConfig:

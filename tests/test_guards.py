@@ -21,6 +21,7 @@ from gauss_vit.models.presets import RELPOS_SMALL
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.ops.grid import offset_shape
+from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position import term
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.relative import RelativeTable
@@ -28,7 +29,6 @@ from gauss_vit.position.relative_mlp import RelativeMlp
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train import mesh as meshes
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.normalization import Normalization
 from gauss_vit.train.optim import AdamW, Constant, Optimizer, Schedule
 from gauss_vit.train.optim.optimizer import make
 from gauss_vit.train.state import TrainState, abstract_model, abstract_state

@@ -4,6 +4,7 @@ from gauss_vit.data.config import Data
 from gauss_vit.data.images.transforms import RandomShift, Resize, ResizeCenterCrop
 from gauss_vit.experiment import Experiment
 from gauss_vit.models.vit import ViTConfig
+from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
@@ -33,8 +34,7 @@ DATA = Data(
     eval_split="test[:50]",
     train_transforms=(Resize(), RandomShift(max_shift_px=1)),
     eval_transform=ResizeCenterCrop(crop_fraction=1.0),
-    pixel_mean=(0.5, 0.5, 0.5),
-    pixel_std=(0.5, 0.5, 0.5),
+    normalization=Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
     num_threads=1,
 )
 TRAINING = Training(

@@ -40,8 +40,7 @@ def fine_tuning_experiment(name: str, model: ModelConfig) -> Experiment:
         eval_split="validation",
         train_transforms=(RandomResizedCrop(), RandomFlip()),
         eval_transform=images.transform,
-        pixel_mean=images.normalization.mean,
-        pixel_std=images.normalization.std,
+        normalization=images.normalization,
         num_threads=4,
     )
     return Experiment(

@@ -17,10 +17,10 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.models import construct
 from gauss_vit.models.presets import PRESETS
 from gauss_vit.ops.grid import Grid
+from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.train import mesh
 from gauss_vit.train.checkpoint import reader
-from gauss_vit.train.normalization import Normalization
 from gauss_vit.train.state import run_key
 from gauss_vit.train.workdir.lock import CONFIG
 from gauss_vit.weights import pretrained
@@ -159,7 +159,7 @@ def trained(workdir: Path) -> NamedModel:
         params=restored.arrays,
         step=restored.step,
         transform=run.data.eval_transform,
-        normalization=Normalization(mean=run.data.pixel_mean, std=run.data.pixel_std),
+        normalization=run.data.normalization,
     )
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from gauss_vit.data.images.transforms import ResizeCenterCrop
-from gauss_vit.train.normalization import Normalization
+from gauss_vit.ops.pixel_normalization import Normalization
 
 IMAGENET = Normalization(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 """Mean and deviation of ImageNet's pixels."""

@@ -30,7 +30,6 @@ from gauss_vit.models import construct
 from gauss_vit.tasks.assessment import ClassSubset, assess
 from gauss_vit.train import evaluation, mesh
 from gauss_vit.train.checkpoint import reader
-from gauss_vit.train.normalization import Normalization
 from gauss_vit.train.step import Forward, make_eval_step
 from gauss_vit.train.workdir import lock
 
@@ -168,8 +167,7 @@ def _measure(
 ) -> ClassificationReport:
     """Sums the metrics over the split in batches that divide among the devices."""
     data, task = experiment.data, experiment.task
-    normalization = Normalization(mean=data.pixel_mean, std=data.pixel_std)
-    forward = Forward(graph=graph, task=task, normalization=normalization)
+    forward = Forward(graph=graph, task=task, normalization=data.normalization)
     batch_size = -(-experiment.training.eval_batch_size // devices.size) * devices.size
     report = evaluation.evaluate(
         make_eval_step(

@@ -1,6 +1,5 @@
-"""What a run reads: the data set, its splits, and how images become arrays. Light to import: no tfds, grain or jax."""
+"""What a run reads: the data set, its splits, and how images become arrays. Light to import: no tfds or grain."""
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +15,7 @@ from gauss_vit.data.images.transforms import (
     ResizeCenterCrop,
 )
 from gauss_vit.errors import ConfigError
+from gauss_vit.ops.pixel_normalization import Normalization
 
 TrainTransform = (
     RandomResizedCrop
@@ -56,8 +56,7 @@ class Data:
       max_pixels: larger images are refused by their header, before they take memory.
       train_transforms: applied in order to every training image; together they must give the model's image size.
       eval_transform: applied to every evaluation image.
-      pixel_mean: mean of R, G and B in 0..1, subtracted on the device.
-      pixel_std: standard deviation of R, G and B in 0..1, divided by on the device.
+      normalization: mean and standard deviation of the colours, applied on the device.
       num_threads: threads that read and decode; the order of examples does not depend on it. 0 decodes in the caller.
     """
 
@@ -67,8 +66,7 @@ class Data:
     eval_split: str
     train_transforms: tuple[TrainTransform, ...]
     eval_transform: ResizeCenterCrop
-    pixel_mean: tuple[float, float, float]
-    pixel_std: tuple[float, float, float]
+    normalization: Normalization
     num_threads: int
     split_protocol: SplitProtocol = "official"
     follow_links: bool = False
@@ -80,17 +78,13 @@ class Data:
         """Checks what can be checked without opening the data.
 
         Raises:
-          ConfigError: a name is empty, a deviation is not positive and finite, or a number is out of range.
+          ConfigError: a name is empty, or a number is out of range.
         """
         for field, value in (("name", self.name), ("train_split", self.train_split), ("eval_split", self.eval_split)):
             if not value:
                 raise ConfigError(
                     f"data.{field} is empty", do=f"give data.{field} a TFDS name such as 'digits' or 'train'"
                 )
-        if not all(math.isfinite(mean) for mean in self.pixel_mean):
-            raise ConfigError(f"data.pixel_mean must be finite, got {self.pixel_mean}")
-        if not all(math.isfinite(std) and std > 0 for std in self.pixel_std):
-            raise ConfigError(f"data.pixel_std must be above 0, got {self.pixel_std}")
         for field, count in (("num_threads", self.num_threads), ("max_skipped", self.max_skipped)):
             if count < 0:
                 raise ConfigError(f"data.{field} must be 0 or more, got {count}")

@@ -31,7 +31,6 @@ from gauss_vit.inspect.photos import unshuffled_batches
 from gauss_vit.inspect.position import PositionGroup, position_groups
 from gauss_vit.inspect.position_results import analyse_biases, write_biases
 from gauss_vit.models import construct
-from gauss_vit.train.normalization import Normalization
 from gauss_vit.train.run import Observer
 
 _LOGGER = logging.getLogger(__name__)
@@ -164,14 +163,14 @@ def _at_step(experiment: Experiment, step: int, params: PyTree) -> NamedModel:
         params=jax.device_put(jax.device_get(params)),
         step=step,
         transform=experiment.data.eval_transform,
-        normalization=Normalization(mean=experiment.data.pixel_mean, std=experiment.data.pixel_std),
+        normalization=experiment.data.normalization,
     )
 
 
 def _eval_images(experiment: Experiment) -> tuple[ErfBatch, ...]:
     """Returns the first evaluation images, normalised, decoded once for all steps."""
     batches = unshuffled_batches(experiment, batch_size=_BATCH_SIZE)
-    normalize = Normalization(mean=experiment.data.pixel_mean, std=experiment.data.pixel_std)
+    normalize = experiment.data.normalization
     wanted = np.arange(math.ceil(experiment.training.observe_images / _BATCH_SIZE) * _BATCH_SIZE)
     is_wanted = (wanted < experiment.training.observe_images).reshape(-1, _BATCH_SIZE)
     return tuple(

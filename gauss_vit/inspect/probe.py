@@ -19,7 +19,6 @@ from gauss_vit.train import mesh
 from gauss_vit.train.checkpoint.reader import Weights
 from gauss_vit.train.evaluation import pad
 from gauss_vit.train.mesh import place_batch
-from gauss_vit.train.normalization import Normalization
 
 _QUERIES = 256
 
@@ -91,7 +90,7 @@ def read_features(
     experiment: Experiment, graph: nnx.GraphDef, *, params: PyTree, devices: jax.sharding.Mesh, split: str
 ) -> LabelledFeatures:
     """Computes the features of every example of a split, without augmentation."""
-    normalization = Normalization(mean=experiment.data.pixel_mean, std=experiment.data.pixel_std)
+    normalization = experiment.data.normalization
 
     @jax.jit
     def compute(params: PyTree, image: UInt8[Array, "batch height width 3"]) -> Float[Array, "batch channels"]:

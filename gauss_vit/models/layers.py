@@ -14,7 +14,7 @@ from gauss_vit.ops.activation import gelu
 from gauss_vit.ops.dense import DENSE, dense
 from gauss_vit.ops.dropout import dropout, split_key
 from gauss_vit.ops.initializers import fan_in_uniform, truncated_normal
-from gauss_vit.ops.normalization import layer_norm
+from gauss_vit.ops.layer_norm import layer_norm
 
 Start = Literal["truncated_normal", "fan_in_uniform"]
 """How dense layers start: timm's ViT (standard deviation 0.02, bias 0) or PyTorch's default (+-1 / sqrt(fan-in))."""

@@ -11,11 +11,11 @@ from jaxtyping import PyTree
 
 from gauss_vit.config.schema import JsonValue
 from gauss_vit.models.construct import ModelConfig
+from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.train import mesh as meshes
 from gauss_vit.train import moving_average
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.normalization import Normalization
 from gauss_vit.train.optim import optimizer as optimizers
 from gauss_vit.train.optim.optimizer import Optimizer
 from gauss_vit.train.optim.schedule import LearningRate

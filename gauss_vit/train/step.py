@@ -18,11 +18,11 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from gauss_vit.batches import Batch
 from gauss_vit.ops.mixing import Mixture, dominant_label
+from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.tasks.augmentation import Augmented, flipped
 from gauss_vit.train import finite, moving_average
 from gauss_vit.train.accumulation import Examples, accumulate
 from gauss_vit.train.mesh import batch_sharding, replicated, tree_shardings
-from gauss_vit.train.normalization import Normalization
 from gauss_vit.train.state import TrainState, run_key
 from gauss_vit.tree import flatten_paths
 

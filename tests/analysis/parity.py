@@ -20,7 +20,7 @@ from gauss_vit.inspect.erf_run import Measurement, measure
 from gauss_vit.models.compute import ActivationType
 from gauss_vit.models.construct import abstract
 from gauss_vit.models.presets import PRESETS
-from gauss_vit.train.normalization import Normalization
+from gauss_vit.ops.pixel_normalization import Normalization
 from tests.models import parity
 
 

@@ -162,7 +162,7 @@ def test_run_of_an_earlier_version_is_resumed(workdir: Path, tmp_path: Path, dat
     for section, names in {
         "training": ("accumulate", "ema_decay"),
         "task": ("mixing", "erasing", "objective"),
-        "optimizer": ("rates",),
+        "optimizer": ("learning_rate_scale",),
     }.items():
         for name in names:
             del config[section][name]

@@ -19,7 +19,7 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.inspect import erf_run
 from gauss_vit.inspect.erf_run import Measurement, digest, measure
 from gauss_vit.models import construct
-from gauss_vit.train.normalization import Normalization
+from gauss_vit.ops.pixel_normalization import Normalization
 from tests.tiny_config import MODEL
 
 NUM_IMAGES = 40

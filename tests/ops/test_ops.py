@@ -10,8 +10,8 @@ from gauss_vit.ops.dense import dense
 from gauss_vit.ops.dropout import dropout, split_key, stochastic_depth
 from gauss_vit.ops.grid import grid_of, num_patches, offset_shape
 from gauss_vit.ops.initializers import fan_in_uniform, truncated_normal
+from gauss_vit.ops.layer_norm import layer_norm
 from gauss_vit.ops.losses import cross_entropy, masked_mean
-from gauss_vit.ops.normalization import layer_norm
 from gauss_vit.ops.patches import patchify
 
 KEY = jax.random.key(0)

@@ -8,9 +8,9 @@ import numpy as np
 
 from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.ops.erasing import Erasing
+from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.tasks.augmentation import flipped
 from gauss_vit.tasks.classification import Classification
-from gauss_vit.train.normalization import Normalization
 from gauss_vit.train.state import abstract_model
 from gauss_vit.train.step import Forward
 from tests.train.toy import build

@@ -10,11 +10,11 @@ import pytest
 from gauss_vit.batches import Batch
 from gauss_vit.ops.erasing import Erasing
 from gauss_vit.ops.mixing import Mixing
+from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train import mesh as meshes
 from gauss_vit.train.accumulation import split
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.normalization import Normalization
 from gauss_vit.train.optim import SGD, Constant, Optimizer, Schedule
 from gauss_vit.train.optim.optimizer import make
 from gauss_vit.train.state import TrainState, abstract_model, init_state

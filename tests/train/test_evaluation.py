@@ -6,11 +6,11 @@ import pytest
 
 from gauss_vit.errors import DataError
 from gauss_vit.metrics.classification import ClassificationMetric
+from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train import mesh as meshes
 from gauss_vit.train.evaluation import evaluate, pad, to_host
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.normalization import Normalization
 from gauss_vit.train.state import abstract_model, run_key
 from gauss_vit.train.step import Forward, make_eval_step
 from tests.train.toy import Toy, batch_of, build, eval_batches

@@ -14,11 +14,11 @@ from jax.sharding import Mesh
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.presets import RELPOS_SMALL
 from gauss_vit.models.vit import ViT, ViTConfig
+from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train import mesh as meshes
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.normalization import Normalization
 from gauss_vit.train.optim import SGD, AdamW, Constant, Optimizer, Schedule
 from gauss_vit.train.optim.optimizer import make
 from gauss_vit.train.state import TrainState, abstract_model, init_state, run_key

@@ -13,10 +13,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.config.schema import JsonValue
+from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.normalization import Normalization
 from gauss_vit.train.optim import AdamW, Constant, Optimizer, Schedule
 from gauss_vit.train.program import Program, make_program
 from gauss_vit.train.run import Feed, Run

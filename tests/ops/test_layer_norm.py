@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gauss_vit.ops.normalization import layer_norm
+from gauss_vit.ops.layer_norm import layer_norm
 
 
 def plain(inputs, scale, bias):
