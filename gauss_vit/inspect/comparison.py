@@ -9,7 +9,7 @@ from gauss_vit.analysis.comparison import FieldDifference, MeasuredField, differ
 from gauss_vit.analysis.summary import half_mass_radius
 from gauss_vit.analysis.token import patch_center
 from gauss_vit.errors import ConfigError, DataError
-from gauss_vit.inspect.result_files import suffixed, write_arrays, write_figures, write_record
+from gauss_vit.inspect.result_files import read_arrays, suffixed, write_arrays, write_figures, write_record
 from gauss_vit.plots.comparison import MAX_FIELDS, comparison_figure
 
 # Files of `erf` without a single receptive field.
@@ -70,8 +70,7 @@ def read(path: Path) -> MeasuredField:
       DataError: the file does not contain one.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        arrays = read_arrays(path)
         band = arrays.pop("radial_mass_band", None)
         (row, column), (rows, columns) = arrays["token"].tolist(), arrays["grid"].tolist()
         return MeasuredField(
@@ -85,7 +84,7 @@ def read(path: Path) -> MeasuredField:
             radial_mass=arrays["radial_mass"],
             radial_band=band,
         )
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (DataError, KeyError, ValueError) as error:
         raise DataError(
             f"{path} does not contain the receptive field of one token",
             do="measure it with gauss-vit erf",

@@ -1,13 +1,13 @@
 """Reads back what the observers of a run have written: receptive fields and position tables, step by step."""
 
 import re
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from gauss_vit.analysis.token import Target
 from gauss_vit.errors import ConfigError, DataError
+from gauss_vit.inspect.result_files import read_arrays
 from gauss_vit.plots.movie import Observation
 
 _STEP = re.compile(r"step_(\d+)(?:_(stage\d+))?(_position)?\.npz")
@@ -49,7 +49,7 @@ def target_of(workdir: Path) -> Target | None:
     if not fields:
         return None
     (path, *_) = fields[min(fields)]
-    arrays = _arrays(path)
+    arrays = read_arrays(path)
     if not {"token", "grid"} <= arrays.keys():
         raise DataError(f"{path} does not name its target patch", do="train again with this version")
     row, column = arrays["token"].tolist()
@@ -68,22 +68,14 @@ def _files(folder: Path) -> dict[int, list[Path]]:
 
 
 def _field(paths: list[Path]) -> np.ndarray:
-    arrays = _arrays(paths[0])
+    arrays = read_arrays(paths[0])
     if "erf" not in arrays or arrays["erf"].ndim != 2:
         raise DataError(f"{paths[0]} does not contain a single receptive field", do="remove it")
     return arrays["erf"]
 
 
 def _tables(paths: list[Path]) -> tuple[np.ndarray, ...]:
-    return tuple(table for path in paths for table in _arrays(path)["tables"])
-
-
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} cannot be read: {error}", do="remove it") from error
+    return tuple(table for path in paths for table in read_arrays(path)["tables"])
 
 
 def _check_shapes(workdir: Path, observations: tuple[Observation, ...]) -> None:

@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import logging
-import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -15,7 +14,8 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from gauss_vit.inspect.result_files import write_bytes
+from gauss_vit.errors import DataError
+from gauss_vit.inspect.result_files import read_arrays, write_bytes
 from gauss_vit.tree import flatten_paths
 
 _LOGGER = logging.getLogger(__name__)
@@ -37,10 +37,9 @@ def read_partial(path: Path, *, key: str) -> dict[str, np.ndarray] | None:
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        _LOGGER.warning("%s cannot be read (%s); starting from scratch", path, error)
+        arrays = read_arrays(path)
+    except DataError as error:
+        _LOGGER.warning("%s; starting from scratch", error.message)
         return None
     if str(arrays["key"]) != key:
         _LOGGER.warning("%s belongs to another measurement; starting from scratch", path)

@@ -1,14 +1,16 @@
-"""Result files: arrays, JSON records, figures and texts, each written whole or not at all."""
+"""Result files: arrays, JSON records, figures and texts, each written whole or not at all, and arrays read back."""
 
 import io
 import json
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from gauss_vit.errors import StorageError
+from gauss_vit.errors import DataError, StorageError
 from gauss_vit.files import replacing
 from gauss_vit.plots.canvas import FileFormat, encode
 
@@ -39,6 +41,20 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     file = io.BytesIO()
     np.savez_compressed(file, allow_pickle=False, **arrays)
     write_bytes(path, file.getvalue())
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Reads an npz file.
+
+    Raises:
+      DataError: the file cannot be read, is damaged, or is not an npz file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    # A single .npy array is a TypeError, as it is not a context manager.
+    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path} cannot be read: {error}", do="remove it, or write it again") from error
 
 
 def write_figures(path: Path, figure: Figure) -> None:
