@@ -16,9 +16,9 @@ from benchmarks.timing import Seconds
 from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.data import pipeline
 from gauss_vit.data.examples import Example
+from gauss_vit.data.file_reading import read_file
 from gauss_vit.data.images.image import open_images
 from gauss_vit.data.images.transforms import RandomFlip, RandomResizedCrop, Resampler
-from gauss_vit.data.sources.files import read_file
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.train.prefetch import place_ahead
 

@@ -15,8 +15,8 @@ from jaxtyping import UInt8
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from gauss_vit.data import randomness
+from gauss_vit.data.file_reading import read_file
 from gauss_vit.data.images import simple_jpeg
-from gauss_vit.data.sources.files import read_file
 from gauss_vit.errors import DataError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")

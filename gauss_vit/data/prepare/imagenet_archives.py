@@ -13,8 +13,8 @@ from pathlib import Path
 
 import tensorflow_datasets.public_api as tfds
 
+from gauss_vit.data.file_reading import read_file
 from gauss_vit.data.prepare.packing import Plan, Record
-from gauss_vit.data.sources.files import read_file
 from gauss_vit.errors import DataError
 
 TRAIN_ARCHIVE, VALIDATION_ARCHIVE = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"

@@ -16,7 +16,7 @@ import tensorflow_datasets.public_api as tfds
 from jaxtyping import UInt8
 from PIL import Image
 
-from gauss_vit.data.prepare.building import build_quietly
+from gauss_vit.data.sources.building import build_quietly
 from gauss_vit.errors import DataError, StorageError
 
 VERSION = "1.0.0"

@@ -16,9 +16,9 @@ import numpy as np
 
 from gauss_vit.batches import ClassTargets
 from gauss_vit.data.examples import Example
+from gauss_vit.data.file_reading import read_file
 from gauss_vit.data.images.image import SUFFIXES
 from gauss_vit.data.sources import labels
-from gauss_vit.data.sources.files import read_file
 from gauss_vit.data.sources.folder_listing import Lister, contents
 from gauss_vit.errors import DataError
 

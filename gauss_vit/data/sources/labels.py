@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from gauss_vit.data.sources.files import read_file
+from gauss_vit.data.file_reading import read_file
 from gauss_vit.errors import DataError
 
 LABELS_FILE = "labels.json"

@@ -18,8 +18,8 @@ from tensorflow_datasets.core.utils.shard_utils import FileInstruction
 
 from gauss_vit.batches import ClassTargets
 from gauss_vit.data.examples import Example, Source
+from gauss_vit.data.file_reading import retry
 from gauss_vit.data.sources.digits import prepare_digits
-from gauss_vit.data.sources.files import retry
 from gauss_vit.errors import DataError
 
 INFO_FILE, FEATURES_FILE = "dataset_info.json", "features.json"

@@ -11,8 +11,9 @@ import sys
 
 import pytest
 
+from gauss_vit.data import file_reading
 from gauss_vit.data.examples import Example, Source
-from gauss_vit.data.sources import digits, files, opening
+from gauss_vit.data.sources import digits, opening
 from gauss_vit.data.sources.opening import find_folder, open_source
 from gauss_vit.errors import DataError
 
@@ -232,17 +233,17 @@ class Stumbling:
 @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
 def test_a_read_that_fails_twice_gives_the_same_example(digits_root, monkeypatch, number):
     pauses = []
-    monkeypatch.setattr(files.time, "sleep", pauses.append)
+    monkeypatch.setattr(file_reading.time, "sleep", pauses.append)
     source = open_source(str(digits_root), "digits", "test")
     records = Stumbling(source.records, os.strerror(number), times=2)
     assert dataclasses.replace(source, records=records)[3] == source[3]
-    assert pauses == list(files.RETRY_PAUSES_SECONDS[:2])
+    assert pauses == list(file_reading.RETRY_PAUSES_SECONDS[:2])
 
 
 @pytest.mark.parametrize(("reason", "num_pauses"), [("Input/output error", 3), ("Permission denied", 0)])
 def test_a_read_that_keeps_failing_names_record_and_shard(digits_root, monkeypatch, reason, num_pauses):
     pauses = []
-    monkeypatch.setattr(files.time, "sleep", pauses.append)
+    monkeypatch.setattr(file_reading.time, "sleep", pauses.append)
     source = open_source(str(digits_root), "digits", "test")
     records = Stumbling(source.records, reason, times=4)
     with pytest.raises(DataError, match=rf"test record 3 in .*array_record.*: pread\(\) failed: {reason}") as caught:

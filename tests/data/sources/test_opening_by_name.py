@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from gauss_vit.data.prepare.building import build_quietly
+from gauss_vit.data.sources.building import build_quietly
 from gauss_vit.data.sources.opening import open_source
 from gauss_vit.errors import DataError
 from tests.data.samples import encode

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from gauss_vit.data.sources import files
+from gauss_vit.data import file_reading
 from gauss_vit.errors import DataError
 
 
@@ -13,7 +13,7 @@ from gauss_vit.errors import DataError
 def pauses(monkeypatch):
     """The pauses taken, without waiting."""
     taken = []
-    monkeypatch.setattr(files.time, "sleep", taken.append)
+    monkeypatch.setattr(file_reading.time, "sleep", taken.append)
     return taken
 
 
@@ -32,35 +32,35 @@ def failing(number, times, result=b"content"):
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
 def test_transient_errors_pass_after_growing_pauses(pauses, number):
-    assert files.retry(failing(number, 3)) == b"content"
+    assert file_reading.retry(failing(number, 3)) == b"content"
     assert pauses == sorted(pauses)
     assert len(pauses) == 3
 
 
 def test_an_error_that_stays_is_raised_after_three_further_tries(pauses):
     with pytest.raises(OSError, match="Stale"):
-        files.retry(failing(errno.ESTALE, 4))
+        file_reading.retry(failing(errno.ESTALE, 4))
     assert len(pauses) == 3
 
 
 def test_other_errors_are_raised_at_once(pauses):
     with pytest.raises(PermissionError):
-        files.retry(failing(errno.EACCES, 1))
+        file_reading.retry(failing(errno.EACCES, 1))
     assert pauses == []
 
 
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "p.jpg")
     with pytest.raises(DataError, match=r"p\.jpg: not a regular file"):
-        files.read_file(tmp_path / "p.jpg")
+        file_reading.read_file(tmp_path / "p.jpg")
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DataError, match=r"x\.jpg: No such file") as caught:
-        files.read_file(tmp_path / "x.jpg")
+        file_reading.read_file(tmp_path / "x.jpg")
     assert caught.value.code == "DATA-DECODE"
 
 
 def test_a_folder_is_no_file(tmp_path):
     with pytest.raises(DataError, match="not a regular file"):
-        files.read_file(tmp_path)
+        file_reading.read_file(tmp_path)
