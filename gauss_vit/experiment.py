@@ -87,12 +87,12 @@ def load(source: str) -> Experiment:
 
 
 def override(experiment: Experiment, changes: Mapping[str, schema.JsonValue]) -> Experiment:
-    """Changes values by their dotted keys, such as `{"model.depth": 2}`, and checks the whole again.
+    """Changes values by their dotted keys, such as `{"model.depth": 2}` or `{"model.depth": "2"}`; checks all again.
 
     Raises:
       ConfigError: with every change that does not fit.
     """
-    return from_json(overrides.replace(experiment.to_json(), changes))
+    return from_json(overrides.override(experiment, changes))
 
 
 def from_json(data: schema.JsonValue) -> Experiment:

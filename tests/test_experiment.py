@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from gauss_vit import experiment
-from gauss_vit.config import overrides, schema
+from gauss_vit.config import schema
+from gauss_vit.config.keys import keys_of
 from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
 from gauss_vit.models.presets import PRESETS
@@ -128,9 +129,9 @@ def test_config_file_is_loaded():
 def test_every_key_can_be_overridden_with_its_own_value(name: str):
     shown = VARIANTS[name]
     data = shown.to_json()
-    keys = overrides.keys_of(shown)
-    absent = tuple(f"{path}." for path in keys.groups if value_at(data, path) is None)
-    for path in keys.leaves:
+    keys = keys_of(shown)
+    absent = tuple(f"{key.path}." for key in keys if key.is_group and value_at(data, key.path) is None)
+    for path in (key.path for key in keys if not key.is_group):
         if not path.startswith(absent):
             assert experiment.override(shown, {path: value_at(data, path)}) == shown
 

@@ -9,8 +9,9 @@ from flax import nnx
 from jaxtyping import PyTree
 
 from gauss_vit import experiment
-from gauss_vit.assembly.invocation import Invocation, warn
 from gauss_vit.assembly.preset_images import IMAGENET, preparation
+from gauss_vit.command_line.console import warn
+from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.config import schema
 from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.errors import ConfigError

@@ -1,6 +1,7 @@
 """`compare`: receptive fields of several runs of `erf` in one figure, with their differences as numbers."""
 
-from gauss_vit.assembly.invocation import Invocation, say
+from gauss_vit.command_line.console import say
+from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.inspect.comparison import read, result_paths, write_comparison
 
 

@@ -4,8 +4,9 @@ import jax
 
 from gauss_vit.assembly import feeds
 from gauss_vit.assembly.imported_run import fine_tuning_experiment, write_run
-from gauss_vit.assembly.invocation import Invocation, say
 from gauss_vit.assembly.named_model import import_weights, preset_config, trained
+from gauss_vit.command_line.console import say
+from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.errors import ConfigError
 from gauss_vit.weights.bake import bake
 from gauss_vit.weights.name_tables import rules_named

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from gauss_vit.assembly.invocation import Invocation, say
+from gauss_vit.command_line.console import say
+from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.data import inspection
 from gauss_vit.data.config import Data
 from gauss_vit.data.inspection import SplitReport

@@ -9,8 +9,9 @@ from gauss_vit.analysis.gaussian_fit import UNBOUNDED, FitBounds, image_bounds
 from gauss_vit.analysis.protocol import protocol_named
 from gauss_vit.analysis.token import parse_tokens
 from gauss_vit.assembly import cpu_devices
-from gauss_vit.assembly.invocation import Invocation, say
 from gauss_vit.assembly.named_model import NamedModel, named_model
+from gauss_vit.command_line.console import say
+from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.data.images.image import open_images
 from gauss_vit.errors import ConfigError
 from gauss_vit.inspect import comparison

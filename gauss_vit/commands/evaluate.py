@@ -17,8 +17,9 @@ from jaxtyping import PyTree
 
 from gauss_vit.assembly import feeds, named_model
 from gauss_vit.assembly.evaluation_data import chosen_names, open_source
-from gauss_vit.assembly.invocation import Invocation, say
 from gauss_vit.assembly.resolutions import Resolution, fitted, resolutions
+from gauss_vit.command_line.console import say
+from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.config.schema import JsonValue
 from gauss_vit.data.examples import Source
 from gauss_vit.errors import ConfigError

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from gauss_vit.assembly.invocation import Invocation, say
+from gauss_vit.command_line.console import say
+from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.errors import ConfigError
 from gauss_vit.inspect.observations import read_observations, target_of
 from gauss_vit.inspect.result_files import write_bytes

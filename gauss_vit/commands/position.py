@@ -1,8 +1,9 @@
 """`position`: what a model knows of positions, and what its attention makes of it on images."""
 
 from gauss_vit.analysis.embedding import analyse_embedding
-from gauss_vit.assembly.invocation import Invocation, say
 from gauss_vit.assembly.named_model import named_model
+from gauss_vit.command_line.console import say
+from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.data.images.image import open_images
 from gauss_vit.inspect.attention import read_attention
 from gauss_vit.inspect.position import position_embedding

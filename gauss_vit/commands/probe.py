@@ -5,7 +5,8 @@ import json
 import jax
 
 from gauss_vit.assembly import named_model
-from gauss_vit.assembly.invocation import Invocation, say
+from gauss_vit.command_line.console import say
+from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.errors import ConfigError
 from gauss_vit.inspect.probe import ProbeSettings, probe_run
 from gauss_vit.train.workdir import lock

@@ -3,8 +3,9 @@
 from typing import get_args
 
 from gauss_vit.analysis.protocol import protocol_named
-from gauss_vit.assembly.invocation import Invocation, say
 from gauss_vit.assembly.named_model import NamedModel, named_model
+from gauss_vit.command_line.console import say
+from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.errors import ConfigError
 from gauss_vit.inspect.photos import Photo, photos_in, photos_of_run
 from gauss_vit.inspect.report.contents import make_report

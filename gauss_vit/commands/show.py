@@ -4,7 +4,8 @@ import json
 
 import jax
 
-from gauss_vit.assembly.invocation import Invocation, say
+from gauss_vit.command_line.console import say
+from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.inspect.experiment_summary import cost_lines, parameter_table
 from gauss_vit.train import mesh
 

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import PyTree
 
 from gauss_vit.assembly import feeds, initial_params
-from gauss_vit.assembly.invocation import Invocation
 from gauss_vit.batches import Batch
+from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.experiment import Experiment
 from gauss_vit.inspect import observers
 from gauss_vit.train import bias_effect, loop

@@ -36,7 +36,7 @@ def load(source: str, config_type: type[Config]) -> Config:
     Raises:
       ConfigError: the file is missing, fails, or gives something else; one line with everything that is wrong in it.
     """
-    path, argument = _split_source(source)
+    path, argument = path_of(source), argument_of(source)
     if not path.is_file():
         kind = "is a folder" if path.is_dir() else "does not exist"
         raise ConfigError(f"config file {path} {kind}", do="give --config the path of a .py or .json file")
@@ -87,11 +87,16 @@ def _unique(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
     return dict(pairs)
 
 
-def _split_source(source: str) -> tuple[Path, str | None]:
-    """Takes `FILE.py:ARGUMENT` apart; the argument may contain further colons."""
-    name, separator, argument = source.partition(".py:")
-    path = Path(name + ".py" if separator else source).expanduser()
-    return path, argument if separator else None
+def path_of(source: str) -> Path:
+    """Returns the file of `FILE.py:ARGUMENT` or `FILE`."""
+    name, separator, _ = source.partition(".py:")
+    return Path(name + ".py" if separator else source).expanduser()
+
+
+def argument_of(source: str) -> str | None:
+    """Returns the argument of `FILE.py:ARGUMENT`, which may contain further colons; None where there is none."""
+    _, separator, argument = source.partition(".py:")
+    return argument if separator else None
 
 
 def _load_python(path: Path, argument: str | None, config_type: type[Config]) -> Config:

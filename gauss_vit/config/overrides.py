@@ -1,103 +1,55 @@
 """Command-line overrides, `--config.KEY=VALUE`, of a config that is a tree of frozen dataclasses.
 
-ml_collections' `config_flags` parses the flags but sets attributes, which frozen dataclasses refuse. So it is given a
-locked `ConfigDict` with the same keys whose values are the texts of the command line (truth values keep their type, for
-`--noconfig.KEY`). The texts are then read by the annotations and put into the config's JSON form, from which `schema`
-builds a new config: all checks run again, on the whole.
+The config's own values are laid out in an ml_collections `ConfigDict`, changed there, and built into a new config by
+`schema`, so that all checks run again on the whole. Texts are read by the annotation of their key. The type of the
+present value, which ml_collections' `config_flags` would go by, says nothing where that value is None and too little
+where several types are allowed.
 """
 
 import ast
-import re
 import types
-from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields, is_dataclass
-from typing import Literal, Union, get_args, get_origin, get_type_hints
+from collections.abc import Collection, Mapping, MutableMapping, Sequence
+from dataclasses import is_dataclass
+from typing import Literal, Union, cast, get_args, get_origin, get_type_hints
 
-from absl import flags
 from ml_collections import ConfigDict
-from ml_collections.config_flags import config_flags
 
 from gauss_vit.config import schema
+from gauss_vit.config.keys import Key, keys_of, optional_dataclass
 from gauss_vit.errors import ConfigError
 
-PREFIX = "config"
-_FLAG = re.compile(rf"--?(?P<negation>no)?{PREFIX}\.(?P<path>[^=]+)(?P<value>=.*)?", re.DOTALL)
+_Node = MutableMapping[str | int, object]
 _WORDS = {"true": True, "false": False, "True": True, "False": False, "None": None, "none": None, "null": None}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Keys:
-    """The dotted keys of a config.
+def override(config: object, changes: Mapping[str, schema.JsonValue]) -> schema.JsonObject:
+    """Changes values of a config and returns the whole as JSON, for `schema.conform` to check and build.
 
-    Attributes:
-      leaves: values, with their annotations.
-      groups: dataclasses, also those that are None where nothing else can stand, and tuples of dataclasses, with their
-        annotations; as a whole they can be set to None, to (), or to the name of a dataclass that needs no arguments.
-      template: a locked ConfigDict with the same keys and empty texts; its types only tell truth values from text.
-    """
-
-    leaves: Mapping[str, object]
-    groups: Mapping[str, object]
-    template: ConfigDict
-
-
-def keys_of(config: object) -> Keys:
-    """Lists every key of a config, a dataclass, that can be overridden."""
-    leaves, groups = {}, {}
-    pending = [("", config, type(config))]
-    while pending:
-        path, value, annotation = pending.pop(0)
-        children = _children(value, annotation)
-        if children is None:
-            leaves[path] = annotation
-            continue
-        groups[path] = annotation
-        pending = [(schema.join(path, key), child, child_type) for key, child, child_type in children] + pending
-    del groups[""]
-    template = _text_template(config, type(config))
-    assert isinstance(template, ConfigDict), "a dataclass has keys"
-    return Keys(leaves=leaves, groups=groups, template=template)
-
-
-def define(flag_values: flags.FlagValues, keys: Keys, argv: Sequence[str]) -> None:
-    """Declares a flag for every key that the command line overrides.
+    A group is changed before the keys in it. A key below a part that is None makes that part, with its defaults.
 
     Args:
-      flag_values: where the flags are declared; parse `argv` with it afterwards.
-      keys: what can be overridden.
-      argv: the program's name and the command line, without `--config=FILE`.
+      config: a dataclass.
+      changes: values by dotted key; a text is read as `read_text` does. A group can be None, the name of a dataclass
+        that needs no arguments, or, where several may stand, () or such names with commas between them.
 
     Raises:
-      ConfigError: a key does not exist; all such keys are named.
+      ConfigError: a key does not exist, and all such keys are named; or it lies in a group that is set to None.
     """
-    matches = [match for match in map(_FLAG.fullmatch, _before_terminator(argv)) if match]
-    known = {**keys.leaves, **keys.groups}
-    unknown = [match["path"] for match in matches if match["path"] not in known]
-    if unknown:
-        raise schema.config_error([_unknown_key(path, keys) for path in unknown])
-    groups = {match["path"] for match in matches} & set(keys.groups)
-    for path in groups:
-        flags.DEFINE_string(f"{PREFIX}.{path}", None, "A group of settings.", flag_values=flag_values)
-    leaf_flags = [match.string for match in matches if match["path"] not in groups]
-    config_flags.DEFINE_config_dict(PREFIX, keys.template, flag_values=flag_values, sys_argv=[argv[0], *leaf_flags])
-
-
-def read(flag_values: flags.FlagValues, keys: Keys) -> dict[str, schema.JsonValue]:
-    """Reads the overrides back after parsing: dotted keys with values, groups before what is in them."""
-    groups = {
-        path: read_text(str(flag_values[f"{PREFIX}.{path}"].value), keys.groups[path])
-        for path in keys.groups
-        if f"{PREFIX}.{path}" in flag_values
-    }
-    texts = flag_values[PREFIX].override_values  # pyrefly: ignore
-    leaves = {
-        path: text if isinstance(text, bool) else read_text(text, keys.leaves[path]) for path, text in texts.items()
-    }
-    return groups | leaves
+    keys = keys_of(config)
+    draft = _Draft(config, keys)
+    problems = []
+    for path in sorted(changes, key=lambda path: len(schema.split(path))):
+        try:
+            draft.change(path, changes[path], others=changes)
+        except _NoKeyError as error:
+            problems.append(_unknown_key(path, error.leaf, keys))
+    if problems:
+        raise schema.config_error(problems)
+    return draft.values.to_dict()
 
 
 def read_text(text: str, annotation: object) -> schema.JsonValue:
-    """Reads the text of a flag as the annotation suggests; whether it fits is for `schema.conform` to say.
+    """Reads the text of a flag as the annotation suggests; `schema.conform` decides whether it fits.
 
     >>> read_text("32,64", tuple[int, int])
     [32, 64]
@@ -111,6 +63,9 @@ def read_text(text: str, annotation: object) -> schema.JsonValue:
         return text
     if text in _WORDS:
         return _WORDS[text]
+    items = {name for member in members if get_origin(member) is tuple for name in _item_classes(member)}
+    if items.issuperset(text.split(",")):
+        return [{"type": name} for name in text.split(",")]
     if text in schema.dataclass_members(annotation):
         return {"type": text}
     value = _literal(text)
@@ -118,8 +73,75 @@ def read_text(text: str, annotation: object) -> schema.JsonValue:
     return [value] if takes_tuple and not isinstance(value, list) else value
 
 
+def _item_classes(annotation: object) -> set[str]:
+    """Names the dataclasses that items of a tuple can be."""
+    return {name for item in get_args(annotation) for name in schema.dataclass_members(item)}
+
+
+class _NoKeyError(Exception):
+    """A key does not exist; `leaf` is the value without keys that stands above it, if there is one."""
+
+    def __init__(self, leaf: str | None = None):
+        super().__init__()
+        self.leaf = leaf
+
+
+class _Draft:
+    """The values of a config, open to changes of any type."""
+
+    def __init__(self, config: object, keys: Sequence[Key]):
+        self.values = ConfigDict(schema.encode_fields(config), type_safe=False)
+        self._root = type(config)
+        self._classes = {type(key.value).__name__: type(key.value) for key in keys if is_dataclass(key.value)}
+
+    def change(self, path: str, value: schema.JsonValue, *, others: Collection[str]) -> None:
+        """Sets the value of a key; `others` are the keys that the command line changes besides."""
+        *above, last = schema.split(path)
+        node, annotation, place = cast(_Node, self.values), cast(object, self._root), ""
+        for name in above:
+            annotation = self._annotation(node, annotation, place, name)
+            place = schema.join(place, name)
+            if _child(node, name) is None and place in others:
+                message = f"{path} is overridden, and so is the group that holds it"
+                raise ConfigError(message, do="remove one of the two flags")
+            if _child(node, name) is None and optional_dataclass(annotation) is not None:
+                node[name] = {}
+            node = cast(_Node, _child(node, name))
+        annotation = self._annotation(node, annotation, place, last)
+        node[last] = read_text(value, annotation) if isinstance(value, str) else value
+
+    def _annotation(self, node: object, annotation: object, place: str, name: str | int) -> object:
+        """Returns the annotation of what lies directly below a place."""
+        if isinstance(node, list):
+            items = schema.items_of(node, annotation)
+            annotations: dict[str | int, object] = {index: item for index, (_, item) in enumerate(items)}
+        elif isinstance(node, ConfigDict | dict):
+            members = schema.dataclass_members(annotation)
+            cls = {**self._classes, **members}[str(node["type"])] if "type" in node else next(iter(members.values()))
+            annotations = {
+                field: hint for field, hint in get_type_hints(cls).items() if field in schema.field_names(cls)
+            }
+        else:
+            raise _NoKeyError(place)
+        if name not in annotations:
+            raise _NoKeyError
+        return annotations[name]
+
+
+def _child(node: _Node, name: str | int) -> object:
+    return node[name] if isinstance(node, list) or name in node else None
+
+
+def _unknown_key(path: str, leaf: str | None, keys: Sequence[Key]) -> schema.Problem:
+    """Says that a key does not exist, and why where a value without keys stands above it."""
+    if leaf is not None:
+        message = f"there is no {path}: {leaf} is a single value here"
+        return schema.Problem(message=message, remedy="set it in the file")
+    return schema.unknown_key(path, [key.path for key in keys])
+
+
 def _literal(text: str) -> schema.JsonValue:
-    """A number, text in quotes, or a tuple of these, as Python writes them; any other text is itself."""
+    """Reads a number, a text in quotes, or a tuple of these, as Python writes them; any other text is itself."""
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
@@ -127,89 +149,3 @@ def _literal(text: str) -> schema.JsonValue:
     if isinstance(value, tuple | list):
         return list(value)
     return value if isinstance(value, int | float | str) else text
-
-
-def replace(data: schema.JsonValue, overrides: Mapping[str, schema.JsonValue]) -> schema.JsonValue:
-    """Puts the overrides into a config's JSON form, in order, and gives a new one.
-
-    A key below a part that is None makes that part, with its defaults; what it needs besides is for `schema` to say.
-
-    Raises:
-      ConfigError: a key lies below a group that an earlier override has removed.
-    """
-    for path, value in overrides.items():
-        is_below = any(path.startswith((f"{other}.", f"{other}[")) for other in overrides)
-        data = _replace_one(data, schema.split(path), value=value, path=path, makes_parts=not is_below)
-    return data
-
-
-def _replace_one(
-    data: schema.JsonValue,
-    keys: tuple[str | int, ...],
-    *,
-    value: schema.JsonValue,
-    path: str,
-    makes_parts: bool,
-) -> schema.JsonValue:
-    if not keys:
-        return value
-    key, rest = keys[0], keys[1:]
-    if data is None and makes_parts:
-        data = {}
-    if isinstance(data, dict) and (key in data or makes_parts):
-        below = data[str(key)] if key in data else None
-        return {**data, str(key): _replace_one(below, rest, value=value, path=path, makes_parts=makes_parts)}
-    if isinstance(data, list) and isinstance(key, int) and key < len(data):
-        changed = _replace_one(data[key], rest, value=value, path=path, makes_parts=makes_parts)
-        return [*data[:key], changed, *data[key + 1 :]]
-    raise ConfigError(f"{path} is overridden, and so is the group that holds it", do="remove one of the two flags")
-
-
-def _before_terminator(argv: Sequence[str]) -> Sequence[str]:
-    return argv[: argv.index("--")] if "--" in argv else argv
-
-
-def _unknown_key(path: str, keys: Keys) -> schema.Problem:
-    """Says that a key does not exist, and why where a leaf such as None stands above it."""
-    parents = [leaf for leaf in keys.leaves if path.startswith((f"{leaf}.", f"{leaf}["))]
-    if parents:
-        message = f"there is no {path}: {parents[0]} is a single value here"
-        return schema.Problem(message=message, remedy="set it in the file")
-    return schema.unknown_key(path, {**keys.leaves, **keys.groups})
-
-
-def _children(value: object, annotation: object) -> list[tuple[str | int, object, object]] | None:
-    """The (key, value, annotation) of everything directly below a value, or None if it is a leaf.
-
-    Where there is none, but could be one dataclass, what is below are its defaults, and None for what it requires.
-    """
-    absent = _optional_dataclass(annotation) if value is None else None
-    if absent is not None:
-        hints = get_type_hints(absent)
-        return [
-            (field.name, None if field.default is MISSING else field.default, hints[field.name])
-            for field in fields(absent)
-            if field.init
-        ]
-    if is_dataclass(value):
-        hints = get_type_hints(type(value))
-        return [(name, vars(value)[name], hints[name]) for name in schema.field_names(type(value))]
-    if isinstance(value, tuple) and any(is_dataclass(item) for item in value):
-        items = schema.items_of(value, annotation)
-        return [(index, item, item_type) for index, (item, item_type) in enumerate(items)]
-    return None
-
-
-def _optional_dataclass(annotation: object) -> type | None:
-    """The X of an annotation `X | None`, if it is a dataclass."""
-    others = [member for member in get_args(annotation) if member is not types.NoneType]
-    is_optional = get_origin(annotation) in (Union, types.UnionType) and len(others) == 1
-    return others[0] if is_optional and is_dataclass(others[0]) else None
-
-
-def _text_template(value: object, annotation: object) -> ConfigDict | list | bool | str:
-    children = _children(value, annotation)
-    if children is None:
-        return False if annotation is bool else ""
-    templates = {str(key): _text_template(child, child_type) for key, child, child_type in children}
-    return list(templates.values()) if isinstance(value, tuple) else ConfigDict(templates).lock()

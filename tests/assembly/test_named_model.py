@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from gauss_vit import main as program
 from gauss_vit.assembly import named_model
 from gauss_vit.errors import CheckpointError, ConfigError
 from gauss_vit.models import presets
+from tests.command_lines import invocation
 from tests.tiny_config import MODEL, get_config
 
 
@@ -23,7 +23,7 @@ def tiny_preset(monkeypatch: pytest.MonkeyPatch):
 
 
 def named(*arguments: str) -> named_model.NamedModel:
-    return named_model.named_model(program.parse(["position", "--out=O", *arguments]))
+    return named_model.named_model(invocation(["position", "--out=O", *arguments]))
 
 
 def test_preset_has_fresh_parameters_that_repeat():

@@ -22,6 +22,7 @@ from gauss_vit.weights.bake import bake
 from gauss_vit.weights.name_tables import timm_rules
 from gauss_vit.weights.pretrained import load_weights
 from gauss_vit.weights.safetensors_file import write
+from tests.command_lines import invocation
 from tests.models import deterministic
 from tests.tiny_config import FLAG as CONFIG
 from tests.tiny_config import MODEL
@@ -50,7 +51,7 @@ def logits_of(config, params):
 
 def failed(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
     status = program.main(["convert", *arguments])
-    return status, capsys.readouterr().err.strip().splitlines()[-1]
+    return status, next(line for line in capsys.readouterr().err.splitlines() if "error[" in line)
 
 
 def test_trained_gaussian_leaves_as_a_table_that_computes_the_same(
@@ -78,9 +79,9 @@ def test_file_to_run_to_file_is_bit_identical(weights: Path, tmp_path: Path, cap
 
 def test_preset_with_weights_is_the_model_of_the_file(weights: Path, tmp_path: Path):
     arguments = ["position", "--out=O", "--model=vit_tiny", f"--weights={weights}"]
-    named = named_model.named_model(program.parse(arguments))
+    named = named_model.named_model(invocation(arguments))
     np.testing.assert_array_equal(named.params["head"]["bias"], deterministic.tensor("head.bias", (10,)))
-    with_bias = named_model.named_model(program.parse([*arguments, "--gaussian"]))
+    with_bias = named_model.named_model(invocation([*arguments, "--gaussian"]))
     assert with_bias.name == "vit_tiny_gaussian"
     np.testing.assert_array_equal(with_bias.params["blocks"]["attention"]["bias"]["gaussian"]["sigma"], [[5.0], [5.0]])
     assert program.main([*arguments[:1], f"--out={tmp_path / 'out'}", *arguments[2:]]) == 0
@@ -113,7 +114,7 @@ def test_training_goes_on_from_a_file(weights: Path, tmp_path: Path, data_flag: 
         (["--weights=F", "--workdir=W"], 2, "needs either --model=NAME or --config=FILE"),
         (["--weights=F", "--workdir=W", "--model=os:system"], 2, "unknown model 'os:system'"),
         (["--weights=/none", "--workdir=W", "--model=vit_tiny"], 4, "error[IMPORT]: there is no file /none"),
-        (["--weights=F", "--workdir=W", "--model=vit_tiny", "--head=new"], 2, "--head is file or fresh"),
+        (["--weights=F", "--workdir=W", "--model=vit_tiny", "--head=new"], 2, "--head must be file or fresh"),
         (["--weights=F", "--workdir=W", "--model=vit_tiny", "--source_grid=x"], 2, "expected a grid as HEIGHT,WIDTH"),
     ],
 )

@@ -9,7 +9,6 @@ import pytest
 from flax import nnx
 from PIL import Image
 
-from gauss_vit import main as program
 from gauss_vit.assembly.named_model import IMAGENET, NamedModel
 from gauss_vit.commands import erf
 from gauss_vit.data.images.transforms import ResizeCenterCrop
@@ -17,6 +16,7 @@ from gauss_vit.errors import ConfigError, DataError
 from gauss_vit.models import construct
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.position.gaussian import Gaussian
+from tests.command_lines import invocation
 from tests.tiny_config import MODEL
 
 CHOSEN = {"model": "tiny", "batch_size": 8, "save_every": 1}
@@ -65,7 +65,7 @@ def folder(tmp_path):
 
 def run(folder, out, **options):
     options = CHOSEN | {"images": folder, "out": out} | options
-    erf.run(program.parse(["erf", *(f"--{name}={value}" for name, value in options.items() if value is not None)]))
+    erf.run(invocation(["erf", *(f"--{name}={value}" for name, value in options.items() if value is not None)]))
     return out
 
 
@@ -130,7 +130,7 @@ def test_all_tokens_are_stacked(folder, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"protocol": "bmvc"}, "unknown protocol"),
+        ({"protocol": "bmvc"}, "--protocol must be bmvc2023 or"),
         ({"token": "2,0"}, "outside the grid of 2 x 4"),
         ({"layer": "first"}, "expected a layer as last or a number"),
         ({"layer": "9"}, "no layer 9"),

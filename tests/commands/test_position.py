@@ -9,13 +9,13 @@ import pytest
 from flax import nnx
 from PIL import Image
 
-from gauss_vit import main as program
 from gauss_vit.assembly.named_model import IMAGENET, NamedModel
 from gauss_vit.commands import position
 from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.errors import ConfigError
 from gauss_vit.models import construct
 from gauss_vit.position.absolute import AbsoluteEmbedding
+from tests.command_lines import invocation
 from tests.tiny_config import MODEL
 
 FIGURES = [f"_{name}.{suffix}" for name in ("layers", "rows", "strip", "tables") for suffix in ("pdf", "png")]
@@ -33,7 +33,7 @@ def run(monkeypatch, out, config=MODEL, **options):
         normalization=IMAGENET,
     )
     monkeypatch.setattr(position, "named_model", lambda invocation: named)
-    position.run(program.parse(["position", f"--out={out}", *(f"--{name}={value}" for name, value in options.items())]))
+    position.run(invocation(["position", f"--out={out}", *(f"--{name}={value}" for name, value in options.items())]))
 
 
 def test_tables_fits_and_pictures_are_written(monkeypatch, tmp_path, capsys):

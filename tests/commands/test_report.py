@@ -106,7 +106,7 @@ def test_folder_of_images_is_shown_by_name(workdir: Path, tmp_path: Path, capsys
 
 def test_unknown_choice_of_layers_is_refused(workdir: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
     assert program.main(["report", f"--workdir={workdir}", f"--out={tmp_path}/x.html", "--layers=first"]) == 2
-    assert "expected --layers as last or all and got 'first'" in capsys.readouterr().err
+    assert "--layers must be all or last, got 'first'" in capsys.readouterr().err
 
 
 def test_windowed_model_shows_the_attention_of_its_last_map_and_says_so():

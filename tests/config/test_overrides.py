@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import pytest
-from absl import flags
 
+from gauss_vit.command_line import parsing
+from gauss_vit.command_line.verb import Verb
 from gauss_vit.config import overrides, schema
 from gauss_vit.errors import ConfigError
 
@@ -45,17 +46,16 @@ class Network:
     remat: Literal["none", "full"] = "full"
 
 
+BUILD = Verb(name="build", summary="", usage="", module="", config="required", takes_arguments=True)
+
+
 def changed(*arguments: str, network: Network | None = None) -> Network:
     return parse(arguments, network or Network())[0]
 
 
 def parse(arguments: Sequence[str], network: Network) -> tuple[Network, list[str]]:
-    keys, flag_values = overrides.keys_of(network), flags.FlagValues()
-    argv = ["program", *arguments]
-    overrides.define(flag_values, keys, argv)
-    rest = flag_values(argv)[1:]
-    data = overrides.replace(schema.encode(network, Network), overrides.read(flag_values, keys))
-    return schema.conform(data, Network), rest
+    line = parsing.parse(["build", "--config=F", *arguments], {"build": BUILD})
+    return schema.conform(overrides.override(network, line.overrides), Network), list(line.arguments)
 
 
 @pytest.mark.parametrize(
@@ -64,8 +64,12 @@ def parse(arguments: Sequence[str], network: Network) -> tuple[Network, list[str
         ("--config.size=32,64", Network(size=(32, 64))),
         ("--config.size=(32, 64)", Network(size=(32, 64))),
         ("--config.layers[1].width=5", Network(layers=(Layer(), Layer(width=5)))),
+        ("--config.layers.1.width=5", Network(layers=(Layer(), Layer(width=5)))),
+        ("--config.size[0]=5", Network(size=(5, 3))),
         ("--config.layers[0].rate=1e-3", Network(layers=(Layer(rate=1e-3), Layer(width=4)))),
         ("--config.layers=()", Network(layers=())),
+        ("--config.layers=Layer", Network(layers=(Layer(),))),
+        ("--config.layers=Layer,Layer", Network(layers=(Layer(), Layer()))),
         ("--config.head=None", Network(head=None)),
         ("--config.head.rate=2", Network(head=Layer(rate=2.0))),
         ("--config.tail=Layer", Network(tail=Layer())),
@@ -130,6 +134,13 @@ def test_a_part_that_is_set_to_none_stays_so():
     assert changed("--config.tail=None") == Network()
     with pytest.raises(ConfigError, match=r"tail\.width is overridden, and so is the group"):
         changed("--config.tail=None", "--config.tail.width=3")
+
+
+def test_a_part_is_replaced_before_its_keys_are_set():
+    assert changed("--config.tail.rate=2", "--config.tail=Layer") == Network(tail=Layer(rate=2.0))
+    expected = Network(either=Layer(width=3))
+    assert changed("--config.either.width=3", "--config.either=Layer") == expected
+    assert changed("--config.either.width=3", network=Network(either=Layer())) == expected
 
 
 def test_key_below_what_may_be_one_of_several_says_that_it_is_missing():

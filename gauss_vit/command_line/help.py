@@ -1,0 +1,78 @@
+"""The texts of `--help`, made from the table of verbs."""
+
+import textwrap
+from collections.abc import Iterable
+
+from gauss_vit.command_line.parsing import PROGRAM, usage_line
+from gauss_vit.command_line.verb import Flag, Verb, Verbs
+
+_CONFIG_HELP = (
+    ("--config=FILE[:ARGUMENT]", "Config file, .py or .json; some .py files take an argument."),
+    ("--config.KEY=VALUE", "Another value for a key of the config; with --config=FILE, --help lists its keys."),
+)
+
+
+def program_help(verbs: Verbs, *, width: int) -> str:
+    """Lists the verbs.
+
+    Args:
+      verbs: all of them; the first is the default.
+      width: columns of the terminal.
+    """
+    default = next(iter(verbs))
+    ending = (
+        f"{PROGRAM} VERB --help lists the flags of a verb, and with --config=FILE every key of the config with its "
+        f"type, value and meaning; {PROGRAM} --version prints the version."
+    )
+    return "\n".join(
+        [
+            f"usage: {PROGRAM} [VERB] FLAGS    (without a verb: {default})",
+            "",
+            *table([(name, verb.summary) for name, verb in verbs.items()], width=width),
+            "",
+            *textwrap.wrap(ending, width),
+            "",
+        ]
+    )
+
+
+def verb_help(verb: Verb, *, width: int) -> str:
+    """Shows how a verb is used, with all its flags."""
+    rows = [(_spelling(flag), _explanation(flag)) for flag in verb.flags]
+    config = [] if verb.config == "none" else list(_CONFIG_HELP)
+    usage = textwrap.wrap(usage_line(verb), width, subsequent_indent=" " * len("usage: "), break_on_hyphens=False)
+    sentence = f"{verb.summary[0].upper()}{verb.summary[1:]}."
+    return "\n".join([*usage, "", *textwrap.wrap(sentence, width), "", *table(config + rows, width=width), ""])
+
+
+def table(rows: Iterable[tuple[str, str]], *, width: int) -> list[str]:
+    """Sets names and sentences in two columns; a name that is too long for its column has a line of its own.
+
+    >>> table([("--a=N", "First."), ("--a_long_name=N", "Second.")], width=40)
+    ['  --a=N  First.', '  --a_long_name=N', '         Second.']
+    """
+    rows = list(rows)
+    column = max((len(name) for name, _ in rows if len(name) <= width // 4), default=0)
+    lines = []
+    for name, sentence in rows:
+        indent = " " * (column + 4)
+        wrapped = textwrap.wrap(sentence, width, initial_indent=indent, subsequent_indent=indent)
+        if len(name) <= column and wrapped:
+            lines += [f"  {name.ljust(column)}  {wrapped[0].lstrip()}", *wrapped[1:]]
+        else:
+            lines += [f"  {name}", *wrapped]
+    return lines
+
+
+def _spelling(flag: Flag) -> str:
+    if flag.type is bool:
+        return f"--no{flag.name}" if flag.default else f"--{flag.name}"
+    return f"--{flag.name}={'|'.join(flag.choices) or flag.value}"
+
+
+def _explanation(flag: Flag) -> str:
+    if flag.required:
+        return f"{flag.help} Required."
+    if flag.default is None or flag.type is bool:
+        return flag.help
+    return f"{flag.help} Default: {flag.default if isinstance(flag.default, str) else format(flag.default, 'g')}."

@@ -1,0 +1,101 @@
+"""What a verb is given: its flags, its other words and the experiment of its config.
+
+A verb's module is composition only. It reads flags with the methods below, writes results with `console.say`, raises a
+`gauss_vit.errors.UserError` for whatever the user can put right, and returns nothing; `main` makes the exit status.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from gauss_vit import experiment as experiments
+from gauss_vit.command_line.parsing import CommandLine, UnknownFlagError
+from gauss_vit.command_line.verb import CONFIG, OptionValue
+from gauss_vit.config import schema
+from gauss_vit.config.keys import keys_of
+from gauss_vit.errors import ConfigError
+from gauss_vit.experiment import Experiment
+
+
+@dataclass(frozen=True, kw_only=True)
+class Invocation:
+    """A command line with the experiment that it describes.
+
+    Attributes:
+      verb: Name of the verb.
+      experiment: The experiment of `--config` and its overrides; None without `--config`.
+      options: Value of every flag of the verb, by name; None where a flag without a default is not given.
+      arguments: Words that are not flags, such as file names.
+    """
+
+    verb: str
+    experiment: Experiment | None
+    options: Mapping[str, OptionValue]
+    arguments: tuple[str, ...]
+
+    def is_given(self, name: str) -> bool:
+        """Returns whether the flag has a value."""
+        return self.options[name] is not None
+
+    def text(self, name: str) -> str:
+        """Returns the value of a text flag.
+
+        Raises:
+          ConfigError: the flag is not given.
+        """
+        value = self.options[name]
+        if value is None:
+            raise ConfigError(f"{self.verb} needs --{name}", do=f"add --{name}=...")
+        return str(value)
+
+    def integer(self, name: str) -> int | None:
+        """Returns the value of an integer flag, or None."""
+        value = self.options[name]
+        return None if value is None else int(str(value))
+
+    def switch(self, name: str) -> bool:
+        """Returns the value of a boolean flag."""
+        return self.options[name] is True
+
+    def path(self, name: str) -> Path:
+        """Returns the file or folder that a flag names, with `~` expanded.
+
+        Raises:
+          ConfigError: the flag is not given.
+        """
+        return Path(self.text(name)).expanduser()
+
+    def required_experiment(self) -> Experiment:
+        """Returns the experiment of `--config`.
+
+        Raises:
+          ConfigError: `--config` is not given.
+        """
+        if self.experiment is None:
+            raise ConfigError(f"{self.verb} needs --config", do="add --config=configs/digits_gauss.py")
+        return self.experiment
+
+
+def invoke(line: CommandLine) -> Invocation:
+    """Builds the experiment that a command line describes.
+
+    Raises:
+      ConfigError: the config file or an override is wrong.
+    """
+    experiment = None if line.config is None else experiments.load(line.config)
+    if experiment is not None and line.overrides:
+        experiment = experiments.override(experiment, line.overrides)
+    return Invocation(verb=line.verb, experiment=experiment, options=line.options, arguments=line.arguments)
+
+
+def refuse_with_nearest_key(error: UnknownFlagError) -> NoReturn:
+    """Refuses a flag that the verb does not have, and suggests the key of the config that it resembles.
+
+    Raises:
+      UnknownFlagError: always.
+      ConfigError: the config file is wrong.
+    """
+    keys = [f"{CONFIG}.{key.path}" for key in keys_of(experiments.load(str(error.config)))]
+    suggestion = schema.nearest(error.flag, keys)
+    raise UnknownFlagError(error.flag, usage=error.usage, config=None, suggestion=suggestion) from error

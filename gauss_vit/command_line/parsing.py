@@ -1,0 +1,194 @@
+"""A command line as a value: verb, flags, config file and overrides, checked without importing anything heavy.
+
+absl splits `--name=value`, `--name value`, `--name` and `--noname`; the table of verbs says what each may be.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from absl import flags
+
+from gauss_vit.command_line.verb import CONFIG, Flag, OptionValue, Verb, Verbs
+from gauss_vit.config.schema import nearest
+from gauss_vit.errors import ConfigError
+
+PROGRAM = "gauss-vit"
+_OVERRIDE = re.compile(rf"--?(?P<negation>no)?(?P<name>{CONFIG}\.[^=]+)(?P<value>=.*)?", re.DOTALL)
+_NUMBER = re.compile(r"-\.?\d")
+
+
+class UsageError(ConfigError):
+    """The command line itself is wrong; `usage` is the line to show after the message."""
+
+    default_code = "USAGE"
+
+    def __init__(self, message: str, *, usage: str, do: str = "", code: str | None = None):
+        super().__init__(message, do=do, code=code)
+        self.usage = usage
+
+
+class UnknownFlagError(UsageError):
+    """No flag of the verb is called `flag` or nearly so; it may be a key of the config file `config`."""
+
+    def __init__(self, flag: str, *, usage: str, config: str | None, suggestion: str | None = None):
+        hint = f"; did you mean --{suggestion}?" if suggestion else ""
+        super().__init__(f"unknown flag --{flag}{hint}", usage=usage)
+        self.flag = flag
+        self.config = None if suggestion else config
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandLine:
+    """What was typed.
+
+    Attributes:
+      verb: Name of the verb.
+      options: Value of every flag of the verb, by name.
+      config: `FILE` or `FILE:ARGUMENT` of `--config`; None where it is not given.
+      overrides: Texts of `--config.KEY=VALUE` by key; True and False for `--config.KEY` and `--noconfig.KEY`.
+      arguments: Words that are not flags.
+    """
+
+    verb: str
+    options: Mapping[str, OptionValue]
+    config: str | None
+    overrides: Mapping[str, str | bool]
+    arguments: tuple[str, ...]
+
+
+def usage_line(verb: Verb) -> str:
+    """Returns the line that shows how a verb is used."""
+    return f"usage: {PROGRAM} {verb.name} {verb.usage}"
+
+
+def find_verb(arguments: Sequence[str], verbs: Verbs) -> Verb:
+    """Returns the verb of a command line: its first word, or the table's first verb where it begins with a flag.
+
+    Raises:
+      UsageError: there is nothing on the command line, or no such verb.
+    """
+    usage = f"usage: {PROGRAM} [VERB] FLAGS; {PROGRAM} --help lists the verbs"
+    if not arguments:
+        example = f"{PROGRAM} --config=configs/digits_gauss.py --workdir=runs/digits"
+        raise UsageError("nothing to do", do=f"try {example}", usage=usage)
+    if arguments[0].startswith("-"):
+        return next(iter(verbs.values()))
+    if arguments[0] not in verbs:
+        suggestion = nearest(arguments[0], verbs)
+        hint = f"did you mean {suggestion}?" if suggestion else f"known: {', '.join(verbs)}"
+        raise UsageError(f"unknown verb {arguments[0]!r}; {hint}", usage=usage)
+    return verbs[arguments[0]]
+
+
+def parse(arguments: Sequence[str], verbs: Verbs) -> CommandLine:
+    """Reads a command line.
+
+    Args:
+      arguments: the command line without the program's name.
+      verbs: what it may begin with.
+
+    Raises:
+      UsageError: a verb or flag is unknown (the nearest name is suggested), misses its value, has a wrong one, or is
+        given twice; or something that the verb needs is not given.
+    """
+    verb = find_verb(arguments, verbs)
+    rest = list(arguments[1:] if arguments[0] == verb.name else arguments)
+    flag_values = _declare(verb, rest)
+    positional = _split(flag_values, rest, verb)
+    repeated = [name for name in flag_values if flag_values[name].present > 1]
+    if repeated:
+        message = f"--{repeated[0]} is given {flag_values[repeated[0]].present} times"
+        raise UsageError(message, usage=usage_line(verb))
+    if positional and not verb.takes_arguments:
+        message = f"unexpected argument {positional[0]!r}"
+        raise UsageError(message, do="put the verb first, and -- before every flag", usage=usage_line(verb))
+    texts = {name: flag_values[name].value for name in flag_values if name.startswith(f"{CONFIG}.")}
+    line = CommandLine(
+        verb=verb.name,
+        options={flag.name: _read(flag, flag_values[flag.name].value, verb) for flag in verb.flags},
+        config=None if verb.config == "none" else flag_values[CONFIG].value,
+        overrides={name.removeprefix(f"{CONFIG}."): text for name, text in texts.items() if text is not None},
+        arguments=positional,
+    )
+    _check_complete(line, verb)
+    return line
+
+
+def _declare(verb: Verb, arguments: Sequence[str]) -> flags.FlagValues:
+    """Declares the flags of a verb, and those that override keys of its config: text first, types come later."""
+    flag_values = flags.FlagValues()
+    for flag in verb.flags:
+        define = flags.DEFINE_bool if flag.type is bool else flags.DEFINE_string
+        define(flag.name, None, flag.help, flag_values=flag_values)
+    if verb.config != "none":
+        flags.DEFINE_string(CONFIG, None, "The config file.", flag_values=flag_values)
+        for name, is_switch in _overrides(arguments).items():
+            define = flags.DEFINE_bool if is_switch else flags.DEFINE_string
+            define(name, None, "A key of the config.", flag_values=flag_values)
+    return flag_values
+
+
+def _overrides(arguments: Sequence[str]) -> dict[str, bool]:
+    """Finds `--config.KEY` before `--`, and whether it stands there without a value, as truth values may."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    found: dict[str, bool] = {}
+    for index, argument in enumerate(arguments[:end]):
+        match = _OVERRIDE.fullmatch(argument)
+        if match is not None:
+            following = arguments[index + 1] if index + 1 < end else "-"
+            has_value = match["value"] is not None or not following.startswith("-") or _NUMBER.match(following)
+            found.setdefault(match["name"], bool(match["negation"] or not has_value))
+    return found
+
+
+def _split(flag_values: flags.FlagValues, arguments: Sequence[str], verb: Verb) -> tuple[str, ...]:
+    """Parses a command line into its flags and returns the other words."""
+    try:
+        return tuple(flag_values([PROGRAM, *arguments])[1:])
+    except flags.UnrecognizedFlagError as error:
+        raise _unknown_flag(error.flagname, flag_values, verb, config_of(arguments)) from error
+    except (flags.Error, OSError) as error:
+        raise UsageError(" ".join(str(error).split()), usage=usage_line(verb)) from error
+
+
+def _unknown_flag(name: str, known: Iterable[str], verb: Verb, config: str | None) -> UsageError:
+    if re.fullmatch(rf"{CONFIG}|(no)?{CONFIG}\..*", name):
+        return UsageError(f"{verb.name} takes no config", do=f"leave --{name} out", usage=usage_line(verb))
+    suggestion = nearest(name, known)
+    config = None if verb.config == "none" else config
+    return UnknownFlagError(name, usage=usage_line(verb), config=config, suggestion=suggestion)
+
+
+def config_of(arguments: Sequence[str]) -> str | None:
+    """Finds the value of `--config` without parsing the rest, which may be wrong or incomplete."""
+    named = re.search(rf"(?:^|\0)--?{CONFIG}[=\0]([^\0]+)", "\0".join(arguments))
+    return named[1] if named else None
+
+
+def _no_config(name: str, verb: Verb) -> UsageError:
+    return UsageError(f"--{name} needs a config to change", do="add --config=FILE", usage=usage_line(verb))
+
+
+def _read(flag: Flag, value: OptionValue, verb: Verb) -> OptionValue:
+    if value is None:
+        return flag.default
+    if not isinstance(value, str):
+        return value
+    try:
+        return flag.read(value)
+    except ValueError as error:
+        raise UsageError(str(error), usage=usage_line(verb)) from error
+
+
+def _check_complete(line: CommandLine, verb: Verb) -> None:
+    """Refuses a command line that lacks what the verb needs, or overrides keys of no config."""
+    if line.overrides and line.config is None:
+        raise _no_config(f"{CONFIG}.{next(iter(line.overrides))}", verb)
+    if verb.config == "required" and line.config is None:
+        message, do = f"{verb.name} needs --config", "add --config=configs/digits_gauss.py"
+        raise UsageError(message, do=do, usage=usage_line(verb), code="CONFIG")
+    for flag in verb.flags:
+        if flag.required and line.options[flag.name] is None:
+            message, do = f"{verb.name} needs --{flag.name}", f"add --{flag.name}={flag.value}"
+            raise UsageError(message, do=do, usage=usage_line(verb), code="CONFIG")

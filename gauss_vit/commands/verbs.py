@@ -1,0 +1,285 @@
+"""The table of verbs and their flags. Help, completion and parsing are made from it; nothing heavy is imported."""
+
+from types import MappingProxyType
+
+from gauss_vit.command_line.verb import Flag, Verb, Verbs
+
+_WORKDIR = Flag(name="workdir", value="DIR", help="Folder of the run.")
+_RUN = Flag(name="workdir", value="DIR", help="Folder of the run.", required=True)
+_EMA = Flag(name="ema", type=bool, default=False, help="Use the moving average of the parameters.")
+_OUT = Flag(name="out", value="DIR", help="Folder for the results.", required=True)
+_MAX_IMAGES = Flag(name="max_images", type=int, value="N", lowest=1, help="Number of images to use (all by default).")
+_PROTOCOL = Flag(
+    name="protocol",
+    default="bmvc2023",
+    choices=("bmvc2023", "pre_norm", "random_projection", "replknet", "luo2016"),
+    help="Definition of the receptive field.",
+)
+_MODEL = (
+    _WORKDIR,
+    Flag(name="model", value="MODEL", help="Model by timm's name, instead of --workdir; listed by `gauss-vit models`."),
+    Flag(name="gaussian", type=bool, default=False, help="Add the Gaussian attention bias to --model."),
+    Flag(name="weights", value="FILE", help="Weights for --model: .safetensors with timm's or Hugging Face's names."),
+    Flag(
+        name="head",
+        default="file",
+        choices=("file", "fresh"),
+        help="Classifier head of the --weights: from the file, or newly initialised.",
+    ),
+    Flag(
+        name="source_grid",
+        value="HEIGHT,WIDTH",
+        help="Grid in patches of the positions in --weights, where it is not square.",
+    ),
+)
+
+_TRAIN = Verb(
+    name="train",
+    summary="trains a model; the same command resumes",
+    usage="--config=FILE [--config.KEY=VALUE ...] --workdir=DIR",
+    module="gauss_vit.commands.train",
+    config="required",
+    flags=(_RUN,),
+)
+_EVALUATE = Verb(
+    name="evaluate",
+    summary="evaluates the newest checkpoint, or the best one",
+    usage="--workdir=DIR [--best] [--ema] [--subset=imagenet_a]",
+    module="gauss_vit.commands.evaluate",
+    config="optional",
+    flags=(
+        _RUN,
+        _EMA,
+        Flag(name="best", type=bool, default=False, help="Use the best checkpoint instead of the newest."),
+        Flag(
+            name="subset",
+            value="NAME",
+            help="Choose only among the 200 classes of `imagenet_a` or `imagenet_r`.",
+        ),
+        Flag(
+            name="image_sizes",
+            value="SIZES",
+            help="Image sizes in pixels to evaluate at, such as 192,224,256x320.",
+        ),
+        Flag(
+            name="crop",
+            type=float,
+            value="FRACTION",
+            lowest=0.0,
+            highest=1.0,
+            help="Fraction of the resized image that the centre crop keeps; the config's by default.",
+        ),
+    ),
+)
+_PROBE = Verb(
+    name="probe",
+    summary="evaluates frozen features by a k-NN and a linear classifier",
+    usage="--workdir=DIR [--ema] [--shots=10]",
+    module="gauss_vit.commands.probe",
+    config="optional",
+    flags=(
+        _RUN,
+        _EMA,
+        Flag(name="neighbours", type=int, value="N", default=20, lowest=1, help="Number of neighbours that vote."),
+        Flag(
+            name="shots",
+            type=int,
+            value="N",
+            default=10,
+            lowest=1,
+            help="Labelled examples per class for the linear classifier.",
+        ),
+        Flag(
+            name="penalty",
+            type=float,
+            value="WEIGHT",
+            default=1024.0,
+            lowest=0.0,
+            help="L2 penalty on the weights of the linear classifier.",
+        ),
+    ),
+)
+_ERF = Verb(
+    name="erf",
+    summary="measures the effective receptive field",
+    usage="(--workdir=DIR | --model=MODEL [--weights=FILE]) --images=DIR --out=DIR",
+    module="gauss_vit.commands.erf",
+    flags=(
+        *_MODEL,
+        Flag(name="images", value="DIR", help="Folder of images.", required=True),
+        _OUT,
+        _MAX_IMAGES,
+        Flag(name="batch_size", type=int, value="N", default=64, lowest=1, help="Largest number of images in a batch."),
+        Flag(
+            name="token",
+            value="TOKEN",
+            default="center",
+            help="Token whose field is measured: `center`, `all` or `row,column` in patches from 0.",
+        ),
+        Flag(name="layer", value="LAYER", default="last", help="Layer: `last`, `all` or the number of a block."),
+        _PROTOCOL,
+        Flag(
+            name="dtype",
+            default="float32",
+            choices=("float32", "bfloat16"),
+            help="Type of the activations; bfloat16 is faster and less exact.",
+        ),
+        Flag(
+            name="fit",
+            default="free",
+            choices=("free", "bounded"),
+            help="Gaussian fit: without bounds, as in the paper, or with OpenERF's bounds.",
+        ),
+        Flag(
+            name="intervention",
+            value="NAMES",
+            default="none",
+            help="What is done to the position information first: `none`, `reinit`, `paper_code`, `zero` or "
+            "`without_gaussian`; several are separated by commas.",
+        ),
+        Flag(name="seed", type=int, value="N", default=0, lowest=0, help="Seed of what an intervention draws."),
+        Flag(name="bands", type=bool, default=True, help="Draw no confidence bands over images."),
+        Flag(
+            name="save_every",
+            type=int,
+            value="N",
+            default=2,
+            lowest=1,
+            help="Number of batches after which partial results are saved; an interrupted run continues from there.",
+        ),
+    ),
+)
+_COMPARE = Verb(
+    name="compare",
+    summary="compares the receptive fields of several models",
+    usage="A.npz B.npz ... --out=FILE",
+    module="gauss_vit.commands.compare",
+    takes_arguments=True,
+    flags=(Flag(name="out", value="FILE", help="Path of the results, without a suffix.", required=True),),
+)
+_POSITION = Verb(
+    name="position",
+    summary="draws and fits the position bias of every layer",
+    usage="(--workdir=DIR | --model=MODEL [--weights=FILE]) --out=DIR [--images=DIR]",
+    module="gauss_vit.commands.position",
+    flags=(
+        *_MODEL,
+        _OUT,
+        Flag(
+            name="token",
+            value="TOKEN",
+            default="center",
+            help="Query token of the pictures: `center` or `row,column` in patches from 0.",
+        ),
+        Flag(name="images", value="DIR", help="Folder of images, to measure attention distances on."),
+        _MAX_IMAGES,
+    ),
+)
+_REPORT = Verb(
+    name="report",
+    summary="writes a page to explore receptive fields, biases and attention",
+    usage="(--workdir=DIR | --model=MODEL [--weights=FILE]) [--images=DIR] --out=FILE.html",
+    module="gauss_vit.commands.report",
+    flags=(
+        *_MODEL,
+        Flag(name="images", value="DIR", help="Folder of images; a run uses its evaluation images by default."),
+        Flag(name="out", value="FILE", default="report.html", help="The .html file to write."),
+        Flag(
+            name="max_images",
+            type=int,
+            value="N",
+            lowest=1,
+            help="Number of images to average receptive fields over (all by default).",
+        ),
+        Flag(name="show_images", type=int, value="N", default=8, lowest=1, help="Number of images on the page."),
+        Flag(name="batch_size", type=int, value="N", default=8, lowest=1, help="Number of images in a batch."),
+        _PROTOCOL,
+        Flag(
+            name="layers",
+            default="all",
+            choices=("all", "last"),
+            help="Layers whose receptive fields are measured; the last one alone is faster.",
+        ),
+    ),
+)
+_MOVIE = Verb(
+    name="movie",
+    summary="animates the receptive field over the steps of a run",
+    usage="WORKDIR [--out=FILE.gif] [--fps=4]",
+    module="gauss_vit.commands.movie",
+    takes_arguments=True,
+    flags=(
+        _WORKDIR,
+        Flag(name="out", value="FILE", help="The .gif file to write (WORKDIR/erf.gif by default)."),
+        Flag(name="fps", type=float, value="RATE", default=4.0, lowest=0.1, highest=50.0, help="Frames per second."),
+    ),
+)
+_CONVERT = Verb(
+    name="convert",
+    summary="exports weights to timm or Hugging Face, or imports them",
+    usage="(--workdir=DIR --to=timm --out=FILE | --weights=FILE --model=MODEL --workdir=DIR)",
+    module="gauss_vit.commands.convert",
+    config="optional",
+    flags=(
+        *_MODEL,
+        Flag(name="to", value="LIBRARY", help="Library whose names are written: `timm` or `hugging_face`."),
+        Flag(name="out", value="FILE", help="The .safetensors file to write."),
+    ),
+)
+_DATA = Verb(
+    name="data",
+    summary="checks a data set, or packs images for fast reading",
+    usage="(check --config=FILE | prepare --from=DIR --name=NAME --data_dir=DIR)",
+    module="gauss_vit.commands.data",
+    config="optional",
+    takes_arguments=True,
+    flags=(
+        Flag(name="from", value="DIR", help="Folder of images, or of the ImageNet archives."),
+        Flag(name="name", value="NAME", help="Name of the TFDS data set to write."),
+        Flag(name="data_dir", value="DIR", help="TFDS folder to write the data set to."),
+        Flag(
+            name="size",
+            type=int,
+            value="PIXELS",
+            lowest=1,
+            help="Length in pixels that the shorter side of larger images is reduced to.",
+        ),
+        Flag(name="labels", value="FILE", help="File with the synset of each ImageNet validation image, one per line."),
+    ),
+)
+_SHOW = Verb(
+    name="show",
+    summary="shows values, parameters, shardings, FLOPs, memory; runs nothing",
+    usage="--config=FILE [--config.KEY=VALUE ...] [--mesh=8]",
+    module="gauss_vit.commands.show",
+    config="required",
+    flags=(
+        Flag(
+            name="mesh",
+            type=int,
+            value="N",
+            lowest=1,
+            help="Number of devices to show the sharding for (those present by default); they need not exist.",
+        ),
+    ),
+)
+
+VERBS: Verbs = MappingProxyType(
+    {
+        verb.name: verb
+        for verb in (
+            _TRAIN,
+            _EVALUATE,
+            _PROBE,
+            _ERF,
+            _COMPARE,
+            _POSITION,
+            _REPORT,
+            _MOVIE,
+            _CONVERT,
+            _DATA,
+            _SHOW,
+        )
+    }
+)
+"""Every verb; the first is run where a command line begins with a flag."""
