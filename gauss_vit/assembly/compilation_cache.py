@@ -1,4 +1,4 @@
-"""Keeping compiled programs, so that the next start of the same program does not compile them again."""
+"""The cache of compiled programs on disk, so that the next start does not compile them again."""
 
 import os
 from pathlib import Path
@@ -9,10 +9,10 @@ _SHORTEST_COMPILATION = 1.0
 
 
 def keep() -> None:
-    """Lets JAX keep what takes it more than a second to compile, under the user's cache folder.
+    """Turns on JAX's persistent cache, under the user's cache folder, for programs that take a second to compile.
 
-    A folder that was chosen before, such as by `JAX_COMPILATION_CACHE_DIR`, stays. JAX names programs by a digest of
-    all that they depend on, warns where the folder cannot be written, and goes on without it.
+    A folder that was chosen before, such as by `JAX_COMPILATION_CACHE_DIR`, is kept. JAX names programs by a digest of
+    everything that they depend on; if the folder cannot be written, it warns and continues without a cache.
     """
     # JAX adds its options to this object at run time.
     if jax.config.jax_compilation_cache_dir is None:  # pyrefly: ignore[missing-attribute]
@@ -21,7 +21,7 @@ def keep() -> None:
 
 
 def folder() -> Path:
-    """The folder of compiled programs: `gauss_vit/compiled` under `XDG_CACHE_HOME`, else under `~/.cache`."""
+    """Returns the folder of compiled programs: `gauss_vit/compiled` under `XDG_CACHE_HOME`, else under `~/.cache`."""
     named = os.environ.get("XDG_CACHE_HOME", "")
     home = Path(named) if Path(named).is_absolute() else Path("~/.cache").expanduser()
     return home / "gauss_vit" / "compiled"

@@ -1,4 +1,4 @@
-"""The cores of a CPU as devices of their own, for work that falls apart into images."""
+"""CPU cores as separate JAX devices, for work that is parallel over images."""
 
 import os
 import sys
@@ -14,14 +14,13 @@ def available() -> int:
 
 
 def as_devices(*, batch_size: int) -> None:
-    """Lets JAX see the cores as devices, each for some images of a batch, unless their number was chosen already.
+    """Makes JAX use CPU cores as devices, each for some images of a batch, unless their number was chosen already.
 
-    A core that works on images of its own waits for nobody; the cores of one device share every product and wait at its
-    end. With fewer than four images a core the products would become too small to be fast. On a GPU or TPU this changes
-    nothing.
+    Separate devices do not wait for one another, whereas the threads of one device synchronise after every product.
+    With fewer than four images a core the products would be too small to be fast. On a GPU or TPU this has no effect.
 
     Args:
-      batch_size: images in one pass.
+      batch_size: number of images in one pass.
     """
     # JAX adds its options to this object at run time.
     is_chosen = jax.config.jax_num_cpu_devices != -1  # pyrefly: ignore[missing-attribute]
@@ -30,5 +29,5 @@ def as_devices(*, batch_size: int) -> None:
     try:
         jax.config.update("jax_num_cpu_devices", max(1, min(available(), batch_size // _IMAGES_A_CORE)))
     except RuntimeError:
-        # The devices are in use: what called this has its own.
+        # JAX has been initialised, with the devices of the caller's choice.
         return

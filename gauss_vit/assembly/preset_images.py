@@ -1,4 +1,4 @@
-"""How the images of timm's models are prepared: their published weights expect just that."""
+"""Image preparation of timm's models, as their published weights expect it."""
 
 from dataclasses import dataclass
 
@@ -6,21 +6,21 @@ from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.ops.pixel_normalization import Normalization
 
 IMAGENET = Normalization(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-"""Mean and deviation of ImageNet's pixels."""
+"""Mean and standard deviation of ImageNet's pixels."""
 
 CENTERED = Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
-"""Bytes become numbers from -1 to 1."""
+"""Bytes are mapped to -1..1."""
 
 _SELF_DISTILLED = ("vit_small_patch8_224",)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preparation:
-    """From an image to a model's input.
+    """How an image becomes a model's input.
 
     Attributes:
-      transform: to the model's size, on the host.
-      normalization: from bytes to its input, on the device.
+      transform: resizing to the model's size, on the host.
+      normalization: normalisation of the bytes, on the device.
     """
 
     transform: ResizeCenterCrop
@@ -28,9 +28,9 @@ class Preparation:
 
 
 def preparation(name: str) -> Preparation:
-    """Gives the preparation of a preset.
+    """Returns the preparation of a preset.
 
-    Source: timm's `default_cfgs` of the weights that a bare name stands for: `mean`, `std`, `crop_pct`, bicubic all.
+    Source: timm's `default_cfgs` of each name's default weights: `mean`, `std`, `crop_pct`; all bicubic.
 
     >>> preparation("cait_s24_224").transform.crop_fraction
     1.0

@@ -1,4 +1,4 @@
-"""A trained model seen at image sizes and crops that it was not trained at."""
+"""Evaluation of a trained model at other image sizes and crops than it was trained at."""
 
 import dataclasses
 
@@ -13,18 +13,18 @@ from gauss_vit.weights.resample_positions import regridded
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Resolution:
-    """How images are shown to a model.
+    """The size and crop of evaluation images.
 
     Attributes:
       image_size: (height, width) in pixels.
-      crop_fraction: size of the central crop as a share of the resized image, in (0, 1].
+      crop_fraction: side of the central crop as a share of the resized image, in (0, 1].
     """
 
     image_size: tuple[int, int]
     crop_fraction: float
 
     def of(self, experiment: Experiment) -> Experiment:
-        """Gives the experiment at this resolution.
+        """Returns the experiment at this resolution.
 
         Raises:
           ConfigError: the model cannot take the size, or the crop is empty.
@@ -38,12 +38,12 @@ class Resolution:
 
 
 def resolutions(experiment: Experiment, *, sizes: str | None, crop: float | None) -> tuple[Resolution, ...]:
-    """Reads what the flags ask for; what they leave open is as in the experiment.
+    """Reads resolutions from flags, with the experiment's values as defaults.
 
     Args:
-      experiment: of the run.
-      sizes: such as "192,224,256x320": sides of squares, or HEIGHTxWIDTH; None is the experiment's own.
-      crop: the crop's share of the resized image; None is the experiment's own.
+      experiment: experiment of the run.
+      sizes: image sizes such as "192,224,256x320": sides of squares, or HEIGHTxWIDTH; None for the experiment's.
+      crop: share of the resized image that is cropped; None for the experiment's.
 
     Raises:
       ConfigError: a size is not a number of pixels.
@@ -57,25 +57,25 @@ def parse_size(text: str) -> tuple[int, int]:
     """Reads a (height, width) in pixels.
 
     Raises:
-      ConfigError: it is something else.
+      ConfigError: the text is not an image size.
 
     >>> parse_size("224"), parse_size("256x320")
     ((224, 224), (256, 320))
     """
     sides = text.strip().split("x")
     if len(sides) > 2 or not all(side.isdecimal() and 0 < int(side) < 10_000 for side in sides):
-        raise ConfigError(f"{text!r} is no image size", do="write --image_sizes=192,224,256x320, for example")
+        raise ConfigError(f"{text!r} is not an image size", do="write --image_sizes=192,224,256x320, for example")
     return int(sides[0]), int(sides[-1])
 
 
 def fitted(params: PyTree, config: ModelConfig, *, target: ModelConfig, abstract: PyTree) -> PyTree:
-    """Brings the parameters of a model to another image size.
+    """Resamples the parameters of a model to another image size.
 
     Args:
-      params: on the devices.
-      config: as what they were trained.
-      target: the same but for its image size; equal sizes give the parameters themselves.
-      abstract: of the target, nested dict of shapes, types and shardings.
+      params: parameters on the devices.
+      config: config that they were trained with.
+      target: the same config with another image size; parameters of equal sizes are returned as they are.
+      abstract: nested dict of the target's shapes, types and shardings.
     """
     if config == target:
         return params

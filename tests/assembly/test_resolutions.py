@@ -41,8 +41,8 @@ def test_a_crop_alone_is_at_the_own_size(workdir: Path, capsys):
     ("flag", "message"),
     [
         ("--image_sizes=16x32,20", "20"),
-        ("--image_sizes=large", "'large' is no image size"),
-        ("--image_sizes=16,", "'' is no image size"),
+        ("--image_sizes=large", "'large' is not an image size"),
+        ("--image_sizes=16,", "'' is not an image size"),
         ("--crop=0", "crop_fraction must be in"),
         ("--crop=1.5", "crop"),
     ],
@@ -64,5 +64,5 @@ def test_what_the_flags_leave_open_is_the_experiments():
 
 @pytest.mark.parametrize("text", ["", "0", "16x", "16x16x16", "-16", "16.0", "99999"])
 def test_a_size_is_one_or_two_numbers_of_pixels(text: str):
-    with pytest.raises(ConfigError, match="is no image size"):
+    with pytest.raises(ConfigError, match="is not an image size"):
         parse_size(text)
