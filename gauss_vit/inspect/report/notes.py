@@ -31,6 +31,7 @@ def notes_of(
         f"Receptive fields are averaged over {num_images} images, measured in pixels, and shown {shown}."
         f" Their numbers are of the full resolution; shifts and radii are from the centre of the patch.",
         *_layer_notes(config, plan, fields),
+        "Rows and columns of patches are counted from 0, as in --token, layers and heads from 1.",
         "Field and attention have 256 levels, even in the square root, from 0 to the largest value of each map.",
         "The mean distance weighs the distances from this patch to all patches by its attention on them.",
     ]

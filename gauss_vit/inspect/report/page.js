@@ -278,7 +278,7 @@
     drawAttention();
     drawCharts();
     drawTable();
-    const place = `row ${state.row + 1}, column ${state.column + 1}`;
+    const place = `row ${state.row}, column ${state.column}`;
     find("where").textContent = `patch in ${place}`;
     find("field-where").textContent = fieldName();
     find("bias-where").textContent = `layer ${state.layer}`;

@@ -211,7 +211,7 @@ def test_arrow_keys_move_the_patch_and_stop_at_the_border(page: webdriver.Chrome
     picker = page.find_element(By.ID, "picker")
     picker.send_keys(Keys.ARROW_LEFT, Keys.ARROW_UP, Keys.ARROW_UP, "[")
     assert {name: state(page)[name] for name in ("row", "column", "layer")} == {"row": "0", "column": "1", "layer": "2"}
-    assert picker.get_attribute("aria-label") == "Patch in row 1, column 2 of 3 by 5"
+    assert picker.get_attribute("aria-label") == "Patch in row 0, column 1 of 3 by 5"
     assert "layer 2 of 3" in page.find_element(By.ID, "status").get_attribute("textContent")
 
 
