@@ -23,6 +23,32 @@ from tests import tiny_config
 flags.FLAGS.mark_as_parsed()
 
 _MANY_MAPS = 6_000
+_DEFAULT_TIER = "not full"
+_CHEAP = "jax_disable_most_optimizations"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Lets LLVM skip its optimizations in the default tier, in this process and in those that tests start.
+
+    Three quarters of the time of a test that compiles are spent there. XLA's own passes, and with them the operations
+    of a program, its memory and its collectives, stay what they are; the full tier compiles as users do.
+    """
+    is_cheap = config.option.markexpr == _DEFAULT_TIER
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = str(int(is_cheap))
+    jax.config.update(_CHEAP, is_cheap)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def full_optimization(request: pytest.FixtureRequest):
+    """Compiles as users do where a module is marked `optimized`."""
+    if request.node.get_closest_marker("optimized") is None or not jax.config.read(_CHEAP):
+        yield
+        return
+    jax.clear_caches()
+    jax.config.update(_CHEAP, False)
+    yield
+    jax.config.update(_CHEAP, True)
+    jax.clear_caches()
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,6 @@ from gauss_vit.assembly.named_model import IMAGENET, NamedModel
 from gauss_vit.commands import erf
 from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.errors import ConfigError, DataError
-from gauss_vit.models import construct
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.position.gaussian import Gaussian
 from tests.command_lines import invocation
@@ -36,7 +35,7 @@ METRIC_KEYS = [
 
 @pytest.fixture(scope="module")
 def named():
-    graph, state = nnx.split(construct.build(MODEL, jax.random.key(0)))
+    graph, state = nnx.split(build(MODEL, jax.random.key(0)))
     return NamedModel(
         name="tiny.v1",
         config=MODEL,
@@ -262,7 +261,7 @@ SWIN = SwinConfig(
 def test_every_layer_of_a_swin_transformer_is_measured_at_the_centre_of_its_own_grid(
     folder, tmp_path, named, monkeypatch
 ):
-    graph, state = nnx.split(construct.build(SWIN, jax.random.key(0)))
+    graph, state = nnx.split(build(SWIN, jax.random.key(0)))
     swin = dataclasses.replace(named, config=SWIN, graph=graph, params=nnx.to_pure_dict(state))
     monkeypatch.setattr(erf, "named_model", lambda invocation: swin)
     arrays = read(run(folder, tmp_path, max_images=1, layer="all") / "tiny.v1_layer-all.npz")

@@ -13,7 +13,6 @@ from gauss_vit.assembly.named_model import IMAGENET, NamedModel
 from gauss_vit.commands import position
 from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.errors import ConfigError
-from gauss_vit.models import construct
 from gauss_vit.position.absolute import AbsoluteEmbedding
 from tests.command_lines import invocation
 from tests.tiny_config import MODEL
@@ -22,7 +21,7 @@ FIGURES = [f"_{name}.{suffix}" for name in ("layers", "rows", "strip", "tables")
 
 
 def run(monkeypatch, out, config=MODEL, **options):
-    graph, state = nnx.split(construct.build(config, jax.random.key(0)))
+    graph, state = nnx.split(build(config, jax.random.key(0)))
     named = NamedModel(
         name="tiny",
         config=config,

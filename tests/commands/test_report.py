@@ -21,10 +21,10 @@ from gauss_vit.inspect.report.layer_fields import FieldPlan
 from gauss_vit.inspect.report.layers import attention_start, layers_of
 from gauss_vit.inspect.report.packing import CompandedMaps, expand, unpack
 from gauss_vit.inspect.report.page import render
-from gauss_vit.models import construct
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.position.gaussian import Gaussian
+from tests.models.built import build
 from tests.tiny_config import MODEL
 
 SWIN = SwinConfig(
@@ -44,7 +44,7 @@ SWIN = SwinConfig(
 
 
 def named_of(config: ViTConfig | SwinConfig) -> NamedModel:
-    graph, state = nnx.split(construct.build(config, jax.random.key(0)))
+    graph, state = nnx.split(build(config, jax.random.key(0)))
     return NamedModel(
         name="tiny",
         config=config,

@@ -15,8 +15,8 @@ from gauss_vit.data.images.image import load_image, to_array
 from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.errors import ConfigError
 from gauss_vit.inspect.attention import read_attention, sections
-from gauss_vit.models import construct
 from gauss_vit.models.swin import SwinConfig
+from tests.models.built import build
 from tests.tiny_config import MODEL
 
 CLASS = dataclasses.replace(MODEL, class_token=True, pool="token", norm="before_pool")
@@ -36,7 +36,7 @@ SWIN = SwinConfig(
 
 
 def model_of(config):
-    graph, state = nnx.split(construct.build(config, jax.random.key(0)))
+    graph, state = nnx.split(build(config, jax.random.key(0)))
     return NamedModel(
         name="tiny",
         config=config,

@@ -18,15 +18,15 @@ from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.errors import ConfigError
 from gauss_vit.inspect import erf_run
 from gauss_vit.inspect.erf_run import Measurement, digest, measure
-from gauss_vit.models import construct
 from gauss_vit.ops.pixel_normalization import Normalization
+from tests.models.built import build
 from tests.tiny_config import MODEL
 
 NUM_IMAGES = 40
 
 
 def tiny_model():
-    graph, state = nnx.split(construct.build(MODEL, jax.random.key(0)))
+    graph, state = nnx.split(build(MODEL, jax.random.key(0)))
     return NamedModel(
         name="tiny",
         config=MODEL,

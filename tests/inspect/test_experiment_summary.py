@@ -10,6 +10,7 @@ from gauss_vit.inspect import experiment_summary
 from gauss_vit.models import construct
 from gauss_vit.models.presets import PRESETS
 from gauss_vit.train import mesh
+from tests.models.built import build
 from tests.tiny_config import get_config
 
 TINY = get_config()
@@ -19,7 +20,7 @@ EIGHT = mesh.make_abstract(PLANNED.mesh, 8)
 
 def test_table_counts_every_parameter_once():
     table = experiment_summary.parameter_table(PLANNED, EIGHT)
-    leaves = jax.tree.leaves(nnx.to_pure_dict(nnx.state(construct.build(PLANNED.model, jax.random.key(0)))))
+    leaves = jax.tree.leaves(nnx.to_pure_dict(nnx.state(build(PLANNED.model, jax.random.key(0)))))
     assert table[-1].split() == ["total", f"{sum(leaf.size for leaf in leaves):,}"]
     assert len(table) == len(leaves) + 2
 

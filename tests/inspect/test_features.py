@@ -15,10 +15,10 @@ from gauss_vit.analysis.erf import accumulate, batch_of, feature_grid
 from gauss_vit.analysis.protocol import BMVC2023, PRE_NORM
 from gauss_vit.errors import ConfigError
 from gauss_vit.inspect.features import features_of, grid_of_layer
-from gauss_vit.models import construct
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.position import RelativeTable
+from tests.models.built import build
 from tests.tiny_config import MODEL
 
 NORMED = dataclasses.replace(MODEL, class_token=True, pool="token", norm="before_pool")
@@ -26,7 +26,7 @@ NORMED = dataclasses.replace(MODEL, class_token=True, pool="token", norm="before
 
 @functools.cache
 def params_of(config):
-    return nnx.to_pure_dict(nnx.split(construct.build(config, jax.random.key(3)))[1])
+    return nnx.to_pure_dict(nnx.split(build(config, jax.random.key(3)))[1])
 
 
 def images():
@@ -36,7 +36,7 @@ def images():
 @pytest.mark.parametrize("config", [MODEL, NORMED])
 def test_the_end_of_the_trunk_is_the_models(config):
     params = params_of(config)
-    expected = construct.build(config, jax.random.key(3)).features(images())
+    expected = build(config, jax.random.key(3)).features(images())
     for protocol, feature_map in ((BMVC2023, expected.last), (PRE_NORM, expected.pre_norm)):
         features = features_of(config, params, layer=None, protocol=protocol)
         np.testing.assert_allclose(features(images()), feature_map, rtol=1e-5, atol=1e-6)
@@ -45,7 +45,7 @@ def test_the_end_of_the_trunk_is_the_models(config):
 
 def test_a_layer_is_the_residual_stream_behind_its_block():
     params = params_of(NORMED)
-    model = construct.build(NORMED, jax.random.key(3))
+    model = build(NORMED, jax.random.key(3))
     last, streams = model.scan_blocks(model.embed(images()), collect=True)
     for layer, stream in ((1, streams[1]), (2, last)):
         features = features_of(NORMED, params, layer=layer, protocol=BMVC2023)
@@ -113,7 +113,7 @@ SWIN = SwinConfig(
 def test_a_layer_of_a_swin_transformer_has_the_grid_of_its_stage():
     params = params_of(SWIN)
     pictures = jnp.asarray(np.random.default_rng(0).normal(size=(1, 32, 64, 3)), jnp.float32)
-    stages = jax.jit(construct.build(SWIN, jax.random.key(3)).intermediates)(pictures)
+    stages = jax.jit(build(SWIN, jax.random.key(3)).intermediates)(pictures)
     expected = [tokens for stage in stages for tokens in stage.tokens]
     for layer, grid in ((1, (8, 16)), (2, (8, 16)), (3, (4, 8)), (4, (2, 4))):
         features = features_of(SWIN, params, layer=layer, protocol=BMVC2023)

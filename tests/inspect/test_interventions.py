@@ -11,8 +11,8 @@ from gauss_vit.assembly.named_model import IMAGENET, NamedModel
 from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.errors import ConfigError
 from gauss_vit.inspect.interventions import intervened
-from gauss_vit.models import construct
 from gauss_vit.position.relative import RelativeTable
+from tests.models.built import build
 from tests.tiny_config import MODEL
 
 CONFIG = dataclasses.replace(MODEL, relative=RelativeTable())
@@ -20,7 +20,7 @@ CONFIG = dataclasses.replace(MODEL, relative=RelativeTable())
 
 @pytest.fixture(scope="module")
 def named():
-    graph, state = nnx.split(construct.build(CONFIG, jax.random.key(0)))
+    graph, state = nnx.split(build(CONFIG, jax.random.key(0)))
     return NamedModel(
         name="tiny",
         config=CONFIG,

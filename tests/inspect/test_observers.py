@@ -17,9 +17,9 @@ from gauss_vit.errors import ConfigError, StorageError
 from gauss_vit.experiment import Experiment
 from gauss_vit.inspect import observers
 from gauss_vit.inspect.position import PositionGroup
-from gauss_vit.models import construct
 from gauss_vit.train import mesh
 from gauss_vit.train.workdir.metrics_log import entries
+from tests.models.built import build
 from tests.tiny_config import get_config
 
 
@@ -33,7 +33,7 @@ def experiment(data_flag: str) -> Experiment:
 def fresh(experiment: Experiment) -> PyTree:
     """Parameters spread over all devices, as in training."""
     devices = mesh.make(mesh.MeshConfig(fsdp=4), jax.devices())
-    model = construct.build(experiment.model, jax.random.key(0))
+    model = build(experiment.model, jax.random.key(0))
     params = nnx.to_pure_dict(nnx.state(model))
     return jax.device_put(params, mesh.tree_shardings(devices, params))
 

@@ -10,12 +10,12 @@ from flax import nnx
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.inspect.position import position_embedding, position_groups
-from gauss_vit.models.construct import build
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.position.absolute import AbsoluteEmbedding
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.relative import RelativeTable
 from gauss_vit.position.relative_mlp import RelativeMlp
+from tests.models.built import build
 from tests.tiny_config import MODEL
 
 SWIN = SwinConfig(

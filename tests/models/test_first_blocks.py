@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from gauss_vit.models import construct
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.first_blocks import swin_block_map, vit_before_block, vit_block_map, vit_block_token
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.position.relative import RelativeTable
+from tests.models.built import build
 from tests.tiny_config import MODEL
 
 VIT = dataclasses.replace(MODEL, depth=3, class_token=True, pool="token", norm="before_pool")
@@ -39,7 +39,7 @@ TOLERANCE = {"rtol": 1e-5, "atol": 1e-6}
 
 @functools.cache
 def model_of(config):
-    return construct.build(config, jax.random.key(1))
+    return build(config, jax.random.key(1))
 
 
 def images(num_images=2):

@@ -11,11 +11,12 @@ from flax import nnx
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.models.compute import Compute
-from gauss_vit.models.construct import abstract, build
+from gauss_vit.models.construct import abstract
 from gauss_vit.models.presets_swin import PRESETS_SWIN
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.position import Gaussian, RelativeMlp, RelativeTable
 from gauss_vit.tree import flatten_paths, path_of
+from tests.models.built import build
 
 KEY = jax.random.key(0)
 # Maps of 6 x 10 and 3 x 5: the first is padded and shifted along both axes, the second cuts the window.

@@ -10,10 +10,11 @@ from flax import nnx
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.models.compute import Compute
-from gauss_vit.models.construct import abstract, build
+from gauss_vit.models.construct import abstract
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.position import AbsoluteEmbedding, Gaussian, RelativeMlp, RelativeTable
 from gauss_vit.tree import flatten_paths
+from tests.models.built import build
 
 KEY = jax.random.key(0)
 RELATIVE = ViTConfig(

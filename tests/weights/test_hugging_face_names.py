@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from gauss_vit.models.construct import abstract, build
+from gauss_vit.models.construct import abstract
 from gauss_vit.weights import hugging_face_names, naming
 from gauss_vit.weights.name_tables import hugging_face_rules
 from gauss_vit.weights.pretrained import load_weights
 from gauss_vit.weights.safetensors_file import write
 from tests.models import deterministic
+from tests.models.built import build
 from tests.weights.hugging_face_models import CONFIGS, VIT
 
 RECORDED = np.load(Path(__file__).with_name("hugging_face_reference.npz"))

@@ -10,7 +10,7 @@ import pytest
 from flax import nnx
 
 from gauss_vit.errors import ConfigError
-from gauss_vit.models.construct import abstract, build
+from gauss_vit.models.construct import abstract
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.position.absolute import AbsoluteEmbedding
@@ -19,6 +19,7 @@ from gauss_vit.position.relative import RelativeTable
 from gauss_vit.position.relative_mlp import RelativeMlp
 from gauss_vit.tree import flatten_paths
 from gauss_vit.weights.intervention import applicable, intervene, parse_interventions
+from tests.models.built import build
 
 PLAIN = ViTConfig(
     image_size=(12, 16),

@@ -8,10 +8,11 @@ import pytest
 from flax import nnx
 
 from gauss_vit.errors import CheckpointError
-from gauss_vit.models.construct import abstract, build
+from gauss_vit.models.construct import abstract
 from gauss_vit.position import RelativeTable
 from gauss_vit.tree import flatten_paths
 from gauss_vit.weights import naming, timm_names
+from tests.models.built import build
 from tests.models.test_vit import PLAIN, RELATIVE
 
 PLAIN_RELATIVE = dataclasses.replace(RELATIVE, gaussian=None)

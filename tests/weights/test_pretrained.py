@@ -10,7 +10,7 @@ import pytest
 from flax import nnx
 
 from gauss_vit.errors import CheckpointError
-from gauss_vit.models.construct import abstract, build
+from gauss_vit.models.construct import abstract
 from gauss_vit.position import Gaussian, RelativeTable
 from gauss_vit.tree import flatten_paths
 from gauss_vit.weights import naming
@@ -18,6 +18,7 @@ from gauss_vit.weights.name_tables import timm_rules
 from gauss_vit.weights.pretrained import load_weights
 from gauss_vit.weights.safetensors_file import write
 from tests.models import deterministic
+from tests.models.built import build
 from tests.models.test_vit import RELATIVE
 from tests.weights.hugging_face_models import SWIN, VIT
 

@@ -8,11 +8,11 @@ import pytest
 from flax import nnx
 
 from gauss_vit.errors import CheckpointError, ConfigError
-from gauss_vit.models.construct import build
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.relative_mlp import RelativeMlp
 from gauss_vit.tree import flatten_paths
 from gauss_vit.weights.start import Start, carry_over, redraw
+from tests.models.built import build
 from tests.tiny_config import MODEL
 
 PLAIN = dataclasses.replace(MODEL, gaussian=None, relative=RelativeMlp(hidden=4))
