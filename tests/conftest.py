@@ -12,6 +12,7 @@ from jaxtyping import install_import_hook
 
 install_import_hook("gauss_vit", "beartype.beartype")
 
+import chex
 import jax
 import pytest
 from absl import flags
@@ -56,6 +57,12 @@ def strict_numerics():
     """No silent promotion of types or ranks: each would hide a wrong shape or a slow float32 detour."""
     with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
         yield
+
+
+@pytest.fixture(autouse=True)
+def traces_from_zero():
+    """Counts the traces of `chex.assert_max_traces` for each test alone."""
+    chex.clear_trace_counter()
 
 
 @pytest.fixture(autouse=True, scope="module")
