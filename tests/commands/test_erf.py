@@ -16,6 +16,7 @@ from gauss_vit.errors import ConfigError, DataError
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.position.gaussian import Gaussian
 from tests.command_lines import invocation
+from tests.models.built import build
 from tests.tiny_config import MODEL
 
 CHOSEN = {"model": "tiny", "batch_size": 8, "save_every": 1}

@@ -15,6 +15,7 @@ from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.errors import ConfigError
 from gauss_vit.position.absolute import AbsoluteEmbedding
 from tests.command_lines import invocation
+from tests.models.built import build
 from tests.tiny_config import MODEL
 
 FIGURES = [f"_{name}.{suffix}" for name in ("layers", "rows", "strip", "tables") for suffix in ("pdf", "png")]
