@@ -1,4 +1,4 @@
-"""`data check`: what of a run's data is there. `data prepare`: a folder or the ImageNet archives as a TFDS data set."""
+"""`data check`: which data of a run exist. `data prepare`: a folder or the ImageNet archives as a TFDS data set."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -7,7 +7,6 @@ from gauss_vit.command_line.console import say
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.data import inspection
 from gauss_vit.data.config import Data
-from gauss_vit.data.inspection import SplitReport
 from gauss_vit.data.prepare import packing
 from gauss_vit.data.prepare.imagenet_archives import TRAIN_ARCHIVE, VALIDATION_ARCHIVE, archive_plan
 from gauss_vit.data.prepare.packing import Plan
@@ -19,10 +18,10 @@ _NUM_SAMPLES = 64
 
 
 def run(invocation: Invocation) -> None:
-    """Does what the word after `data` says.
+    """Runs `data check` or `data prepare`.
 
     Raises:
-      ConfigError: it is neither `check` nor `prepare`, or a flag is missing.
+      ConfigError: the word after `data` is neither `check` nor `prepare`, or a flag is missing.
       DataError: as `check` and `prepare_data_set`.
       StorageError: the prepared data set cannot be written.
     """
@@ -30,12 +29,12 @@ def run(invocation: Invocation) -> None:
     words = invocation.arguments
     if len(words) != 1 or words[0] not in actions:
         given = " ".join(words) or "nothing"
-        raise ConfigError(f"data is followed by {' or '.join(actions)}, got {given}", do="write: gauss-vit data check")
+        raise ConfigError(f"data takes check or prepare and got {given}", do="write gauss-vit data check, for example")
     actions[words[0]](invocation)
 
 
 def check(invocation: Invocation) -> None:
-    """Says what of the config's data is there, and for what is missing the commands that prepare it.
+    """Prints which of the config's splits exist, and the commands that prepare missing ones.
 
     Raises:
       ConfigError: the model has another number of classes than the data.
@@ -58,7 +57,7 @@ def check(invocation: Invocation) -> None:
 
 
 def _check_splits(data: Data) -> tuple[list[DataError], int]:
-    """Reports the splits that a run uses; gives what is wrong with them, and the number of classes."""
+    """Prints the splits that a run uses; returns what is wrong with them, and the number of classes."""
     problems: list[DataError] = []
     num_classes = 0
     try:
@@ -73,24 +72,13 @@ def _check_splits(data: Data) -> tuple[list[DataError], int]:
             say(f"  wrong    {split}: {error.message}")
             problems.append(error)
             continue
-        say(f"  found    {describe(report)}")
+        say(f"  found    {report.describe()}")
         num_classes = report.num_classes
     return problems, num_classes
 
 
-def describe(report: SplitReport) -> str:
-    """One line about a split."""
-    formats = ", ".join(f"{count} {kind}" for kind, count in report.formats.items())
-    smallest, largest = (f"{height} x {width}" for height, width in (report.smallest, report.largest))
-    sizes = f"{smallest} px" if smallest == largest else f"{smallest} to {largest} px"
-    return (
-        f"{report.split}: {report.num_examples:,} images, {report.num_classes:,} classes; "
-        f"of {report.num_sampled} decoded: {formats}; {sizes}"
-    )
-
-
 def prepare_data_set(invocation: Invocation) -> None:
-    """Writes the TFDS data set `--name` below `--data_dir` from `--from`, and says where it is.
+    """Writes the TFDS data set `--name` below `--data_dir` from `--from`, and prints where it is.
 
     Raises:
       ConfigError: a flag is missing or the name is not usable.
@@ -113,10 +101,10 @@ def prepare_data_set(invocation: Invocation) -> None:
 
 
 def plan_of(source: Path, name: str, *, labels_file: Path | None) -> Plan:
-    """The plan for the ImageNet archives in a folder, or for the folder's images.
+    """Returns the plan for the ImageNet archives in a folder, or for the folder's images.
 
     Raises:
-      DataError: neither is there.
+      DataError: there is neither.
       ConfigError: a list of labels is given for a folder.
     """
     if any((source / archive).is_file() for archive in (TRAIN_ARCHIVE, VALIDATION_ARCHIVE)):

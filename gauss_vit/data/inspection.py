@@ -1,4 +1,4 @@
-"""What a data set holds: its size, its classes, and what a sample of its images looks like."""
+"""Inspects a split of a data set: its size, its classes, and the formats of a sample of its images."""
 
 import io
 from collections import Counter
@@ -15,15 +15,16 @@ from gauss_vit.data.sources.splits import open_split
 
 @dataclass(frozen=True, kw_only=True)
 class SplitReport:
-    """What was found in a split.
+    """Summary of a split.
 
     Attributes:
-      split: its name.
-      num_examples: how many images it holds.
-      num_classes: how many classes the labels can name.
-      num_sampled: how many images were decoded, evenly spread.
-      formats: how many of them are of which format and mode, such as "JPEG RGB".
-      smallest, largest: (height, width) of the images with fewest and most pixels, in pixels.
+      split: name of the split.
+      num_examples: number of images.
+      num_classes: number of classes of the data set.
+      num_sampled: number of images that were decoded, evenly spread.
+      formats: number of sampled images by format and mode, such as "JPEG RGB".
+      smallest: (height, width) in pixels of the image with the fewest pixels.
+      largest: (height, width) in pixels of the image with the most pixels.
     """
 
     split: str
@@ -33,6 +34,16 @@ class SplitReport:
     formats: Mapping[str, int]
     smallest: tuple[int, int]
     largest: tuple[int, int]
+
+    def describe(self) -> str:
+        """Writes the summary in one line."""
+        formats = ", ".join(f"{count} {kind}" for kind, count in self.formats.items())
+        smallest, largest = (f"{height} x {width}" for height, width in (self.smallest, self.largest))
+        sizes = f"{smallest} px" if smallest == largest else f"{smallest} to {largest} px"
+        return (
+            f"{self.split}: {self.num_examples:,} images, {self.num_classes:,} classes; "
+            f"of {self.num_sampled} decoded: {formats}; {sizes}"
+        )
 
 
 def inspect_split(data: Data, split: str, *, num_samples: int) -> SplitReport:
@@ -57,7 +68,7 @@ def inspect_split(data: Data, split: str, *, num_samples: int) -> SplitReport:
 
 
 def _spread(num_examples: int, num_samples: int) -> tuple[int, ...]:
-    """Indices from the first to the last, evenly spread.
+    """Returns indices from the first to the last, evenly spread.
 
     >>> _spread(10, 4)
     (0, 3, 6, 9)
@@ -67,10 +78,10 @@ def _spread(num_examples: int, num_samples: int) -> tuple[int, ...]:
 
 
 def _look(source: Source, index: int, *, max_pixels: int) -> tuple[str, tuple[int, int]]:
-    """Format and mode, and (height, width), of an image that decodes.
+    """Returns format and mode, and (height, width), of an image.
 
     Raises:
-      DataError: it does not.
+      DataError: it cannot be decoded.
     """
     example = source[index]
     upright = images.decode(example.image, name=example.name, max_pixels=max_pixels)

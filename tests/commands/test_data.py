@@ -5,7 +5,6 @@ import dataclasses
 import pytest
 
 from gauss_vit import main as program
-from gauss_vit.commands.data import describe
 from gauss_vit.data.inspection import inspect_split
 from gauss_vit.data.sources import how_to_get
 from tests.data.sources.folder_samples import make_folder
@@ -87,7 +86,7 @@ def test_a_report_counts_formats_and_sizes(tmp_path):
     make_folder(tmp_path, {"a": 3})
     data = dataclasses.replace(get_config().data, name="folder", data_dir=str(tmp_path))
     report = inspect_split(data, "all", num_samples=2)
-    assert describe(report) == "all: 3 images, 1 classes; of 2 decoded: 2 PNG RGB; 9 x 12 px"
+    assert report.describe() == "all: 3 images, 1 classes; of 2 decoded: 2 PNG RGB; 9 x 12 px"
 
 
 def test_prepare_makes_a_data_set_that_check_finds(capsys, tmp_path):
@@ -106,7 +105,7 @@ def test_prepare_makes_a_data_set_that_check_finds(capsys, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["data"], "data is followed by check or prepare, got nothing"),
+        (["data"], "data takes check or prepare and got nothing"),
         (["data", "make"], "got make"),
         (["data", "check"], "data needs --config"),
         (["data", "prepare"], "data needs --name"),
