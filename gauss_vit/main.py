@@ -20,8 +20,8 @@ from typing import Any
 from absl import flags
 
 from gauss_vit import __version__
+from gauss_vit.command_line import completion, parsing
 from gauss_vit.command_line import help as help_pages
-from gauss_vit.command_line import parsing
 from gauss_vit.command_line.parsing import PROGRAM, CommandLine, UnknownFlagError, UsageError
 from gauss_vit.commands.verbs import VERBS
 from gauss_vit.errors import ConfigError, UserError
@@ -29,7 +29,7 @@ from gauss_vit.errors import ConfigError, UserError
 BUG, INTERRUPTED = 1, 130
 _WIDEST = 120
 _INVOCATION = "gauss_vit.command_line.invocation"
-_HELP = ("--help", "-h", "-help", "help")
+_HELP = frozenset({"--help", "-h", "-help", "help"})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,14 +84,16 @@ def _run(line: CommandLine) -> None:
 
 
 def _answer(arguments: Sequence[str]) -> str | None:
-    """Returns what is asked of the program itself: help or the version; None where a verb is to be run."""
+    """Returns what is asked of the program itself (help, version, completion); None where a verb is to be run."""
     if arguments[:1] == ("--version",):
         return f"{PROGRAM} {__version__}\n"
-    if not any(argument in _HELP for argument in arguments):
+    if arguments[:1] == ("completion",) and not _HELP.intersection(arguments):
+        return completion.script(completion.shell_of(arguments[1:]), VERBS)
+    if not _HELP.intersection(arguments):
         return None
     width = min(shutil.get_terminal_size().columns, _WIDEST)
     others = [argument for argument in arguments if argument not in _HELP]
-    if not others:
+    if not others or others == ["completion"]:
         return help_pages.program_help(VERBS, width=width)
     verb = parsing.find_verb(others, VERBS)
     page = help_pages.verb_help(verb, width=width)

@@ -76,6 +76,12 @@ def test_help_goes_to_standard_output(capsys: pytest.CaptureFixture[str], argume
     assert captured.err == ""
 
 
+def test_completion_is_a_script(capsys: pytest.CaptureFixture[str]):
+    assert program.main(["completion", "bash"]) == 0
+    assert "complete -F _gauss_vit gauss-vit" in capsys.readouterr().out
+    assert answer(capsys, "completion", "fish")[1][1] == "usage: gauss-vit completion (bash|zsh)"
+
+
 def test_help_of_an_unknown_verb_is_a_mistake(capsys: pytest.CaptureFixture[str]):
     assert answer(capsys, "shwo", "--help")[1][0].endswith("unknown verb 'shwo'; did you mean show?")
 
@@ -149,6 +155,7 @@ def probe(*arguments: str) -> tuple[int, float, set[str], list[str]]:
     [
         (["--help"], 0),
         (["--version"], 0),
+        (["completion", "bash"], 0),
         (["erf", "--help"], 0),
         (["shwo"], 2),
         ([], 2),

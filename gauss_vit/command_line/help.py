@@ -20,17 +20,20 @@ def program_help(verbs: Verbs, *, width: int) -> str:
       width: columns of the terminal.
     """
     default = next(iter(verbs))
-    ending = (
-        f"{PROGRAM} VERB --help lists the flags of a verb, and with --config=FILE every key of the config with its "
-        f"type, value and meaning; {PROGRAM} --version prints the version."
-    )
+    more = {
+        f"{PROGRAM} VERB --help": "flags of a verb",
+        f"{PROGRAM} {default} --config=FILE --help": "every key of a config, explained",
+        f"{PROGRAM} completion bash|zsh": "completion script for your shell",
+        f"{PROGRAM} --version": "version",
+    }
+    column = max(map(len, more))
     return "\n".join(
         [
             f"usage: {PROGRAM} [VERB] FLAGS    (without a verb: {default})",
             "",
             *table([(name, verb.summary) for name, verb in verbs.items()], width=width),
             "",
-            *textwrap.wrap(ending, width),
+            *(f"  {command.ljust(column)}  {text}" for command, text in more.items()),
             "",
         ]
     )
