@@ -1,4 +1,4 @@
-"""Config files: Python that returns a dataclass, or JSON that is data and nothing else.
+"""Config files: Python that returns a dataclass or a ConfigDict with its keys, or JSON that is data and nothing else.
 
 A Python config is code that the user runs on purpose; whatever goes wrong in it is reported with its own file and line.
 A JSON config is checked against the same annotations and can only ever become values of these types.
@@ -15,6 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar, cast
 
+from ml_collections import ConfigDict
+
 from gauss_vit.config import schema
 from gauss_vit.errors import ConfigError, UserError
 
@@ -22,7 +24,7 @@ Config = TypeVar("Config")
 
 
 class _SourceLoader(importlib.abc.FileLoader, importlib.abc.SourceLoader):
-    """Compiles a file anew each time: no stale byte code, and none left beside the user's file."""
+    """Compiles a file on every load: no stale byte code, and none left beside the user's file."""
 
 
 def load(source: str, config_type: type[Config]) -> Config:
@@ -31,7 +33,7 @@ def load(source: str, config_type: type[Config]) -> Config:
     Args:
       source: `FILE.json`, `FILE.py`, or `FILE.py:ARGUMENT`, where the file defines `get_config()` or, with an argument,
         `get_config(argument)` and the argument is passed as text.
-      config_type: the dataclass that the file must give.
+      config_type: the dataclass that the file must give, or a ConfigDict that describes one.
 
     Raises:
       ConfigError: the file is missing, fails, or gives something else; one line with everything that is wrong in it.
@@ -51,7 +53,7 @@ def read_json(path: Path, config_type: type[Config]) -> Config:
     """Builds the config that a JSON file describes; nothing in it is executed or imported.
 
     Raises:
-      ConfigError: the file is no JSON, or its values are not of the config's types.
+      ConfigError: the file is not JSON, or its values are not of the config's types.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique)
@@ -63,10 +65,10 @@ def read_json(path: Path, config_type: type[Config]) -> Config:
 
 
 def build(value: object, config_type: type[Config], *, where: str = "") -> Config:
-    """Checks an instance or decoded JSON, and gives it in its final form.
+    """Checks an instance or decoded JSON and builds the config from it.
 
     Args:
-      value: what a file gave.
+      value: what a file holds.
       config_type: the dataclass that it must be.
       where: the file, for the message.
 
@@ -83,7 +85,7 @@ def _unique(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
     keys = [key for key, _ in pairs]
     repeated = sorted({key for key in keys if keys.count(key) > 1})
     if repeated:
-        raise ValueError(f"the key {repeated[0]!r} stands twice in one object")
+        raise ValueError(f"the key {repeated[0]!r} occurs twice in one object")
     return dict(pairs)
 
 
@@ -106,7 +108,9 @@ def _load_python(path: Path, argument: str | None, config_type: type[Config]) ->
         raise ConfigError(f"{path}: {error}") from error
     except (Exception, SystemExit) as error:
         raise _located_error(error, path, _complaints(path, argument, config_type)) from error
-    if type(value) is not config_type:
+    if isinstance(value, ConfigDict):
+        value = value.to_dict()
+    elif type(value) is not config_type:
         name = config_type.__name__
         raise ConfigError(f"{path}: get_config must return {name}, got {type(value).__name__}")
     return build(value, config_type, where=str(path))
@@ -145,7 +149,7 @@ def _execute(path: Path) -> ModuleType:
 
 
 def _located_error(error: BaseException, path: Path, complaints: Sequence[schema.Problem]) -> ConfigError:
-    """Says what failed at which line of the user's file, or everything that is wrong with the values in it."""
+    """Describes what failed at which line of the user's file, or everything that is wrong with the values in it."""
     line = _line_of(error, path)
     where = f"{path} line {line}" if line else str(path)
     if complaints:
@@ -157,7 +161,7 @@ def _located_error(error: BaseException, path: Path, complaints: Sequence[schema
 
 
 def _line_of(error: BaseException, path: Path) -> int | None:
-    """The last line of the file that was running, or that does not parse."""
+    """Returns the last line of the file that was running, or that does not parse."""
     if isinstance(error, SyntaxError) and error.filename == str(path):
         return error.lineno
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
@@ -165,10 +169,11 @@ def _line_of(error: BaseException, path: Path) -> int | None:
 
 
 def _complaints(path: Path, argument: str | None, config_type: type) -> tuple[schema.Problem, ...]:
-    """Everything that is wrong with the values of a file whose first wrong value has already raised.
+    """Lists everything that is wrong with the values of a file whose first wrong value has already raised.
 
-    The file runs once more, with constructors that accept anything, and the result is checked as a whole. Where it does
-    not get to its end that way, there is nothing to add.
+    What raises is often not what is wrong: a text where a number belongs fails in a comparison inside a constructor.
+    So the file runs once more, with constructors that accept anything, and the result is checked as a whole. If it does
+    not get to its end that way either, there is nothing to add.
     """
     try:
         with _recording(schema.config_types(config_type)):

@@ -57,6 +57,14 @@ def test_python_file_gives_what_get_config_returns(tmp_path: Path):
     assert loading.load(str(path), Whole) == Whole(part=Part(size=3, rate=1.0))
 
 
+def test_config_dict_is_checked_as_the_dataclass_that_it_describes(tmp_path: Path):
+    text = "from ml_collections import ConfigDict\ndef get_config():\n    config = ConfigDict({'part': {'size': 3}})\n"
+    path = write(tmp_path, text + "    config.name = 'n'\n    return config\n")
+    assert loading.load(str(path), Whole) == Whole(part=Part(size=3), name="n")
+    wrong = write(tmp_path, text + "    config.part.sise = 4\n    return config\n", name="wrong.py")
+    assert refusal(wrong) == f"{wrong}: unknown key part.sise; did you mean part.size?"
+
+
 def test_text_behind_the_colon_is_the_argument(tmp_path: Path):
     path = write(tmp_path, f"{IMPORTS}def get_config(text):\n    return Whole(part=Part(size=1), name=text)\n")
     assert loading.load(f"{path}:a:b=c", Whole).name == "a:b=c"
@@ -69,7 +77,7 @@ def test_missing_and_needless_arguments_are_named(tmp_path: Path):
     assert "takes no argument" in refusal(f"{lacks}:a")
 
 
-def test_changed_file_is_read_anew_and_leaves_no_byte_code(tmp_path: Path):
+def test_changed_file_is_read_again_and_leaves_no_byte_code(tmp_path: Path):
     for size in (1, 2, 3):
         path = write(tmp_path, f"{IMPORTS}def get_config():\n    return Whole(part=Part(size={size}))\n")
         assert loading.load(str(path), Whole).part.size == size
@@ -101,7 +109,7 @@ def test_everything_that_is_wrong_is_named_at_once(tmp_path: Path):
         assert part in message
 
 
-def test_constructors_are_whole_again_after_an_error(tmp_path: Path):
+def test_constructors_check_again_after_an_error(tmp_path: Path):
     refusal_of(tmp_path, "return Whole(part=Part(size=-3))")
     with pytest.raises(ConfigError):
         Part(size=-3)
@@ -161,7 +169,7 @@ def test_json_file_gives_the_same_as_the_python_file(tmp_path: Path):
         ("{", "is not valid JSON"),
         ("", "is not valid JSON"),
         ("[" * 100_000, "is not valid JSON"),
-        ('{"part": {"size": 1}, "part": {"size": 2}}', "the key 'part' stands twice"),
+        ('{"part": {"size": 1}, "part": {"size": 2}}', "the key 'part' occurs twice"),
         ('{"part": {"size": NaN}}', "part.size must be an integer, got nan"),
         ("[]", "the value must be Whole(...)"),
         ('{"part": {"size": 1}, "__import__": "os"}', "unknown key __import__"),
