@@ -263,6 +263,14 @@ _SHOW = Verb(
         ),
     ),
 )
+_MODELS = Verb(
+    name="models",
+    summary="lists the models that --model can name, by timm's names",
+    usage="[PATTERN ...] [--names]",
+    module="gauss_vit.commands.models",
+    takes_arguments=True,
+    flags=(Flag(name="names", type=bool, default=False, help="Print names only."),),
+)
 
 VERBS: Verbs = MappingProxyType(
     {
@@ -279,6 +287,7 @@ VERBS: Verbs = MappingProxyType(
             _CONVERT,
             _DATA,
             _SHOW,
+            _MODELS,
         )
     }
 )

@@ -1,0 +1,75 @@
+"""`models`: the models that `--model` can name, with their sizes."""
+
+import fnmatch
+from collections.abc import Sequence
+from dataclasses import is_dataclass
+
+import jax
+
+from gauss_vit.command_line.console import say
+from gauss_vit.command_line.invocation import Invocation
+from gauss_vit.config import schema
+from gauss_vit.config.keys import keys_of
+from gauss_vit.errors import ConfigError
+from gauss_vit.models import construct
+from gauss_vit.models.presets import PRESETS
+from gauss_vit.position.absolute import AbsoluteEmbedding
+from gauss_vit.position.term import BiasTerm
+from gauss_vit.weights.name_tables import ModelConfig
+
+_HEADER = ("size", "patch", "depth", "width", "parameters", "position")
+_WIDTHS = (7, 5, 5, 5, 11)
+
+
+def run(invocation: Invocation) -> None:
+    """Writes a line for each model, or its name alone, as soon as it is known."""
+    names = matching(invocation.arguments)
+    if invocation.switch("names"):
+        say("\n".join(names))
+        return
+    longest = max(map(len, names))
+    say(_line("model", _HEADER, longest))
+    for name in names:
+        say(_line(name, cells(PRESETS[name]), longest))
+
+
+def matching(patterns: Sequence[str]) -> tuple[str, ...]:
+    """Lists the names that contain one of the patterns, or that one with wildcards describes; all without a pattern.
+
+    Raises:
+      ConfigError: no name matches.
+    """
+    wanted = [pattern if any(mark in pattern for mark in "*?[") else f"*{pattern}*" for pattern in patterns or [""]]
+    names = tuple(name for name in PRESETS if any(fnmatch.fnmatchcase(name, pattern) for pattern in wanted))
+    if not names:
+        suggestion = schema.nearest(patterns[0], PRESETS)
+        raise ConfigError(
+            f"no model is called like {' or '.join(patterns)}",
+            do=f"try {suggestion}" if suggestion else "leave the pattern out to see all models",
+        )
+    return names
+
+
+def cells(config: ModelConfig) -> tuple[str, ...]:
+    """Describes a model: image size and patch in pixels, blocks, channels, parameters with a classifier, positions."""
+    params = jax.tree.leaves(construct.abstract(config)[1])
+    return (
+        "x".join(map(str, config.image_size)),
+        "x".join(map(str, config.patch_size)),
+        str(config.depth),
+        str(config.width),
+        f"{sum(leaf.size for leaf in params):,}",
+        " + ".join(positions(config)),
+    )
+
+
+def positions(config: ModelConfig) -> tuple[str, ...]:
+    """Names the position information of a model: embeddings, then bias terms."""
+    parts = [key.value for key in keys_of(config) if is_dataclass(key.value)]
+    absolute = ["absolute" for part in parts if isinstance(part, AbsoluteEmbedding)]
+    return (*absolute, *(part.name for part in parts if isinstance(part, BiasTerm)))
+
+
+def _line(name: str, columns: Sequence[str], longest: int) -> str:
+    numbers = [cell.rjust(width) for cell, width in zip(columns, _WIDTHS, strict=False)]
+    return "  ".join([name.ljust(longest), *numbers, columns[-1]])
