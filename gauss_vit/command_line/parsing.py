@@ -15,6 +15,8 @@ from gauss_vit.errors import ConfigError
 
 PROGRAM = "gauss-vit"
 _OVERRIDE = re.compile(rf"--?(?P<negation>no)?(?P<name>{CONFIG}\.[^=]+)(?P<value>=.*)?", re.DOTALL)
+# absl would read further arguments from a file, and take unknown ones.
+_ABSL_FLAG = re.compile(r"--?(flagfile|undefok)(?:=|$)")
 _NUMBER = re.compile(r"-\.?\d")
 
 
@@ -131,24 +133,33 @@ def _declare(verb: Verb, arguments: Sequence[str]) -> flags.FlagValues:
 
 def _overrides(arguments: Sequence[str]) -> dict[str, bool]:
     """Finds `--config.KEY` before `--`, and whether it stands there without a value, as truth values may."""
-    end = arguments.index("--") if "--" in arguments else len(arguments)
     found: dict[str, bool] = {}
-    for index, argument in enumerate(arguments[:end]):
+    before = _before_terminator(arguments)
+    for argument, following in zip(before, [*before[1:], "-"], strict=False):
         match = _OVERRIDE.fullmatch(argument)
         if match is not None:
-            following = arguments[index + 1] if index + 1 < end else "-"
             has_value = match["value"] is not None or not following.startswith("-") or _NUMBER.match(following)
             found.setdefault(match["name"], bool(match["negation"] or not has_value))
     return found
 
 
+def _before_terminator(arguments: Sequence[str]) -> Sequence[str]:
+    return arguments[: arguments.index("--")] if "--" in arguments else arguments
+
+
 def _split(flag_values: flags.FlagValues, arguments: Sequence[str], verb: Verb) -> tuple[str, ...]:
     """Parses a command line into its flags and returns the other words."""
+    hidden = [match[1] for match in map(_ABSL_FLAG.match, _before_terminator(arguments)) if match]
+    if hidden:
+        raise _unknown_flag(hidden[0], flag_values, verb, config_of(arguments))
     try:
         return tuple(flag_values([PROGRAM, *arguments])[1:])
     except flags.UnrecognizedFlagError as error:
         raise _unknown_flag(error.flagname, flag_values, verb, config_of(arguments)) from error
-    except (flags.Error, OSError) as error:
+    except flags.IllegalFlagValueError as error:
+        name, _, value = str(error).removeprefix("flag --").partition(":")[0].partition("=")
+        raise UsageError(f"--{name} must be true or false, got {value!r}", usage=usage_line(verb)) from error
+    except flags.Error as error:
         raise UsageError(" ".join(str(error).split()), usage=usage_line(verb)) from error
 
 
