@@ -34,6 +34,8 @@ from gauss_vit.assembly import cpu_devices
 from gauss_vit.assembly.named_model import NamedModel
 from gauss_vit.data.images.image import load_image, open_images, to_array
 from gauss_vit.data.images.transforms import ResizeCenterCrop
+from gauss_vit.heads.linear import LinearHead
+from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.inspect.erf_run import Measurement, measure
 from gauss_vit.inspect.features import features_of
 from gauss_vit.models.compute import ActivationType, Compute
@@ -55,13 +57,15 @@ def perturbed(name: str, *, is_unrolled: bool) -> NamedModel:
     """Makes a preset whose last normalisation is not constant, which would leave nothing to measure."""
     config = PRESETS[name]
     config = dataclasses.replace(config, compute=Compute(unroll=config.depth)) if is_unrolled else config
-    graph, state = nnx.split(build(config, jax.random.key(0)))
+    head = LinearHead()
+    graph, state = nnx.split(build(NetworkConfig(backbone=config, head=head), jax.random.key(0)))
     params = nnx.to_pure_dict(state)
-    scale = params["norm"]["scale"]
-    params["norm"]["scale"] = scale + 0.1 * jax.random.normal(jax.random.key(1), scale.shape, scale.dtype)
+    scale = params["backbone"]["norm"]["scale"]
+    params["backbone"]["norm"]["scale"] = scale + 0.1 * jax.random.normal(jax.random.key(1), scale.shape, scale.dtype)
     return NamedModel(
         name=name,
         config=config,
+        head=head,
         graph=graph,
         params=params,
         step=0,

@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks import rows, timing
 from benchmarks.rows import Row
-from benchmarks.steps import Steps
+from benchmarks.steps import TASK, Steps
 from benchmarks.timing import Seconds
 from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.data import pipeline
@@ -71,7 +71,7 @@ def stream(
 ) -> Iterator[Batch]:
     """Batches of random resized crops and flips of the photos in a folder, as a run makes them, epoch after epoch."""
     return pipeline.train_batches(
-        Photos(paths=open_images(folder), num_classes=config.num_classes),
+        Photos(paths=open_images(folder), num_classes=TASK.head.num_classes),
         transforms=(RandomResizedCrop(resampler=resampler), RandomFlip()),
         image_size=config.image_size,
         batch_size=batch_size,

@@ -31,6 +31,7 @@ DATA = Data(
     normalization=Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
     num_threads=0,
 )
+TASK = Classification()
 OPTIMIZER = Optimizer(rule=AdamW(), learning_rate=1e-4, weight_decay=0.05, schedule=Schedule(curve=Constant()))
 
 
@@ -39,7 +40,7 @@ def experiment_of(config: ViTConfig, *, batch_size: int) -> Experiment:
     rhythm = {"log_every": 100, "eval_every": 100, "checkpoint_every": 100}
     return Experiment(
         model=config,
-        task=Classification(),
+        task=TASK,
         data=DATA,
         optimizer=OPTIMIZER,
         training=Training(batch_size=batch_size, eval_batch_size=batch_size, num_steps=1000, **rhythm),
@@ -54,7 +55,7 @@ def noise(config: ViTConfig, batch_size: int) -> Batch:
     return Batch(
         image=random.integers(0, 256, (batch_size, *config.image_size, 3), np.uint8),
         is_real=np.ones(batch_size, bool),
-        targets=ClassTargets(label=random.integers(0, config.num_classes, batch_size, np.int32)),
+        targets=ClassTargets(label=random.integers(0, TASK.head.num_classes, batch_size, np.int32)),
         is_flipped=np.arange(batch_size) % 2 == 1,
     )
 

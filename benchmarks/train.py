@@ -39,6 +39,8 @@ from benchmarks.rows import Row
 from benchmarks.steps import Steps, varied
 from benchmarks.timing import Seconds
 from gauss_vit.data.images.transforms import Resampler
+from gauss_vit.heads.linear import LinearHead
+from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.kernels.choice import KernelChoice
 from gauss_vit.models import construct
 from gauss_vit.models.compute import Compute
@@ -133,7 +135,7 @@ def own_bars(options: argparse.Namespace, dtype: str) -> tuple[float | None, flo
 def utilisation(found: dict[str, list[Seconds]], options: argparse.Namespace, clock: str) -> list[Row]:
     """The share of the peak that the model's operations take."""
     config = dataclasses.replace(our_config(options, "float32"), compute=Compute(kernel="reference"))
-    graph, params = construct.abstract(config)
+    graph, params = construct.abstract(NetworkConfig(backbone=config, head=LinearHead()))
     flops = cost.image_flops(AbstractModel(graph=graph, params=params), config.image_size).backward
     return [
         Row(

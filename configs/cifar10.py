@@ -18,6 +18,7 @@ from gauss_vit.data.config import Data
 from gauss_vit.data.images.augment import rand_augment
 from gauss_vit.data.images.transforms import RandomFlip, RandomShift, ResizeCenterCrop
 from gauss_vit.experiment import Experiment
+from gauss_vit.heads.linear import LinearHead
 from gauss_vit.models.presets import RELPOS_SMALL
 from gauss_vit.ops.erasing import Erasing
 from gauss_vit.ops.mixing import Mixing
@@ -42,7 +43,6 @@ def get_config(argument: str = "") -> Experiment:
         patch_size=(4, 4),
         width=192,
         num_heads=3,
-        num_classes=10,
         layer_scale=0.1,
         gaussian=BIASES[arguments.choose(argument, ARGUMENTS)["bias"]],
         stochastic_depth=0.1,
@@ -50,7 +50,10 @@ def get_config(argument: str = "") -> Experiment:
     return Experiment(
         model=model,
         task=Classification(
-            label_smoothing=0.1, mixing=Mixing(mixup=0.2, cutmix=1.0), erasing=Erasing(probability=0.25)
+            head=LinearHead(num_classes=10),
+            label_smoothing=0.1,
+            mixing=Mixing(mixup=0.2, cutmix=1.0),
+            erasing=Erasing(probability=0.25),
         ),
         data=Data(
             name="cifar10",

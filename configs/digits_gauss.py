@@ -14,6 +14,7 @@ import dataclasses
 from gauss_vit.data.config import Data
 from gauss_vit.data.images.transforms import RandomShift, ResizeCenterCrop
 from gauss_vit.experiment import Experiment
+from gauss_vit.heads.linear import LinearHead
 from gauss_vit.models.presets import RELPOS_SMALL
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position import Gaussian, RelativeMlp
@@ -32,7 +33,6 @@ def get_config() -> Experiment:
         width=64,
         depth=4,
         num_heads=4,
-        num_classes=10,
         layer_scale=0.1,
         relative=RelativeMlp(hidden=32),
         gaussian=Gaussian(sigma=2.0),
@@ -48,7 +48,7 @@ def get_config() -> Experiment:
     )
     return Experiment(
         model=model,
-        task=Classification(label_smoothing=0.1),
+        task=Classification(head=LinearHead(num_classes=10), label_smoothing=0.1),
         data=data,
         optimizer=Optimizer(
             rule=AdamW(), learning_rate=2e-3, weight_decay=0.05, schedule=Schedule(warmup=Warmup(steps=50))

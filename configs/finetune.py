@@ -6,7 +6,7 @@ Command:  python -m gauss_vit.main --config=configs/finetune.py:data=pet,model=s
           --config.data.data_dir=IMAGES --config.start.weights=FILE --config.seed=0
           python -m gauss_vit.main evaluate --best --workdir=W --config=W/config.json --config.data.eval_split=test
 Data:     IMAGES/CLASS/*.jpg, all images in one folder a class, which is split 70:15:15 as in the paper. For
-          `data=folder` add --config.model.num_classes=N, and training.num_steps for another size than 5,000 images.
+          `data=folder` add --config.task.head.num_classes=N, and training.num_steps for another size than 5,000 images.
 Weights:  timm's vit_relpos_{small,medium,base}_patch16_224 as .safetensors, or the workdir of a run of ours.
 Recipe:   SGD, momentum 0.9, learning rate 0.01 to 0 along a cosine, weight decay 5e-4, batch 128, 200 epochs; the best
           epoch on the validation split is tested (Kim et al., BMVC 2023, supplement B, and its train.py).
@@ -28,6 +28,7 @@ from gauss_vit.data.config import Data
 from gauss_vit.data.images.color import ColorJitter
 from gauss_vit.data.images.transforms import CenterCrop, RandomFlip, RandomResizedCrop, RandomRotation, ResizeCenterCrop
 from gauss_vit.experiment import Experiment
+from gauss_vit.heads.linear import LinearHead
 from gauss_vit.models.presets import RELPOS_BASE, RELPOS_MEDIUM, RELPOS_SMALL
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position import Gaussian
@@ -53,8 +54,8 @@ def get_config(argument: str = "") -> Experiment:
     jitter = ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4)
     epoch = math.ceil(TRAIN_IMAGES[name] / 128)
     return Experiment(
-        model=dataclasses.replace(MODELS[chosen["model"]], gaussian=BIASES[bias], num_classes=NUM_CLASSES[name]),
-        task=Classification(),
+        model=dataclasses.replace(MODELS[chosen["model"]], gaussian=BIASES[bias]),
+        task=Classification(head=LinearHead(num_classes=NUM_CLASSES[name])),
         data=Data(
             name="folder",
             data_dir=f"~/images/{name}",

@@ -4,7 +4,7 @@
 hundred thousand images start from trained weights instead: `configs/finetune.py:data=folder`.
 
 Command:  python -m gauss_vit.main --config=configs/folder.py --workdir=W --config.data.data_dir=FOLDER
-          --config.model.num_classes=N --config.training.num_steps=S
+          --config.task.head.num_classes=N --config.training.num_steps=S
 Data:     FOLDER/train/CLASS/*.jpg and FOLDER/val/CLASS/*.jpg, as they are; `gauss-vit data check` says what is found.
 Recipe:   that of configs/imagenet.py with batches of 256, the learning rate made smaller as their root, and 100 epochs
           of 100,000 images unless training.num_steps says otherwise.
@@ -20,6 +20,7 @@ from gauss_vit.data.config import Data
 from gauss_vit.data.images.augment import rand_augment
 from gauss_vit.data.images.transforms import RandomFlip, RandomResizedCrop, ResizeCenterCrop
 from gauss_vit.experiment import Experiment
+from gauss_vit.heads.linear import LinearHead
 from gauss_vit.models.presets import RELPOS_BASE, RELPOS_MEDIUM, RELPOS_SMALL
 from gauss_vit.ops.erasing import Erasing
 from gauss_vit.ops.mixing import Mixing
@@ -40,9 +41,12 @@ def get_config(argument: str = "") -> Experiment:
     chosen = arguments.choose(argument, ARGUMENTS)
     model, term = MODELS[chosen["model"]], BIASES[chosen["bias"]]
     return Experiment(
-        model=dataclasses.replace(model, gaussian=term, num_classes=10, stochastic_depth=0.1),
+        model=dataclasses.replace(model, gaussian=term, stochastic_depth=0.1),
         task=Classification(
-            label_smoothing=0.1, mixing=Mixing(mixup=0.2, cutmix=1.0), erasing=Erasing(probability=0.25)
+            head=LinearHead(num_classes=10),
+            label_smoothing=0.1,
+            mixing=Mixing(mixup=0.2, cutmix=1.0),
+            erasing=Erasing(probability=0.25),
         ),
         data=Data(
             name="folder",

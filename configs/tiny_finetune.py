@@ -20,6 +20,7 @@ from gauss_vit.data.config import Data
 from gauss_vit.data.images.color import ColorJitter
 from gauss_vit.data.images.transforms import CenterCrop, RandomFlip, RandomResizedCrop, RandomRotation, ResizeCenterCrop
 from gauss_vit.experiment import Experiment
+from gauss_vit.heads.linear import LinearHead
 from gauss_vit.models.presets import RELPOS_SMALL
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position import Gaussian
@@ -51,7 +52,6 @@ def get_config(argument: str = "") -> Experiment:
         width=64,
         depth=4,
         num_heads=4,
-        num_classes=10,
         layer_scale=None,
         gaussian=BIASES[bias],
     )
@@ -59,7 +59,7 @@ def get_config(argument: str = "") -> Experiment:
     jitter = ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4)
     return Experiment(
         model=model,
-        task=Classification(),
+        task=Classification(head=LinearHead(num_classes=10)),
         data=Data(
             name="folder",
             split_protocol="paper",

@@ -15,6 +15,7 @@ import dataclasses
 from gauss_vit.data.config import Data
 from gauss_vit.data.images.transforms import RandomFlip, RandomResizedCrop, ResizeCenterCrop
 from gauss_vit.experiment import Experiment
+from gauss_vit.heads.linear import LinearHead
 from gauss_vit.models.presets import RELPOS_SMALL
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position import Gaussian
@@ -36,7 +37,6 @@ def get_config(bias: str = "gauss") -> Experiment:
         width=128,
         depth=6,
         num_heads=4,
-        num_classes=20,
         layer_scale=None,
         gaussian=terms[bias],
     )
@@ -51,7 +51,7 @@ def get_config(bias: str = "gauss") -> Experiment:
     )
     return Experiment(
         model=model,
-        task=Classification(label_smoothing=0.1),
+        task=Classification(head=LinearHead(num_classes=20), label_smoothing=0.1),
         data=data,
         optimizer=Optimizer(
             rule=AdamW(), learning_rate=1e-3, weight_decay=0.05, schedule=Schedule(warmup=Warmup(steps=40))

@@ -7,7 +7,7 @@ from pathlib import Path
 from gauss_vit.config import loading, overrides, schema
 from gauss_vit.data.config import Data
 from gauss_vit.errors import ConfigError
-from gauss_vit.models.construct import ModelConfig
+from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.ops.pixel_normalization import Normalization
@@ -23,8 +23,8 @@ class Experiment:
     """Everything that decides a run's numbers. A config file's `get_config` returns one.
 
     Attributes:
-      model: the network.
-      task: what is minimised and measured.
+      model: Backbone.
+      task: Task with its head: what is minimised and measured.
       data: what is read, and how images become arrays.
       optimizer: how parameters move.
       training: how long, and how often a run reports, evaluates and saves.
@@ -55,9 +55,9 @@ class Experiment:
         return self.data.normalization
 
     @property
-    def network(self) -> ModelConfig:
-        """What is trained and stored."""
-        return self.model
+    def network(self) -> NetworkConfig:
+        """The backbone with the task's head: what is trained and stored."""
+        return NetworkConfig(backbone=self.model, head=self.task.head)
 
     def to_json(self) -> schema.JsonObject:
         """Writes the experiment as JSON objects; `from_json` builds an equal one."""

@@ -34,6 +34,7 @@ from gauss_vit.train.optim.optimizer import make
 from gauss_vit.train.state import TrainState, abstract_model, abstract_state
 from gauss_vit.train.step import Forward, make_train_step
 from tests.data.samples import noise_source
+from tests.networks import classifier
 
 MODEL = dataclasses.replace(
     RELPOS_SMALL,
@@ -42,7 +43,6 @@ MODEL = dataclasses.replace(
     width=32,
     depth=2,
     num_heads=2,
-    num_classes=5,
     relative=RelativeTable(),
     gaussian=Gaussian(),
 )
@@ -58,7 +58,6 @@ SWIN = SwinConfig(
     depths=(2, 1),
     num_heads=(2, 2),
     window=(2, 4),
-    num_classes=5,
     relative=RelativeTable(),
     gaussian=Gaussian(),
     biases="all",
@@ -75,7 +74,7 @@ MIXED_HEADS = dataclasses.replace(HALF, mixes_heads=True)
 def lowered_step(config: ViTConfig | SwinConfig, platform: str = "cpu") -> tuple[jax.stages.Lowered, TrainState]:
     """Traces a train step on one device, and writes it for a platform."""
     mesh = meshes.make(MeshConfig(data=1), jax.devices())
-    model = abstract_model(config.make)
+    model = abstract_model(classifier(config).make)
     transform = make(OPTIMIZER, model.params, 10)
     state = meshes.with_shardings(mesh, abstract_state(model.params, transform))
     normalization = Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))

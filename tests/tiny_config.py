@@ -3,6 +3,7 @@
 from gauss_vit.data.config import Data
 from gauss_vit.data.images.transforms import RandomShift, Resize, ResizeCenterCrop
 from gauss_vit.experiment import Experiment
+from gauss_vit.heads.linear import LinearHead
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position.gaussian import Gaussian
@@ -17,7 +18,6 @@ MODEL = ViTConfig(
     width=16,
     depth=2,
     num_heads=2,
-    num_classes=10,
     class_token=False,
     pool="mean",
     norm="after_pool",
@@ -49,7 +49,7 @@ def get_config() -> Experiment:
     """Two narrow blocks with a Gaussian bias, on images of 2 x 4 patches."""
     return Experiment(
         model=MODEL,
-        task=Classification(label_smoothing=0.1),
+        task=Classification(head=LinearHead(num_classes=10), label_smoothing=0.1),
         data=DATA,
         optimizer=Optimizer(
             rule=AdamW(), learning_rate=1e-3, weight_decay=0.05, schedule=Schedule(warmup=Warmup(steps=1))

@@ -21,7 +21,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 def open_split(experiment: Experiment, split: str) -> Source:
-    """Opens a split of the experiment's data set and makes sure that the model has its classes.
+    """Opens a split of the experiment's data set and makes sure that the head has its classes.
 
     Raises:
       DataError: it is missing or damaged.
@@ -29,10 +29,11 @@ def open_split(experiment: Experiment, split: str) -> Source:
     """
     data = experiment.data
     source = splits.open_split(data, split)
-    if source.num_classes != experiment.model.num_classes:
+    num_classes = experiment.task.head.num_classes
+    if source.num_classes != num_classes:
         raise ConfigError(
-            f"model.num_classes is {experiment.model.num_classes}, but {data.name} has {source.num_classes} classes",
-            do=f"set model.num_classes to {source.num_classes}",
+            f"task.head.num_classes is {num_classes}, but {data.name} has {source.num_classes} classes",
+            do=f"set task.head.num_classes to {source.num_classes}",
         )
     return source
 

@@ -9,8 +9,8 @@ from jaxtyping import PyTree
 from gauss_vit.assembly.named_model import trained
 from gauss_vit.errors import CheckpointError
 from gauss_vit.experiment import Experiment
+from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.train.state import run_key
-from gauss_vit.weights.name_tables import ModelConfig
 from gauss_vit.weights.pretrained import Imported, load_weights
 from gauss_vit.weights.start import Start, carry_over, redraw
 
@@ -32,18 +32,18 @@ def initial_params(experiment: Experiment) -> PyTree | None:
     start = experiment.start
     if start is None:
         return None
-    imported = read(start, experiment.model, seed=experiment.seed)
+    imported = read(start, experiment.network, seed=experiment.seed)
     _LOGGER.info("%s", summary(start, imported))
     key = jax.random.fold_in(run_key(experiment.seed), _REDRAWING)
     return redraw(experiment.model, imported.params, start.intervention, key=key)
 
 
-def read(start: Start, model: ModelConfig, *, seed: int) -> Imported:
-    """Reads the weights for a model, from a workdir where there is one and else from a file.
+def read(start: Start, network: NetworkConfig, *, seed: int) -> Imported:
+    """Reads the weights for a network, from a workdir where there is one and else from a file.
 
     Args:
       start: which.
-      model: config of the model.
+      network: Config of the network.
       seed: of what the weights lack.
 
     Raises:
@@ -58,8 +58,8 @@ def read(start: Start, model: ModelConfig, *, seed: int) -> Imported:
             do="give a .safetensors file or the workdir of a run with --config.start.weights=...",
         )
     if path.is_dir():
-        return carry_over(trained(path).params, model, head=start.head, seed=seed)
-    return load_weights(path, model, head=start.head, seed=seed)
+        return carry_over(trained(path).params, network, head=start.head, seed=seed)
+    return load_weights(path, network, head=start.head, seed=seed)
 
 
 def summary(start: Start, imported: Imported) -> str:

@@ -15,6 +15,8 @@ from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.config import schema
 from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.errors import ConfigError
+from gauss_vit.heads.linear import LinearHead
+from gauss_vit.heads.network import HeadConfig, NetworkConfig
 from gauss_vit.models import construct
 from gauss_vit.models.presets import PRESETS
 from gauss_vit.ops.grid import Grid
@@ -38,9 +40,10 @@ class NamedModel:
     Attributes:
       name: for file names and titles: the preset's name, with `_gaussian` where the bias was added, or the name of the
         run's folder.
-      config: of the model.
-      graph: the model's structure; `flax.nnx.merge(graph, params)` is the model.
-      params: its parameters, a nested dict on one device.
+      config: Config of the backbone.
+      head: Config of the head.
+      graph: Structure of the network; `flax.nnx.merge(graph, params)` is the network.
+      params: Its parameters, a nested dict on one device.
       step: how many updates they have seen here; 0 for a preset, whose parameters are fresh or from a file.
       transform: from an image of any size to one of the model's, on the host.
       normalization: from its bytes to the model's input, on the device.
@@ -50,6 +53,7 @@ class NamedModel:
 
     name: str
     config: ModelConfig
+    head: HeadConfig
     graph: nnx.GraphDef
     params: PyTree
     step: int
@@ -57,6 +61,11 @@ class NamedModel:
     normalization: Normalization
     intervention: Intervention = "none"
     intervention_seed: int | None = None
+
+    @property
+    def network(self) -> NetworkConfig:
+        """Config of the backbone with its head."""
+        return NetworkConfig(backbone=self.config, head=self.head)
 
 
 def named_model(invocation: Invocation) -> NamedModel:
@@ -81,16 +90,18 @@ def named_model(invocation: Invocation) -> NamedModel:
 def _preset(invocation: Invocation) -> NamedModel:
     """Makes a preset, with parameters from a file or with fresh ones, the same every time."""
     name, adds_gaussian = invocation.text("model"), invocation.switch("gaussian")
-    config = preset_config(name, adds_gaussian=adds_gaussian)
+    config, head = preset_config(name, adds_gaussian=adds_gaussian), LinearHead()
+    network = NetworkConfig(backbone=config, head=head)
     if invocation.is_given("weights"):
-        graph, params = construct.abstract(config)[0], jax.device_put(import_weights(invocation, config).params)
+        graph, params = construct.abstract(network)[0], jax.device_put(import_weights(invocation, network).params)
     else:
-        graph, state = nnx.split(construct.build(config, run_key(0)))
+        graph, state = nnx.split(construct.build(network, run_key(0)))
         params = nnx.to_pure_dict(state)
     images = preparation(name)
     return NamedModel(
         name=f"{name}_gaussian" if adds_gaussian else name,
         config=config,
+        head=head,
         graph=graph,
         params=params,
         step=0,
@@ -113,8 +124,8 @@ def preset_config(name: str, *, adds_gaussian: bool) -> ModelConfig:
     return dataclasses.replace(config, gaussian=Gaussian()) if adds_gaussian else config
 
 
-def import_weights(invocation: Invocation, config: ModelConfig) -> pretrained.Imported:
-    """Reads the parameters of a model from the file that `--weights` names, as `--head` and `--source_grid` say.
+def import_weights(invocation: Invocation, network: NetworkConfig) -> pretrained.Imported:
+    """Reads the parameters of a network from the file that `--weights` names, as `--head` and `--source_grid` say.
 
     Raises:
       ConfigError: a flag is wrong.
@@ -124,7 +135,7 @@ def import_weights(invocation: Invocation, config: ModelConfig) -> pretrained.Im
     if head not in ("file", "fresh"):
         raise ConfigError(f"--head is file or fresh, got {head!r}")
     source_grid = parse_grid(invocation.text("source_grid")) if invocation.is_given("source_grid") else None
-    return pretrained.load_weights(invocation.path("weights"), config, head=head, source_grid=source_grid)
+    return pretrained.load_weights(invocation.path("weights"), network, head=head, source_grid=source_grid)
 
 
 def parse_grid(text: str) -> Grid:
@@ -150,12 +161,13 @@ def trained(workdir: Path) -> NamedModel:
       CheckpointError: no checkpoint verifies.
     """
     run = run_experiment(workdir)
-    graph, abstract = construct.abstract(run.model)
+    graph, abstract = construct.abstract(run.network)
     one_device = mesh.make(mesh.MeshConfig(data=1), jax.devices())
     restored = restore(workdir, mesh.with_shardings(one_device, abstract))
     return NamedModel(
         name=workdir.absolute().name,
         config=run.model,
+        head=run.task.head,
         graph=graph,
         params=restored.arrays,
         step=restored.step,

@@ -47,7 +47,7 @@ def _export(invocation: Invocation) -> None:
     write(out, tensors)
     baked = ", the Gaussian baked into the tables" if named.config.gaussian is not None else ""
     say(f"{out}: {len(tensors)} tensors of step {named.step}{baked}")
-    call = timm_call(config) if invocation.text("to") == "timm" else None
+    call = timm_call(config, named.head) if invocation.text("to") == "timm" else None
     if call is not None:
         say("from safetensors.torch import load_file")
         say(f"{call}.load_state_dict(load_file({str(out)!r}), strict=True)")
@@ -63,7 +63,7 @@ def _import(invocation: Invocation) -> None:
         experiment = fine_tuning_experiment(name, preset_config(name, adds_gaussian=invocation.switch("gaussian")))
     else:
         digest = feeds.feed(experiment).digest(0)
-    imported = import_weights(invocation, experiment.model)
+    imported = import_weights(invocation, experiment.network)
     write_run(folder, experiment, params=imported.params, digest=digest)
     say(f"{folder}: {_summary(imported)}")
 

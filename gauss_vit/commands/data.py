@@ -49,10 +49,11 @@ def check(invocation: Invocation) -> None:
         for line in how_to_get.steps(data.name, data.data_dir):
             say(f"  {line}")
         raise missing[0]
-    if num_classes != experiment.model.num_classes:
+    of_head = experiment.task.head.num_classes
+    if num_classes != of_head:
         raise ConfigError(
-            f"model.num_classes is {experiment.model.num_classes}, but {data.name} has {num_classes} classes",
-            do=f"set model.num_classes to {num_classes}",
+            f"task.head.num_classes is {of_head}, but {data.name} has {num_classes} classes",
+            do=f"set task.head.num_classes to {num_classes}",
         )
 
 

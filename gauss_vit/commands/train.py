@@ -12,6 +12,7 @@ from gauss_vit.batches import Batch
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.experiment import Experiment
 from gauss_vit.inspect import observers
+from gauss_vit.models import construct
 from gauss_vit.train import bias_effect, loop
 from gauss_vit.train.bias_effect import TermEffect
 from gauss_vit.train.mesh import on_one_device
@@ -56,7 +57,8 @@ def check_bias(experiment: Experiment, program: Program, params: PyTree, batch: 
     effects: tuple[TermEffect, ...] = ()
     if experiment.model.has_position_bias:
         images = experiment.normalization(jnp.asarray(batch.image[:_NUM_CHECKED_IMAGES]))
-        effects = bias_effect.measure_effects(program.model.graph, on_one_device(params, program.mesh), images)
+        graph, _ = construct.abstract(experiment.model)
+        effects = bias_effect.measure_effects(graph, on_one_device(params, program.mesh)["backbone"], images)
         bias_effect.require_effect(effects)
     _LOGGER.info("%s", summary(effects))
     return effects

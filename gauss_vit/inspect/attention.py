@@ -119,7 +119,7 @@ def _compiled(
 
     @jax.jit
     def measure(params: PyTree, images: Float[Array, "1 height width 3"]) -> PyTree:
-        groups = nnx.merge(named.graph, params).intermediates(images)
+        groups = nnx.merge(named.graph, params).backbone.intermediates(images)
         statistics = []
         for section in found_sections:
             weights = groups[section.group].attention_weights[section.start :: section.step]

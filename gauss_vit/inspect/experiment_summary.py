@@ -21,7 +21,7 @@ from gauss_vit.tree import flatten_paths
 
 def parameter_table(shown: Experiment, devices: AbstractMesh) -> list[str]:
     """Returns one line for each parameter: path, shape, count, whether it is decayed, and how it is sharded."""
-    _, params = construct.abstract(shown.model)
+    _, params = construct.abstract(shown.network)
     decayed = flatten_paths(optimizer.decay_mask(shown.optimizer, params))
     shardings = flatten_paths(mesh.tree_shardings(devices, params))
     rows = [
@@ -37,7 +37,8 @@ def cost_lines(shown: Experiment, devices: AbstractMesh) -> list[str]:
     """Returns lines with the FLOPs of an image and of a step, the attention kernels, and the memory of one device."""
     # FLOPs are those of the reference kernel: what another one recomputes is not part of the model.
     compute = dataclasses.replace(shown.model.compute, kernel="reference")
-    graph, params = construct.abstract(dataclasses.replace(shown.model, compute=compute))
+    reference = dataclasses.replace(shown.network, backbone=dataclasses.replace(shown.model, compute=compute))
+    graph, params = construct.abstract(reference)
     flops = cost.image_flops(AbstractModel(graph=graph, params=params), shown.model.image_size)
     batch = shown.training.batch_size
     axes = ", ".join(f"{name}={size}" for name, size in devices.shape.items())
@@ -70,7 +71,7 @@ def kernel_lines(shown: Experiment) -> list[str]:
 
 def device_memory(shown: Experiment, devices: AbstractMesh) -> dict[str, int]:
     """Returns the memory of one device in a training step, in bytes, by purpose."""
-    graph, params = construct.abstract(shown.model)
+    graph, params = construct.abstract(shown.network)
     transform = optimizer.make(shown.optimizer, params, shown.training.num_steps)
     state, training = abstract_state(params, transform), shown.training
     size, local_batch = shown.model.image_size, training.batch_size // devices.size

@@ -128,7 +128,8 @@ def features_of(
 
     Args:
       config: of the model.
-      params: its parameters, a nested dict; they are arguments of whatever compiles the result.
+      params: Parameters of the network, a nested dict, of which the backbone's are read. They are arguments of whatever
+        compiles the result.
       layer: the block whose output is read, from 1 through all stages; None is the end of the trunk. It is no part of
         the program: layers on one grid share one.
       protocol: says whether that end is read behind a final normalisation.
@@ -144,13 +145,14 @@ def features_of(
     unroll = config.depth if unrolls else loop
     compute = dataclasses.replace(config.compute, dtype=dtype, unroll=unroll)
     graph, _ = abstract(dataclasses.replace(config, compute=compute))
+    backbone = params["backbone"]
     if layer is None:
         is_apart = isinstance(config, vit.ViTConfig) and unroll >= config.depth
         reader = FeatureReader(graph=graph, reads_normalized=protocol.reads_normalized, takes_apart=is_apart)
-        return Partial(reader, _taken_apart(params, depth=config.depth) if is_apart else params)
+        return Partial(reader, _taken_apart(backbone, depth=config.depth) if is_apart else backbone)
     _check_layer(config, layer)
     stage, num_blocks = _place_of(config, layer)
-    return Partial(BlockReader(graph=graph, stage=stage), BlockParams(params, jnp.int32(num_blocks)))
+    return Partial(BlockReader(graph=graph, stage=stage), BlockParams(backbone, jnp.int32(num_blocks)))
 
 
 def _taken_apart(params: PyTree, *, depth: int) -> PyTree:

@@ -29,7 +29,7 @@ def intervened(named: NamedModel, name: Intervention, *, seed: int) -> NamedMode
         named,
         name=f"{named.name}_{name}_seed-{seed}" if draws and seed else f"{named.name}_{name}",
         config=config,
-        graph=construct.abstract(config)[0],
+        graph=construct.abstract(dataclasses.replace(named.network, backbone=config))[0],
         params=params,
         intervention=name,
         intervention_seed=seed if draws else None,

@@ -155,10 +155,11 @@ def tolerant(observe: Observer, *, name: str) -> Observer:
 
 def _at_step(experiment: Experiment, step: int, params: PyTree) -> NamedModel:
     """Returns the model of a step on one device, under a name that sorts by step."""
-    graph, _ = construct.abstract(experiment.model)
+    graph, _ = construct.abstract(experiment.network)
     return NamedModel(
         name=f"step_{step:07d}",
         config=experiment.model,
+        head=experiment.task.head,
         graph=graph,
         params=jax.device_put(jax.device_get(params)),
         step=step,

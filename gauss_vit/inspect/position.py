@@ -36,7 +36,7 @@ class PositionGroup:
 
 
 def position_groups(config: ViTConfig | SwinConfig, params: PyTree) -> tuple[PositionGroup, ...]:
-    """Reads the position biases of a model, blocks of equal shape together.
+    """Reads the position biases of a network, blocks of equal shape together.
 
     Raises:
       ConfigError: the model has no position bias.
@@ -47,7 +47,7 @@ def position_groups(config: ViTConfig | SwinConfig, params: PyTree) -> tuple[Pos
             do="choose one with a relative position bias, or add --gaussian",
             code="NO-BIAS",
         )
-    model = nnx.merge(abstract(config)[0], params)
+    model = nnx.merge(abstract(config)[0], params["backbone"])
     if isinstance(model, Swin):
         return tuple(
             _group(f"stage{int(index) + 1}", stage.blocks, stage.config.block.attention, shared=None)
@@ -61,7 +61,7 @@ def position_embedding(config: ViTConfig | SwinConfig, params: PyTree) -> Float[
     """Gives the absolute embedding of the patches, behind that of prefix tokens if these have one; None for none."""
     if not isinstance(config, ViTConfig) or config.absolute is None:
         return None
-    return np.asarray(jax.device_get(params["position_embed"]))
+    return np.asarray(jax.device_get(params["backbone"]["position_embed"]))
 
 
 def _group(

@@ -61,12 +61,12 @@ def probe_run(
       DataError: the data set is missing or damaged.
     """
     devices = mesh.make(mesh.MeshConfig(), jax.devices())
-    graph, abstract = construct.abstract(experiment.model)
+    graph, abstract = construct.abstract(experiment.network)
     restored = named_model.restore(folder, mesh.with_shardings(devices, abstract), which=which)
     data = experiment.data
     read = functools.partial(read_features, experiment, graph, params=restored.arrays, devices=devices)
     known, queries = read(split=data.train_split), read(split=data.eval_split)
-    num_classes = experiment.model.num_classes
+    num_classes = experiment.task.head.num_classes
     few = few_of_each(known.label, settings.num_shots, seed=experiment.seed)
     linear = fit_least_squares(known.features[few], known.label[few], num_classes=num_classes, penalty=settings.penalty)
     answers = linear.scores(queries.features).argmax(axis=1)
@@ -94,7 +94,7 @@ def read_features(
 
     @jax.jit
     def compute(params: PyTree, image: UInt8[Array, "batch height width 3"]) -> Float[Array, "batch channels"]:
-        return nnx.merge(graph, params).features(normalization(image)).pooled.astype(jnp.float32)
+        return nnx.merge(graph, params).backbone.features(normalization(image)).pooled.astype(jnp.float32)
 
     batch_size = -(-experiment.training.eval_batch_size // devices.size) * devices.size
     source = feeds.open_split(experiment, split)

@@ -1,35 +1,10 @@
-"""Makes any model from its config value."""
+"""A model from its config value: a backbone, or a network of a backbone and a head."""
 
 from typing import Protocol, runtime_checkable
 
 import jax
 from flax import nnx
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
-
-from gauss_vit.models.features import AttentionInputs, Features, Intermediates
-
-
-@runtime_checkable
-class Model(Protocol):
-    """What every model of images computes; `key=None` means inference."""
-
-    def __call__(
-        self, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None = None
-    ) -> Float[Array, "batch classes"]:
-        """Computes float32 logits of normalised images."""
-        ...
-
-    def features(self, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None = None) -> Features:
-        """Computes the feature maps at the end of the trunk."""
-        ...
-
-    def intermediates(self, images: Float[Array, "batch height width 3"]) -> tuple[Intermediates, ...]:
-        """Computes what every block does, blocks of equal shape together and in order."""
-        ...
-
-    def attention_inputs(self, images: Float[Array, "batch height width 3"]) -> tuple[AttentionInputs, ...]:
-        """Gives every attention layer with what enters it, layers of equal shape together."""
-        ...
+from jaxtyping import PRNGKeyArray, PyTree
 
 
 @runtime_checkable

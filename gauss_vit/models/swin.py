@@ -14,9 +14,9 @@ from gauss_vit.models.attention import AttentionConfig
 from gauss_vit.models.blocks import BlockConfig
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.features import AttentionInputs, Features, Intermediates
-from gauss_vit.models.layers import LayerNorm, Linear
+from gauss_vit.models.layers import LayerNorm, Linear, Start
 from gauss_vit.models.window_stage import Stage, StageConfig
-from gauss_vit.ops.dropout import dropout, split_key
+from gauss_vit.ops.dropout import split_key
 from gauss_vit.ops.grid import Grid, grid_of
 from gauss_vit.ops.patches import patchify
 from gauss_vit.ops.windows import halved
@@ -26,13 +26,14 @@ from gauss_vit.position.relative_mlp import RelativeMlp
 from gauss_vit.position.term import BiasTerm
 
 _COMPUTE = Compute()
-_RATES = ("projection_dropout", "attention_dropout", "head_dropout", "stochastic_depth")
+_RATES = ("projection_dropout", "attention_dropout", "stochastic_depth")
 _START = "truncated_normal"
+_NUM_KEYS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class SwinConfig:
-    """A Swin transformer as a value; `make` makes it.
+    """A Swin transformer without a head, as a value; `construct.build` makes it.
 
     Every stage but the first halves the map and doubles the width. A window is cut to a map that is smaller, and where
     one window covers a side of the map nothing is shifted along it.
@@ -46,7 +47,6 @@ class SwinConfig:
       depths: number of blocks, a stage each.
       num_heads: attention heads, a stage each; they must divide its width.
       window: (height, width) in tokens.
-      num_classes: outputs of the head.
       mlp_ratio: hidden channels of the MLP over the width.
       relative: a relative position bias in every block, on the window; None for none.
       gaussian: the Gaussian attention bias in every block, on the window; None for none. In units of the image it is
@@ -57,7 +57,6 @@ class SwinConfig:
       norm_epsilon: added to the variance in every normalisation.
       projection_dropout: rate after the attention's projection and each layer of the MLP, in training, as those below.
       attention_dropout: rate on the attention weights.
-      head_dropout: rate before the head.
       stochastic_depth: rate of the last block's residual branches; it grows linearly from 0 at the first.
       compute: types, kernels and loops of the computation.
 
@@ -75,7 +74,6 @@ class SwinConfig:
     depths: tuple[int, ...]
     num_heads: tuple[int, ...]
     window: tuple[int, int]
-    num_classes: int = 1000
     mlp_ratio: float = 4.0
     relative: RelativeMlp | RelativeTable | None
     gaussian: Gaussian | None = None
@@ -85,7 +83,6 @@ class SwinConfig:
     norm_epsilon: float = 1e-5
     projection_dropout: float = 0.0
     attention_dropout: float = 0.0
-    head_dropout: float = 0.0
     stochastic_depth: float = 0.0
     compute: Compute = _COMPUTE
 
@@ -101,6 +98,21 @@ class SwinConfig:
     def depth(self) -> int:
         """The number of blocks in all stages."""
         return sum(self.depths)
+
+    @property
+    def num_features(self) -> int:
+        """Channels of the pooled features: those of the last stage."""
+        return self.width * 2 ** (len(self.depths) - 1)
+
+    @property
+    def num_keys(self) -> int:
+        """Number of keys that `make` splits its key into."""
+        return _NUM_KEYS
+
+    @property
+    def dense_start(self) -> Start:
+        """Initialiser of dense layers."""
+        return _START
 
     @property
     def has_position_bias(self) -> bool:
@@ -170,9 +182,8 @@ class SwinConfig:
 
 def _check_ranges(config: SwinConfig) -> None:
     values = vars(config)
-    for name in ("width", "num_classes"):
-        if values[name] < 1:
-            raise ConfigError(f"{name} must be at least 1, got {values[name]}")
+    if config.width < 1:
+        raise ConfigError(f"width must be at least 1, got {config.width}")
     for name in ("depths", "num_heads", "window"):
         if not values[name] or min(values[name]) < 1:
             raise ConfigError(f"{name} must be at least 1 each, got {values[name]}")
@@ -204,11 +215,11 @@ class Swin(nnx.Module):
     """A Swin transformer.
 
     Parameters: `patch_embed`, `patch_norm`, `stages.<index>.merging` and `stages.<index>.blocks`, stacked over depth,
-    `norm`, and `head`.
+    and `norm`.
     """
 
     def __init__(self, config: SwinConfig, *, key: PRNGKeyArray):
-        embed_key, stages_key, head_key = jax.random.split(key, 3)
+        embed_key, stages_key = jax.random.split(key, _NUM_KEYS)
         values = 3 * config.patch_size[0] * config.patch_size[1]
         # timm leaves this convolution at PyTorch's start.
         self.patch_embed = Linear(values, config.width, start="fan_in_uniform", key=embed_key)
@@ -217,22 +228,14 @@ class Swin(nnx.Module):
         self.stages = nnx.Dict(
             {str(index): Stage(config.stage(index), key=stage_keys[index]) for index in range(len(config.depths))}
         )
-        last_width = config.width * 2 ** (len(config.depths) - 1)
-        self.norm = LayerNorm(last_width, epsilon=config.norm_epsilon)
-        self.head = Linear(last_width, config.num_classes, start=_START, key=head_key)
+        self.norm = LayerNorm(config.num_features, epsilon=config.norm_epsilon)
         self.config = config
 
-    def __call__(
-        self, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None = None
-    ) -> Float[Array, "batch classes"]:
-        """Computes float32 logits of normalised images; a key turns dropout and stochastic depth on."""
-        trunk_key, head_key = split_key(key, 2)
-        pooled = self.features(images, key=trunk_key).pooled
-        pooled = dropout(pooled, rate=self.config.head_dropout, key=head_key)
-        return self.head(pooled).astype(jnp.float32)
-
     def features(self, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None = None) -> Features:
-        """Computes the feature maps at the end of the trunk, in the type of the activations."""
+        """Computes the feature maps at the end of the backbone, in the type of the activations.
+
+        A key turns dropout and stochastic depth on.
+        """
         grid, stream, _ = self.visit_stages(images, key=key)[-1]
         tokens = self.norm(stream)
         shape = (images.shape[0], *grid, tokens.shape[-1])

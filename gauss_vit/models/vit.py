@@ -25,12 +25,13 @@ from gauss_vit.position.relative_mlp import RelativeMlp
 from gauss_vit.position.term import BiasTerm, add
 
 _COMPUTE = Compute()
-_RATES = ("position_dropout", "projection_dropout", "attention_dropout", "head_dropout", "stochastic_depth")
+_RATES = ("position_dropout", "projection_dropout", "attention_dropout", "stochastic_depth")
+_NUM_KEYS = 6
 
 
 @dataclass(frozen=True, kw_only=True)
 class ViTConfig:
-    """A vision transformer as a value; `construct.build` makes it.
+    """A vision transformer without a head, as a value; `construct.build` makes it.
 
     Attributes:
       image_size: (height, width) in pixels; divisible by the patch.
@@ -38,7 +39,6 @@ class ViTConfig:
       width: channels of a token.
       depth: number of blocks.
       num_heads: attention heads; must divide the width.
-      num_classes: outputs of the head.
       mlp_ratio: hidden channels of the MLP over `width`.
       class_token: a learned token before the patches.
       distillation_token: another one, after the class token (DeiT); the head reads the class token alone.
@@ -57,7 +57,6 @@ class ViTConfig:
       position_dropout: rate after the embedding, in training, as the rates below.
       projection_dropout: rate after the attention's projection and each layer of the MLP.
       attention_dropout: rate on the attention weights.
-      head_dropout: rate before the head.
       stochastic_depth: rate of the last block's residual branches; it grows linearly from 0 at the first.
       compute: types, kernels and loops of the computation.
 
@@ -72,7 +71,6 @@ class ViTConfig:
     width: int
     depth: int
     num_heads: int
-    num_classes: int = 1000
     mlp_ratio: float = 4.0
     class_token: bool
     distillation_token: bool = False
@@ -91,12 +89,11 @@ class ViTConfig:
     position_dropout: float = 0.0
     projection_dropout: float = 0.0
     attention_dropout: float = 0.0
-    head_dropout: float = 0.0
     stochastic_depth: float = 0.0
     compute: Compute = _COMPUTE
 
     def __post_init__(self):
-        for name in ("width", "depth", "num_classes"):
+        for name in ("width", "depth"):
             if vars(self)[name] < 1:
                 raise ConfigError(f"{name} must be at least 1, got {vars(self)[name]}")
         for name in _RATES:
@@ -125,6 +122,21 @@ class ViTConfig:
     def prefix_tokens(self) -> int:
         """How many tokens stand before the patches in the blocks."""
         return int(self.class_token and not self.class_blocks) + int(self.distillation_token)
+
+    @property
+    def num_features(self) -> int:
+        """Channels of the pooled features."""
+        return self.width
+
+    @property
+    def num_keys(self) -> int:
+        """Number of keys that `make` splits its key into."""
+        return _NUM_KEYS
+
+    @property
+    def dense_start(self) -> Start:
+        """Initialiser of dense layers."""
+        return self.start
 
     @property
     def has_position_bias(self) -> bool:
@@ -174,7 +186,7 @@ class ViT(nnx.Module):
     """A vision transformer; the parameters of its blocks are stacked on a leading axis and scanned over."""
 
     def __init__(self, config: ViTConfig, *, key: PRNGKeyArray):
-        keys = jax.random.split(key, 7)
+        keys = jax.random.split(key, _NUM_KEYS)
         self.patch_embed = _patch_embed(config, keys[0])
         self.class_token = _token(config, keys[1]) if config.class_token else None
         is_distilled = config.distillation_token
@@ -186,20 +198,13 @@ class ViT(nnx.Module):
         )
         self.class_blocks = _class_blocks(config, keys[5])
         self.norm = LayerNorm(config.width, epsilon=config.norm_epsilon)
-        self.head = Linear(config.width, config.num_classes, start=config.start, key=keys[6])
         self.config = config
 
-    def __call__(
-        self, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None = None
-    ) -> Float[Array, "batch classes"]:
-        """Computes float32 logits of normalised images; a key turns dropout and stochastic depth on."""
-        trunk_key, head_key = split_key(key, 2)
-        pooled = self.features(images, key=trunk_key).pooled
-        pooled = dropout(pooled, rate=self.config.head_dropout, key=head_key)
-        return self.head(pooled).astype(jnp.float32)
-
     def features(self, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None = None) -> Features:
-        """Computes the feature maps at the end of the trunk, in the type of the activations."""
+        """Computes the feature maps at the end of the backbone, in the type of the activations.
+
+        A key turns dropout and stochastic depth on.
+        """
         config = self.config
         embed_key, blocks_key, class_key = split_key(key, 3)
         stream, _ = self.scan_blocks(self.embed(images, key=embed_key), key=blocks_key)

@@ -7,6 +7,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from gauss_vit.batches import Batch
 from gauss_vit.errors import ConfigError
+from gauss_vit.heads.linear import LinearHead
 from gauss_vit.metrics.classification import ClassificationMetric
 from gauss_vit.ops.erasing import Erasing
 from gauss_vit.ops.losses import (
@@ -22,7 +23,7 @@ from gauss_vit.tasks.augmentation import Augmented, augment
 
 Objective = Literal["cross_entropy", "binary_cross_entropy"]
 
-_NO_ERASING, _NO_MIXING = Erasing(), Mixing()
+_LINEAR, _NO_ERASING, _NO_MIXING = LinearHead(), Erasing(), Mixing()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,7 @@ class Classification:
     """One class an image.
 
     Attributes:
+      head: Classifier on the backbone, with the number of classes.
       label_smoothing: the share of probability spread evenly over all classes in the training loss; the loss that is
         measured has none.
       objective: "cross_entropy" over all classes, or "binary_cross_entropy" of each class on its own, as in DeiT III.
@@ -40,6 +42,7 @@ class Classification:
         image that has the larger share.
     """
 
+    head: LinearHead = _LINEAR
     label_smoothing: float = 0.0
     objective: Objective = "cross_entropy"
     target_threshold: float | None = None

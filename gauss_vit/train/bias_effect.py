@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, PyTree
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.models.attention import Attention
-from gauss_vit.models.construct import Model
+from gauss_vit.models.backbone import Backbone
 from gauss_vit.position.term import add
 
 # Float32 rounding between two fused programs is about 1e-6; a bias that matters changes a per cent or more.
@@ -56,7 +56,7 @@ def measure_effects(
     """Measures every position term in every block on the residual stream of real images.
 
     Args:
-      graph: structure of a model.
+      graph: Structure of a backbone.
       params: its parameters.
       images: normalised images; a few are enough.
     """
@@ -100,8 +100,9 @@ def _effects_by_group(
     graph: nnx.GraphDef, params: PyTree, images: Float[Array, "batch height width 3"]
 ) -> list[tuple[Array, dict[str, tuple[Array, Array, Array]]]]:
     """Gives the effects by term, stacked over layers of equal shape, with the places of these layers."""
-    model: Model = nnx.merge(graph, params)
-    return [(jnp.asarray(group.layers), group.map(_effects)) for group in model.attention_inputs(images)]
+    backbone: Backbone = nnx.merge(graph, params)
+    groups = backbone.attention_inputs(images)
+    return [(jnp.asarray(group.layers), group.map(_effects)) for group in groups]
 
 
 def _effects(

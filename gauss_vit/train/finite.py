@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int32, PyTree
 
+from gauss_vit.tree import flatten_paths
+
 
 def floating(tree: PyTree) -> PyTree:
     """Keeps the leaves that can be other than finite."""
@@ -30,10 +32,14 @@ def first_not_finite(tree: PyTree) -> Int32[Array, ""]:
 def global_norm(tree: PyTree) -> Float[Array, ""]:
     """Computes the square root of the sum of all squares, in float32.
 
+    Squares are summed in the order of the paths below the first key (blocks, linear, norm, patch_embed): the
+    bits do not depend on whether a parameter belongs to the backbone or to the head.
+
     >>> global_norm({"a": jnp.array([3.0]), "b": jnp.array([[4.0]])}).item()
     5.0
     """
-    leaves = jax.tree.leaves(tree)
+    paths = flatten_paths(tree)
+    leaves = [paths[path] for path in sorted(paths, key=lambda path: path.split(".")[1:])]
     squares = [
         jnp.sum(sum(jnp.square(leaves[place].astype(jnp.float32)) for place in places)) for places in _by_shape(leaves)
     ]

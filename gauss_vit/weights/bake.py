@@ -22,7 +22,7 @@ from gauss_vit.position.relative import RelativeTable
 from gauss_vit.tree import flatten_paths, unflatten_paths
 from gauss_vit.weights.name_tables import ModelConfig
 
-_SHARED = "shared_bias"
+_SHARED = "backbone.shared_bias"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,10 +119,12 @@ def _sites(config: ModelConfig) -> tuple[_Site, ...]:
     """Lists where a model has position biases of its own in the blocks."""
     match config:
         case ViTConfig():
-            return (_Site(path="blocks.attention.bias", attention=config.block().attention),)
+            return (_Site(path="backbone.blocks.attention.bias", attention=config.block().attention),)
         case SwinConfig():
             return tuple(
-                _Site(path=f"stages.{index}.blocks.attention.bias", attention=config.stage(index).block.attention)
+                _Site(
+                    path=f"backbone.stages.{index}.blocks.attention.bias", attention=config.stage(index).block.attention
+                )
                 for index in range(len(config.depths))
             )
 

@@ -6,22 +6,21 @@ names have a distillation token.
 
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
-from gauss_vit.ops.grid import Grid
 from gauss_vit.weights.naming import SAME, TRANSPOSED, Rule
-from gauss_vit.weights.timm_names import BATCH_OF_ONE, dense, offset_table, patch_kernel
+from gauss_vit.weights.timm_names import BATCH_OF_ONE, dense, offset_table, patch_embedding
 
 
 def vit_rules(config: ViTConfig) -> tuple[Rule, ...]:
     """Gives the names of `ViTForImageClassification`, or of `DeiTForImageClassification` with a distillation token."""
     root = "deit" if config.distillation_token else "vit"
     return (
-        *_patch_embed(root, config.patch_size),
-        Rule(theirs=f"{root}.embeddings.cls_token", ours="class_token"),
-        Rule(theirs=f"{root}.embeddings.distillation_token", ours="distillation_token"),
-        Rule(theirs=f"{root}.embeddings.position_embeddings", ours="position_embed", transform=BATCH_OF_ONE),
-        *_block(f"{root}.encoder.layer.{{layer}}", "blocks", attention="attention"),
-        *_norm(f"{root}.layernorm", "norm"),
-        *dense("classifier", "head"),
+        *patch_embedding(f"{root}.embeddings.patch_embeddings.projection", config.patch_size),
+        Rule(theirs=f"{root}.embeddings.cls_token", ours="backbone.class_token"),
+        Rule(theirs=f"{root}.embeddings.distillation_token", ours="backbone.distillation_token"),
+        Rule(theirs=f"{root}.embeddings.position_embeddings", ours="backbone.position_embed", transform=BATCH_OF_ONE),
+        *_block(f"{root}.encoder.layer.{{layer}}", "backbone.blocks", attention="attention"),
+        *_norm(f"{root}.layernorm", "backbone.norm"),
+        *dense("classifier", "head.linear"),
     )
 
 
@@ -29,34 +28,26 @@ def swin_rules(config: SwinConfig) -> tuple[Rule, ...]:
     """Gives the names of `SwinForImageClassification`, whose stages merge patches at their end, not at their start."""
     num_stages = len(config.depths)
     return (
-        *_patch_embed("swin", config.patch_size),
-        *_norm("swin.embeddings.norm", "patch_norm"),
+        *patch_embedding("swin.embeddings.patch_embeddings.projection", config.patch_size),
+        *_norm("swin.embeddings.norm", "backbone.patch_norm"),
         *(rule for index in range(num_stages) for rule in _stage(config, index)),
-        *_norm("swin.layernorm", "norm"),
-        *dense("classifier", "head"),
+        *_norm("swin.layernorm", "backbone.norm"),
+        *dense("classifier", "head.linear"),
     )
 
 
 def _stage(config: SwinConfig, index: int) -> tuple[Rule, ...]:
-    theirs, ours = f"swin.encoder.layers.{index}.blocks.{{layer}}", f"stages.{index}.blocks"
+    theirs, ours = f"swin.encoder.layers.{index}.blocks.{{layer}}", f"backbone.stages.{index}.blocks"
     merging = f"swin.encoder.layers.{index - 1}.downsample"
     return (
-        *_norm(f"{merging}.norm", f"stages.{index}.merging.norm"),
-        *dense(f"{merging}.reduction", f"stages.{index}.merging.reduction"),
+        *_norm(f"{merging}.norm", f"backbone.stages.{index}.merging.norm"),
+        *dense(f"{merging}.reduction", f"backbone.stages.{index}.merging.reduction"),
         *_block(theirs, ours, attention="self"),
         Rule(
             theirs=f"{theirs}.attention.self.relative_position_bias_table",
             ours=f"{ours}.attention.bias.relative.table",
             transform=offset_table(config.stage(index).block.attention.grid),
         ),
-    )
-
-
-def _patch_embed(root: str, patch_size: Grid) -> tuple[Rule, ...]:
-    theirs = f"{root}.embeddings.patch_embeddings.projection"
-    return (
-        Rule(theirs=f"{theirs}.weight", ours="patch_embed.kernel", transform=patch_kernel(patch_size)),
-        Rule(theirs=f"{theirs}.bias", ours="patch_embed.bias"),
     )
 
 

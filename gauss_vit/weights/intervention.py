@@ -43,7 +43,7 @@ from gauss_vit.weights.name_tables import ModelConfig
 Intervention = Literal["none", "reinit", "paper_code", "zero", "without_gaussian"]
 """What to do to a model's position information; `none` leaves it."""
 
-_EMBEDDING = "position_embed"
+_EMBEDDING = "backbone.position_embed"
 # The spread of timm's `trunc_normal_` where no other is asked for.
 _SPREAD_OF_SWINZ = 1.0
 
@@ -214,13 +214,13 @@ def _sites(config: ModelConfig) -> tuple[_Site, ...]:
     match config:
         case ViTConfig():
             shared = _Site(
-                path="shared_bias",
+                path="backbone.shared_bias",
                 terms=config.shared_terms,
                 grid=config.grid,
                 num_heads=config.num_heads,
                 depth=None,
             )
-            own = replace(shared, path="blocks.attention.bias", terms=config.terms, depth=config.depth)
+            own = replace(shared, path="backbone.blocks.attention.bias", terms=config.terms, depth=config.depth)
             return shared, own
         case SwinConfig():
             return tuple(_site_of_stage(config, index) for index in range(len(config.depths)))
@@ -229,7 +229,7 @@ def _sites(config: ModelConfig) -> tuple[_Site, ...]:
 def _site_of_stage(config: SwinConfig, index: int) -> _Site:
     attention = config.stage(index).block.attention
     return _Site(
-        path=f"stages.{index}.blocks.attention.bias",
+        path=f"backbone.stages.{index}.blocks.attention.bias",
         terms=attention.terms,
         grid=attention.grid,
         num_heads=attention.num_heads,

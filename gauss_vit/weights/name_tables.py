@@ -4,17 +4,18 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from gauss_vit.errors import CheckpointError, ConfigError
+from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.weights import hugging_face_names, timm_names, timm_swin_names
 from gauss_vit.weights.naming import TRANSPOSED, Rule
 
 ModelConfig = ViTConfig | SwinConfig
-Rules = Callable[[ModelConfig], tuple[Rule, ...]]
+Rules = Callable[[BackboneConfig], tuple[Rule, ...]]
 
 
-def timm_rules(config: ModelConfig) -> tuple[Rule, ...]:
-    """Gives timm's names for any model.
+def timm_rules(config: BackboneConfig) -> tuple[Rule, ...]:
+    """Gives timm's names for any backbone with a linear head.
 
     Raises:
       CheckpointError: timm has no such model.
@@ -25,15 +26,31 @@ def timm_rules(config: ModelConfig) -> tuple[Rule, ...]:
             return (*_tables_with_prefix(config), *timm_names.vit_rules(config))
         case SwinConfig():
             return timm_swin_names.swin_rules(config)
+        case _:
+            raise _unknown(config)
 
 
-def hugging_face_rules(config: ModelConfig) -> tuple[Rule, ...]:
-    """Gives Hugging Face's names for any model; parameters that its ViT, DeiT and Swin lack have none."""
+def hugging_face_rules(config: BackboneConfig) -> tuple[Rule, ...]:
+    """Gives Hugging Face's names for any backbone with a linear head; parameters that its models lack have none.
+
+    Raises:
+      CheckpointError: Hugging Face has no such backbone.
+    """
     match config:
         case ViTConfig():
             return hugging_face_names.vit_rules(config)
         case SwinConfig():
             return hugging_face_names.swin_rules(config)
+        case _:
+            raise _unknown(config)
+
+
+def _unknown(config: BackboneConfig) -> CheckpointError:
+    return CheckpointError(
+        f"no other library has names for the parameters of a {type(config).__name__}",
+        code="CKPT-TREE",
+        do="use a workdir of gauss_vit instead of a file",
+    )
 
 
 def _check_has_counterpart(config: ViTConfig) -> None:
@@ -56,8 +73,8 @@ def _tables_with_prefix(config: ViTConfig) -> tuple[Rule, ...]:
             transform=TRANSPOSED,
         )
         for theirs, ours in (
-            ("blocks.{layer}.attn.rel_pos", "blocks.attention.bias"),
-            ("shared_rel_pos", "shared_bias"),
+            ("blocks.{layer}.attn.rel_pos", "backbone.blocks.attention.bias"),
+            ("shared_rel_pos", "backbone.shared_bias"),
         )
     )
 

@@ -13,10 +13,12 @@ from flax import nnx
 from jaxtyping import Array, PyTree
 
 from gauss_vit.errors import CheckpointError
+from gauss_vit.heads.network import NetworkConfig
+from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.construct import abstract
 from gauss_vit.ops.grid import Grid
 from gauss_vit.tree import flatten_paths, unflatten_paths
-from gauss_vit.weights.name_tables import NAME_TABLES, ModelConfig
+from gauss_vit.weights.name_tables import NAME_TABLES
 from gauss_vit.weights.naming import Expected, Rule, Tensor, expected, from_theirs, refuse, shown_name
 from gauss_vit.weights.resample_positions import Regrid, is_position, regrid_of
 from gauss_vit.weights.safetensors_file import Entry, WeightFile, open_weights
@@ -66,16 +68,16 @@ class _Plan:
 
 
 def load_weights(
-    path: Path, config: ModelConfig, *, head: Head = "file", source_grid: Grid | None = None, seed: int = 0
+    path: Path, network: NetworkConfig, *, head: Head = "file", source_grid: Grid | None = None, seed: int = 0
 ) -> Imported:
-    """Reads a model's weights from a safetensors file in timm's or Hugging Face's names.
+    """Reads a network's weights from a safetensors file in timm's or Hugging Face's names.
 
     Absolute embeddings and relative tables that were made on another grid are resampled as timm does. The Gaussian has
     no place in such files: where the config has one, it starts fresh.
 
     Args:
       path: the file.
-      config: of the model.
+      network: Config of the network.
       head: "file" takes the head from the file; "fresh" starts a new one, whatever the file has; "fitting" takes that
         of the file where it has as many classes as the model, and else starts a new one.
       source_grid: the (height, width) in patches, of a window for Swin, on which the file's positions were made.
@@ -87,8 +89,8 @@ def load_weights(
         not fit is named at once, and nothing is loaded.
     """
     file = open_weights(path)
-    leaves = flatten_paths(abstract(config)[1])
-    plan = _plan(file, config, leaves, head=head, source_grid=source_grid)
+    leaves = flatten_paths(abstract(network)[1])
+    plan = _plan(file, network.backbone, leaves, head=head, source_grid=source_grid)
     tensors = file.read(list(plan.wanted))
     for name, array in tensors.items():
         tensors[name] = array.astype(np.float32)
@@ -97,18 +99,18 @@ def load_weights(
         tensors[name] = regrid(tensors[name])
     loaded = flatten_paths(from_theirs(tensors, plan.rules, plan.target))
     fresh = tuple(path for path in leaves if path not in loaded)
-    complete = loaded | draw(config, fresh, seed=seed)
+    complete = loaded | draw(network, fresh, seed=seed)
     params = unflatten_paths({path: complete[path] for path in leaves})
     return Imported(params=params, table=plan.table, resampled=tuple(plan.regrids), fresh=fresh)
 
 
-def draw(config: ModelConfig, paths: Sequence[str], *, seed: int) -> dict[str, Tensor]:
-    """Draws some of a model's parameters; the compiler leaves the others out."""
+def draw(network: NetworkConfig, paths: Sequence[str], *, seed: int) -> dict[str, Tensor]:
+    """Draws some of a network's parameters; the compiler leaves the others out."""
     if not paths:
         return {}
 
     def some(key: Array) -> dict[str, Array]:
-        leaves = flatten_paths(nnx.to_pure_dict(nnx.state(config.make(key))))
+        leaves = flatten_paths(nnx.to_pure_dict(nnx.state(network.make(key))))
         return {path: leaves[path] for path in paths}
 
     return jax.tree.map(np.asarray, jax.jit(some)(jax.random.key(seed)))
@@ -116,7 +118,7 @@ def draw(config: ModelConfig, paths: Sequence[str], *, seed: int) -> dict[str, T
 
 def _plan(
     file: WeightFile,
-    config: ModelConfig,
+    config: BackboneConfig,
     leaves: Mapping[str, jax.ShapeDtypeStruct],
     *,
     head: Head,
@@ -154,7 +156,7 @@ def _has_head(file: WeightFile, nameable: Mapping[str, Expected]) -> bool:
     return all(name in file.entries and file.entries[name].shape == shape for name, shape in heads.items())
 
 
-def _table_of(file: WeightFile, config: ModelConfig, target: PyTree) -> str:
+def _table_of(file: WeightFile, config: BackboneConfig, target: PyTree) -> str:
     """Finds out whose names a file has: the table that knows most of them.
 
     Raises:

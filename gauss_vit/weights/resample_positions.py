@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import PyTree
 
+from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.ops.grid import Grid, num_patches, offset_shape
 from gauss_vit.ops.resize import resize_grid, resize_offset_table
@@ -19,8 +20,8 @@ from gauss_vit.tree import flatten_paths, unflatten_paths
 from gauss_vit.weights.name_tables import ModelConfig
 from gauss_vit.weights.naming import Expected, Tensor
 
-_ABSOLUTE = "position_embed"
-_RELATIVE = r"(?:stages\.(\d+)\.)?.*\.relative\.table(?:_and_prefix)?"
+_ABSOLUTE = "backbone.position_embed"
+_RELATIVE = r"backbone\.(?:stages\.(\d+)\.)?.*\.relative\.table(?:_and_prefix)?"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +94,7 @@ def _regridded(path: str, leaf: Tensor, config: ModelConfig, *, target: ModelCon
 
 
 def regrid_of(
-    wanted: Expected, shape: tuple[int, ...], config: ModelConfig, *, source_grid: Grid | None
+    wanted: Expected, shape: tuple[int, ...], config: BackboneConfig, *, source_grid: Grid | None
 ) -> Regrid | None:
     """Finds how a tensor of a file must change to fit; None where it is taken, or refused, as it is.
 
@@ -121,7 +122,7 @@ def regrid_of(
     return Regrid(kind=kind, source=source, target=target, num_extra=num_extra)
 
 
-def _table_grid(path: str, config: ModelConfig) -> Grid:
+def _table_grid(path: str, config: BackboneConfig) -> Grid:
     """The grid of a relative table: the model's, or the window of a stage."""
     if not isinstance(config, SwinConfig):
         return config.grid

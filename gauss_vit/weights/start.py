@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray, PyTree
 
 from gauss_vit.errors import ConfigError
+from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.models.construct import abstract
 from gauss_vit.tree import flatten_paths, unflatten_paths
 from gauss_vit.weights.intervention import intervene
@@ -45,19 +46,19 @@ class Start:
             raise ConfigError("weights is empty", do="name a .safetensors file or the workdir of a run")
 
 
-def carry_over(params: PyTree, config: ModelConfig, *, head: Head, seed: int) -> Imported:
-    """Fits the parameters of another run to a model that may have other classes, and a Gaussian more or less.
+def carry_over(params: PyTree, network: NetworkConfig, *, head: Head, seed: int) -> Imported:
+    """Fits the parameters of another run to a network that may have other classes, and a Gaussian more or less.
 
     Args:
       params: of the other run, a nested dict.
-      config: of the model.
+      network: Config of the network.
       head: as in `Start`.
       seed: of what starts fresh.
 
     Raises:
       CheckpointError: code CKPT-TREE, the models differ in more; everything that does not fit is named.
     """
-    given, wanted = flatten_paths(jax.device_get(params)), flatten_paths(abstract(config)[1])
+    given, wanted = flatten_paths(jax.device_get(params)), flatten_paths(abstract(network)[1])
     keeps_head = head == "file" or (head == "fitting" and _heads_agree(given, wanted))
     fresh = tuple(path for path in wanted if _may_be_fresh(path, given, keeps_head=keeps_head))
     taken = [path for path in wanted if path not in fresh]
@@ -73,7 +74,7 @@ def carry_over(params: PyTree, config: ModelConfig, *, head: Head, seed: int) ->
         },
         do="start from a run of the same architecture and image size",
     )
-    complete = {path: given[path] for path in taken} | draw(config, fresh, seed=seed)
+    complete = {path: given[path] for path in taken} | draw(network, fresh, seed=seed)
     params = unflatten_paths({path: complete[path] for path in wanted})
     return Imported(params=params, table="gauss_vit", resampled=(), fresh=fresh)
 

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from gauss_vit.heads.linear import LinearHead
+from gauss_vit.heads.network import HeadConfig
 from gauss_vit.models.presets import PRESETS
 from gauss_vit.position.relative import RelativeTable
 from gauss_vit.weights.name_tables import ModelConfig
@@ -9,7 +11,6 @@ from gauss_vit.weights.name_tables import ModelConfig
 # What does not change which stock model it is: sizes that are arguments, starts, and how training runs.
 _FREE = (
     "image_size",
-    "num_classes",
     "relative",
     "shares_relative",
     "gaussian",
@@ -18,15 +19,20 @@ _FREE = (
     "position_dropout",
     "projection_dropout",
     "attention_dropout",
-    "head_dropout",
     "stochastic_depth",
     "takes_any_size",
     "compute",
 )
 
 
-def timm_call(config: ModelConfig) -> str | None:
-    """Writes `timm.create_model(...)` for a config without a Gaussian; None where timm has no name for it."""
+def timm_call(config: ModelConfig, head: HeadConfig) -> str | None:
+    """Writes `timm.create_model(...)` for a backbone without a Gaussian and its head.
+
+    Returns:
+      The call, or None where timm has no name for them.
+    """
+    if not isinstance(head, LinearHead):
+        return None
     names = [name for name, preset in PRESETS.items() if _architecture(preset) == _architecture(config)]
     exact = [name for name in names if PRESETS[name].image_size == config.image_size]
     if not names:
@@ -40,8 +46,8 @@ def timm_call(config: ModelConfig) -> str | None:
             arguments.append("shared_rel_pos=False")
     if config.image_size != preset.image_size:
         arguments.append(f"img_size={config.image_size}")
-    if config.num_classes != preset.num_classes:
-        arguments.append(f"num_classes={config.num_classes}")
+    if head.num_classes != LinearHead().num_classes:
+        arguments.append(f"num_classes={head.num_classes}")
     return f"timm.create_model({', '.join(arguments)})"
 
 

@@ -13,18 +13,24 @@ def vit_rules(config: ViTConfig) -> tuple[Rule, ...]:
     The Gaussian has no name there: it must be baked into a relative table first.
     """
     return (
-        Rule(theirs="patch_embed.proj.weight", ours="patch_embed.kernel", transform=patch_kernel(config.patch_size)),
-        Rule(theirs="patch_embed.proj.bias", ours="patch_embed.bias"),
-        Rule(theirs="cls_token", ours="class_token"),
-        Rule(theirs="pos_embed", ours="position_embed", transform=BATCH_OF_ONE),
+        *patch_embedding("patch_embed.proj", config.patch_size),
+        Rule(theirs="cls_token", ours="backbone.class_token"),
+        Rule(theirs="pos_embed", ours="backbone.position_embed", transform=BATCH_OF_ONE),
         *_attention(config),
-        *trunk("blocks", "blocks", gain=_gain_name(config)),
+        *trunk("blocks", "backbone.blocks", gain=_gain_name(config)),
         *_class_attention(),
-        *trunk("blocks_token_only", "class_blocks", gain=_gain_name(config)),
-        Rule(theirs=f"{_final_norm(config)}.weight", ours="norm.scale"),
-        Rule(theirs=f"{_final_norm(config)}.bias", ours="norm.bias"),
-        Rule(theirs="head.weight", ours="head.kernel", transform=TRANSPOSED),
-        Rule(theirs="head.bias", ours="head.bias"),
+        *trunk("blocks_token_only", "backbone.class_blocks", gain=_gain_name(config)),
+        Rule(theirs=f"{_final_norm(config)}.weight", ours="backbone.norm.scale"),
+        Rule(theirs=f"{_final_norm(config)}.bias", ours="backbone.norm.bias"),
+        *dense("head", "head.linear"),
+    )
+
+
+def patch_embedding(theirs: str, patch_size: Grid) -> tuple[Rule, ...]:
+    """Names the embedding of patches, a convolution of theirs."""
+    return (
+        Rule(theirs=f"{theirs}.weight", ours="backbone.patch_embed.kernel", transform=patch_kernel(patch_size)),
+        Rule(theirs=f"{theirs}.bias", ours="backbone.patch_embed.bias"),
     )
 
 
@@ -61,7 +67,7 @@ def trunk(theirs: str, ours: str, *, gain: str) -> tuple[Rule, ...]:
 
 
 def _attention(config: ViTConfig) -> tuple[Rule, ...]:
-    theirs, ours = "blocks.{layer}.attn", "blocks.attention"
+    theirs, ours = "blocks.{layer}.attn", "backbone.blocks.attention"
     return (
         *dense(f"{theirs}.qkv", f"{ours}.query_key_value"),
         Rule(theirs=f"{theirs}.q_bias", ours=f"{ours}.query_bias"),
@@ -70,7 +76,7 @@ def _attention(config: ViTConfig) -> tuple[Rule, ...]:
         *dense(f"{theirs}.proj_l", f"{ours}.logits_mixing"),
         *dense(f"{theirs}.proj_w", f"{ours}.weights_mixing"),
         *_relative_mlp(f"{theirs}.rel_pos.mlp", f"{ours}.bias.relative_mlp"),
-        *_relative_mlp("shared_rel_pos.mlp", "shared_bias.relative_mlp"),
+        *_relative_mlp("shared_rel_pos.mlp", "backbone.shared_bias.relative_mlp"),
         Rule(
             theirs=f"{theirs}.rel_pos.relative_position_bias_table",
             ours=f"{ours}.bias.relative.table",
@@ -78,7 +84,7 @@ def _attention(config: ViTConfig) -> tuple[Rule, ...]:
         ),
         Rule(
             theirs="shared_rel_pos.relative_position_bias_table",
-            ours="shared_bias.relative.table",
+            ours="backbone.shared_bias.relative.table",
             transform=offset_table(config.grid),
         ),
         Rule(
@@ -101,7 +107,7 @@ def _relative_mlp(theirs: str, ours: str) -> tuple[Rule, ...]:
 
 
 def _class_attention() -> tuple[Rule, ...]:
-    theirs, ours = "blocks_token_only.{layer}.attn", "class_blocks"
+    theirs, ours = "blocks_token_only.{layer}.attn", "backbone.class_blocks"
     return (
         *dense(f"{theirs}.q", f"{ours}.query"),
         *dense(f"{theirs}.k", f"{ours}.key"),

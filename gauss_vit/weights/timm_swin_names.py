@@ -2,7 +2,7 @@
 
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.weights.naming import TRANSPOSED, Rule, Tensor, Transform
-from gauss_vit.weights.timm_names import dense, offset_table, patch_kernel, trunk
+from gauss_vit.weights.timm_names import dense, offset_table, patch_embedding, trunk
 
 
 def swin_rules(config: SwinConfig) -> tuple[Rule, ...]:
@@ -11,17 +11,16 @@ def swin_rules(config: SwinConfig) -> tuple[Rule, ...]:
     The Gaussian has no name there: it must be baked into a relative table first.
     """
     return (
-        Rule(theirs="patch_embed.proj.weight", ours="patch_embed.kernel", transform=patch_kernel(config.patch_size)),
-        Rule(theirs="patch_embed.proj.bias", ours="patch_embed.bias"),
-        *_normalised("patch_embed.norm", "patch_norm"),
+        *patch_embedding("patch_embed.proj", config.patch_size),
+        *_normalised("patch_embed.norm", "backbone.patch_norm"),
         *(rule for index in range(len(config.depths)) for rule in _stage(config, index)),
-        *_normalised("norm", "norm"),
-        *dense("head.fc", "head"),
+        *_normalised("norm", "backbone.norm"),
+        *dense("head.fc", "head.linear"),
     )
 
 
 def _stage(config: SwinConfig, index: int) -> tuple[Rule, ...]:
-    theirs, ours = f"layers.{index}", f"stages.{index}"
+    theirs, ours = f"layers.{index}", f"backbone.stages.{index}"
     attention = f"{theirs}.blocks.{{layer}}.attn"
     our_attention = f"{ours}.blocks.attention"
     return (

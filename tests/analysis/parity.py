@@ -16,6 +16,8 @@ from gauss_vit.analysis.token import center_token
 from gauss_vit.assembly.named_model import NamedModel
 from gauss_vit.data.images.image import load_image, open_images, to_array
 from gauss_vit.data.images.transforms import ResizeCenterCrop
+from gauss_vit.heads.linear import LinearHead
+from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.inspect.erf_run import Measurement, measure
 from gauss_vit.models.compute import ActivationType
 from gauss_vit.models.construct import abstract
@@ -47,13 +49,15 @@ def agreement(ours: np.ndarray, theirs: np.ndarray) -> Agreement:
 
 def named(name: str, recorded: dict[str, np.ndarray]) -> NamedModel:
     """Our model with the weights of the recording, and images prepared as it says."""
-    config = PRESETS[name]
+    config, head = PRESETS[name], LinearHead()
+    network = NetworkConfig(backbone=config, head=head)
     mean, std = (tuple(recorded[f"{name}.{key}"].tolist()) for key in ("mean", "std"))
     return NamedModel(
         name=name,
         config=config,
-        graph=abstract(config)[0],
-        params=parity.deterministic_params(config),
+        head=head,
+        graph=abstract(network)[0],
+        params=parity.deterministic_params(network),
         step=0,
         transform=ResizeCenterCrop(crop_fraction=float(recorded[f"{name}.crop"][0])),
         normalization=Normalization(mean=mean, std=std),

@@ -11,9 +11,10 @@ from gauss_vit.data.examples import Example
 from gauss_vit.errors import ConfigError
 from gauss_vit.metrics.class_subsets import CLASS_SUBSETS
 from gauss_vit.tasks.assessment import ClassSubset
-from tests.tiny_config import MODEL, get_config
+from gauss_vit.tasks.classification import Classification
+from tests.tiny_config import get_config
 
-IMAGENET = dataclasses.replace(get_config(), model=dataclasses.replace(MODEL, num_classes=1000))
+IMAGENET = dataclasses.replace(get_config(), task=Classification())
 
 
 @dataclasses.dataclass(frozen=True)

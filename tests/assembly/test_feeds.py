@@ -10,6 +10,7 @@ from gauss_vit.assembly import feeds
 from gauss_vit.data.images.transforms import RandomFlip
 from gauss_vit.errors import ConfigError, DataError
 from gauss_vit.experiment import Experiment
+from gauss_vit.heads.linear import LinearHead
 from tests.data.sources.folder_samples import make_folder
 from tests.tiny_config import get_config
 
@@ -54,8 +55,8 @@ def test_evaluation_sees_every_example_once(experiment: Experiment):
 
 
 def test_model_with_other_classes_is_refused(experiment: Experiment):
-    other = dataclasses.replace(experiment, model=dataclasses.replace(experiment.model, num_classes=1000))
-    with pytest.raises(ConfigError, match=r"set model\.num_classes to 10"):
+    other = dataclasses.replace(experiment, task=dataclasses.replace(experiment.task, head=LinearHead()))
+    with pytest.raises(ConfigError, match=r"set task\.head\.num_classes to 10"):
         feeds.open_split(other, "train")
 
 

@@ -14,8 +14,10 @@ from gauss_vit import main as program
 from gauss_vit.assembly.initial_params import initial_params, read, summary
 from gauss_vit.assembly.named_model import restore, trained
 from gauss_vit.errors import CheckpointError, ConfigError
+from gauss_vit.heads.linear import LinearHead
 from gauss_vit.models import construct
 from gauss_vit.models.vit import ViTConfig
+from gauss_vit.tasks.classification import Classification
 from gauss_vit.train import mesh
 from gauss_vit.tree import flatten_paths, unflatten_paths
 from gauss_vit.weights.name_tables import NAME_TABLES
@@ -23,6 +25,7 @@ from gauss_vit.weights.naming import to_theirs
 from gauss_vit.weights.pretrained import load_weights
 from gauss_vit.weights.safetensors_file import write
 from gauss_vit.weights.start import Start
+from tests.networks import classifier
 from tests.tiny_config import FLAG as CONFIG
 from tests.tiny_config import get_config
 
@@ -65,13 +68,14 @@ def test_file_gives_its_parameters_and_a_head_that_does_not_fit_is_new(workdir: 
     path = tmp_path / "weights.safetensors"
     write(path, to_theirs(unflatten_paths(params), NAME_TABLES["timm"](plain)))
     same = leaves(initial_params(starting_at(path, plain)))
-    other = leaves(initial_params(starting_at(path, dataclasses.replace(MODEL, num_classes=3))))
+    three = dataclasses.replace(starting_at(path), task=Classification(head=LinearHead(num_classes=3)))
+    other = leaves(initial_params(three))
     for name, leaf in params.items():
         np.testing.assert_array_equal(same[name], leaf)
         if not name.startswith("head."):
             np.testing.assert_array_equal(other[name], leaf)
-    assert other["head.kernel"].shape == (16, 3)
-    assert load_weights(path, plain, head="fitting").fresh == ()
+    assert other["head.linear.kernel"].shape == (16, 3)
+    assert load_weights(path, classifier(plain, 10), head="fitting").fresh == ()
 
 
 def test_training_begins_at_the_weights_and_goes_on_without_them(workdir: Path, tmp_path: Path, data_flag: str):
@@ -85,7 +89,7 @@ def test_training_begins_at_the_weights_and_goes_on_without_them(workdir: Path, 
     assert program.main([config, f"--workdir={run}", "--config.training.num_steps=2"]) == 0
     given = leaves(trained(donor).params)
     one_device = mesh.make(mesh.MeshConfig(data=1), jax.devices())
-    abstract = mesh.with_shardings(one_device, construct.abstract(MODEL)[1])
+    abstract = mesh.with_shardings(one_device, construct.abstract(get_config().network)[1])
     for which in ("params", "ema"):
         first = leaves(restore(run, abstract, which=which).arrays)
         for path, leaf in given.items():
@@ -131,8 +135,8 @@ def test_positions_that_the_model_lacks_cannot_be_redrawn(workdir: Path, tmp_pat
 
 def test_summary_says_what_is_not_from_the_weights(workdir: Path):
     start = Start(weights="W", head="fresh", intervention="zero")
-    imported = read(Start(weights=str(workdir), head="fresh"), MODEL, seed=0)
+    imported = read(Start(weights=str(workdir), head="fresh"), get_config().network, seed=0)
     assert (
         summary(start, imported)
-        == "starts from W (gauss_vit); fresh: head.bias, head.kernel; position information: zero"
+        == "starts from W (gauss_vit); fresh: head.linear.bias, head.linear.kernel; position information: zero"
     )

@@ -37,7 +37,7 @@ def test_gaussian_is_added_to_a_preset_and_to_its_name(monkeypatch: pytest.Monke
     assert named("--model=vit_plain").config.gaussian is None
     with_bias = named("--model=vit_plain", "--gaussian")
     assert with_bias.name == "vit_plain_gaussian"
-    assert "gaussian" in with_bias.params["blocks"]["attention"]["bias"]
+    assert "gaussian" in with_bias.params["backbone"]["blocks"]["attention"]["bias"]
 
 
 def test_run_gives_the_parameters_of_its_newest_checkpoint(workdir: Path):

@@ -24,6 +24,7 @@ from gauss_vit.weights.pretrained import load_weights
 from gauss_vit.weights.safetensors_file import write
 from tests.command_lines import invocation
 from tests.models import deterministic
+from tests.networks import classifier
 from tests.tiny_config import FLAG as CONFIG
 from tests.tiny_config import MODEL
 
@@ -39,14 +40,14 @@ def tiny_preset(monkeypatch: pytest.MonkeyPatch):
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
     """A timm file for the tiny preset."""
-    wanted = naming.expected(timm_rules(STOCK), abstract(STOCK)[1])
+    wanted = naming.expected(timm_rules(STOCK), abstract(classifier(STOCK, 1000))[1])
     write(tmp_path / "w.safetensors", {name: deterministic.tensor(name, each.shape) for name, each in wanted.items()})
     return tmp_path / "w.safetensors"
 
 
 def logits_of(config, params):
     images = jnp.asarray(deterministic.image((2, *config.image_size, 3)))
-    return jax.jit(nnx.merge(abstract(config)[0], jax.tree.map(jnp.asarray, params)))(images)
+    return jax.jit(nnx.merge(abstract(classifier(config, 10))[0], jax.tree.map(jnp.asarray, params)))(images)
 
 
 def failed(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
@@ -63,7 +64,7 @@ def test_trained_gaussian_leaves_as_a_table_that_computes_the_same(
     named = named_model.trained(workdir)
     baked, _ = bake(named.config, named.params)
     assert load_file(out)["blocks.1.attn.rel_pos.relative_position_bias_table"].shape == (3 * 7, 2)
-    exported = load_weights(out, baked).params
+    exported = load_weights(out, classifier(baked, 10)).params
     np.testing.assert_allclose(logits_of(baked, exported), logits_of(named.config, named.params), atol=1e-6)
 
 
@@ -80,17 +81,19 @@ def test_file_to_run_to_file_is_bit_identical(weights: Path, tmp_path: Path, cap
 def test_preset_with_weights_is_the_model_of_the_file(weights: Path, tmp_path: Path):
     arguments = ["position", "--out=O", "--model=vit_tiny", f"--weights={weights}"]
     named = named_model.named_model(invocation(arguments))
-    np.testing.assert_array_equal(named.params["head"]["bias"], deterministic.tensor("head.bias", (10,)))
+    np.testing.assert_array_equal(named.params["head"]["linear"]["bias"], deterministic.tensor("head.bias", (1000,)))
     with_bias = named_model.named_model(invocation([*arguments, "--gaussian"]))
     assert with_bias.name == "vit_tiny_gaussian"
-    np.testing.assert_array_equal(with_bias.params["blocks"]["attention"]["bias"]["gaussian"]["sigma"], [[5.0], [5.0]])
+    np.testing.assert_array_equal(
+        with_bias.params["backbone"]["blocks"]["attention"]["bias"]["gaussian"]["sigma"], [[5.0], [5.0]]
+    )
     assert program.main([*arguments[:1], f"--out={tmp_path / 'out'}", *arguments[2:]]) == 0
     assert (tmp_path / "out" / "vit_tiny_position.json").exists()
 
 
 def test_training_goes_on_from_a_file(weights: Path, tmp_path: Path, data_flag: str):
     wanted = dataclasses.replace(MODEL, gaussian=None)
-    names = naming.expected(timm_rules(wanted), abstract(wanted)[1])
+    names = naming.expected(timm_rules(wanted), abstract(classifier(wanted, 10))[1])
     write(weights, {name: deterministic.tensor(name, each.shape) for name, each in names.items()})
     run = [CONFIG, data_flag, f"--workdir={tmp_path / 'run'}"]
     assert program.main(["convert", f"--weights={weights}", "--head=fresh", *run]) == 0
@@ -101,7 +104,7 @@ def test_training_goes_on_from_a_file(weights: Path, tmp_path: Path, data_flag: 
     assert trained.step == 4
     # Four steps of 1e-3 leave the imported weights near where they were.
     kernel = deterministic.tensor("blocks.0.mlp.fc1.weight", (64, 16)).T
-    np.testing.assert_allclose(trained.params["blocks"]["mlp"]["fc1"]["kernel"][0], kernel, atol=0.01)
+    np.testing.assert_allclose(trained.params["backbone"]["blocks"]["mlp"]["fc1"]["kernel"][0], kernel, atol=0.01)
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_a_model_with_other_classes_is_refused(capsys, tmp_path):
     status, out, err = check(capsys, *as_folder(tmp_path, train_split="train", eval_split="validation"))
     assert status == 2
     assert "found    train: 2 images" in out
-    assert "set model.num_classes to 1" in err
+    assert "set task.head.num_classes to 1" in err
 
 
 def test_a_damaged_image_of_the_sample_is_named(capsys, tmp_path):

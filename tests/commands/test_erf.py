@@ -13,10 +13,12 @@ from gauss_vit.assembly.named_model import IMAGENET, NamedModel
 from gauss_vit.commands import erf
 from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.errors import ConfigError, DataError
+from gauss_vit.heads.linear import LinearHead
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.position.gaussian import Gaussian
 from tests.command_lines import invocation
 from tests.models.built import build
+from tests.networks import classifier
 from tests.tiny_config import MODEL
 
 CHOSEN = {"model": "tiny", "batch_size": 8, "save_every": 1}
@@ -36,10 +38,11 @@ METRIC_KEYS = [
 
 @pytest.fixture(scope="module")
 def named():
-    graph, state = nnx.split(build(MODEL, jax.random.key(0)))
+    graph, state = nnx.split(build(classifier(MODEL, 10), jax.random.key(0)))
     return NamedModel(
         name="tiny.v1",
         config=MODEL,
+        head=LinearHead(num_classes=10),
         graph=graph,
         params=nnx.to_pure_dict(state),
         step=5,
@@ -250,7 +253,6 @@ SWIN = SwinConfig(
     depths=(1, 2),
     num_heads=(1, 2),
     window=(2, 4),
-    num_classes=3,
     relative=None,
     gaussian=Gaussian(),
     biases="all",
@@ -262,7 +264,7 @@ SWIN = SwinConfig(
 def test_every_layer_of_a_swin_transformer_is_measured_at_the_centre_of_its_own_grid(
     folder, tmp_path, named, monkeypatch
 ):
-    graph, state = nnx.split(build(SWIN, jax.random.key(0)))
+    graph, state = nnx.split(build(classifier(SWIN), jax.random.key(0)))
     swin = dataclasses.replace(named, config=SWIN, graph=graph, params=nnx.to_pure_dict(state))
     monkeypatch.setattr(erf, "named_model", lambda invocation: swin)
     arrays = read(run(folder, tmp_path, max_images=1, layer="all") / "tiny.v1_layer-all.npz")

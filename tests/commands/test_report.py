@@ -15,6 +15,7 @@ from gauss_vit import main as program
 from gauss_vit.analysis.protocol import PRE_NORM
 from gauss_vit.assembly.named_model import IMAGENET, NamedModel, trained
 from gauss_vit.data.images.transforms import ResizeCenterCrop
+from gauss_vit.heads.linear import LinearHead
 from gauss_vit.inspect.photos import Photo, photos_of_run
 from gauss_vit.inspect.report.contents import make_report
 from gauss_vit.inspect.report.layer_fields import FieldPlan
@@ -25,6 +26,7 @@ from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.position.gaussian import Gaussian
 from tests.models.built import build
+from tests.networks import classifier
 from tests.tiny_config import MODEL
 
 SWIN = SwinConfig(
@@ -34,7 +36,6 @@ SWIN = SwinConfig(
     depths=(1, 2),
     num_heads=(1, 2),
     window=(2, 4),
-    num_classes=3,
     relative=None,
     gaussian=Gaussian(anisotropic=True),
     biases="all",
@@ -44,10 +45,11 @@ SWIN = SwinConfig(
 
 
 def named_of(config: ViTConfig | SwinConfig) -> NamedModel:
-    graph, state = nnx.split(build(config, jax.random.key(0)))
+    graph, state = nnx.split(build(classifier(config, 10), jax.random.key(0)))
     return NamedModel(
         name="tiny",
         config=config,
+        head=LinearHead(num_classes=10),
         graph=graph,
         params=nnx.to_pure_dict(state),
         step=5,
@@ -89,7 +91,7 @@ def test_run_is_shown_on_its_own_evaluation_images(page_of_run: dict):
 def test_attention_of_the_page_is_that_of_the_model(page_of_run: dict, workdir: Path):
     named = trained(workdir)
     (photo, _) = photos_of_run(workdir, at_most=2)
-    model = nnx.merge(named.graph, named.params)
+    model = nnx.merge(named.graph, named.params).backbone
     (layers,) = model.intermediates(named.normalization(jnp.asarray(photo.pixels[None])))
     packed = page_of_run["images"][0]["heads"]
     found = expand(

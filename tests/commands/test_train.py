@@ -68,7 +68,7 @@ def test_other_experiment_in_the_workdir_is_refused(workdir: Path, data_flag: st
         (["--config.mesh.fsdp=3"], "fsdp 3 does not divide the number of devices 8"),
         (["--config.optimizer.schedule.warmup.steps=9"], "warmup.steps 9"),
         (["--config.optimizer.no_decay=nothing"], "'nothing' matches no parameter"),
-        (["--config.model.num_classes=7"], "model.num_classes is 7, but digits has 10 classes"),
+        (["--config.task.head.num_classes=7"], "task.head.num_classes is 7, but digits has 10 classes"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_trained(

@@ -14,9 +14,11 @@ from gauss_vit.assembly.named_model import IMAGENET, NamedModel
 from gauss_vit.data.images.image import load_image, to_array
 from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.errors import ConfigError
+from gauss_vit.heads.linear import LinearHead
 from gauss_vit.inspect.attention import read_attention, sections
 from gauss_vit.models.swin import SwinConfig
 from tests.models.built import build
+from tests.networks import classifier
 from tests.tiny_config import MODEL
 
 CLASS = dataclasses.replace(MODEL, class_token=True, pool="token", norm="before_pool")
@@ -27,7 +29,6 @@ SWIN = SwinConfig(
     depths=(3, 1),
     num_heads=(1, 2),
     window=(4, 4),
-    num_classes=10,
     relative=None,
     biases="all",
     similarity="product",
@@ -36,10 +37,11 @@ SWIN = SwinConfig(
 
 
 def model_of(config):
-    graph, state = nnx.split(build(config, jax.random.key(0)))
+    graph, state = nnx.split(build(classifier(config, 10), jax.random.key(0)))
     return NamedModel(
         name="tiny",
         config=config,
+        head=LinearHead(num_classes=10),
         graph=graph,
         params=nnx.to_pure_dict(state),
         step=0,
@@ -59,7 +61,7 @@ def paths(tmp_path):
 def weights_of(named, paths):
     images = [to_array(named.transform(load_image(path), size=named.config.image_size)) for path in paths]
     batch = named.normalization(jnp.asarray(np.stack(images)))
-    return [part.attention_weights for part in nnx.merge(named.graph, named.params).intermediates(batch)]
+    return [part.attention_weights for part in nnx.merge(named.graph, named.params).backbone.intermediates(batch)]
 
 
 def test_numbers_are_means_over_images_of_the_models_weights(paths):

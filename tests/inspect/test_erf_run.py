@@ -16,20 +16,23 @@ from gauss_vit.analysis.protocol import BMVC2023, PRE_NORM
 from gauss_vit.assembly.named_model import NamedModel
 from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.errors import ConfigError
+from gauss_vit.heads.linear import LinearHead
 from gauss_vit.inspect import erf_run
 from gauss_vit.inspect.erf_run import Measurement, digest, measure
 from gauss_vit.ops.pixel_normalization import Normalization
 from tests.models.built import build
+from tests.networks import classifier
 from tests.tiny_config import MODEL
 
 NUM_IMAGES = 40
 
 
 def tiny_model():
-    graph, state = nnx.split(build(MODEL, jax.random.key(0)))
+    graph, state = nnx.split(build(classifier(MODEL, 10), jax.random.key(0)))
     return NamedModel(
         name="tiny",
         config=MODEL,
+        head=LinearHead(num_classes=10),
         graph=graph,
         params=nnx.to_pure_dict(state),
         step=0,
@@ -153,7 +156,7 @@ def test_a_damaged_file_is_no_reason_to_stop(named, paths, tmp_path, caplog):
 def test_the_digest_names_everything_that_the_bits_depend_on(named, paths, tmp_path):
     plain = measurement(paths[:3])
     shifted = jax.tree.map(lambda leaf: leaf, named.params)
-    shifted["norm"]["bias"] = shifted["norm"]["bias"].at[0].add(1e-6)
+    shifted["backbone"]["norm"]["bias"] = shifted["backbone"]["norm"]["bias"].at[0].add(1e-6)
     other_file = tmp_path / "other.png"
     Image.fromarray(np.zeros((20, 36, 3), np.uint8)).save(other_file)
     cases = [
@@ -204,8 +207,9 @@ def test_a_layer_that_is_missing_is_refused_before_images_are_read(named, paths,
 
 
 def test_a_model_that_passes_nothing_on_is_refused_after_a_batch(named, paths, tmp_path):
-    embed = jax.tree.map(np.zeros_like, named.params["patch_embed"])
-    dead = dataclasses.replace(named, params={**named.params, "patch_embed": embed})
+    backbone = named.params["backbone"]
+    embed = jax.tree.map(np.zeros_like, backbone["patch_embed"])
+    dead = dataclasses.replace(named, params={**named.params, "backbone": {**backbone, "patch_embed": embed}})
     with pytest.raises(ConfigError, match="no pixel of 8 images") as raised:
         measure(dead, measurement(paths), partial=tmp_path / "sums.npz")
     assert raised.value.code == "ERF-EMPTY"

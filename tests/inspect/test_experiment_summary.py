@@ -20,22 +20,22 @@ EIGHT = mesh.make_abstract(PLANNED.mesh, 8)
 
 def test_table_counts_every_parameter_once():
     table = experiment_summary.parameter_table(PLANNED, EIGHT)
-    leaves = jax.tree.leaves(nnx.to_pure_dict(nnx.state(build(PLANNED.model, jax.random.key(0)))))
+    leaves = jax.tree.leaves(nnx.to_pure_dict(nnx.state(build(PLANNED.network, jax.random.key(0)))))
     assert table[-1].split() == ["total", f"{sum(leaf.size for leaf in leaves):,}"]
     assert len(table) == len(leaves) + 2
 
 
 def test_table_says_what_is_decayed_and_what_is_split():
     rows = {row.split()[0]: row for row in experiment_summary.parameter_table(PLANNED, EIGHT)}
-    sigma = rows["blocks.attention.bias.gaussian.sigma"].split("  ")
+    sigma = rows["backbone.blocks.attention.bias.gaussian.sigma"].split("  ")
     assert [cell.strip() for cell in sigma if cell.strip()][-2:] == ["no", "-"]
-    assert rows["head.kernel"].split()[-4:] == ["yes", "fsdp", "(axis", "0)"]
+    assert rows["head.linear.kernel"].split()[-4:] == ["yes", "fsdp", "(axis", "0)"]
 
 
 def test_memory_of_parameters_is_that_of_one_share():
     alone = experiment_summary.device_memory(PLANNED, mesh.make_abstract(mesh.MeshConfig(), 1))
     shared = experiment_summary.device_memory(PLANNED, EIGHT)
-    size = sum(leaf.size for leaf in jax.tree.leaves(construct.abstract(PLANNED.model)[1]))
+    size = sum(leaf.size for leaf in jax.tree.leaves(construct.abstract(PLANNED.network)[1]))
     assert alone["parameters"] == 4 * size
     assert alone["gradients"] == alone["parameters"]
     assert alone["optimizer state"] >= 2 * alone["parameters"]

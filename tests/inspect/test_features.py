@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 
 from gauss_vit.analysis import erf, gradient
 from gauss_vit.analysis.erf import accumulate, batch_of, feature_grid
@@ -20,6 +19,7 @@ from gauss_vit.models.compute import Compute
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.position import RelativeTable
 from tests.models.built import build
+from tests.networks import network_params
 from tests.tiny_config import MODEL
 
 NORMED = dataclasses.replace(MODEL, class_token=True, pool="token", norm="before_pool")
@@ -27,7 +27,7 @@ NORMED = dataclasses.replace(MODEL, class_token=True, pool="token", norm="before
 
 @functools.cache
 def params_of(config):
-    return nnx.to_pure_dict(nnx.split(build(config, jax.random.key(3)))[1])
+    return network_params(config, seed=3)
 
 
 def images():
@@ -103,7 +103,6 @@ SWIN = SwinConfig(
     depths=(2, 1, 1),
     num_heads=(1, 2, 2),
     window=(4, 4),
-    num_classes=3,
     relative=RelativeTable(),
     biases="all",
     similarity="product",

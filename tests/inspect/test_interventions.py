@@ -10,9 +10,11 @@ from flax import nnx
 from gauss_vit.assembly.named_model import IMAGENET, NamedModel
 from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.errors import ConfigError
+from gauss_vit.heads.linear import LinearHead
 from gauss_vit.inspect.interventions import intervened
 from gauss_vit.position.relative import RelativeTable
 from tests.models.built import build
+from tests.networks import classifier
 from tests.tiny_config import MODEL
 
 CONFIG = dataclasses.replace(MODEL, relative=RelativeTable())
@@ -20,10 +22,11 @@ CONFIG = dataclasses.replace(MODEL, relative=RelativeTable())
 
 @pytest.fixture(scope="module")
 def named():
-    graph, state = nnx.split(build(CONFIG, jax.random.key(0)))
+    graph, state = nnx.split(build(classifier(CONFIG, 10), jax.random.key(0)))
     return NamedModel(
         name="tiny",
         config=CONFIG,
+        head=LinearHead(num_classes=10),
         graph=graph,
         params=nnx.to_pure_dict(state),
         step=5,
@@ -52,7 +55,11 @@ def test_name_and_seed_say_what_was_done(named, name, seed, expected):
 
 def test_the_same_seed_draws_the_same_and_another_one_does_not(named):
     tables = [
-        np.asarray(intervened(named, "reinit", seed=seed).params["blocks"]["attention"]["bias"]["relative"]["table"])
+        np.asarray(
+            intervened(named, "reinit", seed=seed).params["backbone"]["blocks"]["attention"]["bias"]["relative"][
+                "table"
+            ]
+        )
         for seed in (1, 1, 2)
     ]
     np.testing.assert_array_equal(tables[0], tables[1])

@@ -33,7 +33,7 @@ def experiment(data_flag: str) -> Experiment:
 def fresh(experiment: Experiment) -> PyTree:
     """Parameters spread over all devices, as in training."""
     devices = mesh.make(mesh.MeshConfig(fsdp=4), jax.devices())
-    model = build(experiment.model, jax.random.key(0))
+    model = build(experiment.network, jax.random.key(0))
     params = nnx.to_pure_dict(nnx.state(model))
     return jax.device_put(params, mesh.tree_shardings(devices, params))
 
@@ -62,7 +62,7 @@ def test_written_files_are_logged_and_not_printed(
 
 def test_position_record_holds_the_learned_sigma(experiment: Experiment, tmp_path: Path):
     params = fresh(experiment)
-    gaussian = params["blocks"]["attention"]["bias"]["gaussian"]
+    gaussian = params["backbone"]["blocks"]["attention"]["bias"]["gaussian"]
     gaussian["sigma"] = gaussian["sigma"] * 0 + jax.numpy.float32(1.25)
     numbers = observers.position_observer(experiment, tmp_path)(3, params)
     (path,) = tmp_path.glob("step_0000003*.json")

@@ -3,10 +3,8 @@
 import dataclasses
 import functools
 
-import jax
 import numpy as np
 import pytest
-from flax import nnx
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.inspect.position import position_embedding, position_groups
@@ -15,7 +13,7 @@ from gauss_vit.position.absolute import AbsoluteEmbedding
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.relative import RelativeTable
 from gauss_vit.position.relative_mlp import RelativeMlp
-from tests.models.built import build
+from tests.networks import network_params
 from tests.tiny_config import MODEL
 
 SWIN = SwinConfig(
@@ -25,7 +23,6 @@ SWIN = SwinConfig(
     depths=(2, 1),
     num_heads=(1, 2),
     window=(4, 4),
-    num_classes=10,
     relative=RelativeTable(),
     gaussian=Gaussian(sigma=0.5, unit="image"),
     biases="all",
@@ -36,7 +33,7 @@ SWIN = SwinConfig(
 
 @functools.cache
 def params_of(config):
-    return nnx.to_pure_dict(nnx.split(build(config, jax.random.key(3)))[1])
+    return network_params(config, seed=3)
 
 
 def test_tables_are_the_sum_of_the_terms_of_every_block():
@@ -44,7 +41,7 @@ def test_tables_are_the_sum_of_the_terms_of_every_block():
     params = params_of(config)
     (group,) = position_groups(config, params)
     tables = group.tables
-    (relative,) = params["blocks"]["attention"]["bias"][config.relative.name].values()
+    (relative,) = params["backbone"]["blocks"]["attention"]["bias"][config.relative.name].values()
     assert tables.shape == (2, 2, 3, 7)
     dy, dx = np.meshgrid(np.arange(-1, 2), np.arange(-3, 4), indexing="ij")
     gaussian = 4 * np.exp(-(dy**2 + dx**2) / 2)
@@ -102,6 +99,7 @@ def test_a_bias_that_all_blocks_share_is_in_every_table():
 
 def test_the_embedding_is_that_of_the_model_and_swin_has_none():
     config = dataclasses.replace(MODEL, absolute=AbsoluteEmbedding())
-    np.testing.assert_array_equal(position_embedding(config, params_of(config)), params_of(config)["position_embed"])
+    params = params_of(config)
+    np.testing.assert_array_equal(position_embedding(config, params), params["backbone"]["position_embed"])
     assert position_embedding(MODEL, params_of(MODEL)) is None
     assert position_embedding(SWIN, params_of(SWIN)) is None

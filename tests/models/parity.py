@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from gauss_vit.heads.linear import LinearHead
+from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.models.construct import abstract
 from gauss_vit.models.presets import PRESETS
 from gauss_vit.models.swin import SwinConfig
@@ -37,36 +39,39 @@ def rules_of(config: ViTConfig | SwinConfig) -> tuple[naming.Rule, ...]:
     return timm_swin_names.swin_rules(config) if isinstance(config, SwinConfig) else timm_names.vit_rules(config)
 
 
-def deterministic_params(config: ViTConfig | SwinConfig) -> dict:
+def deterministic_params(network: NetworkConfig) -> dict:
     """The weights of the recording in our tree; their names and shapes follow from our abstract parameters."""
-    rules, (_, target) = rules_of(config), abstract(config)
+    rules, (_, target) = rules_of(network.backbone), abstract(network)
     tensors = {name: deterministic.tensor(name, each.shape) for name, each in naming.expected(rules, target).items()}
     return naming.from_theirs(tensors, rules, target)
 
 
-def case_of(name: str) -> tuple[ViTConfig | SwinConfig, tuple[int, int, int, int]]:
-    """The config and the shape of the images of a recording."""
+def case_of(name: str) -> tuple[NetworkConfig, tuple[int, int, int, int]]:
+    """The network and the shape of the images of a recording."""
     if name in CASES:
         case = CASES[name]
-        return dataclasses.replace(PRESETS[case.name], **case.changes), (case.batch, *case.size, 3)
+        backbone = dataclasses.replace(PRESETS[case.name], **case.changes)
+        head = LinearHead(num_classes=case.num_classes)
+        return NetworkConfig(backbone=backbone, head=head), (case.batch, *case.size, 3)
     name, changes = split_depth(name)
-    return dataclasses.replace(PRESETS[name], **changes), (1, *image_size_of(name), 3)
+    backbone = dataclasses.replace(PRESETS[name], **changes)
+    return NetworkConfig(backbone=backbone, head=LinearHead()), (1, *image_size_of(name), 3)
 
 
 def compute(name: str) -> dict[str, np.ndarray]:
     """Computes the recorded quantities with our model."""
-    config, shape = case_of(name)
-    graph, _ = abstract(config)
+    network, shape = case_of(name)
+    graph, _ = abstract(network)
 
     def target(images, params):
         model = nnx.merge(graph, params)
-        features = model.features(images)
+        features = model.backbone.features(images)
         row, column = central_token(features.last.shape[1:3])
         mean = jnp.sum(jnp.mean(features.last[:, row, column], axis=-1))
-        return mean, (model.head(features.pooled), features.last)
+        return mean, (model.head.linear(features.pooled), features.last)
 
     run = jax.jit(jax.value_and_grad(target, has_aux=True))
-    (_, (logits, last)), gradient = run(jnp.asarray(deterministic.image(shape)), deterministic_params(config))
+    (_, (logits, last)), gradient = run(jnp.asarray(deterministic.image(shape)), deterministic_params(network))
     return {key: sample(np.asarray(value)) for key, value in zip(QUANTITIES, (logits, last, gradient), strict=True)}
 
 

@@ -28,7 +28,6 @@ ARGUMENTS = {
     "width": "embed_dim",
     "depths": "depths",
     "num_heads": "num_heads",
-    "num_classes": "num_classes",
     "window": "window_size",
     "takes_any_size": "dynamic_img_size",
 }
@@ -36,7 +35,8 @@ ARGUMENTS = {
 
 def reference(case: Case) -> dict[str, np.ndarray]:
     """Gives samples of the logits, the last feature map and the gradient of the target, float32, and their norms."""
-    model = timm.create_model(case.name, **{ARGUMENTS[key]: value for key, value in case.changes.items()}).eval()
+    arguments = {ARGUMENTS[key]: value for key, value in case.changes.items()}
+    model = timm.create_model(case.name, num_classes=case.num_classes, **arguments).eval()
     state = {key: torch.from_numpy(deterministic.tensor(key, tuple(v.shape))) for key, v in model.state_dict().items()}
     model.load_state_dict(state, strict=True)
     images = torch.from_numpy(deterministic.image((case.batch, *case.size, 3))).permute(0, 3, 1, 2).requires_grad_()

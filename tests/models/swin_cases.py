@@ -15,7 +15,7 @@ NAMES = (
     "swinv2_base_window8_256",
     "swinv2_base_window16_256",
 )
-TINY = {"width": 16, "depths": (2, 3, 2), "num_heads": (1, 2, 4), "num_classes": 10}
+TINY = {"width": 16, "depths": (2, 3, 2), "num_heads": (1, 2, 4)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +26,14 @@ class Case:
       name: timm's name.
       size: (height, width) of the image.
       batch: number of images.
+      num_classes: Number of classes.
       changes: fields of our config that are not the preset's.
     """
 
     name: str
     size: tuple[int, int]
     batch: int = 1
+    num_classes: int = 1000
     changes: Mapping[str, Value] = field(default_factory=dict)
 
 
@@ -53,7 +55,7 @@ def shallow(name: str) -> Case:
 
 def tiny(name: str, size: tuple[int, int], **changes: Value) -> Case:
     """A small model: its windows are decided by the image size, unless `changes` gives another."""
-    return Case(name=name, size=size, batch=2, changes={**TINY, "image_size": size, **changes})
+    return Case(name=name, size=size, batch=2, num_classes=10, changes={**TINY, "image_size": size, **changes})
 
 
 CASES: Mapping[str, Case] = {

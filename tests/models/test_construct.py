@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from gauss_vit.models.construct import Model, ModelConfig, abstract, build
+from gauss_vit.models.backbone import Backbone, BackboneConfig
+from gauss_vit.models.construct import abstract, build
 from tests.models import test_swin, test_vit
 
 CONFIGS = {"vit": test_vit.RELATIVE, "swin": test_swin.V1}
@@ -19,23 +20,24 @@ def test_abstract_parameters_are_those_of_the_built_model(config):
     assert jax.tree.structure(shapes) == jax.tree.structure(params)
     jax.tree.map(lambda shape, leaf: np.testing.assert_array_equal(shape.shape, leaf.shape), shapes, params)
     assert all(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(shapes))
-    assert isinstance(nnx.merge(graph, params), Model)
+    assert isinstance(nnx.merge(graph, params), Backbone)
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_a_key_gives_one_model(config):
     first, same, other = (nnx.to_pure_dict(nnx.state(build(config, jax.random.key(seed)))) for seed in (0, 0, 1))
     jax.tree.map(np.testing.assert_array_equal, first, same)
-    assert not np.array_equal(first["head"]["kernel"], other["head"]["kernel"])
+    assert not np.array_equal(first["patch_embed"]["kernel"], other["patch_embed"]["kernel"])
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
-def test_models_answer_the_same_calls(config):
-    assert isinstance(config, ModelConfig)
+def test_backbones_answer_the_same_calls(config):
+    assert isinstance(config, BackboneConfig)
     model = build(config, jax.random.key(0))
     images = jnp.ones((1, *config.image_size, 3), jnp.float32)
-    assert jax.eval_shape(model, images).shape == (1, config.num_classes)
-    assert jax.eval_shape(model.features, images).last.shape[:3] == (1, *config.grid)
+    features = jax.eval_shape(model.features, images)
+    assert features.last.shape[:3] == (1, *config.grid)
+    assert features.pooled.shape == (1, config.num_features)
     stages = jax.eval_shape(model.intermediates, images)
     assert sum(stage.tokens.shape[0] for stage in stages) == config.depth
     layers = np.concatenate([group.layers for group in jax.jit(model.attention_inputs)(images)])

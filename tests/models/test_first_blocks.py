@@ -28,7 +28,6 @@ SWIN = SwinConfig(
     depths=(3, 2),
     num_heads=(1, 2),
     window=(4, 4),
-    num_classes=3,
     relative=RelativeTable(),
     biases="all",
     similarity="product",

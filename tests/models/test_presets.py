@@ -10,6 +10,7 @@ from flax import nnx
 from gauss_vit.models.construct import abstract
 from gauss_vit.models.presets import PRESETS
 from gauss_vit.position import Gaussian
+from tests.networks import classifier
 
 # Counts of timm 1.0.31 (and 0.6.7) for 1,000 classes.
 COUNTS = {
@@ -48,7 +49,7 @@ COUNTS = {
 
 
 def count(config):
-    return sum(leaf.size for leaf in jax.tree.leaves(abstract(config)[1]))
+    return sum(leaf.size for leaf in jax.tree.leaves(abstract(classifier(config, 1000))[1]))
 
 
 @pytest.mark.parametrize("name", COUNTS)
@@ -65,12 +66,12 @@ def test_the_gaussian_adds_two_parameters_a_block_to_every_model(name):
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_model_takes_a_rectangle_and_a_batch_of_one(name):
     config = dataclasses.replace(PRESETS[name], image_size=(160, 288), gaussian=Gaussian())
-    graph, params = abstract(config)
+    graph, params = abstract(classifier(config, 1000))
     image = jax.ShapeDtypeStruct((1, 160, 288, 3), jnp.float32)
 
     def run(params, image):
         model = nnx.merge(graph, params)
-        return model(image), model.features(image).last
+        return model(image), model.backbone.features(image).last
 
     logits, last = jax.eval_shape(run, params, image)
     assert logits.shape == (1, 1000)

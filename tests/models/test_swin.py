@@ -17,6 +17,7 @@ from gauss_vit.models.swin import SwinConfig
 from gauss_vit.position import Gaussian, RelativeMlp, RelativeTable
 from gauss_vit.tree import flatten_paths, path_of
 from tests.models.built import build
+from tests.networks import classifier
 
 KEY = jax.random.key(0)
 # Maps of 6 x 10 and 3 x 5: the first is padded and shifted along both axes, the second cuts the window.
@@ -27,7 +28,6 @@ V1 = SwinConfig(
     depths=(2, 3),
     num_heads=(1, 2),
     window=(4, 4),
-    num_classes=5,
     relative=RelativeTable(),
     biases="all",
     similarity="product",
@@ -99,8 +99,8 @@ def params_of(model):
 
 
 @jax.jit
-def logits(model, images, key=None):
-    return model(images, key=key)
+def pooled(model, images, key=None):
+    return model.features(images, key=key).pooled.astype(jnp.float32)
 
 
 @functools.cache
@@ -110,14 +110,14 @@ def gradient_of(model, seed=None):
     key = None if seed is None else jax.random.key(seed)
 
     def loss(params):
-        return jnp.sum(jnp.square(nnx.merge(graph, params)(images_for(model.config), key=key)))
+        return jnp.sum(jnp.square(nnx.merge(graph, params).features(images_for(model.config), key=key).pooled))
 
     return flatten_paths(nnx.to_pure_dict(jax.jit(jax.grad(loss))(params)))
 
 
 @pytest.mark.parametrize("name", COUNTS)
 def test_number_of_parameters_equals_timms(name):
-    _, params = abstract(PRESETS_SWIN[name])
+    _, params = abstract(classifier(PRESETS_SWIN[name], 1000))
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == COUNTS[name]
 
 
@@ -205,40 +205,39 @@ def test_ways_to_compute_give_the_same_gradients(remat):
 def test_bfloat16_activations_stay_near_float32():
     images, rounded = images_for(V1), variant(dataclasses.replace(V1, compute=Compute(dtype="bfloat16")))
     assert jax.eval_shape(rounded.features, images).last.dtype == jnp.bfloat16
-    assert logits(rounded, images).dtype == jnp.float32
-    exact = logits(lively(V1), images)
+    exact = pooled(lively(V1), images)
     # bfloat16 keeps 8 bits: 0.4 % a rounding, a few of which add up over five blocks.
-    assert np.linalg.norm(logits(rounded, images) - exact) < 0.03 * np.linalg.norm(exact)
+    assert np.linalg.norm(pooled(rounded, images) - exact) < 0.03 * np.linalg.norm(exact)
 
 
 def test_images_of_a_batch_do_not_meet():
     model, images = lively(V1), images_for(V1)
-    alone = logits(model, images.at[0].set(0))
-    np.testing.assert_allclose(logits(model, images)[1], alone[1], atol=1e-6)
+    alone = pooled(model, images.at[0].set(0))
+    np.testing.assert_allclose(pooled(model, images)[1], alone[1], atol=1e-6)
 
 
 def test_no_key_means_no_noise():
-    noisy = variant(dataclasses.replace(V1, stochastic_depth=0.5, projection_dropout=0.2, head_dropout=0.2))
+    noisy = variant(dataclasses.replace(V1, stochastic_depth=0.5, projection_dropout=0.2))
     images = images_for(V1)
-    np.testing.assert_array_equal(logits(noisy, images), logits(lively(V1), images))
-    assert not np.allclose(logits(noisy, images, jax.random.key(1)), logits(noisy, images))
+    np.testing.assert_array_equal(pooled(noisy, images), pooled(lively(V1), images))
+    assert not np.allclose(pooled(noisy, images, jax.random.key(1)), pooled(noisy, images))
 
 
-@pytest.mark.parametrize("rate", ["projection_dropout", "attention_dropout", "head_dropout", "stochastic_depth"])
+@pytest.mark.parametrize("rate", ["projection_dropout", "attention_dropout", "stochastic_depth"])
 def test_every_rate_changes_training(rate):
     noisy, images = variant(dataclasses.replace(V1, **{rate: 0.5})), images_for(V1)
-    assert not np.allclose(logits(noisy, images, jax.random.key(5)), logits(lively(V1), images))
+    assert not np.allclose(pooled(noisy, images, jax.random.key(5)), pooled(lively(V1), images))
 
 
 def test_images_of_another_size_are_refused_unless_wanted():
     images = jnp.ones((1, 16, 18, 3), jnp.float32)
     with pytest.raises(ConfigError, match=r"takes images of \(12, 20\), got \(16, 18\)"):
-        lively(V1)(images)
+        lively(V1).features(images)
     model = variant(dataclasses.replace(V1, takes_any_size=True))
     assert jax.jit(model.features)(images).last.shape == (1, 4, 5, 16)
-    np.testing.assert_array_equal(logits(model, images_for(V1)), logits(lively(V1), images_for(V1)))
+    np.testing.assert_array_equal(pooled(model, images_for(V1)), pooled(lively(V1), images_for(V1)))
     with pytest.raises(ConfigError, match="height 15 is not divisible by patch height 2"):
-        model(jnp.ones((1, 15, 18, 3), jnp.float32))
+        model.features(jnp.ones((1, 15, 18, 3), jnp.float32))
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
@@ -282,7 +281,6 @@ def test_attention_inputs_name_every_block_once():
         ({"depths": (2, 3, 1)}, "must be of the same stages"),
         ({"depths": (2, 0)}, "depths must be at least 1 each"),
         ({"window": (0, 4)}, "window must be at least 1 each"),
-        ({"num_classes": 0}, "num_classes must be at least 1"),
         ({"stochastic_depth": 1.0}, "stochastic_depth must be in"),
     ],
 )

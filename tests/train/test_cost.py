@@ -17,6 +17,7 @@ from gauss_vit.models.presets import PRESETS_VIT
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.train import cost, mesh
 from gauss_vit.train.state import AbstractModel, abstract_model
+from tests.networks import classifier
 
 SIZE = (4, 6)
 INPUTS, HIDDEN = 4 * 6 * 3, 32
@@ -107,7 +108,9 @@ def test_count_asks_no_backend(monkeypatch: pytest.MonkeyPatch):
 def test_operations_of_the_papers_models_are_as_xla_counts_them(size: str, giga: float):
     """As XLA's own analysis had them on a CPU, of blocks one by one."""
     preset = PRESETS_VIT[f"vit_relpos_{size}_patch16_224"]
-    graph, params = construct.abstract(dataclasses.replace(preset, gaussian=Gaussian(), compute=Compute(unroll=1)))
+    graph, params = construct.abstract(
+        classifier(dataclasses.replace(preset, gaussian=Gaussian(), compute=Compute(unroll=1)), 1000)
+    )
     flops = cost.image_flops(AbstractModel(graph=graph, params=params), preset.image_size)
     assert round(flops.backward / 1e9, 1) == giga
 
@@ -154,8 +157,10 @@ def test_parts_of_parameters_are_no_activations():
     preset = dataclasses.replace(PRESETS_VIT["vit_relpos_small_patch16_224"], depth=3, image_size=(32, 32))
     kept = []
     for unroll in (1, 3):
-        graph, params = construct.abstract(dataclasses.replace(preset, compute=Compute(unroll=unroll)))
+        graph, params = construct.abstract(
+            classifier(dataclasses.replace(preset, compute=Compute(unroll=unroll)), 1000)
+        )
         kept.append(cost.activation_bytes(AbstractModel(graph=graph, params=params), (32, 32), batch_size=1))
     looped, one_by_one = kept
-    blocks = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params["blocks"]))
+    blocks = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params["backbone"]["blocks"]))
     assert abs(one_by_one - looped) < 0.05 * blocks, (looped, one_by_one, blocks)

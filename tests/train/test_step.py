@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.presets import RELPOS_SMALL
-from gauss_vit.models.vit import ViT, ViTConfig
+from gauss_vit.models.vit import ViTConfig
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.tasks.classification import Classification
@@ -23,6 +23,7 @@ from gauss_vit.train.optim import SGD, AdamW, Constant, Optimizer, Schedule
 from gauss_vit.train.optim.optimizer import make
 from gauss_vit.train.state import TrainState, abstract_model, init_state, run_key
 from gauss_vit.train.step import Forward, Outcome, TrainStep, audited_paths, make_eval_step, make_train_step
+from tests.networks import classifier
 from tests.train.toy import Toy, batch_of, build
 
 CONSTANT = Schedule(curve=Constant())
@@ -220,7 +221,6 @@ def vision_transformer(dtype: str) -> ViTConfig:
         width=16,
         depth=2,
         num_heads=2,
-        num_classes=3,
         layer_scale=None,
         gaussian=Gaussian(),
         stochastic_depth=0.1,
@@ -230,8 +230,7 @@ def vision_transformer(dtype: str) -> ViTConfig:
 
 
 def transformer_bench(data: int, fsdp: int, *, dtype: str = "float32") -> Bench:
-    def make_model(key: jax.Array) -> ViT:
-        return ViT(vision_transformer(dtype), key=key)
+    make_model = classifier(vision_transformer(dtype), 3).make
 
     setup, model = bench(data, fsdp), abstract_model(make_model)
     transform = make(ADAMW, model.params, 100)
@@ -250,9 +249,9 @@ def test_vision_transformer_has_the_same_losses_on_one_and_on_eight_devices(data
 
 def test_vision_transformer_in_bfloat16_learns_its_gaussian_in_float32():
     setup = transformer_bench(8, 1, dtype="bfloat16")
-    before = jax.device_get(setup.state.params["blocks"]["attention"]["bias"]["gaussian"])
+    before = jax.device_get(setup.state.params["backbone"]["blocks"]["attention"]["bias"]["gaussian"])
     state, outcomes = setup.go(2)
-    after = jax.device_get(state.params["blocks"]["attention"]["bias"]["gaussian"])
+    after = jax.device_get(state.params["backbone"]["blocks"]["attention"]["bias"]["gaussian"])
     assert all(outcome.is_finite for outcome in outcomes)
     assert {leaf.dtype for leaf in jax.tree.leaves(state.params)} == {jnp.dtype("float32")}
     assert all(np.all(after[name] != before[name]) for name in ("amplitude", "sigma"))

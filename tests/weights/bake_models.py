@@ -19,6 +19,7 @@ from gauss_vit.weights.naming import to_theirs
 from gauss_vit.weights.safetensors_file import write
 from tests.models import deterministic
 from tests.models.test_vit import RELATIVE
+from tests.networks import classifier
 from tests.weights.hugging_face_models import SWIN
 
 ALL = Gaussian(per_head=True, anisotropic=True, unit="image", sigma=0.3)
@@ -35,11 +36,12 @@ def params_for(config):
     """Deterministic parameters that differ in every layer: dense layers of unit gain, all else around 1."""
 
     def leaf_for(path, shape):
-        noise = deterministic.values(path, shape)
+        # The recording drew from paths that named no backbone.
+        noise = deterministic.values(path.removeprefix("backbone.").replace("head.linear.", "head."), shape)
         values = noise * np.sqrt(3 / shape[-2]) if path.endswith("kernel") else 1 + 0.5 * noise
         return jnp.asarray(values, jnp.float32)
 
-    leaves = flatten_paths(abstract(config)[1])
+    leaves = flatten_paths(abstract(classifier(config))[1])
     return unflatten_paths({path: leaf_for(path, leaf.shape) for path, leaf in leaves.items()})
 
 

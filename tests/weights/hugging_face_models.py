@@ -12,11 +12,10 @@ VIT = dataclasses.replace(
     width=24,
     depth=3,
     num_heads=2,
-    num_classes=5,
     norm_epsilon=1e-12,
 )
 DEIT = dataclasses.replace(VIT, image_size=(32, 32), distillation_token=True)
 SWIN = dataclasses.replace(
-    SWIN_TINY, image_size=(64, 64), width=12, depths=(2, 3, 1), num_heads=(2, 3, 4), window=(4, 4), num_classes=5
+    SWIN_TINY, image_size=(64, 64), width=12, depths=(2, 3, 1), num_heads=(2, 3, 4), window=(4, 4)
 )
 CONFIGS = {"vit": VIT, "deit": DEIT, "swin": SWIN}

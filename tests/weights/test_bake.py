@@ -18,6 +18,7 @@ from gauss_vit.weights.bake import bake, unbake
 from gauss_vit.weights.name_tables import timm_rules
 from tests.models import deterministic
 from tests.models.test_vit import RELATIVE
+from tests.networks import classifier
 from tests.weights.bake_models import ALL, CLASS_TOKEN, EXPORTED, params_for
 from tests.weights.hugging_face_models import SWIN
 
@@ -41,7 +42,7 @@ CONFIGS = {
 
 def logits_of(config, params):
     images = jnp.asarray(deterministic.image((2, *config.image_size, 3)))
-    return jax.jit(nnx.merge(abstract(config)[0], params))(images)
+    return jax.jit(nnx.merge(abstract(classifier(config))[0], params))(images)
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
@@ -49,7 +50,7 @@ def test_baked_model_computes_the_same(config):
     params = params_for(config)
     baked, table_params = bake(config, params)
     assert baked.gaussian is None and isinstance(baked.relative, RelativeTable)
-    expected = abstract(baked)[1]
+    expected = abstract(classifier(baked))[1]
     assert jax.tree.structure(table_params) == jax.tree.structure(expected)
     assert [leaf.shape for leaf in jax.tree.leaves(table_params)] == [leaf.shape for leaf in jax.tree.leaves(expected)]
     np.testing.assert_allclose(logits_of(baked, table_params), logits_of(config, params), atol=1e-5)
@@ -71,9 +72,9 @@ def test_bias_matters_in_these_tests():
 
 def test_shared_bias_stays_shared_only_if_it_is_alone():
     alone, params = bake(CONFIGS["shared alone"], params_for(CONFIGS["shared alone"]))
-    assert alone.shares_relative and "shared_bias.relative.table" in flatten_paths(params)
+    assert alone.shares_relative and "backbone.shared_bias.relative.table" in flatten_paths(params)
     summed, params = bake(SHARED, params_for(SHARED))
-    assert not summed.shares_relative and "blocks.attention.bias.relative.table" in flatten_paths(params)
+    assert not summed.shares_relative and "backbone.blocks.attention.bias.relative.table" in flatten_paths(params)
 
 
 @pytest.mark.parametrize("name", ["mlp", "class token", "beit", "shared", "shared alone", "swin"])
@@ -111,7 +112,7 @@ def test_split_tables_compute_the_same_and_bake_back(name, gaussian):
     config, params = bake(CONFIGS[name], params_for(CONFIGS[name]))
     split, split_params = unbake(config, params, gaussian)
     assert split.gaussian == gaussian
-    assert jax.tree.structure(split_params) == jax.tree.structure(abstract(split)[1])
+    assert jax.tree.structure(split_params) == jax.tree.structure(abstract(classifier(split))[1])
     # Table and Gaussian are rounded apart and added again: two float32 roundings of logits below 10.
     np.testing.assert_allclose(logits_of(split, split_params), logits_of(config, params), atol=1e-5)
     again, again_params = bake(split, split_params)
@@ -125,7 +126,7 @@ def test_split_finds_the_gaussian_that_was_baked():
     _, split_params = unbake(*bake(plain, params), Gaussian())
     leaves, found = flatten_paths(params), flatten_paths(split_params)
     for name in ("amplitude", "sigma"):
-        path = f"blocks.attention.bias.gaussian.{name}"
+        path = f"backbone.blocks.attention.bias.gaussian.{name}"
         np.testing.assert_allclose(found[path], np.abs(leaves[path]), rtol=1e-2)
 
 

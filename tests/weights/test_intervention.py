@@ -19,7 +19,7 @@ from gauss_vit.position.relative import RelativeTable
 from gauss_vit.position.relative_mlp import RelativeMlp
 from gauss_vit.tree import flatten_paths
 from gauss_vit.weights.intervention import applicable, intervene, parse_interventions
-from tests.models.built import build
+from tests.networks import classifier, network_params
 
 PLAIN = ViTConfig(
     image_size=(12, 16),
@@ -27,7 +27,6 @@ PLAIN = ViTConfig(
     width=32,
     depth=3,
     num_heads=2,
-    num_classes=4,
     class_token=True,
     pool="token",
     norm="before_pool",
@@ -49,7 +48,6 @@ SWIN = SwinConfig(
     depths=(2, 1),
     num_heads=(2, 4),
     window=(8, 8),
-    num_classes=4,
     relative=RelativeTable(),
     biases="all",
     similarity="product",
@@ -71,15 +69,15 @@ MODELS = {
     "swin": SWIN,
     "swin2": SWIN2,
 }
-BLOCKS = "blocks.attention.bias."
+BLOCKS = "backbone.blocks.attention.bias."
 MLP = ["fc1_bias", "fc1_kernel", "fc2_bias", "fc2_kernel"]
-STAGES = [f"stages.{index}.{BLOCKS}" for index in (0, 1)]
+STAGES = [f"backbone.stages.{index}.blocks.attention.bias." for index in (0, 1)]
 
 
 @functools.cache
 def params_of(config):
     """Parameters that no fresh start gives: their own, moved by 3."""
-    graph, shapes = abstract(config)
+    graph, shapes = abstract(classifier(config))
     del graph
     leaves = flatten_paths(shapes)
     keys = jax.random.split(jax.random.key(1), len(leaves))
@@ -101,22 +99,22 @@ def changed_leaves(config, name, seed=0):
 
 
 EXPECTED = {
-    ("absolute", "reinit"): ["position_embed"],
-    ("absolute", "paper_code"): ["position_embed"],
-    ("absolute", "zero"): ["position_embed"],
+    ("absolute", "reinit"): ["backbone.position_embed"],
+    ("absolute", "paper_code"): ["backbone.position_embed"],
+    ("absolute", "zero"): ["backbone.position_embed"],
     ("relative", "reinit"): [f"{BLOCKS}relative_mlp.{name}" for name in MLP],
     ("relative", "paper_code"): [f"{BLOCKS}relative_mlp.{name}" for name in MLP],
     ("relative", "zero"): [f"{BLOCKS}relative_mlp.{name}" for name in MLP],
     ("shared", "reinit"): [f"{BLOCKS}gaussian.amplitude", f"{BLOCKS}gaussian.sigma"]
-    + [f"shared_bias.relative_mlp.{name}" for name in MLP],
-    ("shared", "paper_code"): [f"shared_bias.relative_mlp.{name}" for name in MLP],
-    ("shared", "zero"): [f"{BLOCKS}gaussian.amplitude"] + [f"shared_bias.relative_mlp.{name}" for name in MLP],
+    + [f"backbone.shared_bias.relative_mlp.{name}" for name in MLP],
+    ("shared", "paper_code"): [f"backbone.shared_bias.relative_mlp.{name}" for name in MLP],
+    ("shared", "zero"): [f"{BLOCKS}gaussian.amplitude"] + [f"backbone.shared_bias.relative_mlp.{name}" for name in MLP],
     ("beit", "reinit"): [f"{BLOCKS}relative.table_and_prefix"],
     ("beit", "paper_code"): [],
     ("beit", "zero"): [f"{BLOCKS}relative.table_and_prefix"],
     ("both", "zero"): [f"{BLOCKS}gaussian.amplitude"]
     + [f"{BLOCKS}relative_mlp.{name}" for name in MLP]
-    + ["position_embed"],
+    + ["backbone.position_embed"],
     ("swin", "reinit"): [f"{stage}relative.table" for stage in STAGES],
     ("swin", "paper_code"): [f"{stage}relative.table" for stage in STAGES],
     ("swin", "zero"): [f"{stage}relative.table" for stage in STAGES],
@@ -207,7 +205,7 @@ def test_draws_repeat_with_their_key_and_differ_between_layers():
 def test_without_gaussian_the_model_is_the_one_that_never_had_it(config):
     bare, params = intervene(config, params_of(config), "without_gaussian", key=jax.random.key(0))
     assert bare == dataclasses.replace(config, gaussian=None)
-    graph, shapes = abstract(bare)
+    graph, shapes = abstract(classifier(bare))
     assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, shapes)
     before = flatten_paths(params_of(config))
     assert all(leaf is before[path] for path, leaf in flatten_paths(params).items())
@@ -215,7 +213,7 @@ def test_without_gaussian_the_model_is_the_one_that_never_had_it(config):
 
 
 def tokens_of(config, params, images):
-    features = nnx.merge(abstract(config)[0], params).features(images)
+    features = nnx.merge(abstract(classifier(config))[0], params).backbone.features(images)
     return np.asarray(features.last).reshape(images.shape[0], -1, config.width), np.asarray(features.prefix)
 
 
@@ -228,9 +226,9 @@ def shuffled(images, order):
 @pytest.mark.parametrize("model", ["absolute", "relative", "shared", "beit", "both"])
 def test_a_vit_without_positions_maps_permuted_patches_to_permuted_tokens(model):
     config = MODELS[model]
-    fresh = nnx.to_pure_dict(nnx.split(build(config, jax.random.key(0)))[1])
+    fresh = network_params(config)
     if model == "beit":
-        fresh["blocks"]["attention"]["bias"] = params_of(config)["blocks"]["attention"]["bias"]
+        fresh["backbone"]["blocks"]["attention"]["bias"] = params_of(config)["backbone"]["blocks"]["attention"]["bias"]
     order = np.random.default_rng(0).permutation(12)
     images = jax.random.normal(jax.random.key(2), (2, 12, 16, 3), jnp.float32)
     _, params = intervene(config, fresh, "zero", key=jax.random.key(0))
@@ -241,7 +239,7 @@ def test_a_vit_without_positions_maps_permuted_patches_to_permuted_tokens(model)
 
 
 def test_a_vit_with_positions_does_not():
-    fresh = nnx.to_pure_dict(nnx.split(build(BOTH, jax.random.key(0)))[1])
+    fresh = network_params(BOTH)
     order = np.random.default_rng(0).permutation(12)
     images = jax.random.normal(jax.random.key(2), (2, 12, 16, 3), jnp.float32)
     plain, _ = tokens_of(BOTH, fresh, images)
@@ -251,9 +249,12 @@ def test_a_vit_with_positions_does_not():
 
 def test_zero_takes_the_bias_of_swinv2_to_a_constant():
     _, params = intervene(SWIN2, params_of(SWIN2), "zero", key=jax.random.key(0))
-    stage = nnx.merge(abstract(SWIN2)[0], params).stages["1"]
+    stage = nnx.merge(abstract(classifier(SWIN2))[0], params).backbone.stages["1"]
     (term,) = stage.config.block.attention.terms
-    layer = {name: leaf[0] for name, leaf in params["stages"]["1"]["blocks"]["attention"]["bias"][term.name].items()}
+    layer = {
+        name: leaf[0]
+        for name, leaf in params["backbone"]["stages"]["1"]["blocks"]["attention"]["bias"][term.name].items()
+    }
     assert (np.asarray(term.table(layer, (8, 8))) == 8).all()
 
 

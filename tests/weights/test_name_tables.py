@@ -12,12 +12,13 @@ from gauss_vit.position import Gaussian, RelativeTable
 from gauss_vit.weights import naming
 from gauss_vit.weights.name_tables import NAME_TABLES, rules_named, timm_rules
 from tests.models.test_vit import PLAIN
+from tests.networks import classifier
 from tests.weights.hugging_face_models import VIT
 
 
 @pytest.mark.parametrize("name", [name for name in PRESETS if "base" in name or "s24" in name])
 def test_every_parameter_has_one_name(name):
-    target = abstract(PRESETS[name])[1]
+    target = abstract(classifier(PRESETS[name]))[1]
     wanted = naming.expected(timm_rules(PRESETS[name]), target)
     sizes = sum(int(jax.numpy.prod(jax.numpy.asarray(each.shape))) for each in wanted.values())
     assert sizes == sum(leaf.size for leaf in jax.tree.leaves(target))
@@ -32,7 +33,7 @@ def test_gaussian_without_baking_has_no_name():
     config = dataclasses.replace(VIT, gaussian=Gaussian())
     for rules in NAME_TABLES.values():
         with pytest.raises(CheckpointError, match="without a name in the target format"):
-            naming.expected(rules(config), abstract(config)[1])
+            naming.expected(rules(config), abstract(classifier(config))[1])
 
 
 def test_models_that_timm_lacks_are_refused():

@@ -5,15 +5,14 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
-from flax import nnx
 
 from gauss_vit.errors import CheckpointError
 from gauss_vit.models.construct import abstract
 from gauss_vit.position import RelativeTable
 from gauss_vit.tree import flatten_paths
 from gauss_vit.weights import naming, timm_names
-from tests.models.built import build
 from tests.models.test_vit import PLAIN, RELATIVE
+from tests.networks import classifier, network_params
 
 PLAIN_RELATIVE = dataclasses.replace(RELATIVE, gaussian=None)
 CONFIGS = {
@@ -24,7 +23,7 @@ CONFIGS = {
 
 
 def params_of(config):
-    return jax.tree.map(np.asarray, nnx.to_pure_dict(nnx.state(build(config, jax.random.key(0)))))
+    return jax.tree.map(np.asarray, network_params(config))
 
 
 def tensors_of(config):
@@ -34,7 +33,7 @@ def tensors_of(config):
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
 def test_there_and_back_is_the_identity(config):
     rules = timm_names.vit_rules(config)
-    restored = naming.from_theirs(tensors_of(config), rules, abstract(config)[1])
+    restored = naming.from_theirs(tensors_of(config), rules, abstract(classifier(config))[1])
     assert jax.tree.structure(restored) == jax.tree.structure(params_of(config))
     jax.tree.map(np.testing.assert_array_equal, restored, params_of(config))
 
@@ -56,16 +55,16 @@ def test_every_problem_is_reported_at_once():
     tensors["evil\x1b[31m"] = np.zeros(1)
     tensors["blocks.1.mlp.fc1.bias"] = np.zeros(3)
     with pytest.raises(CheckpointError) as caught:
-        naming.from_theirs(tensors, timm_names.vit_rules(PLAIN_RELATIVE), abstract(PLAIN_RELATIVE)[1])
+        naming.from_theirs(tensors, timm_names.vit_rules(PLAIN_RELATIVE), abstract(classifier(PLAIN_RELATIVE))[1])
     message = str(caught.value)
     assert "1 missing: head.bias" in message
     assert "1 unexpected: evil\\x1b[31m" in message
-    assert "1 misshaped: blocks.1.mlp.fc1.bias gives (3,) for blocks.mlp.fc1.bias (64,)" in message
+    assert "1 misshaped: blocks.1.mlp.fc1.bias gives (3,) for backbone.blocks.mlp.fc1.bias (64,)" in message
 
 
 def test_long_lists_are_cut():
     with pytest.raises(CheckpointError, match=r"missing: .* and \d+ more"):
-        naming.from_theirs({}, timm_names.vit_rules(PLAIN), abstract(PLAIN)[1])
+        naming.from_theirs({}, timm_names.vit_rules(PLAIN), abstract(classifier(PLAIN))[1])
 
 
 def test_a_parameter_without_a_name_there_is_refused():
@@ -76,6 +75,6 @@ def test_a_parameter_without_a_name_there_is_refused():
 def test_layers_keep_their_order():
     params = params_of(PLAIN)
     tensors = tensors_of(PLAIN)
-    kernels = flatten_paths(params)["blocks.mlp.fc2.kernel"]
+    kernels = flatten_paths(params)["backbone.blocks.mlp.fc2.kernel"]
     for layer in range(3):
         np.testing.assert_array_equal(tensors[f"blocks.{layer}.mlp.fc2.weight"], kernels[layer].T)

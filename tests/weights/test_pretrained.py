@@ -7,7 +7,6 @@ import random
 import jax
 import numpy as np
 import pytest
-from flax import nnx
 
 from gauss_vit.errors import CheckpointError
 from gauss_vit.models.construct import abstract
@@ -18,8 +17,8 @@ from gauss_vit.weights.name_tables import timm_rules
 from gauss_vit.weights.pretrained import load_weights
 from gauss_vit.weights.safetensors_file import write
 from tests.models import deterministic
-from tests.models.built import build
 from tests.models.test_vit import RELATIVE
+from tests.networks import classifier, network_params
 from tests.weights.hugging_face_models import SWIN, VIT
 
 PLAIN_RELATIVE = dataclasses.replace(RELATIVE, gaussian=None)
@@ -29,7 +28,7 @@ CONFIGS = {"vit": VIT, "relative": PLAIN_RELATIVE, "table": TABLE, "swin": SWIN}
 
 def tensors_for(config) -> dict[str, np.ndarray]:
     """Deterministic weights of a config in timm's names."""
-    wanted = naming.expected(timm_rules(config), abstract(config)[1])
+    wanted = naming.expected(timm_rules(config), abstract(classifier(config))[1])
     return {name: deterministic.tensor(name, each.shape) for name, each in wanted.items()}
 
 
@@ -40,18 +39,18 @@ def saved(path, config, **changes):
     return path / "w.safetensors"
 
 
-def message_of(path, config, **options) -> str:
+def message_of(path, config, num_classes=5, **options) -> str:
     with pytest.raises(CheckpointError) as caught:
-        load_weights(path, config, **options)
+        load_weights(path, classifier(config, num_classes), **options)
     return str(caught.value)
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
 def test_timm_file_to_ours_to_timm_file_is_bit_identical(config, tmp_path):
     path = saved(tmp_path, config)
-    imported = load_weights(path, config)
+    imported = load_weights(path, classifier(config))
     assert (imported.table, imported.resampled, imported.fresh) == ("timm", (), ())
-    assert jax.tree.structure(imported.params) == jax.tree.structure(abstract(config)[1])
+    assert jax.tree.structure(imported.params) == jax.tree.structure(abstract(classifier(config))[1])
     write(tmp_path / "again.safetensors", naming.to_theirs(imported.params, timm_rules(config)))
     assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
 
@@ -71,63 +70,64 @@ def test_everything_that_does_not_fit_is_named_at_once(tmp_path):
 
 
 def test_other_classes_are_refused_unless_a_fresh_head_is_asked_for(tmp_path):
-    path, config = saved(tmp_path, VIT), dataclasses.replace(VIT, num_classes=7)
-    message = message_of(path, config)
+    path, network = saved(tmp_path, VIT), classifier(VIT, 7)
+    message = message_of(path, VIT, 7)
     assert "head.weight is (5, 24) in the file and (7, 24) in the model" in message
     assert "--head=fresh" in message
-    imported = load_weights(path, config, head="fresh")
-    assert imported.fresh == ("head.bias", "head.kernel")
-    assert imported.params["head"]["kernel"].shape == (24, 7)
-    expected = flatten_paths(nnx.to_pure_dict(nnx.state(build(config, jax.random.key(0)))))["head.kernel"]
-    np.testing.assert_array_equal(imported.params["head"]["kernel"], expected)
-    np.testing.assert_array_equal(imported.params["norm"]["scale"], load_weights(path, VIT).params["norm"]["scale"])
+    imported = load_weights(path, network, head="fresh")
+    assert imported.fresh == ("head.linear.bias", "head.linear.kernel")
+    assert imported.params["head"]["linear"]["kernel"].shape == (24, 7)
+    expected = flatten_paths(network_params(VIT, num_classes=7))["head.linear.kernel"]
+    np.testing.assert_array_equal(imported.params["head"]["linear"]["kernel"], expected)
+    kept = load_weights(path, classifier(VIT)).params["backbone"]["norm"]["scale"]
+    np.testing.assert_array_equal(imported.params["backbone"]["norm"]["scale"], kept)
 
 
 def test_file_without_a_head_needs_a_fresh_one(tmp_path):
     path = saved(tmp_path, VIT, **{"head.weight": None, "head.bias": None})
     assert "2 missing: head.bias, head.weight" in message_of(path, VIT)
-    assert load_weights(path, VIT, head="fresh").fresh == ("head.bias", "head.kernel")
+    assert load_weights(path, classifier(VIT), head="fresh").fresh == ("head.linear.bias", "head.linear.kernel")
 
 
 def test_gaussian_starts_fresh(tmp_path):
     path, config = saved(tmp_path, PLAIN_RELATIVE), dataclasses.replace(RELATIVE, gaussian=Gaussian(sigma=3.0))
-    imported = load_weights(path, config)
+    imported = load_weights(path, classifier(config))
     assert [name.rpartition(".")[2] for name in imported.fresh] == ["amplitude", "sigma"]
-    np.testing.assert_array_equal(flatten_paths(imported.params)["blocks.attention.bias.gaussian.sigma"], 3.0)
+    np.testing.assert_array_equal(flatten_paths(imported.params)["backbone.blocks.attention.bias.gaussian.sigma"], 3.0)
     with_table = dataclasses.replace(SWIN, gaussian=Gaussian())
-    assert len(load_weights(saved(tmp_path, SWIN), with_table).fresh) == 6
+    assert len(load_weights(saved(tmp_path, SWIN), classifier(with_table)).fresh) == 6
 
 
 def test_positions_of_another_resolution_are_resampled(tmp_path):
     square = dataclasses.replace(VIT, image_size=(32, 32))
-    imported = load_weights(saved(tmp_path, square), VIT)
+    imported = load_weights(saved(tmp_path, square), classifier(VIT))
     assert imported.resampled == ("pos_embed",)
-    assert imported.params["position_embed"].shape == (25, 24)
+    assert imported.params["backbone"]["position_embed"].shape == (25, 24)
     square = dataclasses.replace(TABLE, image_size=(12, 12))
-    imported = load_weights(saved(tmp_path, square), TABLE)
+    imported = load_weights(saved(tmp_path, square), classifier(TABLE))
     assert len(imported.resampled) == 3
-    assert flatten_paths(imported.params)["blocks.attention.bias.relative.table"].shape == (3, 2, 3, 5)
+    assert flatten_paths(imported.params)["backbone.blocks.attention.bias.relative.table"].shape == (3, 2, 3, 5)
     wider = dataclasses.replace(SWIN, image_size=(128, 128), window=(8, 8))
-    assert len(load_weights(saved(tmp_path, SWIN), wider).resampled) == 6
+    assert len(load_weights(saved(tmp_path, SWIN), classifier(wider)).resampled) == 6
 
 
 def test_rectangles_need_the_grid_on_which_they_were_made(tmp_path):
     path, square = saved(tmp_path, VIT), dataclasses.replace(VIT, image_size=(48, 48))
     assert "--source_grid=HEIGHT,WIDTH" in message_of(path, square)
-    assert load_weights(path, square, source_grid=(4, 6)).resampled == ("pos_embed",)
+    assert load_weights(path, classifier(square), source_grid=(4, 6)).resampled == ("pos_embed",)
 
 
 def test_half_precision_becomes_float32(tmp_path):
     tensors = {name: array.astype(np.float16) for name, array in tensors_for(VIT).items()}
     write(tmp_path / "w.safetensors", tensors)
-    scale = load_weights(tmp_path / "w.safetensors", VIT).params["norm"]["scale"]
+    scale = load_weights(tmp_path / "w.safetensors", classifier(VIT)).params["backbone"]["norm"]["scale"]
     assert scale.dtype == np.float32
     np.testing.assert_array_equal(scale, tensors["norm.weight"])
 
 
 def test_buffers_beside_the_weights_are_no_weights(tmp_path):
     index = {"layers.0.blocks.0.attn.relative_position_index": np.zeros((16, 16), np.int64)}
-    assert load_weights(saved(tmp_path, SWIN, **index), SWIN).fresh == ()
+    assert load_weights(saved(tmp_path, SWIN, **index), classifier(SWIN)).fresh == ()
 
 
 def test_numbers_that_are_not_finite_are_refused(tmp_path):

@@ -13,14 +13,15 @@ from gauss_vit.tree import flatten_paths, unflatten_paths
 from gauss_vit.weights.naming import Expected
 from gauss_vit.weights.resample_positions import Regrid, is_position, regrid_of, regridded
 from tests.models import deterministic
+from tests.networks import classifier
 from tests.weights.hugging_face_models import SWIN, VIT
 
 WIDE = dataclasses.replace(VIT, relative=RelativeTable(has_prefix=True))  # 4 x 6 patches: tables of 7 x 11
-TABLE = "blocks.attention.bias.relative.table_and_prefix"
+TABLE = "backbone.blocks.attention.bias.relative.table_and_prefix"
 
 
 def absolute(tokens: int, *, source_grid=None) -> Regrid | None:
-    wanted = Expected(shape=(1, 25, 24), path="position_embed")
+    wanted = Expected(shape=(1, 25, 24), path="backbone.position_embed")
     return regrid_of(wanted, (1, tokens, 24), WIDE, source_grid=source_grid)
 
 
@@ -47,16 +48,16 @@ def test_rectangles_need_their_grid_named():
 
 
 def test_other_parameters_and_other_channels_are_left_alone():
-    assert not is_position("head.kernel") and is_position(TABLE) and is_position("position_embed")
-    assert regrid_of(Expected(shape=(5, 24), path="head.kernel"), (9, 24), WIDE, source_grid=None) is None
-    wanted = Expected(shape=(1, 25, 24), path="position_embed")
+    assert not is_position("head.linear.kernel") and is_position(TABLE) and is_position("backbone.position_embed")
+    assert regrid_of(Expected(shape=(5, 24), path="head.linear.kernel"), (9, 24), WIDE, source_grid=None) is None
+    wanted = Expected(shape=(1, 25, 24), path="backbone.position_embed")
     assert regrid_of(wanted, (1, 197, 25), WIDE, source_grid=None) is None
     assert regrid_of(wanted, (197, 24), WIDE, source_grid=None) is None
 
 
 @pytest.mark.parametrize(("stage", "window"), [(0, (4, 4)), (2, (4, 4))])
 def test_swin_tables_are_of_their_stages_window(stage, window):
-    path = f"stages.{stage}.blocks.attention.bias.relative.table"
+    path = f"backbone.stages.{stage}.blocks.attention.bias.relative.table"
     found = regrid_of(Expected(shape=(49, 2), path=path), (169, 2), SWIN, source_grid=None)
     assert (found.source, found.target, found.num_extra) == ((7, 7), window, 0)
 
@@ -78,7 +79,7 @@ def test_prefixes_stay_and_the_rest_is_resampled():
 
 def parameters(config):
     """Every parameter of a model, with numbers of its own."""
-    leaves = flatten_paths(construct.abstract(config)[1])
+    leaves = flatten_paths(construct.abstract(classifier(config))[1])
     return {path: deterministic.values(path, leaf.shape).astype(np.float32) for path, leaf in leaves.items()}
 
 
@@ -96,7 +97,7 @@ def test_own_parameters_fit_the_other_size_and_all_but_positions_stay(config, ta
     target = at(config, (taller[0] * patch[0], taller[1] * patch[1]))
     given = parameters(config)
     moved = flatten_paths(regridded(unflatten_paths(given), config, target=target))
-    wanted = flatten_paths(construct.abstract(target)[1])
+    wanted = flatten_paths(construct.abstract(classifier(target))[1])
     assert {path: leaf.shape for path, leaf in moved.items()} == {path: leaf.shape for path, leaf in wanted.items()}
     for path, leaf in given.items():
         if not is_position(path):
@@ -113,7 +114,9 @@ def test_own_positions_are_resampled_as_foreign_ones_are():
     given = parameters(WIDE)
     moved = flatten_paths(regridded(unflatten_paths(given), WIDE, target=target))
     absolute_rule = Regrid(kind="absolute", source=(4, 6), target=(8, 6), num_extra=1)
-    np.testing.assert_array_equal(moved["position_embed"], absolute_rule(given["position_embed"][None])[0])
+    np.testing.assert_array_equal(
+        moved["backbone.position_embed"], absolute_rule(given["backbone.position_embed"][None])[0]
+    )
     relative_rule = Regrid(kind="relative", source=(4, 6), target=(8, 6), num_extra=3)
     for block, tables in enumerate(given[TABLE]):
         np.testing.assert_array_equal(moved[TABLE][block], relative_rule(tables.T).T)

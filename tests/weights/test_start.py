@@ -5,33 +5,31 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
-from flax import nnx
 
 from gauss_vit.errors import CheckpointError, ConfigError
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.relative_mlp import RelativeMlp
 from gauss_vit.tree import flatten_paths
 from gauss_vit.weights.start import Start, carry_over, redraw
-from tests.models.built import build
+from tests.networks import classifier, network_params
 from tests.tiny_config import MODEL
 
 PLAIN = dataclasses.replace(MODEL, gaussian=None, relative=RelativeMlp(hidden=4))
 GAUSSIAN = dataclasses.replace(PLAIN, gaussian=Gaussian(sigma=1.5))
-OTHER_CLASSES = dataclasses.replace(GAUSSIAN, num_classes=3)
 
 
 def params_of(config, seed: int = 7):
     """Fresh parameters of a model."""
-    return nnx.to_pure_dict(nnx.state(build(config, jax.random.key(seed))))
+    return network_params(config, seed)
 
 
 DONOR = params_of(PLAIN)
 GIVEN = flatten_paths(DONOR)
 
 
-def carried(config, head="fitting", given=DONOR, seed=0):
+def carried(config, head="fitting", given=DONOR, seed=0, num_classes=5):
     """The parameters by path, and which are fresh."""
-    imported = carry_over(given, config, head=head, seed=seed)
+    imported = carry_over(given, classifier(config, num_classes), head=head, seed=seed)
     return flatten_paths(imported.params), set(imported.fresh)
 
 
@@ -45,7 +43,7 @@ def test_an_equal_model_gets_every_parameter():
 
 def test_a_gaussian_that_the_run_lacks_starts_at_its_start_values():
     params, fresh = carried(GAUSSIAN)
-    bias = "blocks.attention.bias.gaussian."
+    bias = "backbone.blocks.attention.bias.gaussian."
     assert fresh == {f"{bias}amplitude", f"{bias}sigma"}
     np.testing.assert_array_equal(params[f"{bias}amplitude"], np.full((2, 1), 2.0, np.float32))
     np.testing.assert_array_equal(params[f"{bias}sigma"], np.full((2, 1), 1.5, np.float32))
@@ -58,21 +56,21 @@ def test_a_gaussian_that_the_model_lacks_is_left_behind():
 
 
 def test_a_head_of_other_classes_is_new_and_the_rest_is_kept():
-    params, fresh = carried(OTHER_CLASSES)
-    assert {path for path in fresh if "gaussian" not in path} == {"head.bias", "head.kernel"}
-    assert params["head.kernel"].shape == (16, 3)
+    params, fresh = carried(GAUSSIAN, num_classes=3)
+    assert {path for path in fresh if "gaussian" not in path} == {"head.linear.bias", "head.linear.kernel"}
+    assert params["head.linear.kernel"].shape == (16, 3)
     for path in set(params) - fresh:
         np.testing.assert_array_equal(params[path], GIVEN[path])
 
 
 def test_a_fresh_head_is_new_although_the_old_one_fits():
     params, fresh = carried(PLAIN, head="fresh")
-    assert fresh == {"head.bias", "head.kernel"}
-    assert not np.array_equal(params["head.kernel"], GIVEN["head.kernel"])
+    assert fresh == {"head.linear.bias", "head.linear.kernel"}
+    assert not np.array_equal(params["head.linear.kernel"], GIVEN["head.linear.kernel"])
 
 
 def test_what_is_fresh_depends_on_the_seed_alone():
-    first, second, other = (carried(PLAIN, head="fresh", seed=seed)[0]["head.kernel"] for seed in (1, 1, 2))
+    first, second, other = (carried(PLAIN, head="fresh", seed=seed)[0]["head.linear.kernel"] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, second)
     assert not np.array_equal(first, other)
 
@@ -81,8 +79,8 @@ def test_what_is_fresh_depends_on_the_seed_alone():
     ("config", "expected"),
     [
         (dataclasses.replace(PLAIN, depth=3), "misshaped"),
-        (dataclasses.replace(PLAIN, relative=None), "unexpected: blocks.attention.bias.relative_mlp"),
-        (dataclasses.replace(PLAIN, class_token=True), "1 missing: class_token"),
+        (dataclasses.replace(PLAIN, relative=None), "unexpected: backbone.blocks.attention.bias.relative_mlp"),
+        (dataclasses.replace(PLAIN, class_token=True), "1 missing: backbone.class_token"),
     ],
 )
 def test_other_architectures_are_refused_with_what_differs(config, expected: str):
@@ -92,8 +90,8 @@ def test_other_architectures_are_refused_with_what_differs(config, expected: str
 
 
 def test_the_head_of_the_run_can_be_demanded():
-    with pytest.raises(CheckpointError, match=r"head\.kernel is"):
-        carried(OTHER_CLASSES, head="file")
+    with pytest.raises(CheckpointError, match=r"head\.linear\.kernel is"):
+        carried(GAUSSIAN, head="file", num_classes=3)
 
 
 def test_redrawing_changes_positions_and_nothing_else():

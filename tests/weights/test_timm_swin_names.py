@@ -3,31 +3,33 @@
 import jax
 import numpy as np
 import pytest
-from flax import nnx
 
 from gauss_vit.errors import CheckpointError
 from gauss_vit.models.construct import abstract
 from gauss_vit.models.presets_swin import PRESETS_SWIN
 from gauss_vit.weights import naming
 from gauss_vit.weights.timm_swin_names import swin_rules
-from tests.models.test_swin import CONFIGS, GAUSSIANS, lively
+from tests.models.test_swin import CONFIGS, GAUSSIANS
+from tests.networks import classifier
 
 
 def params_of(config):
-    return jax.tree.map(np.asarray, nnx.to_pure_dict(nnx.state(lively(config))))
+    random = np.random.default_rng(0)
+    shapes = abstract(classifier(config))[1]
+    return jax.tree.map(lambda leaf: random.normal(size=leaf.shape).astype(np.float32), shapes)
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_there_and_back_is_the_identity(config):
     rules, params = swin_rules(config), params_of(config)
-    restored = naming.from_theirs(naming.to_theirs(params, rules), rules, abstract(config)[1])
+    restored = naming.from_theirs(naming.to_theirs(params, rules), rules, abstract(classifier(config))[1])
     assert jax.tree.structure(restored) == jax.tree.structure(params)
     jax.tree.map(np.testing.assert_array_equal, restored, params)
 
 
 def shapes_of(name):
     config = PRESETS_SWIN[name]
-    zeros = jax.tree.map(lambda leaf: np.broadcast_to(np.float32(0), leaf.shape), abstract(config)[1])
+    zeros = jax.tree.map(lambda leaf: np.broadcast_to(np.float32(0), leaf.shape), abstract(classifier(config, 1000))[1])
     return {theirs: array.shape for theirs, array in naming.to_theirs(zeros, swin_rules(config)).items()}
 
 
@@ -55,5 +57,5 @@ def test_names_and_shapes_of_version_2_are_timms():
 
 def test_a_gaussian_has_no_name_there():
     config = GAUSSIANS["v1, shared"]
-    with pytest.raises(CheckpointError, match=r"stages\.0\.blocks\.attention\.bias\.gaussian\.amplitude"):
+    with pytest.raises(CheckpointError, match=r"backbone\.stages\.0\.blocks\.attention\.bias\.gaussian\.amplitude"):
         naming.to_theirs(params_of(config), swin_rules(config))

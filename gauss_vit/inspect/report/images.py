@@ -50,7 +50,7 @@ def shown_images(named: NamedModel, photos: tuple[Photo, ...]) -> Iterator[Repor
 
     @jax.jit
     def weights_of(params: PyTree, images: Float[Array, "1 height width 3"]) -> Float[Array, "..."]:
-        return nnx.merge(named.graph, params).intermediates(images)[-1].attention_weights[:, 0]
+        return nnx.merge(named.graph, params).backbone.intermediates(images)[-1].attention_weights[:, 0]
 
     for photo in photos:
         weights = None

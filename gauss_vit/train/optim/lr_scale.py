@@ -17,7 +17,8 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.tree import flatten_paths, match_rules, path_of, unflatten_paths
 
 _STACK = re.compile(r"(?P<stack>(.*\.)?\w*blocks)\..*")
-_LAST = re.compile(r"(norm|fc_norm|head)\..*")
+_LAST = re.compile(r"(backbone\.norm|head)\..*")
+_STAGE = re.compile(r".*\.stages\.\d+")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -113,8 +114,8 @@ def rate_factors(scale: LearningRateScale, params: PyTree) -> PyTree:
 def stack_depths(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
     """Finds the depth of every stack of blocks, in the order in which the model runs them.
 
-    >>> stack_depths({"stages.0.blocks.norm1.scale": (2, 96), "head.bias": (10,)})
-    {'stages.0.blocks': 2}
+    >>> stack_depths({"backbone.stages.0.blocks.norm1.scale": (2, 96), "head.linear.bias": (10,)})
+    {'backbone.stages.0.blocks': 2}
     """
     found = {match["stack"]: shape[0] for path, shape in shapes.items() if (match := _STACK.fullmatch(path))}
     return {stack: found[stack] for stack in sorted(found, key=_natural)}
@@ -134,8 +135,13 @@ def layer_index(path: str, shape: tuple[int, ...], depths: Mapping[str, int]) ->
         return np.arange(first, first + shape[0]).reshape(-1, *(1,) * (len(shape) - 1))
     if _LAST.fullmatch(path):
         return np.asarray(sum(depths.values()) + 1)
-    stage = next((stack for stack in depths if "." in stack and path.startswith(stack.rpartition(".")[0] + ".")), None)
+    stage = next((stack for stack in depths if _is_of_stage(path, stack.rpartition(".")[0])), None)
     return np.asarray(0 if stage is None else 1 + before[stage])
+
+
+def _is_of_stage(path: str, parent: str) -> bool:
+    """Whether a parameter lies beside the blocks of a stage, as what merges patches does."""
+    return _STAGE.fullmatch(parent) is not None and path.startswith(f"{parent}.")
 
 
 def _natural(text: str) -> list[tuple[int, str]]:

@@ -48,7 +48,7 @@ def count_batches(monkeypatch: pytest.MonkeyPatch, *, fails_at: int | None = Non
 def test_fields_of_a_layer_are_those_of_the_collected_stream():
     pixels = np.stack([photo.pixels for photo in photos(NUM_IMAGES)])
     batch = batch_of(NAMED.normalization(jnp.asarray(pixels)))
-    model = nnx.merge(NAMED.graph, NAMED.params)
+    model = nnx.merge(NAMED.graph, NAMED.params).backbone
 
     def behind_the_first_block(images):
         _, entering = model.scan_blocks(model.embed(images), collect=True)

@@ -1,0 +1,1 @@
+"""What a task puts on a backbone: heads, and the network of both."""
