@@ -201,8 +201,10 @@ def run_experiment(workdir: Path) -> experiment.Experiment:
 
     Raises:
       ConfigError: the folder is not there or holds no run.
+      CheckpointError: a version with another format of checkpoints wrote it.
     """
     path = workdir / CONFIG
     if not path.is_file():
         raise ConfigError(f"{workdir} holds no run: there is no {CONFIG} in it", do="correct --workdir, or train first")
+    reader.check_format(workdir)
     return experiment.read(path)

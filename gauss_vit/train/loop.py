@@ -16,7 +16,7 @@ from jaxtyping import PyTree
 from gauss_vit.batches import Batch
 from gauss_vit.errors import CheckpointError, ConfigError, DataError, DivergedError
 from gauss_vit.train.checkpoint.metadata import Progress
-from gauss_vit.train.checkpoint.reader import Restored, restore_state, set_aside, unfinished_steps
+from gauss_vit.train.checkpoint.reader import Restored, check_format, restore_state, set_aside, unfinished_steps
 from gauss_vit.train.checkpoint.writer import CheckpointWriter
 from gauss_vit.train.evaluation import evaluate
 from gauss_vit.train.interruption import EXIT_STATUS, Interruption
@@ -44,7 +44,7 @@ def fit(run: Run) -> None:
 
     Raises:
       ConfigError: the config does not fit the devices, or is not the one that the workdir was started with.
-      CheckpointError: there are checkpoints and none can be used.
+      CheckpointError: there are checkpoints and none can be used, or they are of another format.
       DivergedError: a loss, a gradient or a parameter is no longer finite.
       DataError: the feed ends too early.
       StorageError: the workdir cannot be written, or a save failed.
@@ -52,6 +52,7 @@ def fit(run: Run) -> None:
       SystemExit: status 143, after SIGTERM or SIGINT, once the state is saved.
     """
     with lock.hold(run.workdir) as hold, Interruption() as interruption:
+        check_format(run.workdir)
         notes = _compare_with_recorded(run)
         restored = restore_state(run.workdir, run.program.abstract)
         if _is_complete(run, restored):

@@ -16,7 +16,8 @@ from gauss_vit.errors import CheckpointError
 from gauss_vit.train.checkpoint.fingerprint import fingerprints
 from gauss_vit.tree import flatten_paths
 
-FORMAT = 1
+FORMAT = 2
+"""Version of the record and of the parameter paths: since 2 they are `backbone.*` and `head.*`."""
 _SHOWN = 20
 
 
@@ -105,7 +106,7 @@ def from_json(text: str) -> Record:
         raise CheckpointError(
             f"the checkpoint has format {content['format']}; this version reads format {FORMAT}",
             code="CKPT-VERSION",
-            do="use the version of gauss_vit that wrote it",
+            do="use the version of gauss_vit that the run's env.json names, or train in a new --workdir",
         )
     progress = content["progress"]
     return Record(

@@ -88,6 +88,18 @@ def read_record(workdir: Path, step: int) -> Record:
     return record
 
 
+def check_format(workdir: Path) -> None:
+    """Refuses the workdir of a version that stored checkpoints in another format; its config is read after that.
+
+    Raises:
+      CheckpointError: code CKPT-VERSION, the newest readable record is of another format.
+    """
+    for step in reversed(saved_steps(workdir)):
+        with contextlib.suppress(DamagedError):
+            read_record(workdir, step)
+            return
+
+
 def restore_state(workdir: Path, abstract: TrainState) -> Restored | None:
     """Restores the newest checkpoint that verifies, to go on training.
 

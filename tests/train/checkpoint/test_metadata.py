@@ -55,8 +55,8 @@ def test_other_text_is_damage(text: str):
 
 def test_other_format_is_told_apart_from_damage(monkeypatch: pytest.MonkeyPatch):
     text = text_of(record_of(ARRAYS))
-    monkeypatch.setattr(records, "FORMAT", 2)
-    with pytest.raises(CheckpointError, match="format 1; this version reads format 2") as caught:
+    monkeypatch.setattr(records, "FORMAT", 3)
+    with pytest.raises(CheckpointError, match=r"format 2; this version reads format 3.*env\.json names") as caught:
         records.from_json(text)
     assert caught.value.code == "CKPT-VERSION"
 

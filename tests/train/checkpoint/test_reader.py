@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from gauss_vit.errors import CheckpointError
+from gauss_vit.train.checkpoint import metadata as records
 from gauss_vit.train.checkpoint.metadata import DamagedError
 from gauss_vit.train.checkpoint.reader import (
     CHECKPOINTS,
@@ -18,6 +19,7 @@ from gauss_vit.train.checkpoint.reader import (
     META,
     STATE,
     best_step,
+    check_format,
     read_record,
     restore_params,
     restore_state,
@@ -54,6 +56,20 @@ def test_newest_is_restored_bit_for_bit_into_the_shardings_asked_for(saved: Path
         leaf.sharding == abstract.sharding
         for leaf, abstract in zip(jax.tree.leaves(restored.arrays), jax.tree.leaves(wanted), strict=True)
     )
+
+
+def test_a_workdir_of_another_format_is_refused_whatever_its_config(workdir: Path, monkeypatch: pytest.MonkeyPatch):
+    check_format(workdir)
+    (workdir / CHECKPOINTS / "10" / META / "metadata").write_text("damaged")
+    check_format(workdir)
+    monkeypatch.setattr(records, "FORMAT", 3)
+    with pytest.raises(CheckpointError, match="has format 2; this version reads format 3") as caught:
+        check_format(workdir)
+    assert caught.value.code == "CKPT-VERSION"
+
+
+def test_a_workdir_without_checkpoints_has_no_format_to_refuse(tmp_path: Path):
+    check_format(tmp_path)
 
 
 def test_record_comes_with_the_arrays(saved: Path):
