@@ -51,6 +51,16 @@ def unflatten_paths(leaves: Mapping[str, PyTree]) -> PyTree:
     return tree
 
 
+def subtree(leaves: Mapping[str, PyTree], path: str) -> PyTree:
+    """Rebuilds the nested dict below a path; empty where there is nothing.
+
+    >>> subtree({"a.b.c": 1, "a.d": 2}, "a.b")
+    {'c': 1}
+    """
+    start = f"{path}."
+    return unflatten_paths({name.removeprefix(start): leaf for name, leaf in leaves.items() if name.startswith(start)})
+
+
 def match_rules(tree: PyTree, rules: Sequence[tuple[str, Value]], default: Value) -> PyTree:
     """Gives every leaf the value of the first rule that matches its whole path.
 

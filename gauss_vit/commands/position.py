@@ -32,7 +32,7 @@ def run(invocation: Invocation) -> None:
     paths = open_images(invocation.path("images")) if invocation.is_given("images") else ()
     named = named_model(invocation)
     grid = named.config.grid
-    embedding = position_embedding(named.config, named.params)
+    embedding = position_embedding(named.params)
     if named.config.has_position_bias or (embedding is None and not paths):
         for stem, analysis in analyse_biases(named, token=text).items():
             say(write_biases(out / stem, named, analysis))

@@ -1,6 +1,6 @@
 """The attention of a named model on image files, in the form that figures take."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,33 +25,28 @@ from gauss_vit.analysis.token import Token
 from gauss_vit.assembly.named_model import NamedModel
 from gauss_vit.data.images.image import load_image, to_array
 from gauss_vit.errors import ConfigError
-from gauss_vit.models.swin import SwinConfig
-from gauss_vit.models.vit import ViTConfig
-from gauss_vit.ops.grid import Grid
-from gauss_vit.weights.name_tables import ModelConfig
+from gauss_vit.models.stage import Stage
 
 SHOWN = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Section:
-    """Layers that see tokens at the same places: all of a ViT, or every second one of a stage of Swin.
+class WindowGroup:
+    """Layers of a stage whose tokens lie at the same places: all, or every second one where windows are shifted.
 
     Attributes:
-      group: which of the model's `intermediates` they are in.
-      start: the first of them in it.
-      step: from one to the next in it.
-      first: how many layers of the model come before the group.
-      places: of the tokens.
-      patch_size: the (height, width) in pixels of one.
+      stage: The stage.
+      index: Its index, and that of its `intermediates`.
+      offset: The first of the layers in it.
+      period: From one of the layers to the next.
+      places: Places of the tokens.
     """
 
-    group: int
-    start: int
-    step: int
-    first: int
+    stage: Stage
+    index: int
+    offset: int
+    period: int
     places: TokenPlaces
-    patch_size: Grid
 
 
 def read_attention(named: NamedModel, paths: tuple[Path, ...], *, token: Token) -> ImageAttention:
@@ -68,13 +63,14 @@ def read_attention(named: NamedModel, paths: tuple[Path, ...], *, token: Token) 
     """
     if not paths:
         raise ConfigError("there are no images to look at", do="give at least one")
-    if isinstance(named.config, ViTConfig) and named.config.mixes_heads:
+    stages = named.config.stages()
+    if any(stage.mixes_heads for stage in stages):
         raise ConfigError(
             "talking heads mix their weights after the softmax: they are no shares, and have no mean distance",
             do="leave --images out",
         )
-    found_sections = sections(named.config)
-    measure = _compiled(named, found_sections)
+    groups = window_groups(stages)
+    measure = _compiled(named, groups)
     found, rolled, photos = [], [], []
     for path in paths:
         pixels = to_array(named.transform(load_image(path), size=named.config.image_size))
@@ -82,91 +78,85 @@ def read_attention(named: NamedModel, paths: tuple[Path, ...], *, token: Token) 
         found.append(jax.device_get(statistics))
         rolled.append(None if rows is None else jax.device_get(rows))
         photos += [pixels] if len(photos) < SHOWN else []
-    layers = _layers(found_sections, found)
-    return _with_rollouts(named.config, layers, rolled, token=token, photos=np.stack(photos))
+    layers = _layers(groups, found)
+    return _with_rollouts(stages[0], layers, rolled, token=token, photos=np.stack(photos))
 
 
-def sections(config: ModelConfig) -> tuple[Section, ...]:
+def window_groups(stages: Sequence[Stage]) -> tuple[WindowGroup, ...]:
     """Lists the layers of a model by the places of their tokens."""
-    if isinstance(config, ViTConfig):
-        places = places_on_grid(config.grid, prefix_tokens=config.prefix_tokens)
-        return (Section(group=0, start=0, step=1, first=0, places=places, patch_size=config.patch_size),)
-    return tuple(part for index in range(len(config.depths)) for part in _sections_of_stage(config, index))
+    return tuple(group for index, stage in enumerate(stages) for group in _groups_of_stage(stage, index))
 
 
-def _sections_of_stage(config: SwinConfig, index: int) -> tuple[Section, ...]:
-    stage = config.stage(index)
-    layouts = stage.layouts(config.grid_of_stage(index))
-    patch_size = (config.patch_size[0] * 2**index, config.patch_size[1] * 2**index)
+def _groups_of_stage(stage: Stage, index: int) -> tuple[WindowGroup, ...]:
+    if stage.is_global:
+        places = places_on_grid(stage.grid, prefix_tokens=stage.prefix_tokens)
+        return (WindowGroup(stage=stage, index=index, offset=0, period=1, places=places),)
+    layouts = stage.layouts(stage.grid)
     return tuple(
-        Section(
-            group=index,
-            start=start,
-            step=len(layouts),
-            first=sum(config.depths[:index]),
-            places=places_in_windows(layout),
-            patch_size=patch_size,
-        )
-        for start, layout in enumerate(layouts[: stage.depth])
+        WindowGroup(stage=stage, index=index, offset=offset, period=len(layouts), places=places_in_windows(layout))
+        for offset, layout in enumerate(layouts[: stage.depth])
     )
 
 
 def _compiled(
-    named: NamedModel, found_sections: tuple[Section, ...]
+    named: NamedModel, groups: tuple[WindowGroup, ...]
 ) -> Callable[[PyTree, Float[Array, "1 height width 3"]], PyTree]:
-    """Gives the function of (parameters, one image) to the numbers of every section, and the rollout of a ViT."""
-    is_global = isinstance(named.config, ViTConfig)
+    """Compiles the function of (parameters, one image) to the numbers of every group, and to a rollout.
+
+    The rollout follows attention through all layers, so it exists where all patches meet in each.
+    """
+    is_global = len(groups) == 1 and groups[0].stage.is_global
 
     @jax.jit
     def measure(params: PyTree, images: Float[Array, "1 height width 3"]) -> PyTree:
-        groups = nnx.merge(named.graph, params).backbone.intermediates(images)
+        stages = nnx.merge(named.graph, params).backbone.intermediates(images)
         statistics = []
-        for section in found_sections:
-            weights = groups[section.group].attention_weights[section.start :: section.step]
-            size = (float(section.patch_size[0]), float(section.patch_size[1]))
-            distances = mean_distance(weights, section.places), mean_distance(weights, section.places, patch_size=size)
-            statistics.append(jnp.stack([*distances, entropy(weights, section.places)])[:, :, 0])
-        return statistics, rollout(groups[0].attention_weights) if is_global else None
+        for group in groups:
+            weights, places = stages[group.index].attention_weights[group.offset :: group.period], group.places
+            distances = mean_distance(weights, places), mean_distance(weights, places, patch_size=_pixels(group.stage))
+            statistics.append(jnp.stack([*distances, entropy(weights, places)])[:, :, 0])
+        return statistics, rollout(stages[0].attention_weights) if is_global else None
 
     return measure
 
 
-def _layers(
-    found_sections: tuple[Section, ...], found: list[list[Float[np.ndarray, "..."]]]
-) -> tuple[LayerAttention, ...]:
-    """Averages the numbers over images and puts the layers of all sections in order.
+def _layers(groups: tuple[WindowGroup, ...], found: list[list[Float[np.ndarray, "..."]]]) -> tuple[LayerAttention, ...]:
+    """Averages the numbers over images and puts the layers of all groups in order.
 
     Args:
-      found_sections: of the model.
-      found: for every image and section, [distance in patches, in pixels, entropy; layers; heads].
+      groups: of the model.
+      found: for every image and group, [distance in patches, in pixels, entropy; layers; heads].
     """
     layers: dict[int, LayerAttention] = {}
-    for index, section in enumerate(found_sections):
+    for index, group in enumerate(groups):
         means = np.mean([np.asarray(numbers[index], np.float64) for numbers in found], axis=0)
-        even_distance, even_entropy = _even(section)
+        even_distance, even_entropy = _even(group)
         for layer in range(means.shape[1]):
             distance, distance_px, layer_entropy = means[:, layer]
-            layers[section.first + section.start + layer * section.step] = LayerAttention(
+            layers[group.stage.first + group.offset + layer * group.period] = LayerAttention(
                 distance=distance,
                 distance_px=distance_px,
                 entropy=layer_entropy,
                 even_distance_px=even_distance,
                 even_entropy=even_entropy,
-                patch_size=section.patch_size,
+                patch_size=group.stage.patch_size,
             )
     return tuple(layers[number] for number in sorted(layers))
 
 
-def _even(section: Section) -> tuple[float, float]:
+def _even(group: WindowGroup) -> tuple[float, float]:
     """Gives distance in pixels and entropy of attention that is the same for all patches that may meet."""
-    even = jnp.asarray(section.places.even_weights())
-    size = (float(section.patch_size[0]), float(section.patch_size[1]))
-    distance = mean_distance(even, section.places, patch_size=size)
-    return float(distance[0, 0, 0]), float(entropy(even, section.places)[0, 0, 0])
+    even = jnp.asarray(group.places.even_weights())
+    distance = mean_distance(even, group.places, patch_size=_pixels(group.stage))
+    return float(distance[0, 0, 0]), float(entropy(even, group.places)[0, 0, 0])
+
+
+def _pixels(stage: Stage) -> tuple[float, float]:
+    return float(stage.patch_size[0]), float(stage.patch_size[1])
 
 
 def _with_rollouts(
-    config: ModelConfig,
+    stage: Stage,
     layers: tuple[LayerAttention, ...],
     rolled: list[Float[np.ndarray, "1 query key"] | None],
     *,
@@ -175,11 +165,11 @@ def _with_rollouts(
 ) -> ImageAttention:
     rows = [each for each in rolled if each is not None]
     of_patch, of_class = None, None
-    if rows and isinstance(config, ViTConfig):
-        joined, prefix_tokens = np.concatenate(rows), config.prefix_tokens
-        of_patch = row_on_grid(joined, token, grid=config.grid, prefix_tokens=prefix_tokens)
-        if config.class_token and prefix_tokens:
-            of_class = joined[:, 0, prefix_tokens:].reshape(-1, *config.grid)
+    if rows:
+        joined, prefix_tokens = np.concatenate(rows), stage.prefix_tokens
+        of_patch = row_on_grid(joined, token, grid=stage.grid, prefix_tokens=prefix_tokens)
+        if prefix_tokens:
+            of_class = joined[:, 0, prefix_tokens:].reshape(-1, *stage.grid)
     return ImageAttention(
         layers=layers,
         num_images=len(rolled),

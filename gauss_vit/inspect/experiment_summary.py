@@ -11,7 +11,8 @@ from jaxtyping import PyTree
 from gauss_vit.experiment import Experiment
 from gauss_vit.kernels.choice import describe
 from gauss_vit.models import construct
-from gauss_vit.models.vit import ViTConfig
+from gauss_vit.models.stage import Stage
+from gauss_vit.ops.windows import WindowLayout
 from gauss_vit.train import cost, mesh
 from gauss_vit.train.optim import optimizer
 from gauss_vit.train.prefetch import AHEAD
@@ -55,18 +56,20 @@ def cost_lines(shown: Experiment, devices: AbstractMesh) -> list[str]:
 def kernel_lines(shown: Experiment) -> list[str]:
     """Names the attention kernel of training, in one line or in one for each stage and shift if they differ."""
     model = shown.model
-    if isinstance(model, ViTConfig):
-        shape = model.block().attention.shape()
-        return [f"attention: {describe(shape, model.compute.kernel)}"]
     shapes = {
-        f"stage {index + 1}{', shifted' if layout.mask is not None else ''}": stage.block.attention.shape(
-            has_mask=layout.mask is not None
-        )
-        for index in range(len(model.depths))
-        for stage in (model.stage(index),)
-        for layout in stage.layouts(model.grid_of_stage(index))
+        _stage_name(index, layout, stages=model.stages()): stage.attention.shape(has_mask=layout.mask is not None)
+        for index, stage in enumerate(model.stages())
+        if stage.attention is not None
+        for layout in stage.layouts(stage.grid)
     }
-    return [f"attention, {name}: {describe(shape, model.compute.kernel)}" for name, shape in shapes.items()]
+    return [f"attention{name}: {describe(shape, model.compute.kernel)}" for name, shape in shapes.items()]
+
+
+def _stage_name(index: int, layout: WindowLayout, *, stages: Sequence[Stage]) -> str:
+    """Tells the stage and whether its windows are shifted, where there are several."""
+    if len(stages) == 1:
+        return ""
+    return f", stage {index + 1}{', shifted' if layout.mask is not None else ''}"
 
 
 def device_memory(shown: Experiment, devices: AbstractMesh) -> dict[str, int]:

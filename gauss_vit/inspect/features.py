@@ -2,7 +2,6 @@
 
 import dataclasses
 from functools import partial
-from itertools import accumulate
 from typing import NamedTuple
 
 import jax
@@ -12,14 +11,13 @@ from jax.tree_util import Partial
 from jaxtyping import Array, Float, Int, PyTree
 
 from gauss_vit.analysis.protocol import ErfProtocol
-from gauss_vit.errors import ConfigError
-from gauss_vit.models import vit
+from gauss_vit.models.backbone import Backbone, BackboneConfig, BlockMaps, TokenMaps
 from gauss_vit.models.compute import ActivationType
 from gauss_vit.models.construct import abstract
-from gauss_vit.models.first_blocks import swin_block_map, vit_before_block, vit_block_map, vit_block_token
 from gauss_vit.models.layers import layers_per_turn
-from gauss_vit.models.swin import Swin, SwinConfig
+from gauss_vit.models.stage import stage_of_block
 from gauss_vit.ops.grid import Grid
+from gauss_vit.weights.name_tables import ModelConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,20 +43,20 @@ class FeatureReader:
         return jnp.asarray(features.last if self.reads_normalized else features.pre_norm)
 
     def trunk(self, params: PyTree, images: Float[Array, "batch height width 3"]) -> Float[Array, "batch ..."]:
-        """Computes what enters the last block; nothing is computed yet of a Swin transformer."""
+        """Computes what enters the last block; the images where a token costs as much as the map."""
         model = self._model(params)
-        return model.before_last_block(images) if isinstance(model, vit.ViT) else images
+        return model.before_last_block(images) if isinstance(model, TokenMaps) else images
 
     def at_token(
         self, params: PyTree, trunk: Float[Array, "batch ..."], position: Int[Array, "2"]
     ) -> Float[Array, "batch channels"]:
         """Computes the feature map at one (row, column)."""
         model = self._model(params)
-        if isinstance(model, vit.ViT):
+        if isinstance(model, TokenMaps):
             return model.token_features(trunk, position, is_normalized=self.reads_normalized)
         return self(params, trunk)[:, position[0], position[1]]
 
-    def _model(self, params: PyTree) -> vit.ViT | Swin:
+    def _model(self, params: PyTree) -> Backbone:
         if self.takes_apart:
             blocks = jax.tree.map(lambda *leaves: jnp.stack(leaves), *params["blocks"])
             params = {**params, "blocks": blocks}
@@ -70,7 +68,7 @@ class BlockParams(NamedTuple):
 
     Attributes:
       params: of the model.
-      num_blocks: int32, how many blocks run; in a Swin transformer, of the stage.
+      num_blocks: int32, how many blocks of the stage run.
     """
 
     params: PyTree
@@ -81,11 +79,11 @@ class BlockParams(NamedTuple):
 class BlockReader:
     """The residual stream behind a block as a function of (`BlockParams`, images).
 
-    The block's number is among the arguments: blocks on one grid share a compiled program.
+    The block's number is among the arguments: blocks of one stage share a compiled program.
 
     Attributes:
-      graph: structure of the model.
-      stage: of a Swin transformer, from 0; that of any other model is 0.
+      graph: Structure of a backbone that has `BlockMaps`.
+      stage: Index of the stage, from 0.
     """
 
     graph: nnx.GraphDef
@@ -95,28 +93,46 @@ class BlockReader:
         self, params: BlockParams, images: Float[Array, "batch height width 3"]
     ) -> Float[Array, "batch rows columns channels"]:
         """Computes the feature map of normalised images, without dropout."""
-        model: vit.ViT | Swin = nnx.merge(self.graph, params.params)
-        if isinstance(model, Swin):
-            return swin_block_map(model, images, params.num_blocks, stage=self.stage)
-        return vit_block_map(model, images, params.num_blocks)
+        model: BlockMaps = nnx.merge(self.graph, params.params)
+        return model.block_map(images, params.num_blocks, stage=self.stage)
 
     def trunk(self, params: BlockParams, images: Float[Array, "batch height width 3"]) -> Float[Array, "batch ..."]:
-        """Computes what enters the last block that runs; nothing is computed yet of a Swin transformer."""
-        model: vit.ViT | Swin = nnx.merge(self.graph, params.params)
-        return vit_before_block(model, images, params.num_blocks) if isinstance(model, vit.ViT) else images
+        """Computes what enters the last block that runs; the images where a token costs as much as the map."""
+        model: BlockMaps = nnx.merge(self.graph, params.params)
+        return model.before_block(images, params.num_blocks) if isinstance(model, TokenMaps) else images
 
     def at_token(
         self, params: BlockParams, trunk: Float[Array, "batch ..."], position: Int[Array, "2"]
     ) -> Float[Array, "batch channels"]:
         """Computes the feature map at one (row, column)."""
-        model: vit.ViT | Swin = nnx.merge(self.graph, params.params)
-        if isinstance(model, vit.ViT):
-            return vit_block_token(model, trunk, position, num_blocks=params.num_blocks)
+        model: BlockMaps = nnx.merge(self.graph, params.params)
+        if isinstance(model, TokenMaps):
+            return model.block_token(trunk, position, num_blocks=params.num_blocks)
         return self(params, trunk)[:, position[0], position[1]]
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MapReader:
+    """The map behind a block as a function of (parameters, images), for any backbone: a program a block.
+
+    Attributes:
+      graph: Structure of the backbone.
+      layer: Number of the block, from 1 through all stages.
+    """
+
+    graph: nnx.GraphDef
+    layer: int
+
+    def __call__(
+        self, params: PyTree, images: Float[Array, "batch height width 3"]
+    ) -> Float[Array, "batch rows columns channels"]:
+        """Computes the feature map of normalised images, without dropout."""
+        model: Backbone = nnx.merge(self.graph, params)
+        return model.maps(images, (self.layer,))[0]
+
+
 def features_of(
-    config: vit.ViTConfig | SwinConfig,
+    config: ModelConfig,
     params: PyTree,
     *,
     layer: int | None,
@@ -144,15 +160,18 @@ def features_of(
     loop = layers_per_turn(dataclasses.replace(config.compute, dtype="float32"), config.depth)
     unroll = config.depth if unrolls else loop
     compute = dataclasses.replace(config.compute, dtype=dtype, unroll=unroll)
-    graph, _ = abstract(dataclasses.replace(config, compute=compute))
-    backbone = params["backbone"]
+    graph, shapes = abstract(dataclasses.replace(config, compute=compute))
+    model, backbone = nnx.merge(graph, shapes), params["backbone"]
     if layer is None:
-        is_apart = isinstance(config, vit.ViTConfig) and unroll >= config.depth
+        is_apart = isinstance(model, TokenMaps) and unroll >= config.depth
         reader = FeatureReader(graph=graph, reads_normalized=protocol.reads_normalized, takes_apart=is_apart)
         return Partial(reader, _taken_apart(backbone, depth=config.depth) if is_apart else backbone)
-    _check_layer(config, layer)
-    stage, num_blocks = _place_of(config, layer)
-    return Partial(BlockReader(graph=graph, stage=stage), BlockParams(backbone, jnp.int32(num_blocks)))
+    stages = config.stages()
+    stage = stage_of_block(stages, layer)
+    if not isinstance(model, BlockMaps):
+        return Partial(MapReader(graph=graph, layer=layer), backbone)
+    num_blocks = jnp.int32(layer - stages[stage].first)
+    return Partial(BlockReader(graph=graph, stage=stage), BlockParams(backbone, num_blocks))
 
 
 def _taken_apart(params: PyTree, *, depth: int) -> PyTree:
@@ -165,29 +184,13 @@ def _rows(stacked: PyTree, *, depth: int) -> tuple[PyTree, ...]:
     return tuple(jax.tree.map(lambda leaf, index=index: leaf[index], stacked) for index in range(depth))
 
 
-def grid_of_layer(config: vit.ViTConfig | SwinConfig, layer: int | None) -> Grid:
-    """Gives the (height, width) of the map that a block leaves, from 1; None is the end of the trunk.
+def grid_of_layer(config: BackboneConfig, layer: int | None) -> Grid:
+    """Finds the (height, width) of the map that a block leaves, from 1; None is the end of the backbone.
 
     Raises:
       ConfigError: there is no such layer.
     """
     if layer is None:
         return config.grid
-    _check_layer(config, layer)
-    return config.grid_of_stage(_place_of(config, layer)[0]) if isinstance(config, SwinConfig) else config.grid
-
-
-def _place_of(config: vit.ViTConfig | SwinConfig, layer: int) -> tuple[int, int]:
-    """Finds the stage of a block, from 0, and its number there, from 1."""
-    if not isinstance(config, SwinConfig):
-        return 0, layer
-    ends = list(accumulate(config.depths))
-    stage = next(index for index, end in enumerate(ends) if layer <= end)
-    return stage, layer - ends[stage] + config.depths[stage]
-
-
-def _check_layer(config: vit.ViTConfig | SwinConfig, layer: int) -> None:
-    if not 1 <= layer <= config.depth:
-        raise ConfigError(
-            f"there is no layer {layer} in a model of {config.depth}", do=f"choose last or 1 to {config.depth}"
-        )
+    stages = config.stages()
+    return stages[stage_of_block(stages, layer)].grid

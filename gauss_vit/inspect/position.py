@@ -1,21 +1,20 @@
 """Position tables and learned Gaussians, read from a model's parameters in the form that the analyses take."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import jax
 import numpy as np
-from flax import nnx
 from jaxtyping import Array, Float, PyTree
 
 from gauss_vit.analysis.position import LearnedGaussian
 from gauss_vit.errors import ConfigError
-from gauss_vit.models.attention import AttentionConfig
-from gauss_vit.models.blocks import Block
-from gauss_vit.models.construct import abstract
-from gauss_vit.models.swin import Swin, SwinConfig
-from gauss_vit.models.vit import ViT, ViTConfig
+from gauss_vit.models.backbone import BackboneConfig
+from gauss_vit.models.stage import POSITION_EMBED, SHARED_BIAS, Stage
 from gauss_vit.ops.grid import Grid
+from gauss_vit.position import term
 from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.tree import flatten_paths, subtree
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +34,7 @@ class PositionGroup:
     learned: LearnedGaussian | None
 
 
-def position_groups(config: ViTConfig | SwinConfig, params: PyTree) -> tuple[PositionGroup, ...]:
+def position_groups(config: BackboneConfig, params: PyTree) -> tuple[PositionGroup, ...]:
     """Reads the position biases of a network, blocks of equal shape together.
 
     Raises:
@@ -47,46 +46,40 @@ def position_groups(config: ViTConfig | SwinConfig, params: PyTree) -> tuple[Pos
             do="choose one with a relative position bias, or add --gaussian",
             code="NO-BIAS",
         )
-    model = nnx.merge(abstract(config)[0], params["backbone"])
-    if isinstance(model, Swin):
-        return tuple(
-            _group(f"stage{int(index) + 1}", stage.blocks, stage.config.block.attention, shared=None)
-            for index, stage in model.stages.items()
-        )
-    vit: ViT = model
-    return (_group("", vit.blocks, vit.config.block().attention, shared=vit.shared_table()),)
+    stages, leaves = config.stages(), flatten_paths(params)
+    names = [f"stage{index + 1}" for index in range(len(stages))] if len(stages) > 1 else [""]
+    return tuple(_group(name, stage, leaves) for name, stage in zip(names, stages, strict=True))
 
 
-def position_embedding(config: ViTConfig | SwinConfig, params: PyTree) -> Float[np.ndarray, "tokens channels"] | None:
-    """Gives the absolute embedding of the patches, behind that of prefix tokens if these have one; None for none."""
-    if not isinstance(config, ViTConfig) or config.absolute is None:
-        return None
-    return np.asarray(jax.device_get(params["backbone"]["position_embed"]))
+def position_embedding(params: PyTree) -> Float[np.ndarray, "tokens channels"] | None:
+    """Reads the absolute embedding of the patches, behind that of prefix tokens if these have one; None for none."""
+    embedding = flatten_paths(params).get(POSITION_EMBED)
+    return None if embedding is None else np.asarray(jax.device_get(embedding))
 
 
-def _group(
-    name: str, blocks: Block, attention: AttentionConfig, *, shared: Float[Array, "#heads dy dx"] | None
-) -> PositionGroup:
-    graph, stacked = nnx.split(blocks)
-    tables = jax.jit(jax.vmap(lambda block: nnx.merge(graph, block).attention.table(shared=shared)))(stacked)
-    bias = blocks.attention.bias.params()
-    learned = [
-        _learned(term, bias[term.name], attention.grid) for term in attention.terms if isinstance(term, Gaussian)
-    ]
+def _group(name: str, stage: Stage, leaves: Mapping[str, Array]) -> PositionGroup:
+    window, stacked = stage.window, subtree(leaves, stage.bias_path)
+    shared_tables = term.tables(stage.shared_terms, subtree(leaves, SHARED_BIAS), window)
+    shared = {"shared": term.add(shared_tables, window)} if shared_tables else {}
+
+    def table(params: PyTree) -> Float[Array, "#heads dy dx"]:
+        return term.add({**term.tables(stage.terms, params, window), **shared}, window)
+
+    learned = [_learned(each, stacked[each.name], window) for each in stage.terms if isinstance(each, Gaussian)]
     return PositionGroup(
         name=name,
-        grid=attention.grid,
-        tables=np.asarray(jax.device_get(tables)),
+        grid=window,
+        tables=np.asarray(jax.device_get(jax.jit(jax.vmap(table, axis_size=stage.depth))(stacked))),
         learned=learned[0] if learned else None,
     )
 
 
-def _learned(term: Gaussian, params: PyTree, grid: Grid) -> LearnedGaussian:
+def _learned(gaussian: Gaussian, params: PyTree, grid: Grid) -> LearnedGaussian:
     """Reads amplitude and sigma, the latter in patches whatever its unit."""
     learned = jax.device_get(params)
     sigma = np.asarray(learned["sigma"])
-    sigma_y, sigma_x = (sigma[:, 0], sigma[:, 1]) if term.anisotropic else (sigma, sigma)
-    scale_y, scale_x = (term.image or grid) if term.unit == "image" else (1, 1)
+    sigma_y, sigma_x = (sigma[:, 0], sigma[:, 1]) if gaussian.anisotropic else (sigma, sigma)
+    scale_y, scale_x = (gaussian.image or grid) if gaussian.unit == "image" else (1, 1)
     return LearnedGaussian(
         amplitude=np.asarray(learned["amplitude"]),
         sigma_y=sigma_y * np.float32(scale_y),

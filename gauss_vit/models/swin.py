@@ -1,5 +1,6 @@
 """Swin transformers: attention in windows on a pyramid of four maps."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -7,15 +8,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int32, PRNGKeyArray
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.models.attention import AttentionConfig
 from gauss_vit.models.blocks import BlockConfig
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.features import AttentionInputs, Features, Intermediates
-from gauss_vit.models.layers import LayerNorm, Linear, Start
-from gauss_vit.models.window_stage import Stage, StageConfig
+from gauss_vit.models.layers import LayerNorm, Start
+from gauss_vit.models.observed import intermediates
+from gauss_vit.models.stage import Stage, stage_of_block
+from gauss_vit.models.tokens import patch_embedding
+from gauss_vit.models.window_stage import WindowStage, WindowStageConfig
 from gauss_vit.ops.dropout import split_key
 from gauss_vit.ops.grid import Grid, grid_of
 from gauss_vit.ops.patches import patchify
@@ -105,6 +109,11 @@ class SwinConfig:
         return self.width * 2 ** (len(self.depths) - 1)
 
     @property
+    def class_blocks(self) -> int:
+        """Number of blocks in which only a class token is updated: none."""
+        return 0
+
+    @property
     def num_keys(self) -> int:
         """Number of keys that `make` splits its key into."""
         return _NUM_KEYS
@@ -131,11 +140,14 @@ class SwinConfig:
             grid = halved(grid)
         return grid
 
-    def stage(self, index: int) -> StageConfig:
+    def stages(self) -> tuple[Stage, ...]:
+        """Lists the stages."""
+        return tuple(self.stage(index).stage for index in range(len(self.depths)))
+
+    def stage(self, index: int) -> WindowStageConfig:
         """The config of a stage, from 0."""
         grid = self.grid_of_stage(index)
-        window = (min(self.window[0], grid[0]), min(self.window[1], grid[1]))
-        shift = (_shift(grid[0], window[0]), _shift(grid[1], window[1]))
+        window, shift = _windows(self, grid)
         attention = AttentionConfig(
             width=self.width * 2**index,
             num_heads=self.num_heads[index],
@@ -155,10 +167,18 @@ class SwinConfig:
             norm_epsilon=self.norm_epsilon,
             drops_paths=self.stochastic_depth > 0,
         )
-        return StageConfig(
-            block=block,
+        stage = Stage(
+            path=f"backbone.stages.{index}.blocks",
+            first=sum(self.depths[:index]),
             depth=self.depths[index],
+            grid=grid,
+            patch_size=(self.patch_size[0] * 2**index, self.patch_size[1] * 2**index),
+            attention=attention,
             shift=shift,
+        )
+        return WindowStageConfig(
+            stage=stage,
+            block=block,
             merges=index > 0,
         )
 
@@ -192,12 +212,19 @@ def _check_ranges(config: SwinConfig) -> None:
             raise ConfigError(f"{name} must be in [0, 1), got {values[name]}")
 
 
+def _windows(config: SwinConfig, grid: Grid) -> tuple[Grid, Grid]:
+    """Computes the window on a map, and the shift of every second block."""
+    rows, columns = config.window
+    window = (min(rows, grid[0]), min(columns, grid[1]))
+    return window, (_shift(grid[0], window[0]), _shift(grid[1], window[1]))
+
+
 def _shift(side: int, window: int) -> int:
     """Half a window, but nothing where one window covers the side."""
     return window // 2 if side > window else 0
 
 
-class StageVisit(NamedTuple):
+class StageOutputs(NamedTuple):
     """What a stage did to images.
 
     Attributes:
@@ -220,13 +247,11 @@ class Swin(nnx.Module):
 
     def __init__(self, config: SwinConfig, *, key: PRNGKeyArray):
         embed_key, stages_key = jax.random.split(key, _NUM_KEYS)
-        values = 3 * config.patch_size[0] * config.patch_size[1]
-        # timm leaves this convolution at PyTorch's start.
-        self.patch_embed = Linear(values, config.width, start="fan_in_uniform", key=embed_key)
+        self.patch_embed = patch_embedding(config.patch_size, config.width, key=embed_key)
         self.patch_norm = LayerNorm(config.width, epsilon=config.norm_epsilon)
         stage_keys = jax.random.split(stages_key, len(config.depths))
         self.stages = nnx.Dict(
-            {str(index): Stage(config.stage(index), key=stage_keys[index]) for index in range(len(config.depths))}
+            {str(index): WindowStage(config.stage(index), key=stage_keys[index]) for index in range(len(config.depths))}
         )
         self.norm = LayerNorm(config.num_features, epsilon=config.norm_epsilon)
         self.config = config
@@ -236,32 +261,73 @@ class Swin(nnx.Module):
 
         A key turns dropout and stochastic depth on.
         """
-        grid, stream, _ = self.visit_stages(images, key=key)[-1]
+        grid, stream, _ = self.run_stages(images, key=key)[-1]
         tokens = self.norm(stream)
-        shape = (images.shape[0], *grid, tokens.shape[-1])
         return Features(
-            last=tokens.reshape(shape),
-            pre_norm=stream.reshape(shape),
+            last=_as_map(tokens, grid),
+            pre_norm=_as_map(stream, grid),
             prefix=tokens[:, :0],
             pooled=jnp.mean(tokens, axis=1),
         )
 
+    def maps(
+        self,
+        images: Float[Array, "batch height width 3"],
+        layers: Sequence[int],
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> tuple[Float[Array, "batch rows columns channels"], ...]:
+        """Computes the maps that some blocks leave, from 1 through all stages, before any normalisation.
+
+        Raises:
+          ConfigError: there is no such block.
+        """
+        stages = self.config.stages()
+        places = [(layer, stage_of_block(stages, layer)) for layer in layers]
+        collects = any(layer < stages[index].last for layer, index in places)
+        outputs = self.run_stages(images, key=key, collect=collects)
+        found = []
+        for layer, index in places:
+            stage, output = stages[index], outputs[index]
+            tokens = output.tokens if layer == stage.last else output.entering[layer - stage.first]
+            found.append(_as_map(tokens, output.grid))
+        return tuple(found)
+
+    def block_map(
+        self, images: Float[Array, "batch height width 3"], num_blocks: Int32[Array, ""], *, stage: int
+    ) -> Float[Array, "batch rows columns channels"]:
+        """Computes the map that one of the first blocks of a stage leaves, without dropout.
+
+        Args:
+          images: normalised.
+          num_blocks: how many blocks of the stage run, from 1 to its depth; those of earlier stages all do.
+          stage: from 0.
+        """
+        stream, grid = self.embed(images), self._embedded_grid(images)
+        for index in range(stage + 1):
+            holder = self.stages[str(index)]
+            stream, grid = holder.enter(stream, grid)
+            num_run = num_blocks if index == stage else jnp.int32(holder.config.stage.depth)
+            stream = holder.run_first(stream, num_run, grid=grid)
+        return _as_map(stream, grid)
+
     def intermediates(self, images: Float[Array, "batch height width 3"]) -> tuple[Intermediates, ...]:
         """Computes what every block does to the images, a stage each; attention's batch is images by windows."""
         return tuple(
-            self.stages[str(index)].intermediates(visit.entering, visit.tokens, grid=visit.grid)
-            for index, visit in enumerate(self.visit_stages(images, collect=True))
+            intermediates(
+                self.stages[str(index)].attention_inputs(output.entering, grid=output.grid),
+                output.entering,
+                output.tokens,
+            )
+            for index, output in enumerate(self.run_stages(images, collect=True))
         )
 
     def attention_inputs(self, images: Float[Array, "batch height width 3"]) -> tuple[AttentionInputs, ...]:
-        """Gives what enters the attention of every block: the blocks of a stage that share windows are one group."""
-        depths = self.config.depths
+        """Computes what enters the attention of every block: blocks of a stage that share windows are one group."""
         return tuple(
             group
-            for index, visit in enumerate(self.visit_stages(images, collect=True))
-            for group in self.stages[str(index)].attention_inputs(
-                visit.entering, grid=visit.grid, first=sum(depths[:index])
-            )
+            for index, output in enumerate(self.run_stages(images, collect=True))
+            for group in self.stages[str(index)].attention_inputs(output.entering, grid=output.grid)
         )
 
     def embed(self, images: Float[Array, "batch height width 3"]) -> Float[Array, "batch tokens channels"]:
@@ -278,21 +344,28 @@ class Swin(nnx.Module):
             )
         return self.patch_norm(self.patch_embed(patchify(images.astype(config.compute.dtype), config.patch_size)))
 
-    def visit_stages(
+    def run_stages(
         self,
         images: Float[Array, "batch height width 3"],
         *,
         key: PRNGKeyArray | None = None,
         collect: bool = False,
-    ) -> tuple[StageVisit, ...]:
+    ) -> tuple[StageOutputs, ...]:
         """Runs all stages; with `collect` also returns the residual stream that enters each block."""
         stream = self.embed(images)
-        grid = grid_of((images.shape[1], images.shape[2]), self.config.patch_size)
-        visits = []
+        grid = self._embedded_grid(images)
+        outputs = []
         for index, stage_key in enumerate(split_key(key, len(self.config.depths))):
             stage = self.stages[str(index)]
             stream, grid = stage.enter(stream, grid)
             rates = jnp.asarray(self.config.rates(index))
             stream, entering = stage.scan_blocks(stream, grid=grid, rates=rates, key=stage_key, collect=collect)
-            visits.append(StageVisit(grid=grid, tokens=stream, entering=entering))
-        return tuple(visits)
+            outputs.append(StageOutputs(grid=grid, tokens=stream, entering=entering))
+        return tuple(outputs)
+
+    def _embedded_grid(self, images: Float[Array, "batch height width 3"]) -> Grid:
+        return grid_of((images.shape[1], images.shape[2]), self.config.patch_size)
+
+
+def _as_map(tokens: Float[Array, "batch tokens channels"], grid: Grid) -> Float[Array, "batch rows columns channels"]:
+    return tokens.reshape(tokens.shape[0], *grid, tokens.shape[2])

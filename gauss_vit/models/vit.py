@@ -1,5 +1,6 @@
 """Vision transformers: plain ones with absolute embeddings and those with relative position biases."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -7,14 +8,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Int, Int32, PRNGKeyArray
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.models.attention import AttentionConfig, PositionBias
+from gauss_vit.models.block_scan import run_class_blocks
 from gauss_vit.models.blocks import Block, BlockConfig, ClassBlock
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.features import AttentionInputs, Features, Intermediates
-from gauss_vit.models.layers import LayerNorm, Linear, Start, layers_per_turn, scan_layers, stack
+from gauss_vit.models.global_stage import GlobalStage
+from gauss_vit.models.layers import LayerNorm, Start, stack
+from gauss_vit.models.observed import intermediates
+from gauss_vit.models.stage import Stage, stage_of_block
+from gauss_vit.models.tokens import learned_token, patch_embedding, repeated
 from gauss_vit.ops.dropout import dropout, split_key
 from gauss_vit.ops.grid import Grid, grid_of
 from gauss_vit.ops.patches import patchify
@@ -158,6 +164,19 @@ class ViTConfig:
         """Makes the model with fresh parameters."""
         return ViT(self, key=key)
 
+    def stages(self) -> tuple[Stage]:
+        """Lists the stages: one, of all blocks that update patches."""
+        stage = Stage(
+            path="backbone.blocks",
+            first=0,
+            depth=self.depth,
+            grid=self.grid,
+            patch_size=self.patch_size,
+            attention=self.block().attention,
+            shared_terms=self.shared_terms,
+        )
+        return (stage,)
+
     def block(self) -> BlockConfig:
         """The config of every block."""
         attention = AttentionConfig(
@@ -187,10 +206,11 @@ class ViT(nnx.Module):
 
     def __init__(self, config: ViTConfig, *, key: PRNGKeyArray):
         keys = jax.random.split(key, _NUM_KEYS)
-        self.patch_embed = _patch_embed(config, keys[0])
-        self.class_token = _token(config, keys[1]) if config.class_token else None
+        self.patch_embed = patch_embedding(config.patch_size, config.width, key=keys[0])
+        self.class_token = learned_token(config.width, key=keys[1]) if config.class_token else None
+        distillation_key = jax.random.fold_in(keys[1], 1)
         is_distilled = config.distillation_token
-        self.distillation_token = _token(config, jax.random.fold_in(keys[1], 1)) if is_distilled else None
+        self.distillation_token = learned_token(config.width, key=distillation_key) if is_distilled else None
         self.position_embed = _position_embed(config, keys[2])
         self.shared_bias = PositionBias(config.shared_terms, grid=config.grid, num_heads=config.num_heads, key=keys[3])
         self.blocks = stack(
@@ -222,28 +242,13 @@ class ViT(nnx.Module):
         )
 
     def before_last_block(self, images: Float[Array, "batch height width 3"]) -> Float[Array, "batch tokens channels"]:
-        """Computes the stream that enters the last block, without dropout.
-
-        Parameters of the blocks are indexed: a slice would copy them.
-        """
-        config = self.config
-        graph, stacked = nnx.split(self.blocks)
-        shared = self.shared_table()
-
-        def body(stream: Array, index: Array | np.int32) -> tuple[Array, None]:
-            block = nnx.merge(graph, jax.tree.map(lambda leaf: leaf[index], stacked))
-            return block(stream, drop_rate=jnp.float32(0), shared=shared), None
-
-        indices = np.arange(config.depth - 1, dtype=np.int32)
-        unroll = layers_per_turn(config.compute, len(indices))
-        return scan_layers(body, self.embed(images), indices, unroll=unroll, remat=config.compute.remat)[0]
+        """Computes the stream that enters the last block, without dropout."""
+        return self._stage().run_all_but_last(self.embed(images))
 
     def token_features(
         self, tokens: Float[Array, "batch tokens channels"], position: Int[Array, "2"], *, is_normalized: bool
     ) -> Float[Array, "batch channels"]:
-        """Computes the features of one patch, those of `features` there, without dropout.
-
-        The last block is computed for that patch alone, which saves most of it, forward and backward.
+        """Computes the features of one patch; the last block is computed for that patch alone, without dropout.
 
         Args:
           tokens: of `before_last_block`.
@@ -251,50 +256,57 @@ class ViT(nnx.Module):
           is_normalized: whether to read `last` or `pre_norm`.
         """
         config = self.config
-        graph, stacked = nnx.split(self.blocks)
-        block: Block = nnx.merge(graph, jax.tree.map(lambda leaf: leaf[-1], stacked))
-        index = config.prefix_tokens + position[0] * config.grid[1] + position[1]
-        token = block.at_token(tokens, index, shared=self.shared_table())[:, 0]
+        token = self._stage().token(tokens, position, block=config.depth - 1)
         return self.norm(token) if is_normalized and config.norm == "before_pool" else token
+
+    def maps(
+        self,
+        images: Float[Array, "batch height width 3"],
+        layers: Sequence[int],
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> tuple[Float[Array, "batch rows columns channels"], ...]:
+        """Computes the maps of patches that some blocks leave, from 1 to the depth, before any normalisation.
+
+        Raises:
+          ConfigError: there is no such block.
+        """
+        stages, depth = self.config.stages(), self.config.depth
+        for layer in layers:
+            stage_of_block(stages, layer)
+        embed_key, blocks_key, _ = split_key(key, 3)
+        tokens, collects = self.embed(images, key=embed_key), any(layer < depth for layer in layers)
+        last, entering = self.scan_blocks(tokens, key=blocks_key, collect=collects)
+        streams = [last if entering is None or layer == depth else entering[layer] for layer in layers]
+        return tuple(self._stage().patches(stream) for stream in streams)
+
+    def block_map(
+        self, images: Float[Array, "batch height width 3"], num_blocks: Int32[Array, ""], *, stage: int = 0
+    ) -> Float[Array, "batch rows columns channels"]:
+        """Computes the map that one of the first blocks leaves, without dropout; there is one stage, 0."""
+        del stage
+        return self._stage().patches(self._stage().run_first(self.embed(images), num_blocks))
+
+    def before_block(
+        self, images: Float[Array, "batch height width 3"], num_blocks: Int32[Array, ""]
+    ) -> Float[Array, "batch tokens channels"]:
+        """Computes the stream that enters the last of the first blocks, for `block_token`."""
+        return self._stage().run_first(self.embed(images), num_blocks - 1)
+
+    def block_token(
+        self, tokens: Float[Array, "batch tokens channels"], position: Int[Array, "2"], *, num_blocks: Int32[Array, ""]
+    ) -> Float[Array, "batch channels"]:
+        """Computes one patch of `block_map` from `before_block`; that block is computed for the patch alone."""
+        return self._stage().token(tokens, position, block=num_blocks - 1)
 
     def intermediates(self, images: Float[Array, "batch height width 3"]) -> tuple[Intermediates]:
         """Computes what every block does to the images: its output, its attention weights, its logits bias."""
-        graph, stacked = nnx.split(self.blocks)
-        tokens = self.embed(images)
-        _, entering = self.scan_blocks(tokens, collect=True)
-        shared = self.shared_table()
+        last, entering = self._streams(images)
+        return (intermediates(self._stage().attention_inputs(entering), entering, last),)
 
-        def of_block(layer: tuple[PyTree, Array]) -> Intermediates:
-            params, stream = layer
-            block = nnx.merge(graph, params)
-            inputs = block.before(stream, block.norm1)
-            return Intermediates(
-                tokens=block(stream, drop_rate=jnp.float32(0), shared=shared),
-                attention_weights=block.attention.weights(inputs, shared=shared),
-                logits_bias=block.attention.logits_bias(shared=shared),
-            )
-
-        return (jax.lax.map(of_block, (stacked, entering)),)
-
-    def attention_inputs(self, images: Float[Array, "batch height width 3"]) -> tuple[AttentionInputs]:
-        """Gives what enters the attention of every block."""
-        graph, stacked = nnx.split(self.blocks)
-        attention_graph, attention_params = nnx.split(self.blocks.attention)
-        _, entering = self.scan_blocks(self.embed(images), collect=True)
-
-        def before(layer: tuple[PyTree, Array]) -> Array:
-            block = nnx.merge(graph, layer[0])
-            return block.before(layer[1], block.norm1)
-
-        inputs = AttentionInputs(
-            graph=attention_graph,
-            params=attention_params,
-            tokens=jax.lax.map(before, (stacked, entering)),
-            mask=None,
-            shared=self.shared_table(),
-            layers=np.arange(self.config.depth),
-        )
-        return (inputs,)
+    def attention_inputs(self, images: Float[Array, "batch height width 3"]) -> tuple[AttentionInputs, ...]:
+        """Computes what enters the attention of every block."""
+        return self._stage().attention_inputs(self._streams(images)[1])
 
     def embed(
         self, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None = None
@@ -313,9 +325,9 @@ class ViT(nnx.Module):
         if position is not None and not embeds_prefix:
             tokens = tokens + jnp.broadcast_to(position, tokens.shape)
         if self.distillation_token is not None:
-            tokens = jnp.concatenate([_repeat(self.distillation_token, tokens), tokens], axis=1)
+            tokens = jnp.concatenate([repeated(self.distillation_token, tokens), tokens], axis=1)
         if self.class_token is not None and config.prefix_tokens:
-            tokens = jnp.concatenate([_repeat(self.class_token, tokens), tokens], axis=1)
+            tokens = jnp.concatenate([repeated(self.class_token, tokens), tokens], axis=1)
         if position is not None and embeds_prefix:
             tokens = tokens + jnp.broadcast_to(position, tokens.shape)
         return dropout(tokens, rate=config.position_dropout, key=key)
@@ -330,51 +342,35 @@ class ViT(nnx.Module):
     ) -> tuple[Float[Array, "batch tokens channels"], Float[Array, "depth batch tokens channels"] | None]:
         """Runs all blocks; with `collect` also returns the residual stream that enters each of them."""
         config = self.config
-        graph, stacked = nnx.split(self.blocks)
         shared_key, blocks_key = split_key(key, 2)
-        shared = self.shared_table(key=shared_key)
-        rates = jnp.asarray(np.linspace(0, config.stochastic_depth, config.depth), jnp.float32)
-        keys = None if blocks_key is None else jax.random.split(blocks_key, config.depth)
+        stage = self._stage(key=shared_key)
+        rates = np.linspace(0, config.stochastic_depth, config.depth)
+        return stage.run(tokens, rates=rates, key=blocks_key, collect=collect)
 
-        def body(stream: Array, layer: tuple[PyTree, Array, Array | None]) -> tuple[Array, Array | None]:
-            params, rate, block_key = layer
-            outputs = nnx.merge(graph, params)(stream, drop_rate=rate, shared=shared, key=block_key)
-            return outputs, stream if collect else None
+    def _stage(self, *, key: PRNGKeyArray | None = None) -> GlobalStage:
+        (stage,) = self.config.stages()
+        return GlobalStage(
+            stage=stage,
+            blocks=self.blocks,
+            shared=self.shared_table(key=key),
+            compute=self.config.compute,
+        )
 
-        unroll = layers_per_turn(config.compute, config.depth)
-        return scan_layers(body, tokens, (stacked, rates, keys), unroll=unroll, remat=config.compute.remat)
+    def _streams(
+        self, images: Float[Array, "batch height width 3"]
+    ) -> tuple[Float[Array, "batch tokens channels"], Float[Array, "depth batch tokens channels"]]:
+        last, entering = self.scan_blocks(self.embed(images), collect=True)
+        assert entering is not None, "the streams were collected"
+        return last, entering
 
     def _join_class_token(
         self, patches: Float[Array, "batch tokens channels"], *, key: PRNGKeyArray | None
     ) -> Float[Array, "batch tokens_and_class channels"]:
         """Runs the blocks of the class token, where there are any, and puts it before the patches."""
-        config = self.config
         if self.class_blocks is None or self.class_token is None:
             return patches
-        graph, stacked = nnx.split(self.class_blocks)
-        keys = None if key is None else jax.random.split(key, config.class_blocks)
-
-        def body(token: Array, layer: tuple[PyTree, Array | None]) -> tuple[Array, None]:
-            params, block_key = layer
-            return nnx.merge(graph, params)(token, patches, key=block_key), None
-
-        token, _ = jax.lax.scan(body, _repeat(self.class_token, patches), (stacked, keys))
+        token = run_class_blocks(self.class_blocks, repeated(self.class_token, patches), patches, key=key)
         return jnp.concatenate([token, patches], axis=1)
-
-
-def _patch_embed(config: ViTConfig, key: PRNGKeyArray) -> Linear:
-    """A convolution of one patch a stride; timm leaves it at PyTorch's start in every model."""
-    values = 3 * config.patch_size[0] * config.patch_size[1]
-    return Linear(values, config.width, start="fan_in_uniform", key=key)
-
-
-def _token(config: ViTConfig, key: PRNGKeyArray) -> nnx.Param:
-    return nnx.Param(jax.random.normal(key, (1, 1, config.width), jnp.float32) * jnp.float32(1e-6))
-
-
-def _repeat(token: nnx.Param, tokens: Float[Array, "batch tokens channels"]) -> Float[Array, "batch 1 channels"]:
-    """Gives every example a learned token, in the type of the tokens."""
-    return jnp.broadcast_to(token[...].astype(tokens.dtype), (tokens.shape[0], 1, tokens.shape[2]))
 
 
 def _position_embed(config: ViTConfig, key: PRNGKeyArray) -> nnx.Param | None:

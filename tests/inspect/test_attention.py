@@ -15,7 +15,7 @@ from gauss_vit.data.images.image import load_image, to_array
 from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.errors import ConfigError
 from gauss_vit.heads.linear import LinearHead
-from gauss_vit.inspect.attention import read_attention, sections
+from gauss_vit.inspect.attention import read_attention, window_groups
 from gauss_vit.models.swin import SwinConfig
 from tests.models.built import build
 from tests.networks import classifier
@@ -95,11 +95,11 @@ def test_the_layers_of_swin_are_in_order_with_pixels_of_their_stage(paths):
     assert found.layers[1].even_distance_px < found.layers[0].even_distance_px == found.layers[2].even_distance_px
 
 
-def test_every_layer_is_in_one_section():
+def test_every_layer_is_in_one_group():
     numbers = [
-        part.first + part.start + part.step * index
-        for part in sections(SWIN)
-        for index in range(len(range(part.start, SWIN.depths[part.group], part.step)))
+        group.stage.first + layer
+        for group in window_groups(SWIN.stages())
+        for layer in range(group.offset, group.stage.depth, group.period)
     ]
     assert sorted(numbers) == [0, 1, 2, 3]
 

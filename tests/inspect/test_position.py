@@ -100,6 +100,6 @@ def test_a_bias_that_all_blocks_share_is_in_every_table():
 def test_the_embedding_is_that_of_the_model_and_swin_has_none():
     config = dataclasses.replace(MODEL, absolute=AbsoluteEmbedding())
     params = params_of(config)
-    np.testing.assert_array_equal(position_embedding(config, params), params["backbone"]["position_embed"])
-    assert position_embedding(MODEL, params_of(MODEL)) is None
-    assert position_embedding(SWIN, params_of(SWIN)) is None
+    np.testing.assert_array_equal(position_embedding(params), params["backbone"]["position_embed"])
+    assert position_embedding(params_of(MODEL)) is None
+    assert position_embedding(params_of(SWIN)) is None

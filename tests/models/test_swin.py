@@ -137,9 +137,9 @@ def test_windows_are_cut_to_the_map_and_not_shifted_where_one_covers_it():
     assert [V1.grid_of_stage(index) for index in range(2)] == [(6, 10), (3, 5)]
     assert V1.grid == (3, 5)
     assert [stage.block.attention.grid for stage in stages] == [(4, 4), (3, 4)]
-    assert [stage.shift for stage in stages] == [(2, 2), (0, 2)]
+    assert [stage.stage.shift for stage in stages] == [(2, 2), (0, 2)]
     last = PRESETS_SWIN["swinv2_small_window16_256"].stage(3)
-    assert (last.block.attention.grid, last.shift) == ((8, 8), (0, 0))
+    assert (last.block.attention.grid, last.stage.shift) == ((8, 8), (0, 0))
 
 
 def test_stochastic_depth_grows_linearly_over_all_blocks():

@@ -11,7 +11,8 @@ from flax import nnx
 from gauss_vit.models.attention import AttentionConfig
 from gauss_vit.models.blocks import Block, BlockConfig
 from gauss_vit.models.compute import Compute
-from gauss_vit.models.window_stage import PatchMerging, Stage, StageConfig
+from gauss_vit.models.stage import Stage
+from gauss_vit.models.window_stage import PatchMerging, WindowStage, WindowStageConfig
 from gauss_vit.ops.windows import WindowLayout, neighbours
 from gauss_vit.position import Gaussian, RelativeTable
 
@@ -20,13 +21,16 @@ BLOCK = BlockConfig(
     attention=AttentionConfig(width=8, num_heads=2, grid=(2, 3), terms=(RelativeTable(init_std=1.0), Gaussian())),
     norm_epsilon=1e-5,
 )
-STAGE = StageConfig(block=BLOCK, depth=4, shift=(1, 1), merges=False)
 GRID = (4, 6)
+STAGE = Stage(
+    path="backbone.blocks", first=0, depth=4, grid=GRID, patch_size=(4, 4), attention=BLOCK.attention, shift=(1, 1)
+)
+CONFIG = WindowStageConfig(stage=STAGE, block=BLOCK, merges=False)
 
 
-def unrolled(unroll: int) -> StageConfig:
+def unrolled(unroll: int) -> WindowStageConfig:
     attention = dataclasses.replace(BLOCK.attention, compute=Compute(unroll=unroll))
-    return dataclasses.replace(STAGE, block=dataclasses.replace(BLOCK, attention=attention))
+    return dataclasses.replace(CONFIG, block=dataclasses.replace(BLOCK, attention=attention))
 
 
 def stream_of(grid=GRID, batch=2):
@@ -96,7 +100,9 @@ def test_padding_is_zeros_at_the_bottom_and_right_and_nothing_else(shift):
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
 @pytest.mark.parametrize("shift", [(0, 0), (1, 1)])
 def test_blocks_take_the_layouts_in_turn(depth, shift):
-    stage = Stage(dataclasses.replace(STAGE, depth=depth, shift=shift), key=KEY)
+    stage = WindowStage(
+        dataclasses.replace(CONFIG, stage=dataclasses.replace(STAGE, depth=depth, shift=shift)), key=KEY
+    )
     tokens, rates = stream_of(), jnp.zeros((depth,), jnp.float32)
     last, entering = stage.scan_blocks(tokens, grid=GRID, rates=rates, collect=True)
     graph, stacked = nnx.split(stage.blocks)
@@ -114,13 +120,13 @@ def test_blocks_take_the_layouts_in_turn(depth, shift):
 
 @pytest.mark.parametrize(("unroll", "loops"), [(1, [2]), (2, [2]), (4, []), (9, [])])
 def test_unrolling_changes_the_program_and_not_the_result(unroll, loops):
-    stage = Stage(unrolled(unroll), key=KEY)
+    stage = WindowStage(unrolled(unroll), key=KEY)
     rates = jnp.zeros((4,), jnp.float32)
 
     def run(tokens):
         return stage.scan_blocks(tokens, grid=GRID, rates=rates)[0]
 
-    expected = Stage(STAGE, key=KEY).scan_blocks(stream_of(), grid=GRID, rates=rates)[0]
+    expected = WindowStage(CONFIG, key=KEY).scan_blocks(stream_of(), grid=GRID, rates=rates)[0]
     np.testing.assert_allclose(run(stream_of()), expected, atol=1e-6)
     scans = [equation for equation in jax.make_jaxpr(run)(stream_of()).eqns if equation.primitive.name == "scan"]
     # Two pairs of blocks: either one pair a turn, or both without a loop.
@@ -128,8 +134,8 @@ def test_unrolling_changes_the_program_and_not_the_result(unroll, loops):
 
 
 def test_every_block_draws_its_own_noise():
-    config = dataclasses.replace(STAGE, block=dataclasses.replace(BLOCK, drops_paths=True))
-    stage, tokens = Stage(config, key=KEY), stream_of(batch=8)
+    config = dataclasses.replace(CONFIG, block=dataclasses.replace(BLOCK, drops_paths=True))
+    stage, tokens = WindowStage(config, key=KEY), stream_of(batch=8)
     rates = jnp.full((4,), 0.5, jnp.float32)
     _, entering = stage.scan_blocks(tokens, grid=GRID, rates=rates, key=jax.random.key(2), collect=True)
     is_kept = jnp.any(entering[1:] != entering[:-1], axis=(2, 3))
@@ -156,10 +162,10 @@ def test_patch_merging_normalises_before_or_after(norm, channels, grid):
 
 
 def test_merging_halves_the_grid_and_doubles_the_width():
-    stage = Stage(dataclasses.replace(STAGE, merges=True), key=KEY)
+    stage = WindowStage(dataclasses.replace(CONFIG, merges=True), key=KEY)
     tokens, grid = stage.enter(jnp.ones((1, 15, 4), jnp.float32), (3, 5))
     assert tokens.shape == (1, 6, 8)
     assert grid == (2, 3)
-    same, same_grid = Stage(STAGE, key=KEY).enter(stream_of(), GRID)
+    same, same_grid = WindowStage(CONFIG, key=KEY).enter(stream_of(), GRID)
     np.testing.assert_array_equal(same, stream_of())
     assert same_grid == GRID

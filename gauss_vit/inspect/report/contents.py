@@ -11,7 +11,6 @@ from gauss_vit.inspect.report.layer_fields import FieldPlan, fields_of_layers
 from gauss_vit.inspect.report.layers import ReportLayer, layers_of
 from gauss_vit.inspect.report.notes import notes_of
 from gauss_vit.inspect.report.reduced_fields import ReportField
-from gauss_vit.models.vit import ViTConfig
 from gauss_vit.ops.grid import Grid
 
 
@@ -68,7 +67,7 @@ def make_report(named: NamedModel, plan: FieldPlan, *, num_shown: int) -> Report
         step=named.step,
         num_parameters=sum(leaf.size for leaf in jax.tree.leaves(named.params)),
         image_size=config.image_size,
-        prefix_tokens=config.prefix_tokens if isinstance(config, ViTConfig) else 0,
+        prefix_tokens=config.stages()[-1].prefix_tokens,
         grid=config.grid,
         protocol=plan.protocol,
         num_images=len(plan.photos),

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from gauss_vit.inspect.report.layer_fields import FieldPlan, middle_layers
 from gauss_vit.inspect.report.layers import attention_start
 from gauss_vit.inspect.report.reduced_fields import ReportField, end_shape, middle_shape
-from gauss_vit.models.swin import SwinConfig
-from gauss_vit.models.vit import ViTConfig
 from gauss_vit.ops.grid import Grid
+from gauss_vit.weights.name_tables import ModelConfig
 
 
 def notes_of(
-    config: ViTConfig | SwinConfig,
+    config: ModelConfig,
     plan: FieldPlan,
     *,
     fields: tuple[ReportField | None, ...],
@@ -37,16 +36,17 @@ def notes_of(
     ]
     if num_shown < num_images:
         notes.append(f"The first {num_shown} of the {num_images} images can be looked at.")
-    if isinstance(config, SwinConfig):
+    stages = config.stages()
+    if len(stages) > 1 or not stages[0].is_global:
         notes.append(_windows_note(config))
-    elif config.class_blocks:
+    if config.class_blocks:
         notes.append("The last blocks, in which only the class token is updated, are not shown.")
-    if isinstance(config, ViTConfig) and config.mixes_heads:
+    if any(stage.mixes_heads for stage in stages):
         notes.append("Heads are mixed after the softmax: weights may be negative and need not sum to 1.")
     return tuple(notes)
 
 
-def _layer_notes(config: ViTConfig | SwinConfig, plan: FieldPlan, fields: tuple[ReportField | None, ...]) -> list[str]:
+def _layer_notes(config: ModelConfig, plan: FieldPlan, fields: tuple[ReportField | None, ...]) -> list[str]:
     """Explains which layers have fields, and how those before the last are shown."""
     last = f"The field of layer {config.depth} is that at the end of the trunk"
     end = f"{last}, behind its final normalisation if it has one" if plan.protocol.reads_normalized else last
@@ -80,14 +80,14 @@ def _spelt(layers: Sequence[int]) -> str:
     return f"layers {', '.join(str(layer) for layer in layers)}"
 
 
-def _means(config: ViTConfig | SwinConfig, shape: Grid) -> str:
+def _means(config: ModelConfig, shape: Grid) -> str:
     down, across = config.image_size[0] // shape[0], config.image_size[1] // shape[1]
     if down == across == 1:
         return "pixel by pixel"
     return f"as means over {down} x {across} px"
 
 
-def _windows_note(config: SwinConfig) -> str:
+def _windows_note(config: ModelConfig) -> str:
     start = attention_start(config)
     patches = f"Patches are those of the last map, {config.grid[0]} x {config.grid[1]}"
     if start == config.depth:

@@ -10,7 +10,6 @@ import pytest
 from flax import nnx
 
 from gauss_vit.models.compute import Compute
-from gauss_vit.models.first_blocks import swin_block_map, vit_before_block, vit_block_map, vit_block_token
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.position.relative import RelativeTable
 from tests.models.built import build
@@ -63,7 +62,7 @@ def test_map_and_gradient_are_those_of_the_collected_stream_by_one_program(confi
     def map_and_gradient(params, pictures, num_blocks):
         nonlocal num_traces
         num_traces += 1
-        found, pull_back = jax.vjp(lambda given: vit_block_map(nnx.merge(graph, params), given, num_blocks), pictures)
+        found, pull_back = jax.vjp(lambda given: nnx.merge(graph, params).block_map(given, num_blocks), pictures)
         return found, pull_back(jnp.ones_like(found))[0]
 
     for layer in (1, 2, 3):
@@ -77,13 +76,13 @@ def test_map_and_gradient_are_those_of_the_collected_stream_by_one_program(confi
 @pytest.mark.parametrize("layer", [1, 3])
 def test_one_patch_is_a_patch_of_the_map(layer):
     position = jnp.array([1, 2], jnp.int32)
-    tokens = vit_before_block(model_of(VIT), images(1), jnp.int32(layer))
-    found = vit_block_token(model_of(VIT), tokens, position, num_blocks=jnp.int32(layer))
+    tokens = model_of(VIT).before_block(images(1), jnp.int32(layer))
+    found = model_of(VIT).block_token(tokens, position, num_blocks=jnp.int32(layer))
     np.testing.assert_allclose(found, stream_behind(VIT, layer, images(1))[:, 1, 2], **TOLERANCE)
 
 
 def test_shared_bias_in_half_precision_is_that_of_the_model():
-    found = vit_block_map(model_of(SHARED), images(1), jnp.int32(2))
+    found = model_of(SHARED).block_map(images(1), jnp.int32(2))
     assert found.dtype == jnp.bfloat16
     expected = stream_behind(SHARED, 2, images(1)).astype(jnp.float32)
     # Two blocks in bfloat16, whose sums may be taken in another order.
@@ -99,7 +98,7 @@ def test_blocks_of_a_stage_are_the_models_by_one_program_a_stage():
     def map_of(params, num_blocks, stage):
         nonlocal num_traces
         num_traces += 1
-        return swin_block_map(nnx.merge(graph, params), images(), num_blocks, stage=stage)
+        return nnx.merge(graph, params).block_map(images(), num_blocks, stage=stage)
 
     for stage, depth in enumerate(SWIN.depths):
         for number in range(1, depth + 1):

@@ -1,0 +1,92 @@
+"""A stage in which all tokens of an image meet: its stacked blocks, run as a whole, in part, or for one token."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Array, Float, Int, Int32, PRNGKeyArray
+
+from gauss_vit.models.block_scan import block_at, run_all_but_last, run_blocks, run_first
+from gauss_vit.models.blocks import Block
+from gauss_vit.models.compute import Compute
+from gauss_vit.models.features import AttentionInputs
+from gauss_vit.models.observed import attention_inputs
+from gauss_vit.models.stage import Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class GlobalStage:
+    """Stacked blocks with what they are run with; the parameters stay where they are.
+
+    Attributes:
+      stage: Shape of the blocks.
+      blocks: Blocks whose parameters are stacked.
+      shared: Offset table that all blocks share.
+      compute: Loop over the blocks, and what the backward pass recomputes.
+    """
+
+    stage: Stage
+    blocks: Block
+    shared: Float[Array, "#heads dy dx"] | None
+    compute: Compute
+
+    def run(
+        self,
+        tokens: Float[Array, "batch tokens channels"],
+        *,
+        rates: Float[np.ndarray, " depth"],
+        key: PRNGKeyArray | None = None,
+        collect: bool = False,
+    ) -> tuple[Float[Array, "batch tokens channels"], Float[Array, "depth batch tokens channels"] | None]:
+        """Runs all blocks, see `block_scan.run_blocks`."""
+        return run_blocks(
+            self.blocks,
+            tokens,
+            rates=rates,
+            shared=self.shared,
+            compute=self.compute,
+            key=key,
+            collect=collect,
+        )
+
+    def run_all_but_last(self, tokens: Float[Array, "batch tokens channels"]) -> Float[Array, "batch tokens channels"]:
+        """Computes the stream that enters the last block, without dropout."""
+        depth, shared = self.stage.depth, self.shared
+        return run_all_but_last(self.blocks, tokens, depth=depth, shared=shared, compute=self.compute)
+
+    def run_first(
+        self, tokens: Float[Array, "batch tokens channels"], num_blocks: Int32[Array, ""]
+    ) -> Float[Array, "batch tokens channels"]:
+        """Runs the first blocks, whose number is an argument, without dropout."""
+        return run_first(
+            self.blocks,
+            tokens,
+            num_blocks,
+            layouts=(None,),
+            shared=self.shared,
+            compute=self.compute,
+        )
+
+    def token(
+        self,
+        tokens: Float[Array, "batch tokens channels"],
+        position: Int[Array, "2"],
+        *,
+        block: Int32[Array, ""] | int,
+    ) -> Float[Array, "batch channels"]:
+        """Computes one patch as it leaves a block, without dropout; the block is computed for that patch alone.
+
+        Args:
+          tokens: Stream that enters the block.
+          position: (row, column) of the patch.
+          block: Index of the block, from 0.
+        """
+        index = self.stage.prefix_tokens + position[0] * self.stage.grid[1] + position[1]
+        return block_at(self.blocks, block).at_token(tokens, index, shared=self.shared)[:, 0]
+
+    def patches(self, tokens: Float[Array, "batch tokens channels"]) -> Float[Array, "batch rows columns channels"]:
+        """Lays the patches out on their grid and drops the prefix tokens."""
+        return tokens[:, self.stage.prefix_tokens :].reshape(tokens.shape[0], *self.stage.grid, tokens.shape[2])
+
+    def attention_inputs(self, entering: Float[Array, "depth batch tokens channels"]) -> tuple[AttentionInputs, ...]:
+        """Computes what enters the attention of every block, from the stream that enters each."""
+        return attention_inputs(self.blocks, entering, layouts=(None,), shared=self.shared)

@@ -1,0 +1,106 @@
+"""Blocks of equal shape on one grid: what a backbone is a row of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gauss_vit.errors import ConfigError
+from gauss_vit.models.attention import AttentionConfig
+from gauss_vit.ops.grid import Grid
+from gauss_vit.ops.windows import WindowLayout
+from gauss_vit.position.term import BiasTerm
+
+SHARED_BIAS = "backbone.shared_bias"
+"""Path of the parameters of `Stage.shared_terms`."""
+
+POSITION_EMBED = "backbone.position_embed"
+"""Path of the absolute embedding of the patches, where a backbone has one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """Blocks of equal shape on one grid. Block numbers count from 1 through all stages of a backbone.
+
+    Attributes:
+      path: Path of the blocks' parameters in a network, stacked on a leading axis.
+      first: Number of blocks before the stage.
+      depth: Number of blocks.
+      grid: The (height, width) of the map, in patches of the stage.
+      patch_size: The (height, width) of such a patch in pixels.
+      attention: Config of the blocks' attention, whose grid is the window; None for blocks without attention.
+      shared_terms: Position terms that serve the blocks of all stages, on the same window.
+      shift: Shift of the windows in every second block, in patches; (0, 0) for none.
+    """
+
+    path: str
+    first: int
+    depth: int
+    grid: Grid
+    patch_size: Grid
+    attention: AttentionConfig | None = None
+    shared_terms: tuple[BiasTerm, ...] = ()
+    shift: Grid = (0, 0)
+
+    @property
+    def last(self) -> int:
+        """Number of the last block."""
+        return self.first + self.depth
+
+    @property
+    def window(self) -> Grid:
+        """The (height, width) of patches that meet in attention; the grid where there is no attention."""
+        return self.grid if self.attention is None else self.attention.grid
+
+    @property
+    def num_heads(self) -> int:
+        """Number of attention heads; 0 without attention."""
+        return 0 if self.attention is None else self.attention.num_heads
+
+    @property
+    def prefix_tokens(self) -> int:
+        """Number of tokens before the patches."""
+        return 0 if self.attention is None else self.attention.prefix_tokens
+
+    @property
+    def terms(self) -> tuple[BiasTerm, ...]:
+        """Position terms that every block has of its own."""
+        return () if self.attention is None else self.attention.terms
+
+    @property
+    def bias_path(self) -> str:
+        """Path of the parameters of `terms`."""
+        return f"{self.path}.attention.bias"
+
+    @property
+    def mixes_heads(self) -> bool:
+        """Whether heads are mixed after the softmax, so that attention weights are not shares."""
+        return self.attention is not None and self.attention.mixes_heads
+
+    @property
+    def is_global(self) -> bool:
+        """Whether all patches of the map meet in attention."""
+        return self.attention is not None and self.window == self.grid
+
+    def layouts(self, grid: Grid) -> tuple[WindowLayout, ...]:
+        """Lists the windows that the blocks take in turn on a map: one layout, or one without and one with a shift."""
+        plain = WindowLayout(grid=grid, window=self.window)
+        shifted = WindowLayout(grid=grid, window=self.window, shift=self.shift)
+        return (plain, shifted) if any(self.shift) else (plain,)
+
+
+def stage_of_block(stages: Sequence[Stage], block: int) -> int:
+    """Finds the stage of a block.
+
+    Args:
+      stages: Stages of a backbone.
+      block: Number of the block, from 1.
+
+    Returns:
+      The index of the stage, from 0.
+
+    Raises:
+      ConfigError: there is no such block.
+    """
+    depth = stages[-1].last
+    if not 1 <= block <= depth:
+        raise ConfigError(f"there is no layer {block} in a model of {depth}", do=f"choose last or 1 to {depth}")
+    return next(index for index, stage in enumerate(stages) if block <= stage.last)
