@@ -29,6 +29,7 @@ class Stage:
       attention: Config of the blocks' attention, whose grid is the window; None for blocks without attention.
       shared_terms: Position terms that serve the blocks of all stages, on the same window.
       shift: Shift of the windows in every second block, in patches; (0, 0) for none.
+      pads_first: Whether maps are padded to whole windows before they are shifted, or after it.
     """
 
     path: str
@@ -39,6 +40,7 @@ class Stage:
     attention: AttentionConfig | None = None
     shared_terms: tuple[BiasTerm, ...] = ()
     shift: Grid = (0, 0)
+    pads_first: bool = False
 
     @property
     def last(self) -> int:
@@ -82,8 +84,8 @@ class Stage:
 
     def layouts(self, grid: Grid) -> tuple[WindowLayout, ...]:
         """Lists the windows that the blocks take in turn on a map: one layout, or one without and one with a shift."""
-        plain = WindowLayout(grid=grid, window=self.window)
-        shifted = WindowLayout(grid=grid, window=self.window, shift=self.shift)
+        plain = WindowLayout(grid=grid, window=self.window, pads_first=self.pads_first)
+        shifted = WindowLayout(grid=grid, window=self.window, shift=self.shift, pads_first=self.pads_first)
         return (plain, shifted) if any(self.shift) else (plain,)
 
 

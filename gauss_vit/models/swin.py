@@ -39,13 +39,16 @@ _NUM_KEYS = 2
 class SwinConfig:
     """A Swin transformer without a head, as a value; `construct.build` makes it.
 
-    Every stage but the first halves the map and doubles the width. A window is cut to a map that is smaller, and where
-    one window covers a side of the map nothing is shifted along it.
+    Every stage but the first halves the map and doubles the width.
 
     Attributes:
       image_size: (height, width) in pixels, divisible by the patch; it decides the windows of every stage.
-      takes_any_size: images of other sizes are taken, too, if the patch divides them; the windows remain, and maps
-        that they do not tile are padded.
+      windows: "fitted" for classification, as in timm: a window is cut to a map that is smaller, and where one window
+        covers a side of the map of `image_size` nothing is shifted along it; maps are padded after the shift. "fixed"
+        for dense tasks, as in MMDetection: windows and shifts are the same on every map, and maps are padded before the
+        shift; images of any size are taken.
+      takes_any_size: With fitted windows, images of other sizes are taken, too, if the patch divides them; the windows
+        remain, and maps that they do not tile are padded.
       patch_size: (height, width) in pixels.
       width: channels of the first stage.
       depths: number of blocks, a stage each.
@@ -72,6 +75,7 @@ class SwinConfig:
     """
 
     image_size: tuple[int, int] = (224, 224)
+    windows: Literal["fitted", "fixed"] = "fitted"
     takes_any_size: bool = False
     patch_size: tuple[int, int] = (4, 4)
     width: int
@@ -175,6 +179,7 @@ class SwinConfig:
             patch_size=(self.patch_size[0] * 2**index, self.patch_size[1] * 2**index),
             attention=attention,
             shift=shift,
+            pads_first=self.windows == "fixed",
         )
         return WindowStageConfig(
             stage=stage,
@@ -215,6 +220,8 @@ def _check_ranges(config: SwinConfig) -> None:
 def _windows(config: SwinConfig, grid: Grid) -> tuple[Grid, Grid]:
     """Computes the window on a map, and the shift of every second block."""
     rows, columns = config.window
+    if config.windows == "fixed":
+        return (rows, columns), (rows // 2, columns // 2)
     window = (min(rows, grid[0]), min(columns, grid[1]))
     return window, (_shift(grid[0], window[0]), _shift(grid[1], window[1]))
 
@@ -337,7 +344,8 @@ class Swin(nnx.Module):
           ConfigError: the images are not of the model's size, or the patch does not divide them.
         """
         config = self.config
-        if images.shape[1:3] != config.image_size and not config.takes_any_size:
+        takes_any_size = config.takes_any_size or config.windows == "fixed"
+        if images.shape[1:3] != config.image_size and not takes_any_size:
             raise ConfigError(
                 f"the model takes images of {config.image_size}, got {images.shape[1:3]}",
                 do="set image_size, or takes_any_size to keep the windows",

@@ -19,24 +19,28 @@ _APART = -100.0
 class WindowLayout:
     """Tokens of a grid in windows, whose pattern is shifted down and to the right.
 
-    The map is rolled by the shift, padded with zeros at the bottom and on the right until windows tile it, and cut. The
-    mask keeps tokens apart that only the roll made neighbours. Padded tokens take part as in timm: they are zeros
-    before the attention's first product, and only the mask of the shift excludes them.
+    The map is rolled by the shift, padded with zeros at the bottom and on the right until windows tile it, and cut
+    (timm); with `pads_first` it is padded before it is rolled (MMDetection). The mask keeps tokens apart that only the
+    roll made neighbours. Padded tokens take part in attention: they are zeros before its first product, and only the
+    mask of the shift excludes them.
 
     Attributes:
       grid: the (height, width) of the map.
       window: the (height, width) of a window, in tokens.
       shift: how far windows are shifted down and to the right, in tokens, less than a window.
+      pads_first: Whether the map is padded before it is rolled.
 
     Raises:
       ConfigError: a window has no tokens or is shifted by a whole window or more.
 
-    Source: Liu et al., Swin Transformer (ICCV 2021), section 3.2; timm `SwinTransformerBlock._attn`.
+    Source: Liu et al., Swin Transformer (ICCV 2021), section 3.2; timm `SwinTransformerBlock._attn`; MMDetection
+    `ShiftWindowMSA`.
     """
 
     grid: Grid
     window: Grid
     shift: Grid = (0, 0)
+    pads_first: bool = False
 
     def __post_init__(self):
         for side, window, shift in zip(self.grid, self.window, self.shift, strict=True):
@@ -65,15 +69,20 @@ class WindowLayout:
     def split(self, tokens: Float[Array, "batch tokens channels"]) -> Float[Array, "windows window_tokens channels"]:
         """Brings tokens into windows: those of one image in a row, row by row."""
         features = tokens.reshape(tokens.shape[0], *self.grid, tokens.shape[2])
-        rolled = jnp.roll(features, (-self.shift[0], -self.shift[1]), axis=(1, 2))
         below, right = (padded - side for padded, side in zip(self.padded, self.grid, strict=True))
-        return partition(jnp.pad(rolled, ((0, 0), (0, below), (0, right), (0, 0))), self.window)
+        padding, shift = ((0, 0), (0, below), (0, right), (0, 0)), (-self.shift[0], -self.shift[1])
+        if self.pads_first:
+            return partition(jnp.roll(jnp.pad(features, padding), shift, axis=(1, 2)), self.window)
+        return partition(jnp.pad(jnp.roll(features, shift, axis=(1, 2)), padding), self.window)
 
     def join(self, windows: Float[Array, "windows window_tokens channels"]) -> Float[Array, "batch tokens channels"]:
         """Undoes `split` and drops the padding."""
-        features = merge(windows, window=self.window, grid=self.padded)[:, : self.grid[0], : self.grid[1]]
-        rolled = jnp.roll(features, self.shift, axis=(1, 2))
-        return rolled.reshape(rolled.shape[0], num_patches(self.grid), rolled.shape[3])
+        features = merge(windows, window=self.window, grid=self.padded)
+        if self.pads_first:
+            features = jnp.roll(features, self.shift, axis=(1, 2))[:, : self.grid[0], : self.grid[1]]
+        else:
+            features = jnp.roll(features[:, : self.grid[0], : self.grid[1]], self.shift, axis=(1, 2))
+        return features.reshape(features.shape[0], num_patches(self.grid), features.shape[3])
 
 
 def partition(

@@ -68,3 +68,9 @@ def test_blocks_are_numbered_from_1_through_all_stages():
     for block in (0, 6):
         with pytest.raises(ConfigError, match=f"no layer {block} in a model of 5"):
             stage_of_block(stages, block)
+
+
+def test_fixed_windows_and_shifts_are_the_same_on_every_map():
+    stages = dataclasses.replace(PRESETS["swin_tiny_patch4_window7_224"], windows="fixed", image_size=(64, 96)).stages()
+    assert stages[-1].grid == (2, 3)
+    assert {(stage.window, stage.shift, stage.pads_first) for stage in stages} == {((7, 7), (3, 3), True)}
