@@ -128,8 +128,10 @@ class _Draft:
         return annotations[name]
 
 
-def _child(node: _Node, name: str | int) -> object:
-    return node[name] if isinstance(node, list) or name in node else None
+def _child(node: object, name: str | int) -> object:
+    # A ConfigDict behaves as a mapping and is not registered as one, which checked annotations would refuse.
+    values = cast(_Node, node)
+    return values[name] if isinstance(node, list) or name in values else None
 
 
 def _unknown_key(path: str, leaf: str | None, keys: Sequence[Key]) -> schema.Problem:
