@@ -58,15 +58,13 @@ def perturbed(name: str, *, is_unrolled: bool) -> NamedModel:
     config = PRESETS[name]
     config = dataclasses.replace(config, compute=Compute(unroll=config.depth)) if is_unrolled else config
     head = LinearHead()
-    graph, state = nnx.split(build(NetworkConfig(backbone=config, head=head), jax.random.key(0)))
-    params = nnx.to_pure_dict(state)
+    params = nnx.to_pure_dict(nnx.state(build(NetworkConfig(backbone=config, head=head), jax.random.key(0))))
     scale = params["backbone"]["norm"]["scale"]
     params["backbone"]["norm"]["scale"] = scale + 0.1 * jax.random.normal(jax.random.key(1), scale.shape, scale.dtype)
     return NamedModel(
         name=name,
         config=config,
         head=head,
-        graph=graph,
         params=params,
         step=0,
         transform=ResizeCenterCrop(),

@@ -53,7 +53,7 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, li
         (["show"], "error[CONFIG]: show needs --config. DO: "),
         (["train", CONFIG], "error[CONFIG]: train needs --workdir. DO: "),
         (["evaluate"], "error[CONFIG]: evaluate needs --workdir. DO: "),
-        (["evaluate", "--workdir=/nonexistent"], "error[CONFIG]: /nonexistent holds no run"),
+        (["evaluate", "--workdir=/nonexistent"], "error[CONFIG]: /nonexistent does not contain a run"),
         (["shwo"], "error[USAGE]: unknown verb 'shwo'; did you mean show?"),
         (["--workdir=W", "erf"], "error[USAGE]: unexpected argument 'erf'"),
         ([], "error[USAGE]: nothing to do"),

@@ -27,7 +27,7 @@ def initial_params(experiment: Experiment) -> PyTree | None:
 
     Raises:
       CheckpointError: the weights are refused or do not fit the model.
-      ConfigError: the workdir named as weights holds no run, or the intervention finds nothing to change.
+      ConfigError: the workdir named as weights does not contain a run, or the intervention finds nothing to change.
     """
     start = experiment.start
     if start is None:
@@ -48,7 +48,7 @@ def read(start: Start, network: NetworkConfig, *, seed: int) -> Imported:
 
     Raises:
       CheckpointError: there is nothing, or it is refused or does not fit.
-      ConfigError: the folder holds no run.
+      ConfigError: the folder does not contain a run.
     """
     path = Path(start.weights).expanduser()
     if not path.exists():

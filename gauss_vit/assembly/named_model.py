@@ -2,6 +2,7 @@
 `--gaussian` and with `--weights` from a file."""
 
 import dataclasses
+import functools
 from pathlib import Path
 
 import jax
@@ -27,34 +28,46 @@ from gauss_vit.train.checkpoint import reader
 from gauss_vit.train.state import run_key
 from gauss_vit.train.workdir.lock import CONFIG
 from gauss_vit.weights import pretrained
-from gauss_vit.weights.intervention import Intervention
+from gauss_vit.weights.intervention import Intervention, intervene
 from gauss_vit.weights.name_tables import ModelConfig
 
-__all__ = ["IMAGENET", "NamedModel", "import_weights", "named_model", "preset_config", "restore", "run_experiment"]
+__all__ = [
+    "IMAGENET",
+    "NamedModel",
+    "at_step",
+    "import_weights",
+    "intervened",
+    "named_model",
+    "preset_config",
+    "restore",
+    "run_experiment",
+    "trained",
+]
+
+_DRAWING = ("reinit", "paper_code")
+"""Interventions that may draw parameters."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NamedModel:
-    """A model with what its images must look like.
+    """A model with its name and the preparation of its images.
 
     Attributes:
-      name: for file names and titles: the preset's name, with `_gaussian` where the bias was added, or the name of the
-        run's folder.
-      config: Config of the backbone.
-      head: Config of the head.
-      graph: Structure of the network; `flax.nnx.merge(graph, params)` is the network.
-      params: Its parameters, a nested dict on one device.
-      step: how many updates they have seen here; 0 for a preset, whose parameters are fresh or from a file.
-      transform: from an image of any size to one of the model's, on the host.
-      normalization: from its bytes to the model's input, on the device.
-      intervention: what was done to its position information (`models.intervention`).
-      intervention_seed: of what was drawn anew by it; None where nothing was.
+      name: name in file names and titles: the preset's, with `_gaussian` if the bias was added, or that of the run's
+        folder.
+      config: config of the backbone.
+      head: config of the head.
+      params: parameters of the network, a nested dict on one device.
+      step: number of updates of the parameters; 0 for a preset, whose parameters are fresh or from a file.
+      transform: resizing of an image to the model's size, on the host.
+      normalization: normalisation of its bytes, on the device.
+      intervention: change to its position information (`weights.intervention`).
+      intervention_seed: seed of what the intervention drew; None if it drew nothing.
     """
 
     name: str
     config: ModelConfig
     head: HeadConfig
-    graph: nnx.GraphDef
     params: PyTree
     step: int
     transform: ResizeCenterCrop
@@ -67,9 +80,14 @@ class NamedModel:
         """Config of the backbone with its head."""
         return NetworkConfig(backbone=self.config, head=self.head)
 
+    @functools.cached_property
+    def graph(self) -> nnx.GraphDef:
+        """Structure of the network; `flax.nnx.merge(graph, params)` is the network."""
+        return construct.abstract(self.network)[0]
+
 
 def named_model(invocation: Invocation) -> NamedModel:
-    """Makes the model that `--workdir`, or `--model`, `--gaussian` and `--weights`, name.
+    """Loads the model that `--workdir`, or `--model`, `--gaussian` and `--weights`, name.
 
     Raises:
       ConfigError: neither or both are given, or the name is unknown.
@@ -88,21 +106,19 @@ def named_model(invocation: Invocation) -> NamedModel:
 
 
 def _preset(invocation: Invocation) -> NamedModel:
-    """Makes a preset, with parameters from a file or with fresh ones, the same every time."""
+    """Builds a preset, with parameters from a file or with drawn ones, the same every time."""
     name, adds_gaussian = invocation.text("model"), invocation.switch("gaussian")
     config, head = preset_config(name, adds_gaussian=adds_gaussian), LinearHead()
     network = NetworkConfig(backbone=config, head=head)
     if invocation.is_given("weights"):
-        graph, params = construct.abstract(network)[0], jax.device_put(import_weights(invocation, network).params)
+        params = jax.device_put(import_weights(invocation, network).params)
     else:
-        graph, state = nnx.split(construct.build(network, run_key(0)))
-        params = nnx.to_pure_dict(state)
+        params = nnx.to_pure_dict(nnx.state(construct.build(network, run_key(0))))
     images = preparation(name)
     return NamedModel(
         name=f"{name}_gaussian" if adds_gaussian else name,
         config=config,
         head=head,
-        graph=graph,
         params=params,
         step=0,
         transform=images.transform,
@@ -111,7 +127,7 @@ def _preset(invocation: Invocation) -> NamedModel:
 
 
 def preset_config(name: str, *, adds_gaussian: bool) -> ModelConfig:
-    """Gives a preset by its name.
+    """Returns a preset by its name.
 
     Raises:
       ConfigError: there is no preset of this name.
@@ -142,7 +158,7 @@ def parse_grid(text: str) -> Grid:
     """Reads HEIGHT,WIDTH in patches.
 
     Raises:
-      ConfigError: it is something else.
+      ConfigError: the text is something else.
 
     >>> parse_grid("14,20")
     (14, 20)
@@ -154,25 +170,60 @@ def parse_grid(text: str) -> Grid:
 
 
 def trained(workdir: Path) -> NamedModel:
-    """Makes the model of a run with the parameters of its newest checkpoint that verifies, on one device.
+    """Loads a run's model with the parameters of its newest checkpoint that verifies, on one device.
 
     Raises:
-      ConfigError: the folder holds no run.
+      ConfigError: the folder does not contain a run.
       CheckpointError: no checkpoint verifies.
     """
     run = run_experiment(workdir)
-    graph, abstract = construct.abstract(run.network)
     one_device = mesh.make(mesh.MeshConfig(data=1), jax.devices())
-    restored = restore(workdir, mesh.with_shardings(one_device, abstract))
+    restored = restore(workdir, mesh.with_shardings(one_device, construct.abstract(run.network)[1]))
+    return at_step(run, restored.step, restored.arrays, name=workdir.absolute().name)
+
+
+def at_step(run: experiment.Experiment, step: int, params: PyTree, *, name: str) -> NamedModel:
+    """Returns the model of an experiment at a step.
+
+    Args:
+      run: the experiment.
+      step: number of updates.
+      params: parameters of the network, a nested dict on one device.
+      name: name of the model in file names and titles.
+    """
     return NamedModel(
-        name=workdir.absolute().name,
+        name=name,
         config=run.model,
         head=run.task.head,
-        graph=graph,
-        params=restored.arrays,
-        step=restored.step,
+        params=params,
+        step=step,
         transform=run.data.eval_transform,
         normalization=run.data.normalization,
+    )
+
+
+def intervened(named: NamedModel, name: Intervention, *, seed: int) -> NamedModel:
+    """Returns a model with its position information changed, under the name MODEL_INTERVENTION.
+
+    Args:
+      named: the model.
+      name: the intervention; `none` returns the model itself.
+      seed: seed of what is drawn; it is added to the name if it is not 0 and something may be drawn.
+
+    Raises:
+      ConfigError: the model has nothing that the intervention could change.
+    """
+    config, params = intervene(named.config, named.params, name, key=run_key(seed))
+    if name == "none":
+        return named
+    draws = name in _DRAWING
+    return dataclasses.replace(
+        named,
+        name=f"{named.name}_{name}_seed-{seed}" if draws and seed else f"{named.name}_{name}",
+        config=config,
+        params=params,
+        intervention=name,
+        intervention_seed=seed if draws else None,
     )
 
 
@@ -185,7 +236,7 @@ def restore(
       workdir: folder of a run, which may be training.
       abstract: nested dict of shapes, types and shardings.
       which: the parameters of the last update, or their moving average.
-      step: the only checkpoint that will do; None is the newest.
+      step: step of the checkpoint to restore; None for the newest.
 
     Raises:
       CheckpointError: there is none.
@@ -200,11 +251,12 @@ def run_experiment(workdir: Path) -> experiment.Experiment:
     """Reads the experiment that a run has stored.
 
     Raises:
-      ConfigError: the folder is not there or holds no run.
+      ConfigError: the folder does not exist or does not contain a run.
       CheckpointError: a version with another format of checkpoints wrote it.
     """
     path = workdir / CONFIG
     if not path.is_file():
-        raise ConfigError(f"{workdir} holds no run: there is no {CONFIG} in it", do="correct --workdir, or train first")
+        message = f"{workdir} does not contain a run: it has no {CONFIG}"
+        raise ConfigError(message, do="correct --workdir, or train first")
     reader.check_format(workdir)
     return experiment.read(path)

@@ -9,7 +9,7 @@ from gauss_vit.analysis.gaussian_fit import UNBOUNDED, FitBounds, image_bounds
 from gauss_vit.analysis.protocol import protocol_named
 from gauss_vit.analysis.token import parse_tokens
 from gauss_vit.assembly import cpu_devices
-from gauss_vit.assembly.named_model import NamedModel, named_model
+from gauss_vit.assembly.named_model import NamedModel, intervened, named_model
 from gauss_vit.command_line.console import say
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.data.images.image import open_images
@@ -18,7 +18,6 @@ from gauss_vit.inspect import comparison
 from gauss_vit.inspect.erf_results import strip_of, write_layers, write_strips, write_total
 from gauss_vit.inspect.erf_run import Measurement, has_one_grid, measure, measure_layers
 from gauss_vit.inspect.features import grid_of_layer
-from gauss_vit.inspect.interventions import intervened
 from gauss_vit.inspect.result_files import suffixed
 from gauss_vit.models.compute import ActivationType
 from gauss_vit.weights.intervention import parse_interventions

@@ -21,7 +21,7 @@ from gauss_vit.analysis.position import LearnedGaussian
 from gauss_vit.analysis.protocol import BMVC2023
 from gauss_vit.analysis.summary import summarize
 from gauss_vit.analysis.token import center_token
-from gauss_vit.assembly.named_model import NamedModel
+from gauss_vit.assembly.named_model import NamedModel, at_step
 from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
 from gauss_vit.inspect.erf_results import write_maps
@@ -30,7 +30,6 @@ from gauss_vit.inspect.features import features_of
 from gauss_vit.inspect.photos import unshuffled_batches
 from gauss_vit.inspect.position import PositionGroup, position_groups
 from gauss_vit.inspect.position_results import analyse_biases, write_biases
-from gauss_vit.models import construct
 from gauss_vit.train.run import Observer
 
 _LOGGER = logging.getLogger(__name__)
@@ -65,7 +64,7 @@ def erf_observer(experiment: Experiment, folder: Path) -> Observer:
     tokens = (center_token(experiment.model.grid),)
 
     def observe(step: int, params: PyTree) -> Mapping[str, float]:
-        named = _at_step(experiment, step, params)
+        named = _model(experiment, step, params)
         features = features_of(named.config, named.params, layer=None, protocol=BMVC2023)
         maps = accumulate(features, batches, tokens=tokens, protocol=BMVC2023).maps()
         measurement = Measurement(
@@ -86,7 +85,7 @@ def position_observer(experiment: Experiment, folder: Path) -> Observer:
     is_anisotropic = gaussian is not None and gaussian.anisotropic
 
     def observe(step: int, params: PyTree) -> Mapping[str, float]:
-        named = _at_step(experiment, step, params)
+        named = _model(experiment, step, params)
         for stem, analysis in analyse_biases(named).items():
             _LOGGER.info("%s", write_biases(folder / stem, named, analysis))
         return gaussian_numbers(position_groups(named.config, named.params), is_anisotropic=is_anisotropic)
@@ -153,19 +152,9 @@ def tolerant(observe: Observer, *, name: str) -> Observer:
     return observe_or_warn
 
 
-def _at_step(experiment: Experiment, step: int, params: PyTree) -> NamedModel:
+def _model(experiment: Experiment, step: int, params: PyTree) -> NamedModel:
     """Returns the model of a step on one device, under a name that sorts by step."""
-    graph, _ = construct.abstract(experiment.network)
-    return NamedModel(
-        name=f"step_{step:07d}",
-        config=experiment.model,
-        head=experiment.task.head,
-        graph=graph,
-        params=jax.device_put(jax.device_get(params)),
-        step=step,
-        transform=experiment.data.eval_transform,
-        normalization=experiment.data.normalization,
-    )
+    return at_step(experiment, step, jax.device_put(jax.device_get(params)), name=f"step_{step:07d}")
 
 
 def _eval_images(experiment: Experiment) -> tuple[ErfBatch, ...]:

@@ -20,7 +20,6 @@ from gauss_vit.heads.linear import LinearHead
 from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.inspect.erf_run import Measurement, measure
 from gauss_vit.models.compute import ActivationType
-from gauss_vit.models.construct import abstract
 from gauss_vit.models.presets import PRESETS
 from gauss_vit.ops.pixel_normalization import Normalization
 from tests.models import parity
@@ -56,7 +55,6 @@ def named(name: str, recorded: dict[str, np.ndarray]) -> NamedModel:
         name=name,
         config=config,
         head=head,
-        graph=abstract(network)[0],
         params=parity.deterministic_params(network),
         step=0,
         transform=ResizeCenterCrop(crop_fraction=float(recorded[f"{name}.crop"][0])),

@@ -123,7 +123,7 @@ def test_a_config_without_start_gets_one_on_the_command_line(tmp_path: Path, dat
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path):
-    with pytest.raises(ConfigError, match="holds no run"):
+    with pytest.raises(ConfigError, match="does not contain a run"):
         initial_params(starting_at(tmp_path))
 
 

@@ -66,7 +66,7 @@ def test_damaged_checkpoint_is_passed_over_with_a_warning(
         (["--workdir=W", "--model=vit_tiny"], "needs either --workdir=W or --model=NAME"),
         (["--workdir=W", "--gaussian"], "--gaussian changes a preset"),
         (["--model=vit_tny"], "unknown model 'vit_tny' DO: try vit_tiny"),
-        (["--workdir=/nonexistent"], "/nonexistent holds no run"),
+        (["--workdir=/nonexistent"], "/nonexistent does not contain a run"),
     ],
 )
 def test_names_that_lead_nowhere_are_refused(arguments: list, expected: str):

@@ -9,15 +9,14 @@ import pytest
 from flax import nnx
 from PIL import Image
 
-from gauss_vit.assembly.named_model import IMAGENET, NamedModel
+from gauss_vit.assembly.named_model import IMAGENET
 from gauss_vit.commands import erf
-from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.errors import ConfigError, DataError
-from gauss_vit.heads.linear import LinearHead
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.position.gaussian import Gaussian
 from tests.command_lines import invocation
 from tests.models.built import build
+from tests.named_models import named_of
 from tests.networks import classifier
 from tests.tiny_config import MODEL
 
@@ -38,17 +37,7 @@ METRIC_KEYS = [
 
 @pytest.fixture(scope="module")
 def named():
-    graph, state = nnx.split(build(classifier(MODEL, 10), jax.random.key(0)))
-    return NamedModel(
-        name="tiny.v1",
-        config=MODEL,
-        head=LinearHead(num_classes=10),
-        graph=graph,
-        params=nnx.to_pure_dict(state),
-        step=5,
-        transform=ResizeCenterCrop(),
-        normalization=IMAGENET,
-    )
+    return named_of(MODEL, name="tiny.v1")
 
 
 @pytest.fixture(autouse=True)

@@ -74,7 +74,7 @@ def test_run_without_checkpoint_has_status_4(workdir: Path, tmp_path: Path, caps
 
 def test_folder_without_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert program.main(["evaluate", f"--workdir={tmp_path}"]) == 2
-    assert f"{tmp_path} holds no run" in capsys.readouterr().err
+    assert f"{tmp_path} does not contain a run" in capsys.readouterr().err
 
 
 def test_confusion_is_written_by_class(workdir: Path, capsys: pytest.CaptureFixture[str]):

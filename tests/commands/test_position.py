@@ -3,38 +3,22 @@
 import dataclasses
 import json
 
-import jax
 import numpy as np
 import pytest
-from flax import nnx
 from PIL import Image
 
-from gauss_vit.assembly.named_model import IMAGENET, NamedModel
 from gauss_vit.commands import position
-from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.errors import ConfigError
-from gauss_vit.heads.linear import LinearHead
 from gauss_vit.position.absolute import AbsoluteEmbedding
 from tests.command_lines import invocation
-from tests.models.built import build
-from tests.networks import classifier
+from tests.named_models import named_of
 from tests.tiny_config import MODEL
 
 FIGURES = [f"_{name}.{suffix}" for name in ("layers", "rows", "strip", "tables") for suffix in ("pdf", "png")]
 
 
 def run(monkeypatch, out, config=MODEL, **options):
-    graph, state = nnx.split(build(classifier(config, 10), jax.random.key(0)))
-    named = NamedModel(
-        name="tiny",
-        config=config,
-        head=LinearHead(num_classes=10),
-        graph=graph,
-        params=nnx.to_pure_dict(state),
-        step=5,
-        transform=ResizeCenterCrop(),
-        normalization=IMAGENET,
-    )
+    named = named_of(config)
     monkeypatch.setattr(position, "named_model", lambda invocation: named)
     position.run(invocation(["position", f"--out={out}", *(f"--{name}={value}" for name, value in options.items())]))
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -10,15 +9,11 @@ from flax import nnx
 from PIL import Image
 
 from gauss_vit.analysis.attention import mean_distance, places_on_grid, rollout
-from gauss_vit.assembly.named_model import IMAGENET, NamedModel
 from gauss_vit.data.images.image import load_image, to_array
-from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.errors import ConfigError
-from gauss_vit.heads.linear import LinearHead
 from gauss_vit.inspect.attention import read_attention, window_groups
 from gauss_vit.models.swin import SwinConfig
-from tests.models.built import build
-from tests.networks import classifier
+from tests.named_models import named_of
 from tests.tiny_config import MODEL
 
 CLASS = dataclasses.replace(MODEL, class_token=True, pool="token", norm="before_pool")
@@ -36,20 +31,6 @@ SWIN = SwinConfig(
 )
 
 
-def model_of(config):
-    graph, state = nnx.split(build(classifier(config, 10), jax.random.key(0)))
-    return NamedModel(
-        name="tiny",
-        config=config,
-        head=LinearHead(num_classes=10),
-        graph=graph,
-        params=nnx.to_pure_dict(state),
-        step=0,
-        transform=ResizeCenterCrop(),
-        normalization=IMAGENET,
-    )
-
-
 @pytest.fixture
 def paths(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (4, 40, 60, 3), dtype=np.uint8)
@@ -65,7 +46,7 @@ def weights_of(named, paths):
 
 
 def test_numbers_are_means_over_images_of_the_models_weights(paths):
-    named = model_of(CLASS)
+    named = named_of(CLASS)
     found = read_attention(named, paths, token=(1, 2))
     (weights,) = weights_of(named, paths)
     places = places_on_grid((2, 4), prefix_tokens=1)
@@ -79,13 +60,13 @@ def test_numbers_are_means_over_images_of_the_models_weights(paths):
 
 
 def test_no_class_token_has_no_rollout_of_its_own(paths):
-    found = read_attention(model_of(MODEL), paths[:1], token=(0, 0))
+    found = read_attention(named_of(MODEL), paths[:1], token=(0, 0))
     assert found.class_rollout is None and found.rollout.shape == (1, 2, 4)
     assert found.layers[0].even_entropy == pytest.approx(np.log(8), rel=1e-5)
 
 
 def test_the_layers_of_swin_are_in_order_with_pixels_of_their_stage(paths):
-    found = read_attention(model_of(SWIN), paths[:2], token=(0, 0))
+    found = read_attention(named_of(SWIN), paths[:2], token=(0, 0))
     assert [layer.patch_size for layer in found.layers] == [(2, 2)] * 3 + [(4, 4)]
     assert [layer.distance.size for layer in found.layers] == [1, 1, 1, 2]
     assert found.rollout is None
@@ -107,6 +88,6 @@ def test_every_layer_is_in_one_group():
 def test_talking_heads_and_no_images_are_refused(paths):
     mixed = dataclasses.replace(MODEL, mixes_heads=True)
     with pytest.raises(ConfigError, match="talking heads"):
-        read_attention(model_of(mixed), paths, token=(0, 0))
+        read_attention(named_of(mixed), paths, token=(0, 0))
     with pytest.raises(ConfigError, match="no images"):
-        read_attention(model_of(MODEL), (), token=(0, 0))
+        read_attention(named_of(MODEL), (), token=(0, 0))

@@ -9,41 +9,21 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from flax import nnx
 from PIL import Image
 
 from gauss_vit.analysis.protocol import BMVC2023, PRE_NORM
-from gauss_vit.assembly.named_model import NamedModel
-from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.errors import ConfigError
-from gauss_vit.heads.linear import LinearHead
 from gauss_vit.inspect import erf_run
 from gauss_vit.inspect.erf_run import Measurement, digest, measure
 from gauss_vit.ops.pixel_normalization import Normalization
-from tests.models.built import build
-from tests.networks import classifier
-from tests.tiny_config import MODEL
+from tests.named_models import named_of
 
 NUM_IMAGES = 40
 
 
-def tiny_model():
-    graph, state = nnx.split(build(classifier(MODEL, 10), jax.random.key(0)))
-    return NamedModel(
-        name="tiny",
-        config=MODEL,
-        head=LinearHead(num_classes=10),
-        graph=graph,
-        params=nnx.to_pure_dict(state),
-        step=0,
-        transform=ResizeCenterCrop(),
-        normalization=Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
-    )
-
-
 @pytest.fixture(scope="module")
 def named():
-    return tiny_model()
+    return named_of()
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +90,7 @@ def test_a_run_that_was_killed_by_the_system_goes_on_to_the_same_bits(named, pat
 import os, signal
 from pathlib import Path
 from gauss_vit.inspect import erf_run
-from tests.inspect.test_erf_run import measurement, tiny_model
+from tests.inspect.test_erf_run import measurement, named_of
 save, saves = erf_run._save, []
 def dying(path, total, *, key):
     save(path, total, key=key)
@@ -119,7 +99,7 @@ def dying(path, total, *, key):
         os.kill(os.getpid(), signal.SIGKILL)
 erf_run._save = dying
 paths = tuple(sorted(Path({str(paths[0].parent)!r}).iterdir()))
-erf_run.measure(tiny_model(), measurement(paths), partial=Path({str(partial)!r}))
+erf_run.measure(named_of(), measurement(paths), partial=Path({str(partial)!r}))
 """
     process = subprocess.run([sys.executable, "-c", "import tests.conftest\n" + script], check=False)
     assert process.returncode == -signal.SIGKILL
@@ -174,7 +154,7 @@ def test_the_digest_names_everything_that_the_bits_depend_on(named, paths, tmp_p
         (dataclasses.replace(named, normalization=Normalization(mean=(0.5, 0.5, 0.5), std=(1.0, 0.5, 0.5))), plain),
     ]
     assert len({digest(*case) for case in cases}) == len(cases)
-    assert digest(named, plain) == digest(tiny_model(), measurement(paths[:3], stem="renamed", save_every=5))
+    assert digest(named, plain) == digest(named_of(), measurement(paths[:3], stem="renamed", save_every=5))
 
 
 def test_no_bar_is_drawn_where_no_one_looks(named, paths, capfd):

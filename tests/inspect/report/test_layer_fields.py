@@ -19,7 +19,8 @@ from gauss_vit.inspect.report import layer_fields
 from gauss_vit.inspect.report.layer_fields import FieldPlan, fields_of_layers, middle_layers, remove_partial_files
 from gauss_vit.inspect.report.notes import notes_of
 from gauss_vit.inspect.report.reduced_fields import report_field
-from tests.commands.test_report import SWIN, named_of, photos
+from tests.inspect.report.samples import SWIN, photos
+from tests.named_models import named_of
 from tests.tiny_config import MODEL
 
 NUM_IMAGES = 2

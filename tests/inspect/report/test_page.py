@@ -1,6 +1,5 @@
 """The page holds what it was given, fits its limit, and neither loads anything nor obeys a name."""
 
-import json
 import re
 from dataclasses import replace
 
@@ -25,16 +24,12 @@ from tests.inspect.report.made_up_report import (
     tables,
     weights,
 )
+from tests.inspect.report.samples import document
 
 
 @pytest.fixture(scope="module")
 def page() -> str:
     return render(report())
-
-
-def document(page: str) -> dict:
-    (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, flags=re.DOTALL)
-    return json.loads(text)
 
 
 def test_page_loads_nothing(page: str):

@@ -7,14 +7,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from gauss_vit.assembly.named_model import IMAGENET, NamedModel
-from gauss_vit.data.images.transforms import ResizeCenterCrop
+from gauss_vit.assembly.named_model import intervened
 from gauss_vit.errors import ConfigError
-from gauss_vit.heads.linear import LinearHead
-from gauss_vit.inspect.interventions import intervened
 from gauss_vit.position.relative import RelativeTable
-from tests.models.built import build
-from tests.networks import classifier
+from tests.named_models import named_of
 from tests.tiny_config import MODEL
 
 CONFIG = dataclasses.replace(MODEL, relative=RelativeTable())
@@ -22,17 +18,7 @@ CONFIG = dataclasses.replace(MODEL, relative=RelativeTable())
 
 @pytest.fixture(scope="module")
 def named():
-    graph, state = nnx.split(build(classifier(CONFIG, 10), jax.random.key(0)))
-    return NamedModel(
-        name="tiny",
-        config=CONFIG,
-        head=LinearHead(num_classes=10),
-        graph=graph,
-        params=nnx.to_pure_dict(state),
-        step=5,
-        transform=ResizeCenterCrop(),
-        normalization=IMAGENET,
-    )
+    return named_of(CONFIG)
 
 
 def test_none_gives_the_model_itself(named):

@@ -1,0 +1,21 @@
+"""Named models with drawn parameters, for tests of whatever looks at a model."""
+
+from gauss_vit.assembly.named_model import IMAGENET, NamedModel
+from gauss_vit.data.images.transforms import ResizeCenterCrop
+from gauss_vit.heads.linear import LinearHead
+from gauss_vit.weights.name_tables import ModelConfig
+from tests.networks import network_params
+from tests.tiny_config import MODEL
+
+
+def named_of(config: ModelConfig = MODEL, *, name: str = "tiny") -> NamedModel:
+    """A model after five updates, with a head of ten classes."""
+    return NamedModel(
+        name=name,
+        config=config,
+        head=LinearHead(num_classes=10),
+        params=network_params(config, num_classes=10),
+        step=5,
+        transform=ResizeCenterCrop(),
+        normalization=IMAGENET,
+    )
