@@ -1,4 +1,4 @@
-"""The parameters of step 0 that an experiment's `start` describes: from a file or from another run."""
+"""Initial parameters that an experiment's `start` describes: from a file or from another run."""
 
 import logging
 from pathlib import Path
@@ -16,11 +16,11 @@ from gauss_vit.weights.start import Start, carry_over, redraw
 
 _LOGGER = logging.getLogger(__name__)
 _REDRAWING = 1
-"""Folded into the run's key, so that what an intervention draws is not what the model's own start would draw."""
+"""Folded into the run's key, so that an intervention does not draw what the model's initialisation would draw."""
 
 
 def initial_params(experiment: Experiment) -> PyTree | None:
-    """Reads the weights that a run starts from, and makes anew what its `start` says.
+    """Reads the weights that a run starts from, and redraws what its `start` names.
 
     Returns:
       A nested dict of NumPy arrays, complete; None for an experiment that draws all of them.
@@ -42,12 +42,12 @@ def read(start: Start, network: NetworkConfig, *, seed: int) -> Imported:
     """Reads the weights for a network, from a workdir where there is one and else from a file.
 
     Args:
-      start: which.
+      start: which weights, and which head.
       network: Config of the network.
-      seed: of what the weights lack.
+      seed: seed of parameters that the weights lack.
 
     Raises:
-      CheckpointError: there is nothing, or it is refused or does not fit.
+      CheckpointError: the path does not exist, or the weights are refused or do not fit.
       ConfigError: the folder does not contain a run.
     """
     path = Path(start.weights).expanduser()
@@ -63,7 +63,7 @@ def read(start: Start, network: NetworkConfig, *, seed: int) -> Imported:
 
 
 def summary(start: Start, imported: Imported) -> str:
-    """Says what a run starts from, such as `starts from W (gauss_vit); fresh: head.bias, head.kernel`."""
+    """Describes what a run starts from, such as `starts from W (gauss_vit); fresh: head.bias, head.kernel`."""
     parts = [f"starts from {start.weights} ({imported.table})"]
     if imported.resampled:
         parts.append(f"{len(imported.resampled)} tensors resampled to this grid")

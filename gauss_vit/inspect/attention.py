@@ -1,4 +1,4 @@
-"""The attention of a named model on image files, in the form that figures take."""
+"""Measures the attention of a named model on image files."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ from gauss_vit.analysis.attention import (
 )
 from gauss_vit.analysis.token import Token
 from gauss_vit.assembly.named_model import NamedModel
-from gauss_vit.data.images.image import load_image, to_array
 from gauss_vit.errors import ConfigError
+from gauss_vit.inspect.photos import pixels_of
 from gauss_vit.models.stage import Stage
 
 SHOWN = 3
@@ -32,14 +32,14 @@ SHOWN = 3
 
 @dataclass(frozen=True, kw_only=True)
 class WindowGroup:
-    """Layers of a stage whose tokens lie at the same places: all, or every second one where windows are shifted.
+    """Layers of a stage whose tokens have the same positions: all, or every second one if windows are shifted.
 
     Attributes:
-      stage: The stage.
-      index: Its index, and that of its `intermediates`.
-      offset: The first of the layers in it.
-      period: From one of the layers to the next.
-      places: Places of the tokens.
+      stage: the stage.
+      index: index of the stage, and of its `intermediates`.
+      offset: index of the first of the layers in the stage.
+      period: distance from one of the layers to the next.
+      places: positions of the tokens.
     """
 
     stage: Stage
@@ -50,15 +50,15 @@ class WindowGroup:
 
 
 def read_attention(named: NamedModel, paths: tuple[Path, ...], *, token: Token) -> ImageAttention:
-    """Runs a model on image files, one after the other, and averages what its attention does.
+    """Runs a model on image files, one after the other, and averages its attention.
 
     Args:
       named: the model.
-      paths: of at least one image.
-      token: the patch whose rollout is wanted.
+      paths: image files, at least one.
+      token: patch of the rollout.
 
     Raises:
-      ConfigError: there are no images, or the weights are mixed after the softmax and are no shares (CaiT).
+      ConfigError: there are no images, or heads are mixed after the softmax, so that weights may be negative (CaiT).
       DataError: an image is damaged.
     """
     if not paths:
@@ -66,14 +66,14 @@ def read_attention(named: NamedModel, paths: tuple[Path, ...], *, token: Token) 
     stages = named.config.stages()
     if any(stage.mixes_heads for stage in stages):
         raise ConfigError(
-            "talking heads mix their weights after the softmax: they are no shares, and have no mean distance",
+            "talking heads mix their weights after the softmax: they may be negative, and have no mean distance",
             do="leave --images out",
         )
     groups = window_groups(stages)
     measure = _compiled(named, groups)
     found, rolled, photos = [], [], []
     for path in paths:
-        pixels = to_array(named.transform(load_image(path), size=named.config.image_size))
+        pixels = pixels_of(named, path)
         statistics, rows = measure(named.params, named.normalization(jnp.asarray(pixels[None])))
         found.append(jax.device_get(statistics))
         rolled.append(None if rows is None else jax.device_get(rows))
@@ -83,7 +83,7 @@ def read_attention(named: NamedModel, paths: tuple[Path, ...], *, token: Token) 
 
 
 def window_groups(stages: Sequence[Stage]) -> tuple[WindowGroup, ...]:
-    """Lists the layers of a model by the places of their tokens."""
+    """Groups the layers of a model by the positions of their tokens."""
     return tuple(group for index, stage in enumerate(stages) for group in _groups_of_stage(stage, index))
 
 
@@ -101,9 +101,9 @@ def _groups_of_stage(stage: Stage, index: int) -> tuple[WindowGroup, ...]:
 def _compiled(
     named: NamedModel, groups: tuple[WindowGroup, ...]
 ) -> Callable[[PyTree, Float[Array, "1 height width 3"]], PyTree]:
-    """Compiles the function of (parameters, one image) to the numbers of every group, and to a rollout.
+    """Compiles a function of (parameters, one image) that returns the numbers of every group, and the rollout.
 
-    The rollout follows attention through all layers, so it exists where all patches meet in each.
+    The rollout follows attention through all layers; it is None unless all patches meet in each of them.
     """
     is_global = len(groups) == 1 and groups[0].stage.is_global
 
@@ -124,7 +124,7 @@ def _layers(groups: tuple[WindowGroup, ...], found: list[list[Float[np.ndarray, 
     """Averages the numbers over images and puts the layers of all groups in order.
 
     Args:
-      groups: of the model.
+      groups: groups of the model's layers.
       found: for every image and group, [distance in patches, in pixels, entropy; layers; heads].
     """
     layers: dict[int, LayerAttention] = {}
@@ -145,7 +145,7 @@ def _layers(groups: tuple[WindowGroup, ...], found: list[list[Float[np.ndarray, 
 
 
 def _even(group: WindowGroup) -> tuple[float, float]:
-    """Gives distance in pixels and entropy of attention that is the same for all patches that may meet."""
+    """Computes distance in pixels and entropy of attention that is uniform over the patches that may meet."""
     even = jnp.asarray(group.places.even_weights())
     distance = mean_distance(even, group.places, patch_size=_pixels(group.stage))
     return float(distance[0, 0, 0]), float(entropy(even, group.places)[0, 0, 0])

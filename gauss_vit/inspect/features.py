@@ -1,4 +1,4 @@
-"""Feature maps of a model's parameters, in the form that the analyses take."""
+"""Feature maps as functions of images, which receptive fields are measured on."""
 
 import dataclasses
 from functools import partial
@@ -25,10 +25,10 @@ class FeatureReader:
     """The feature map at the end of the trunk as a function of (parameters, images); equal readers compile once.
 
     Attributes:
-      graph: structure of the model.
-      reads_normalized: whether to read behind a final normalisation or before it.
-      takes_apart: whether the parameters of the blocks are a tuple, one entry a block. In a program without a loop the
-        stack that is made of them is seen through; what is stacked already would be copied out of its stack.
+      graph: structure of the backbone.
+      reads_normalized: whether to read after a final normalisation or before it.
+      takes_apart: whether the parameters of the blocks are a tuple with one entry for each block. In a program without
+        a loop XLA removes the stack that is made of them; parameters that are stacked already would be copied.
     """
 
     graph: nnx.GraphDef
@@ -43,7 +43,7 @@ class FeatureReader:
         return jnp.asarray(features.last if self.reads_normalized else features.pre_norm)
 
     def trunk(self, params: PyTree, images: Float[Array, "batch height width 3"]) -> Float[Array, "batch ..."]:
-        """Computes what enters the last block; the images where a token costs as much as the map."""
+        """Computes the input of the last block; the images if a token costs as much as the map."""
         model = self._model(params)
         return model.before_last_block(images) if isinstance(model, TokenMaps) else images
 
@@ -67,8 +67,8 @@ class BlockParams(NamedTuple):
     """What a block's map depends on besides the images.
 
     Attributes:
-      params: of the model.
-      num_blocks: int32, how many blocks of the stage run.
+      params: parameters of the backbone.
+      num_blocks: int32, number of blocks of the stage that run.
     """
 
     params: PyTree
@@ -77,13 +77,13 @@ class BlockParams(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BlockReader:
-    """The residual stream behind a block as a function of (`BlockParams`, images).
+    """The residual stream after a block as a function of (`BlockParams`, images).
 
-    The block's number is among the arguments: blocks of one stage share a compiled program.
+    The block's number is an argument, so that blocks of one stage share a compiled program.
 
     Attributes:
-      graph: Structure of a backbone that has `BlockMaps`.
-      stage: Index of the stage, from 0.
+      graph: structure of a backbone that has `BlockMaps`.
+      stage: index of the stage, from 0.
     """
 
     graph: nnx.GraphDef
@@ -97,7 +97,7 @@ class BlockReader:
         return model.block_map(images, params.num_blocks, stage=self.stage)
 
     def trunk(self, params: BlockParams, images: Float[Array, "batch height width 3"]) -> Float[Array, "batch ..."]:
-        """Computes what enters the last block that runs; the images where a token costs as much as the map."""
+        """Computes the input of the last block that runs; the images if a token costs as much as the map."""
         model: BlockMaps = nnx.merge(self.graph, params.params)
         return model.before_block(images, params.num_blocks) if isinstance(model, TokenMaps) else images
 
@@ -113,11 +113,11 @@ class BlockReader:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MapReader:
-    """The map behind a block as a function of (parameters, images), for any backbone: a program a block.
+    """The map after a block as a function of (parameters, images), for any backbone; each block is its own program.
 
     Attributes:
-      graph: Structure of the backbone.
-      layer: Number of the block, from 1 through all stages.
+      graph: structure of the backbone.
+      layer: number of the block, from 1 through all stages.
     """
 
     graph: nnx.GraphDef
@@ -140,23 +140,23 @@ def features_of(
     dtype: ActivationType = "float32",
     unrolls: bool = False,
 ) -> Partial:
-    """Makes the feature function that a receptive field is measured on.
+    """Returns the feature function that a receptive field is measured on.
 
     Args:
-      config: of the model.
-      params: Parameters of the network, a nested dict, of which the backbone's are read. They are arguments of whatever
-        compiles the result.
-      layer: the block whose output is read, from 1 through all stages; None is the end of the trunk. It is no part of
-        the program: layers on one grid share one.
-      protocol: says whether that end is read behind a final normalisation.
+      config: config of the backbone.
+      params: parameters of the network, a nested dict, of which the backbone's are read. They are arguments of the
+        compiled result.
+      layer: number of the block whose output is read, from 1 through all stages; None for the end of the trunk. Layers
+        of one stage share a compiled program.
+      protocol: definition of the field, which decides whether the end is read after a final normalisation.
       dtype: type of the activations, whatever the model was trained in. Half precision changes a map by about half a
-        per cent, the relative L1 difference (docs/receptive_fields.md).
-      unrolls: whether to compile every block for itself: about a tenth faster on a CPU, and twice as long to compile.
+        per cent in relative L1 difference (docs/receptive_fields.md).
+      unrolls: whether to compile every block separately: about a tenth faster on a CPU, and twice as long to compile.
 
     Raises:
       ConfigError: there is no such layer.
     """
-    # A loop is what few images pay best for, in half precision too.
+    # For few images a loop is fastest, compilation included, in half precision too.
     loop = layers_per_turn(dataclasses.replace(config.compute, dtype="float32"), config.depth)
     unroll = config.depth if unrolls else loop
     compute = dataclasses.replace(config.compute, dtype=dtype, unroll=unroll)
@@ -175,7 +175,7 @@ def features_of(
 
 
 def _taken_apart(params: PyTree, *, depth: int) -> PyTree:
-    """Gives every block parameters of its own."""
+    """Splits the stacked parameters of the blocks into a tuple."""
     return {**params, "blocks": _rows(params["blocks"], depth=depth)}
 
 
@@ -185,7 +185,7 @@ def _rows(stacked: PyTree, *, depth: int) -> tuple[PyTree, ...]:
 
 
 def grid_of_layer(config: BackboneConfig, layer: int | None) -> Grid:
-    """Finds the (height, width) of the map that a block leaves, from 1; None is the end of the backbone.
+    """Returns the (height, width) of the map after a block, from 1; None for the end of the backbone.
 
     Raises:
       ConfigError: there is no such layer.

@@ -1,4 +1,4 @@
-"""Position tables and learned Gaussians, read from a model's parameters in the form that the analyses take."""
+"""Reads position tables, learned Gaussians and absolute embeddings from a network's parameters."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ class PositionGroup:
     """The position biases of blocks of equal shape.
 
     Attributes:
-      name: empty where the model has one such group, else "stage1" and so on.
-      grid: the (height, width) of the patches that meet in attention: of the image, or of a window.
-      tables: the sum of the position terms of every block, in logits and without dropout.
-      learned: amplitude and sigma of every block's Gaussian; None where there is none.
+      name: empty if the model has one such group, else "stage1" and so on.
+      grid: (height, width) of the patches that meet in attention: of the image, or of a window.
+      tables: sum of the position terms of every block, in logits and without dropout.
+      learned: amplitude and sigma of every block's Gaussian; None if there is none.
     """
 
     name: str
@@ -35,7 +35,7 @@ class PositionGroup:
 
 
 def position_groups(config: BackboneConfig, params: PyTree) -> tuple[PositionGroup, ...]:
-    """Reads the position biases of a network, blocks of equal shape together.
+    """Reads the position biases of a network, grouped by blocks of equal shape.
 
     Raises:
       ConfigError: the model has no position bias.
@@ -52,7 +52,7 @@ def position_groups(config: BackboneConfig, params: PyTree) -> tuple[PositionGro
 
 
 def position_embedding(params: PyTree) -> Float[np.ndarray, "tokens channels"] | None:
-    """Reads the absolute embedding of the patches, behind that of prefix tokens if these have one; None for none."""
+    """Reads the absolute embedding of prefix tokens, if they have one, and patches; None if there is none."""
     embedding = flatten_paths(params).get(POSITION_EMBED)
     return None if embedding is None else np.asarray(jax.device_get(embedding))
 
