@@ -113,7 +113,7 @@ def measure(named: NamedModel, measurement: Measurement, *, partial: Path | None
 
 
 def measure_layers(named: NamedModel, measurement: Measurement, *, out: Path) -> tuple[ErfMap, ...]:
-    """Measures one token behind every layer, from the first; on grids of their own it is the central token.
+    """Measures one token after every layer, from the first; on grids of their own it is the central token.
 
     The sums of all layers stay in the folder `out` until the last one is measured.
 
@@ -131,7 +131,7 @@ def measure_layers(named: NamedModel, measurement: Measurement, *, out: Path) ->
 
 
 def has_one_grid(config: ModelConfig) -> bool:
-    """Whether the maps behind all layers have the same grid."""
+    """Whether the maps after all layers have the same grid."""
     return all(grid_of_layer(config, layer) == config.grid for layer in range(1, config.depth + 1))
 
 

@@ -27,7 +27,7 @@ class Report:
       grid: (height, width) of the patches that one clicks.
       protocol: definition of the receptive fields.
       num_images: number of images that they are averaged over.
-      fields: receptive fields behind every layer, from the first; None if they are not shown. Those of the last layer
+      fields: receptive fields after every layer, from the first; None if they are not shown. Those of the last layer
         are at the end of the trunk.
       layers: position bias and learned values of every layer, from the first.
       images: images to choose from.

@@ -56,7 +56,7 @@ def middle_layers(config: ModelConfig) -> tuple[int, ...]:
 
 
 def fields_of_layers(named: NamedModel, plan: FieldPlan) -> tuple[ReportField | None, ...]:
-    """Measures the fields of all patches behind every layer; None for layers that are not shown.
+    """Measures the fields of all patches after every layer; None for layers that are not shown.
 
     The last layer's are those at the end of the trunk. A layer before it is not shown if its fields are not defined.
 
@@ -90,7 +90,7 @@ def _fields_where_defined(named: NamedModel, plan: FieldPlan, layer: int, shape:
 
 
 def _fields(named: NamedModel, plan: FieldPlan, *, layer: int | None, shape: Grid) -> ReportField:
-    """Measures the fields behind one layer, unless they are saved already."""
+    """Measures the fields after one layer, unless they are saved already."""
     measurement = Measurement(
         tokens=all_tokens(named.config.grid),
         layer=layer,

@@ -35,7 +35,7 @@ def notes_of(
         "The mean distance weighs the distances from this patch to all patches by its attention on them.",
     ]
     if num_shown < num_images:
-        notes.append(f"The first {num_shown} of the {num_images} images can be looked at.")
+        notes.append(f"The first {num_shown} of the {num_images} images are shown.")
     stages = config.stages()
     if len(stages) > 1 or not stages[0].is_global:
         notes.append(_windows_note(config))
@@ -49,21 +49,19 @@ def notes_of(
 def _layer_notes(config: ModelConfig, plan: FieldPlan, fields: tuple[ReportField | None, ...]) -> list[str]:
     """Explains which layers have fields, and how those before the last are shown."""
     last = f"The field of layer {config.depth} is that at the end of the trunk"
-    end = f"{last}, behind its final normalisation if it has one" if plan.protocol.reads_normalized else last
+    end = f"{last}, after its final normalisation if it has one" if plan.protocol.reads_normalized else last
     if plan.layers == "last":
         return [f"{end}. Fields of other layers were not measured; --layers=all does."]
     found = middle_layers(config)
     shape = middle_shape(config.image_size, config.grid, len(found))
     if shape is None:
         return [f"{end}. Fields of other layers have no room in the file."] if found else [f"{end}."]
-    notes = [f"{end}; those of {_spelt(found)} are of what these blocks leave, shown {_means(config, shape)}."]
+    notes = [f"{end}; those of {_spelt(found)} are of the output of these blocks, shown {_means(config, shape)}."]
     if found[0] > 1:
         notes.append(f"Receptive fields of layers 1 to {found[0] - 1} have patches of their own and are not shown.")
     undefined = [layer for layer in found if fields[layer - 1] is None]
     if undefined:
-        notes.append(
-            f"The receptive fields of {_spelt(undefined)} are not defined: no gradient is left of the readout."
-        )
+        notes.append(f"The receptive fields of {_spelt(undefined)} are not defined: the readout has no gradient.")
     return notes
 
 

@@ -20,7 +20,7 @@ MOST_MIDDLE_BYTES = 2_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class ReportField:
-    """The receptive fields of all patches behind one layer.
+    """The receptive fields of all patches after one layer.
 
     Attributes:
       maps: means over equal blocks of pixels, in 1e-6 of a field's sum per pixel.

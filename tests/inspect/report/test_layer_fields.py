@@ -1,4 +1,4 @@
-"""Fields of all patches behind every layer: those of `erf`, in a run that may be killed and repeated."""
+"""Fields of all patches after every layer: those of `erf`, in a run that may be killed and repeated."""
 
 import dataclasses
 from pathlib import Path
@@ -122,9 +122,9 @@ def test_layers_before_the_last_have_its_patches():
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({}, "those of layer 1 are of what these blocks leave, shown pixel by pixel"),
+        ({}, "those of layer 1 are of the output of these blocks, shown pixel by pixel"),
         ({"layers": "last"}, "Fields of other layers were not measured; --layers=all does"),
-        ({"protocol": BMVC2023}, "behind its final normalisation if it has one"),
+        ({"protocol": BMVC2023}, "after its final normalisation if it has one"),
     ],
 )
 def test_notes_say_what_a_layer_shows(changes: dict, said: str):
