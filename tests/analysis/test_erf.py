@@ -11,6 +11,7 @@ from gauss_vit.analysis.erf import ErfBatch, accumulate, batch_of, begin, check_
 from gauss_vit.analysis.protocol import BMVC2023, LUO2016, PRE_NORM, RANDOM_PROJECTION, REPLKNET
 from gauss_vit.analysis.token import all_tokens, patch_box
 from gauss_vit.errors import ConfigError
+from tests import tolerance
 
 GRID, PATCH = (10, 14), 4
 IMAGE_SIZE = (GRID[0] * PATCH, GRID[1] * PATCH)
@@ -52,6 +53,15 @@ def curved(pictures):
 
 def normed(pictures):
     return normalise(curved(pictures))
+
+
+def assert_equal_maps(found, expected):
+    """Compares maps of `curved` up to rounding, which is that of the largest value: terms of either sign cancel.
+
+    A patch sums 48 pixels, its neighbourhood 9 x 16 channels, the target 16 channels and 3 colours.
+    """
+    bound = tolerance.of_sums(48 + 9 * 16 + 16 + 3)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=bound * np.max(expected))
 
 
 def box_of(token):
@@ -103,7 +113,7 @@ def test_a_batch_is_the_sum_of_its_images_one_by_one():
     together = accumulate(curved, [batch_of(pictures)], tokens=((4, 6), (0, 13)))
     apart = accumulate(curved, [batch_of(pictures[i : i + 1]) for i in range(5)], tokens=((4, 6), (0, 13)))
     assert together.num_images == apart.num_images == 5
-    np.testing.assert_allclose(together.values, apart.values, rtol=1e-5, atol=1e-8)
+    assert_equal_maps(together.values, apart.values)
 
 
 def test_negative_gradients_are_cut_for_each_image():
@@ -112,7 +122,7 @@ def test_negative_gradients_are_cut_for_each_image():
     gradient = np.asarray(jax.grad(lambda x: curved(x)[:, 4, 6].mean(axis=-1).sum())(pictures), np.float64).mean(
         axis=-1
     )
-    np.testing.assert_allclose(total, np.maximum(gradient, 0).sum(axis=0), rtol=1e-5, atol=1e-9)
+    assert_equal_maps(total, np.maximum(gradient, 0).sum(axis=0))
     assert np.abs(total - np.maximum(gradient.sum(axis=0), 0)).max() > 0.1 * total.max()
 
 
@@ -121,7 +131,7 @@ def test_padding_counts_for_nothing():
     total = accumulate(curved, [padded], tokens=((4, 6),))
     alone = accumulate(curved, [batch_of(images(4)[:2])], tokens=((4, 6),))
     assert total.num_images == 2
-    np.testing.assert_allclose(total.values, alone.values, rtol=1e-5, atol=1e-9)
+    assert_equal_maps(total.values, alone.values)
 
 
 def test_every_token_in_one_pass_is_every_token_by_itself():
@@ -130,7 +140,7 @@ def test_every_token_in_one_pass_is_every_token_by_itself():
     for token, result in zip(tokens, together, strict=True):
         alone = receptive_field(curved, images(2), token=token)
         assert result.token == token
-        np.testing.assert_allclose(result.values, alone.values, rtol=1e-5, atol=1e-9)
+        assert_equal_maps(result.values, alone.values)
 
 
 def test_a_map_sums_to_one_in_float64():
@@ -172,7 +182,7 @@ def test_a_sharded_batch_gives_the_same_map_on_every_device():
     sharded = jax.device_put(batch, NamedSharding(mesh, PartitionSpec("data")))
     expected = accumulate(curved, [batch], tokens=((4, 6),))
     result = accumulate(curved, [sharded], tokens=((4, 6),))
-    np.testing.assert_allclose(result.values, expected.values, rtol=1e-5, atol=1e-9)
+    assert_equal_maps(result.values, expected.values)
 
 
 def test_changed_weights_and_tokens_do_not_compile_again():
@@ -329,7 +339,7 @@ def test_groups_are_the_same_sum_dealt_by_turns():
     singles = [
         accumulate(curved, [batch_of(batch.image[i : i + 1])], tokens=((4, 6),)) for batch in batches for i in range(3)
     ]
-    np.testing.assert_allclose(total.groups[1], singles[1].values + singles[5].values, rtol=1e-5, atol=1e-9)
+    assert_equal_maps(total.groups[1], singles[1].values + singles[5].values)
     assert total.num_images == 9
 
 
