@@ -4,6 +4,7 @@ import dataclasses
 import shutil
 from pathlib import Path
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def named(*arguments: str) -> named_model.NamedModel:
 def test_preset_has_fresh_parameters_that_repeat():
     first, second = named("--model=vit_tiny"), named("--model=vit_tiny")
     assert first.name == "vit_tiny" and first.step == 0
-    jax.tree.map(np.testing.assert_array_equal, first.params, second.params)
+    chex.assert_trees_all_equal(first.params, second.params)
 
 
 def test_gaussian_is_added_to_a_preset_and_to_its_name(monkeypatch: pytest.MonkeyPatch):

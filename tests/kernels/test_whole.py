@@ -1,5 +1,6 @@
 """Attention with a backward pass of its own against differentiating the specification."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -42,15 +43,14 @@ def test_values_and_gradients_are_those_of_the_specification(bias_heads, windows
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     found, expected = pull_back(cotangent), expected_back(cotangent)
     assert (found[3] is None) == (bias_heads is None)
-    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+    chex.assert_trees_all_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 @KERNELS
 def test_large_logits_do_not_overflow(kernel):
     (query, key, value, bias, _), cotangent = inputs(3)
     outputs, pull_back = jax.vjp(kernel, query * 1e3, key, value, bias * 1e4)
-    assert all(bool(jnp.isfinite(each).all()) for each in (outputs, *pull_back(cotangent)))
+    chex.assert_tree_all_finite((outputs, *pull_back(cotangent)))
 
 
 @KERNELS

@@ -1,5 +1,6 @@
 """The Gaussian term against the paper's numbers and its own laws."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -136,7 +137,7 @@ def test_bias_and_derivatives_are_finite_for_every_sigma(sigma, sign):
         return jnp.sum(Gaussian().table(params, (3, 5)))
 
     derived = total(params), jax.grad(total)(params), jax.hessian(total)(params)
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(derived))
+    chex.assert_tree_all_finite(derived)
 
 
 def test_gradients_agree_with_finite_differences():
@@ -176,8 +177,7 @@ def test_derivatives_are_those_of_the_equation(per_head, anisotropic, sign):
     with jax.numpy_rank_promotion("allow"):
         found = derivatives(lambda params: term.table(params, grid))
         wanted = derivatives(lambda params: by_the_equation(params, grid))
-    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
-        np.testing.assert_allclose(one, other, rtol=2e-4, atol=1e-4)
+    chex.assert_trees_all_close(found, wanted, rtol=2e-4, atol=1e-4)
 
 
 def test_parameters_in_half_precision_still_give_a_float32_table():

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def test_batches_are_those_of_the_host_in_their_order(count: int, ahead: int):
     found = list(place_ahead(Host(count), MESH, ahead=ahead))
     assert len(found) == count
     for step, batch in enumerate(found):
-        jax.tree.map(np.testing.assert_array_equal, jax.device_get(batch), batch_of(step, 8))
+        chex.assert_trees_all_equal(jax.device_get(batch), batch_of(step, 8))
 
 
 def test_batches_lie_on_the_devices_split_as_steps_want_them():

@@ -1,5 +1,6 @@
 """Train states: structure, independence of devices, types."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,10 +25,7 @@ def test_abstract_state_has_the_shapes_and_types_of_the_real_one():
     transform = make(Optimizer(rule=AdamW(), learning_rate=0.1, weight_decay=0.0), abstract_model(build).params, 10)
     abstract = abstract_state(abstract_model(build).params, transform)
     actual = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state_on(1, 1))
-    assert jax.tree.structure(abstract) == jax.tree.structure(actual)
-    assert [(a.shape, a.dtype) for a in jax.tree.leaves(abstract)] == [
-        (b.shape, b.dtype) for b in jax.tree.leaves(actual)
-    ]
+    chex.assert_trees_all_equal_shapes_and_dtypes(abstract, actual)
 
 
 def test_model_comes_back_from_its_structure_and_parameters():
@@ -37,7 +35,7 @@ def test_model_comes_back_from_its_structure_and_parameters():
 
 @pytest.mark.parametrize(("data", "fsdp"), [(8, 1), (2, 4)])
 def test_start_has_the_same_bits_on_any_mesh(data: int, fsdp: int):
-    jax.tree.map(np.testing.assert_array_equal, state_on(1, 1), state_on(data, fsdp))
+    chex.assert_trees_all_equal(state_on(1, 1), state_on(data, fsdp))
 
 
 def test_start_depends_on_the_seed():

@@ -5,9 +5,9 @@ import functools
 import shutil
 from pathlib import Path
 
+import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 from gauss_vit.errors import CheckpointError
@@ -50,8 +50,7 @@ def test_newest_is_restored_bit_for_bit_into_the_shardings_asked_for(saved: Path
     wanted = target(data=data, fsdp=fsdp)
     restored = restore_state(saved, wanted)
     assert (restored.step, restored.damaged) == (10, ())
-    assert jax.tree.structure(restored.arrays) == jax.tree.structure(state_at(10))
-    jax.tree.map(np.testing.assert_array_equal, restored.arrays, state_at(10))
+    chex.assert_trees_all_equal(restored.arrays, state_at(10))
     assert all(
         leaf.sharding == abstract.sharding
         for leaf, abstract in zip(jax.tree.leaves(restored.arrays), jax.tree.leaves(wanted), strict=True)
@@ -84,7 +83,7 @@ def test_record_comes_with_the_arrays(saved: Path):
 def test_parameters_alone_are_restored_and_nothing_is_written(saved: Path):
     before = sorted((path, path.stat().st_mtime_ns) for path in saved.rglob("*"))
     restored = restore_params(saved, target(data=8).params)
-    jax.tree.map(np.testing.assert_array_equal, restored.arrays, state_at(10).params)
+    chex.assert_trees_all_equal(restored.arrays, state_at(10).params)
     assert sorted((path, path.stat().st_mtime_ns) for path in saved.rglob("*")) == before
 
 
@@ -100,9 +99,9 @@ def test_flipped_byte_in_the_data_falls_back_to_the_older_checkpoint(workdir: Pa
     restored = restore_state(workdir, target())
     assert restored.step == 5
     assert [step for step, _ in restored.damaged] == [10]
-    jax.tree.map(np.testing.assert_array_equal, restored.arrays, state_at(5))
+    chex.assert_trees_all_equal(restored.arrays, state_at(5))
     params = restore_params(workdir, target().params)
-    jax.tree.map(np.testing.assert_array_equal, params.arrays, state_at(params.step).params)
+    chex.assert_trees_all_equal(params.arrays, state_at(params.step).params)
 
 
 def damage_truncate(path: Path) -> None:
@@ -128,7 +127,7 @@ def test_no_damage_to_any_file_restores_wrong_numbers(saved: Path, tmp_path: Pat
         shutil.copytree(saved, workdir)
         damage(workdir / name)
         restored = restore_state(workdir, target())
-        jax.tree.map(np.testing.assert_array_equal, restored.arrays, state_at(restored.step))
+        chex.assert_trees_all_equal(restored.arrays, state_at(restored.step))
         steps.append(restored.step)
     assert 5 in steps
 
@@ -195,13 +194,13 @@ def test_checkpoint_of_an_earlier_version_is_restored(tmp_path: Path):
         writer.save(EarlierState(step=state.step, params=state.params, opt_state=state.opt_state), progress_at(5))
     restored = restore_state(tmp_path, target())
     assert restored.arrays.ema is None
-    jax.tree.map(np.testing.assert_array_equal, restored.arrays, state)
+    chex.assert_trees_all_equal(restored.arrays, state)
 
 
 def test_one_checkpoint_alone_can_be_asked_for(saved: Path):
     restored = restore_params(saved, target().params, step=5)
     assert restored.step == 5
-    jax.tree.map(np.testing.assert_array_equal, restored.arrays, state_at(5).params)
+    chex.assert_trees_all_equal(restored.arrays, state_at(5).params)
 
 
 def test_damaged_checkpoint_that_was_asked_for_has_no_substitute(workdir: Path):

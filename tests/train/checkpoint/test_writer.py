@@ -5,8 +5,8 @@ import logging
 import time
 from pathlib import Path
 
+import chex
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
@@ -62,7 +62,7 @@ def test_arrays_may_be_overwritten_as_soon_as_save_returns(tmp_path: Path):
         for _ in range(20):
             state = overwrite(state)
         jax.block_until_ready(state)
-    jax.tree.map(np.testing.assert_array_equal, restore_state(tmp_path, target()).arrays, state_at(7))
+    chex.assert_trees_all_equal(restore_state(tmp_path, target()).arrays, state_at(7))
 
 
 def test_save_is_announced_only_when_it_is_on_disk(tmp_path: Path, caplog: pytest.LogCaptureFixture):

@@ -1,5 +1,6 @@
 """LAMB's trust ratio, array by array."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -40,5 +41,5 @@ def test_direction_is_kept():
 
 def test_ratio_is_one_where_a_norm_is_zero():
     zeros = jax.tree.map(jnp.zeros_like, PARAMS)
-    jax.tree.map(np.testing.assert_array_equal, scaled(UPDATES, zeros), UPDATES)
-    jax.tree.map(np.testing.assert_array_equal, scaled(zeros, PARAMS), zeros)
+    chex.assert_trees_all_equal(scaled(UPDATES, zeros), UPDATES)
+    chex.assert_trees_all_equal(scaled(zeros, PARAMS), zeros)
