@@ -164,7 +164,7 @@ def _split(flag_values: flags.FlagValues, arguments: Sequence[str], verb: Verb) 
 
 
 def _unknown_flag(name: str, known: Iterable[str], verb: Verb, config: str | None) -> UsageError:
-    if re.fullmatch(rf"{CONFIG}|(no)?{CONFIG}\..*", name):
+    if verb.config == "none" and re.fullmatch(rf"{CONFIG}|(no)?{CONFIG}\..*", name):
         return UsageError(f"{verb.name} takes no config", do=f"leave --{name} out", usage=usage_line(verb))
     suggestion = nearest(name, known)
     config = None if verb.config == "none" else config

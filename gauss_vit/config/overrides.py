@@ -96,7 +96,7 @@ class _Draft:
 
     def change(self, path: str, value: schema.JsonValue, *, others: Collection[str]) -> None:
         """Sets the value of a key; `others` are the keys that the command line changes besides."""
-        *above, last = schema.split(path)
+        *above, last = schema.split(path) or ("",)
         node, annotation, place = cast(_Node, self.values), cast(object, self._root), ""
         for name in above:
             annotation = self._annotation(node, annotation, place, name)
@@ -113,19 +113,26 @@ class _Draft:
     def _annotation(self, node: object, annotation: object, place: str, name: str | int) -> object:
         """Returns the annotation of what lies directly below a place."""
         if isinstance(node, list):
-            items = schema.items_of(node, annotation)
-            annotations: dict[str | int, object] = {index: item for index, (_, item) in enumerate(items)}
+            annotations: dict[str | int, object] = dict(enumerate(_item_annotations(annotation, len(node))))
         elif isinstance(node, ConfigDict | dict):
             members = schema.dataclass_members(annotation)
-            cls = {**self._classes, **members}[str(node["type"])] if "type" in node else next(iter(members.values()))
-            annotations = {
-                field: hint for field, hint in get_type_hints(cls).items() if field in schema.field_names(cls)
-            }
+            tag = str(node["type"]) if "type" in node else next(iter(members))
+            cls = {**self._classes, **members}.get(tag)
+            annotations = (
+                {} if cls is None else {field: get_type_hints(cls)[field] for field in schema.field_names(cls)}
+            )
         else:
             raise _NoKeyError(place)
         if name not in annotations:
             raise _NoKeyError
         return annotations[name]
+
+
+def _item_annotations(annotation: object, length: int) -> Sequence[object]:
+    """Returns the annotations of the items of a tuple that may have been given a wrong length."""
+    members = [annotation, *get_args(annotation)]
+    arguments = next((get_args(member) for member in members if get_origin(member) is tuple), ())
+    return arguments[:1] * length if Ellipsis in arguments else arguments[:length]
 
 
 def _child(node: object, name: str | int) -> object:

@@ -74,6 +74,7 @@ def test_texts_become_values_of_the_flags_types(arguments: list, changed: dict):
         ("--minutes", "Missing value for flag --minutes"),
         ("--config", "Missing value for flag --config"),
         ("--config.a=3", "--config.a needs a config to change"),
+        ("--config.=3", "unknown flag --config."),
         ("raisins", "unexpected argument 'raisins'"),
     ],
 )

@@ -176,6 +176,24 @@ def test_all_wrong_values_are_described_at_once():
     assert len(caught.value.problems) == 2
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--config..=3"],
+        ["--config.[]=3"],
+        ["--config.size[2]=3"],
+        ["--config.size=1,2,3", "--config.size[2]=3"],
+        ["--config.name=[1]", "--config.name[0]=3"],
+        ["--config.layers=[1]", "--config.layers[0].width=3"],
+        ["--config.head.width.x=3"],
+        ["--config.either={'type':'Other'}", "--config.either.width=3"],
+    ],
+)
+def test_keys_that_lead_nowhere_are_refused(arguments: list):
+    with pytest.raises(ConfigError, match=r"unknown key|there is no"):
+        changed(*arguments)
+
+
 def test_deep_nesting_is_only_text():
     with pytest.raises(schema.MismatchError):
         changed("--config.head.width=" + "(" * 5000)
