@@ -134,7 +134,7 @@ def preset_config(name: str, *, adds_gaussian: bool) -> ModelConfig:
     """
     if name not in PRESETS:
         suggestion = schema.nearest(name, PRESETS)
-        remedy = f"try {suggestion}" if suggestion else f"use one of {', '.join(PRESETS)}"
+        remedy = f"try {suggestion}" if suggestion else "choose one that `gauss-vit models` lists"
         raise ConfigError(f"unknown model {name!r}", do=remedy)
     config = PRESETS[name]
     return dataclasses.replace(config, gaussian=Gaussian()) if adds_gaussian else config

@@ -11,6 +11,8 @@ from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.config import schema
 from gauss_vit.config.keys import keys_of
 from gauss_vit.errors import ConfigError
+from gauss_vit.heads.linear import LinearHead
+from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.models import construct
 from gauss_vit.models.presets import PRESETS
 from gauss_vit.position.absolute import AbsoluteEmbedding
@@ -51,8 +53,8 @@ def matching(patterns: Sequence[str]) -> tuple[str, ...]:
 
 
 def cells(config: ModelConfig) -> tuple[str, ...]:
-    """Describes a model: image size and patch in pixels, blocks, channels, parameters with a classifier, positions."""
-    params = jax.tree.leaves(construct.abstract(config)[1])
+    """Describes a model: image size and patch in pixels, blocks, channels, parameters with 1,000 classes, positions."""
+    params = jax.tree.leaves(construct.abstract(NetworkConfig(backbone=config, head=LinearHead()))[1])
     return (
         "x".join(map(str, config.image_size)),
         "x".join(map(str, config.patch_size)),
