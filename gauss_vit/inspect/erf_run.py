@@ -30,9 +30,9 @@ from gauss_vit.inspect.features import features_of, grid_of_layer
 from gauss_vit.inspect.partial_results import digest_of, read_partial, write_partial
 from gauss_vit.inspect.photos import Photo, pixels_of
 from gauss_vit.inspect.result_files import suffixed
+from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.compute import ActivationType
 from gauss_vit.train import mesh
-from gauss_vit.weights.name_tables import ModelConfig
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -130,12 +130,12 @@ def measure_layers(named: NamedModel, measurement: Measurement, *, out: Path) ->
     return tuple(maps)
 
 
-def has_one_grid(config: ModelConfig) -> bool:
+def has_one_grid(config: BackboneConfig) -> bool:
     """Whether the maps after all layers have the same grid."""
     return all(grid_of_layer(config, layer) == config.grid for layer in range(1, config.depth + 1))
 
 
-def _of_layer(measurement: Measurement, layer: int, config: ModelConfig) -> Measurement:
+def _of_layer(measurement: Measurement, layer: int, config: BackboneConfig) -> Measurement:
     grid = grid_of_layer(config, layer)
     tokens = measurement.tokens if grid == config.grid else (measurement.protocol.center(grid),)
     return dataclasses.replace(measurement, layer=layer, tokens=tokens, stem=f"{measurement.stem}-{layer}")

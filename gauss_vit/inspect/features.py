@@ -17,7 +17,6 @@ from gauss_vit.models.construct import abstract
 from gauss_vit.models.layers import layers_per_turn
 from gauss_vit.models.stage import stage_of_block
 from gauss_vit.ops.grid import Grid
-from gauss_vit.weights.name_tables import ModelConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -132,7 +131,7 @@ class MapReader:
 
 
 def features_of(
-    config: ModelConfig,
+    config: BackboneConfig,
     params: PyTree,
     *,
     layer: int | None,

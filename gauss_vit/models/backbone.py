@@ -1,7 +1,8 @@
 """What heads, analyses and training ask of a backbone."""
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from dataclasses import Field
+from typing import ClassVar, Protocol, runtime_checkable
 
 from jaxtyping import Array, Float, Int, Int32, PRNGKeyArray
 
@@ -82,7 +83,9 @@ class TokenMaps(Protocol):
 
 @runtime_checkable
 class BackboneConfig(Protocol):
-    """A backbone as a frozen value."""
+    """A backbone as a frozen dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field]]
 
     @property
     def image_size(self) -> tuple[int, int]:

@@ -11,8 +11,8 @@ from jaxtyping import PRNGKeyArray, PyTree
 class ModelConfig(Protocol):
     """A model as a frozen value."""
 
-    def make(self, key: PRNGKeyArray) -> nnx.Module:
-        """Makes the model with fresh parameters."""
+    def make(self, key: PRNGKeyArray) -> object:
+        """Draws the parameters; the result is an `nnx.Module`."""
         ...
 
 

@@ -12,7 +12,7 @@ from jaxtyping import PRNGKeyArray, PyTree
 
 from gauss_vit.train.mesh import tree_shardings
 
-Build = Callable[[PRNGKeyArray], nnx.Module]
+Build = Callable[[PRNGKeyArray], object]
 
 
 @jax.tree_util.register_dataclass

@@ -22,8 +22,8 @@ from gauss_vit.inspect.partial_results import read_partial, write_partial
 from gauss_vit.inspect.photos import Photo
 from gauss_vit.inspect.report.reduced_fields import ReportField, end_shape, middle_shape, report_field
 from gauss_vit.inspect.result_files import suffixed
+from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.ops.grid import Grid
-from gauss_vit.weights.name_tables import ModelConfig
 
 LayerChoice = Literal["last", "all"]
 # Sums of all patches are large.
@@ -50,7 +50,7 @@ class FieldPlan:
     page: Path | None
 
 
-def middle_layers(config: ModelConfig) -> tuple[int, ...]:
+def middle_layers(config: BackboneConfig) -> tuple[int, ...]:
     """Lists the layers before the last whose patches are those of the last one, from 1."""
     return tuple(layer for layer in range(1, config.depth) if grid_of_layer(config, layer) == config.grid)
 

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from gauss_vit.analysis.position import analyse_position
 from gauss_vit.assembly.named_model import NamedModel
 from gauss_vit.inspect.position import PositionGroup, position_groups
+from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.ops.grid import Grid
-from gauss_vit.weights.name_tables import ModelConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class ReportLayer:
     attention: int | None
 
 
-def attention_start(config: ModelConfig) -> int:
+def attention_start(config: BackboneConfig) -> int:
     """Counts the layers before those in whose attention all patches of the last map meet."""
     last = config.stages()[-1]
     return last.first if last.is_global else config.depth
@@ -57,7 +57,7 @@ def layers_of(named: NamedModel) -> tuple[ReportLayer, ...]:
     return tuple(layers)
 
 
-def _plain_layer(config: ModelConfig, layer: int, *, start: int) -> ReportLayer:
+def _plain_layer(config: BackboneConfig, layer: int, *, start: int) -> ReportLayer:
     return ReportLayer(
         table=None,
         grid=config.grid,
@@ -70,7 +70,7 @@ def _plain_layer(config: ModelConfig, layer: int, *, start: int) -> ReportLayer:
     )
 
 
-def _layers_of_group(group: PositionGroup, config: ModelConfig, *, start: int, first: int) -> list[ReportLayer]:
+def _layers_of_group(group: PositionGroup, config: BackboneConfig, *, start: int, first: int) -> list[ReportLayer]:
     fits, learned = analyse_position(group.tables, grid=group.grid).fits, group.learned
     return [
         dataclasses.replace(

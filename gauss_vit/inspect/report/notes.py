@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from gauss_vit.inspect.report.layer_fields import FieldPlan, middle_layers
 from gauss_vit.inspect.report.layers import attention_start
 from gauss_vit.inspect.report.reduced_fields import ReportField, end_shape, middle_shape
+from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.ops.grid import Grid
-from gauss_vit.weights.name_tables import ModelConfig
 
 
 def notes_of(
-    config: ModelConfig,
+    config: BackboneConfig,
     plan: FieldPlan,
     *,
     fields: tuple[ReportField | None, ...],
@@ -46,7 +46,7 @@ def notes_of(
     return tuple(notes)
 
 
-def _layer_notes(config: ModelConfig, plan: FieldPlan, fields: tuple[ReportField | None, ...]) -> list[str]:
+def _layer_notes(config: BackboneConfig, plan: FieldPlan, fields: tuple[ReportField | None, ...]) -> list[str]:
     """Explains which layers have fields, and how those before the last are shown."""
     last = f"The field of layer {config.depth} is that at the end of the trunk"
     end = f"{last}, after its final normalisation if it has one" if plan.protocol.reads_normalized else last
@@ -78,14 +78,14 @@ def _spelt(layers: Sequence[int]) -> str:
     return f"layers {', '.join(str(layer) for layer in layers)}"
 
 
-def _means(config: ModelConfig, shape: Grid) -> str:
+def _means(config: BackboneConfig, shape: Grid) -> str:
     down, across = config.image_size[0] // shape[0], config.image_size[1] // shape[1]
     if down == across == 1:
         return "pixel by pixel"
     return f"as means over {down} x {across} px"
 
 
-def _windows_note(config: ModelConfig) -> str:
+def _windows_note(config: BackboneConfig) -> str:
     start = attention_start(config)
     patches = f"Patches are those of the last map, {config.grid[0]} x {config.grid[1]}"
     if start == config.depth:
