@@ -124,7 +124,7 @@ def _function(module: str, name: str, *, needed_by: str) -> Callable[..., Any]:
 
 @contextmanager
 def _console() -> Iterator[None]:
-    """Shows what the package logs on standard error, as it is; other libraries' root handlers would say it twice."""
+    """Shows what the package logs on standard error, as it is; other libraries' root handlers would repeat it."""
     logger = logging.getLogger("gauss_vit")
     handler, level, propagates = logging.StreamHandler(), logger.level, logger.propagate
     logger.addHandler(handler)
@@ -150,7 +150,7 @@ def _report(error: UserError, *, after: str = "") -> int:
 
 
 def _report_bug(error: Exception, workdir: Path | None) -> int:
-    """Keeps the traceback in the workdir, or on standard error where there is none, and says so in one line."""
+    """Writes the traceback to a file in the workdir or in the temporary folder, and reports the bug in one line."""
     text = "".join(traceback.format_exception(error))
     what = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
     try:

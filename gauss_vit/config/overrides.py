@@ -142,7 +142,7 @@ def _child(node: object, name: str | int) -> object:
 
 
 def _unknown_key(path: str, leaf: str | None, keys: Sequence[Key]) -> schema.Problem:
-    """Says that a key does not exist, and why where a value without keys stands above it."""
+    """Reports a key that does not exist, and why if there is a value without keys above it."""
     if leaf is not None:
         message = f"there is no {path}: {leaf} is a single value here"
         return schema.Problem(message=message, remedy="set it in the file")

@@ -105,14 +105,14 @@ def _similarity(first: str, second: str) -> float:
 
 
 def unknown_key(path: str, known: Iterable[str]) -> Problem:
-    """Says that a key does not exist, and which one was probably meant."""
+    """Reports a key that does not exist, with the one that was probably meant."""
     suggestion = nearest(path, known)
     hint = f"; did you mean {suggestion}?" if suggestion else ""
     return Problem(message=f"unknown key {path}{hint}")
 
 
 def config_error(problems: Sequence[Problem], *, where: str = "") -> ConfigError:
-    """Makes one error, on one line, of all problems.
+    """Joins problems into one error, on one line.
 
     Args:
       problems: at least one.
@@ -155,7 +155,7 @@ def encode(value: object, annotation: object) -> JsonValue:
     """Turns a checked value into JSON: dataclasses become objects, tuples become arrays.
 
     Args:
-      value: what `conform` gave for this annotation.
+      value: what `conform` returned for this annotation.
       annotation: as for `conform`.
     """
     if is_dataclass(value):
@@ -173,7 +173,7 @@ def encode_fields(value: object) -> JsonObject:
 
 
 def field_names(cls: type) -> tuple[str, ...]:
-    """The names of the fields of a dataclass that its constructor takes."""
+    """Returns the names of the fields that the constructor of a dataclass takes."""
     return tuple(field.name for field in fields(cls) if field.init)
 
 
@@ -188,7 +188,7 @@ def items_of(value: Sequence[object], annotation: object) -> list[tuple[object, 
 
 
 def config_types(annotation: object) -> tuple[type, ...]:
-    """Every dataclass that can occur under an annotation, each once."""
+    """Lists every dataclass that can occur under an annotation, each once."""
     found: dict[type, None] = {}
     pending = [annotation]
     while pending:
@@ -235,7 +235,7 @@ def _wrong(value: object, annotation: object, path: str) -> MismatchError:
 
 
 def _shown(value: object) -> str:
-    """The value as Python writes it, cut short; Python refuses to write integers of thousands of digits."""
+    """Formats a value as Python writes it, cut short; Python refuses to write integers of thousands of digits."""
     if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
         return f"an integer of {value.bit_length()} bits"
     text = repr(value)
@@ -259,7 +259,7 @@ def _conform_fields(value: object, cls: type, path: str) -> object:
 
 
 def _given_fields(value: object, cls: type, path: str) -> Mapping[str, object]:
-    """The fields of an instance or a JSON object; attributes that the class computes and keeps are none."""
+    """Returns the fields of an instance or a JSON object; attributes that the class computes itself are left out."""
     if type(value) is cls:
         computed = set(dir(cls)) - set(field_names(cls))
         return {name: item for name, item in vars(value).items() if name not in computed}
@@ -359,7 +359,7 @@ def _conform_literal(value: object, annotation: object, path: str) -> object:
 
 
 def _conform_scalar(value: object, annotation: object, path: str) -> object:
-    """Checks a number, text, truth value or None; True is no number, and NaN and infinity are no settings."""
+    """Checks a number, text, truth value or None; a bool is not a number, and numbers are finite."""
     if annotation is float and type(value) is int and abs(value) <= _LARGEST_INTEGER:
         return float(value)
     if type(value) is not annotation:
