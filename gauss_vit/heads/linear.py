@@ -42,7 +42,7 @@ class LinearClassifier(nnx.Module):
     """Logits as a linear map of the pooled features: `linear.kernel` [channels, classes], `linear.bias` [classes]."""
 
     def __init__(self, config: LinearHead, backbone: BackboneConfig, *, key: PRNGKeyArray):
-        self.linear = Linear(backbone.num_features, config.num_classes, start=backbone.dense_start, key=key)
+        self.linear = Linear(backbone.num_features, config.num_classes, start=backbone.dense_init, key=key)
         self.dropout = config.dropout
 
     def __call__(

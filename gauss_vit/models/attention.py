@@ -14,7 +14,7 @@ from gauss_vit.kernels.attention import attention
 from gauss_vit.kernels.choice import AttentionShape
 from gauss_vit.kernels.reference import HeadMixing, attend, attention_logits, attention_weights
 from gauss_vit.models.compute import Compute
-from gauss_vit.models.layers import Linear, Start
+from gauss_vit.models.layers import Init, Linear
 from gauss_vit.ops.dense import dense
 from gauss_vit.ops.dropout import dropout, split_key
 from gauss_vit.ops.grid import Grid, num_patches
@@ -55,7 +55,7 @@ class AttentionConfig:
     mixes_heads: bool = False
     attention_dropout: float = 0.0
     projection_dropout: float = 0.0
-    start: Start = "truncated_normal"
+    start: Init = "truncated_normal"
     compute: Compute = _COMPUTE
 
     def __post_init__(self):

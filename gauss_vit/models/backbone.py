@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int, Int32, PRNGKeyArray
 
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.features import AttentionInputs, Features, Intermediates
-from gauss_vit.models.layers import Start
+from gauss_vit.models.layers import Init
 from gauss_vit.models.stage import Stage
 from gauss_vit.ops.grid import Grid
 
@@ -128,7 +128,7 @@ class BackboneConfig(Protocol):
         ...
 
     @property
-    def dense_start(self) -> Start:
+    def dense_init(self) -> Init:
         """Initialiser of dense layers, those of a head included."""
         ...
 

@@ -16,8 +16,8 @@ from gauss_vit.ops.dropout import dropout, split_key
 from gauss_vit.ops.initializers import fan_in_uniform, truncated_normal
 from gauss_vit.ops.layer_norm import layer_norm
 
-Start = Literal["truncated_normal", "fan_in_uniform"]
-"""How dense layers start: timm's ViT (standard deviation 0.02, bias 0) or PyTorch's default (+-1 / sqrt(fan-in))."""
+Init = Literal["truncated_normal", "fan_in_uniform"]
+"""Initialiser of dense layers: that of timm's ViT (std 0.02, bias 0), or PyTorch's default (+-1 / sqrt(fan-in))."""
 
 Module = TypeVar("Module", bound=nnx.Module)
 Carry = TypeVar("Carry", bound=PyTree)
@@ -26,7 +26,7 @@ Carry = TypeVar("Carry", bound=PyTree)
 class Linear(nnx.Module):
     """A dense layer: `kernel` [inputs, outputs] and, if wanted, `bias` [outputs]."""
 
-    def __init__(self, inputs: int, outputs: int, *, start: Start, key: PRNGKeyArray, use_bias: bool = True):
+    def __init__(self, inputs: int, outputs: int, *, start: Init, key: PRNGKeyArray, use_bias: bool = True):
         kernel_key, bias_key = jax.random.split(key)
         if start == "truncated_normal":
             kernel = truncated_normal(kernel_key, (inputs, outputs), std=0.02)
@@ -63,7 +63,7 @@ class LayerNorm(nnx.Module):
 class Mlp(nnx.Module):
     """Two dense layers with the exact GELU between them."""
 
-    def __init__(self, width: int, hidden: int, *, start: Start, dropout_rate: float, key: PRNGKeyArray):
+    def __init__(self, width: int, hidden: int, *, start: Init, dropout_rate: float, key: PRNGKeyArray):
         first, second = jax.random.split(key)
         self.fc1 = Linear(width, hidden, start=start, key=first)
         self.fc2 = Linear(hidden, width, start=start, key=second)

@@ -15,7 +15,7 @@ from gauss_vit.models.attention import AttentionConfig
 from gauss_vit.models.blocks import BlockConfig
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.features import AttentionInputs, Features, Intermediates
-from gauss_vit.models.layers import LayerNorm, Start
+from gauss_vit.models.layers import Init, LayerNorm
 from gauss_vit.models.observed import intermediates
 from gauss_vit.models.stage import Stage, stage_of_block
 from gauss_vit.models.tokens import patch_embedding
@@ -123,7 +123,7 @@ class SwinConfig:
         return _NUM_KEYS
 
     @property
-    def dense_start(self) -> Start:
+    def dense_init(self) -> Init:
         """Initialiser of dense layers."""
         return _START
 

@@ -17,7 +17,7 @@ from gauss_vit.models.blocks import Block, BlockConfig, ClassBlock
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.features import AttentionInputs, Features, Intermediates
 from gauss_vit.models.global_stage import GlobalStage
-from gauss_vit.models.layers import LayerNorm, Start, stack
+from gauss_vit.models.layers import Init, LayerNorm, stack
 from gauss_vit.models.observed import intermediates
 from gauss_vit.models.stage import Stage, stage_of_block
 from gauss_vit.models.tokens import learned_token, patch_embedding, repeated
@@ -91,7 +91,7 @@ class ViTConfig:
     mixes_heads: bool = False
     class_blocks: int = 0
     layer_scale: float | None
-    start: Start
+    start: Init
     position_dropout: float = 0.0
     projection_dropout: float = 0.0
     attention_dropout: float = 0.0
@@ -140,7 +140,7 @@ class ViTConfig:
         return _NUM_KEYS
 
     @property
-    def dense_start(self) -> Start:
+    def dense_init(self) -> Init:
         """Initialiser of dense layers."""
         return self.start
 

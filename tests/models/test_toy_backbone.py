@@ -37,7 +37,7 @@ class MixerConfig:
     has_position_bias = False
     class_blocks = 0
     num_keys = 2
-    dense_start = "fan_in_uniform"
+    dense_init = "fan_in_uniform"
 
     @property
     def grid(self):
