@@ -29,6 +29,7 @@ from benchmarks.ahead_target import Target, as_on, first_line, target_of
 from benchmarks.rows import Row
 from benchmarks.steps import experiment_of, noise, varied
 from benchmarks.traffic import Work
+from gauss_vit.assembly.device import model_here
 from gauss_vit.errors import ConfigError, UserError
 from gauss_vit.kernels.choice import KernelChoice, choose
 from gauss_vit.models.compute import Compute
@@ -95,16 +96,15 @@ def variants(options: argparse.Namespace) -> dict[str, ViTConfig]:
       ConfigError: there is no such kernel, or it cannot compute this attention.
     """
     size = {} if options.image_size is None else {"image_size": (options.image_size,) * 2}
-    config = dataclasses.replace(
-        PRESETS_VIT[options.model], gaussian=Gaussian(), compute=Compute(dtype=options.dtype), **size
-    )
-    shape, found = config.block().attention.shape(), {}
+    config = dataclasses.replace(PRESETS_VIT[options.model], gaussian=Gaussian(), **size)
+    found = {}
     for word in options.kernels.split(","):
         is_looped, wanted = options.loop or word.endswith(IN_LOOP), word.removesuffix(IN_LOOP)
         if wanted not in get_args(KernelChoice):
             raise ConfigError(f"--kernels has no {wanted!r}", do=f"choose of {', '.join(get_args(KernelChoice))}")
-        kernel = choose(shape, wanted)
-        chosen = dataclasses.replace(config, compute=Compute(dtype=options.dtype, kernel=kernel))
+        here = model_here(dataclasses.replace(config, compute=Compute(dtype=options.dtype, kernel=wanted)))
+        kernel = choose(here.block().attention.shape(), here.compute.kernel)
+        chosen = dataclasses.replace(here, compute=dataclasses.replace(here.compute, kernel=kernel))
         name = f"{kernel} in a loop" if is_looped else kernel
         found[name] = varied(chosen, depth=options.depth, is_unrolled=not is_looped)
     return found

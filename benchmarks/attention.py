@@ -17,15 +17,16 @@ reference in float32: whether they are finite, and their distance in L2 as a sha
 
 import argparse
 import math
+from collections.abc import Mapping
 from functools import partial
 
 import jax
 
 from benchmarks import process, rows, timing
 from benchmarks.attention_check import checked
-from benchmarks.attention_sides import CHANNELS, HEADS, Case, compiled, inputs_of, sides_of
+from benchmarks.attention_sides import CHANNELS, HEADS, Attend, Case, compiled, inputs_of, sides_of
 from benchmarks.rows import Row
-from gauss_vit.kernels.attention import settle
+from gauss_vit.kernels.choice import choose
 from gauss_vit.ops.grid import num_patches
 
 BAR_TOKENS = 4096
@@ -35,10 +36,10 @@ TIME_BAR, MEMORY_BAR, UNBIASED_BAR = 0.6, 0.1, 1.3
 Found = dict[str, list[float]]
 
 
-def measured(case: Case, rounds: int) -> tuple[Found, Found]:
+def measured(case: Case, attends: Mapping[str, Attend], rounds: int) -> tuple[Found, Found]:
     """Milliseconds by round, and megabytes, of every side."""
     inputs = inputs_of(case)
-    programs = {name: compiled(side, inputs, case.grid) for name, side in sides_of(case)[0].items()}
+    programs = {name: compiled(side, inputs, case.grid) for name, side in attends.items()}
     repeats = max(1, min(20, 400_000 // num_patches(case.grid) ** 2 + 1))
     clock = "cpu"
     if jax.default_backend() != "cpu":
@@ -142,8 +143,10 @@ def main() -> None:
         result += shown(checked(Case(batch_size=2, grid=grid, **same)))
     for batch_size, grid in options.cases:
         case = Case(batch_size=batch_size, grid=grid, **same)
-        notes += sides_of(case)[1]
-        result += shown(table(case, settle(case.shape)[0], measured(case, options.rounds)))
+        attends, absent = sides_of(case)
+        notes += absent
+        kernel = choose(case.shape, "cudnn" if "cudnn" in attends else "auto")
+        result += shown(table(case, kernel, measured(case, attends, options.rounds)))
     rows.write(options.out, rows.record(result, ratio="ours / port", peer="port", notes=notes))
 
 

@@ -10,9 +10,9 @@ from jaxtyping import Array, Float
 from benchmarks import rows
 from benchmarks.attention_sides import OURS, TERMS, Attend, Case, by_cudnn, inputs_of, ours
 from benchmarks.rows import Row
+from gauss_vit.assembly.device import auto_or_cudnn
 from gauss_vit.kernels import cudnn
-from gauss_vit.kernels.attention import settle
-from gauss_vit.kernels.choice import cudnn_obstacle
+from gauss_vit.kernels.choice import choose, cudnn_obstacle
 from gauss_vit.ops.grid import num_patches
 from gauss_vit.position.term import table
 
@@ -27,14 +27,15 @@ def checked(case: Case) -> list[Row]:
     reference = partial(ours, kernel="reference")
     with jax.default_matmul_precision("highest"):
         expected = results(reference, case, "float32")
-    sides: dict[str, Attend] = {"reference": reference, **OURS}
+    kernel = auto_or_cudnn([case.shape], "auto", has_bias=True)
+    sides: dict[str, Attend] = {"reference": reference, **OURS, "chosen": partial(ours, kernel=kernel)}
     if not cudnn_obstacle(case.shape):
         sides["cudnn"] = by_cudnn
     table = []
     for name, side in sides.items():
         what = f"{num_patches(case.grid)} tokens, {name}"
         if name == "chosen":
-            what = f"{what} ({settle(case.shape)[0]})"
+            what = f"{what} ({choose(case.shape, kernel)})"
         try:
             found = results(side, case, case.dtype)
         except (RuntimeError, ValueError) as error:

@@ -86,7 +86,10 @@ def port(query: Array, key: Array, value: Array, *, offsets: Array, grid: Grid) 
 def ours(query: Array, key: Array, value: Array, *, offsets: Array, grid: Grid, kernel: KernelChoice) -> Array:
     """What the models call, by a kernel."""
     prefix = num_prefix(query, grid)
-    return attention(query, key, value, table=offsets, grid=grid, prefix_tokens=prefix, kernel=kernel)
+    platform = jax.default_backend()
+    return attention(
+        query, key, value, table=offsets, grid=grid, prefix_tokens=prefix, kernel=kernel, platform=platform
+    )
 
 
 def by_cudnn(query: Array, key: Array, value: Array, *, offsets: Array, grid: Grid) -> Array:
@@ -101,19 +104,16 @@ def unbiased(query: Array, key: Array, value: Array, *, offsets: Array, grid: Gr
     return jax.nn.dot_product_attention(query, key, value, implementation="cudnn")
 
 
-OURS: dict[str, Attend] = {
-    **{name: partial(ours, kernel=name) for name in ("whole", "einsum", "rows")},
-    "chosen": partial(ours, kernel="auto"),
-}
+OURS: dict[str, Attend] = {name: partial(ours, kernel=name) for name in ("whole", "einsum", "rows")}
 
 
 def sides_of(case: Case) -> tuple[dict[str, Attend], list[str]]:
     """Gives what can be timed at a size, by name, and says what is left out on a GPU, and why."""
-    sides, absent = {"port": port, **OURS}, []
+    obstacle = cudnn_obstacle(case.shape)
+    with_bias = obstacle or cudnn.fault(case.num_tokens, CHANNELS, device=jax.local_devices()[0])
+    sides, absent = {"port": port, **OURS, "chosen": partial(ours, kernel="auto" if with_bias else "cudnn")}, []
     if case.shape.platform != "gpu":
         return sides, absent
-    obstacle = cudnn_obstacle(case.shape)
-    with_bias = obstacle or cudnn.fault(case.num_tokens, CHANNELS)
     without = obstacle or ("" if cudnn.padded(case.num_tokens) == case.num_tokens else "it needs padding there")
     for name, side, reason in (("cudnn", by_cudnn, with_bias), ("unbiased", unbiased, without)):
         if reason:

@@ -31,6 +31,7 @@ from gauss_vit.analysis.erf import ErfBatch, add, batch_of, begin
 from gauss_vit.analysis.protocol import BMVC2023
 from gauss_vit.analysis.token import center_token
 from gauss_vit.assembly import cpu_devices
+from gauss_vit.assembly.device import model_here
 from gauss_vit.assembly.named_model import NamedModel
 from gauss_vit.data.images.image import load_image, open_images, to_array
 from gauss_vit.data.images.transforms import ResizeCenterCrop
@@ -55,8 +56,9 @@ DTYPES: tuple[ActivationType, ...] = ("float32", "bfloat16")
 
 def perturbed(name: str, *, is_unrolled: bool) -> NamedModel:
     """Makes a preset whose last normalisation is not constant, which would leave nothing to measure."""
-    config = PRESETS[name]
-    config = dataclasses.replace(config, compute=Compute(unroll=config.depth)) if is_unrolled else config
+    config = model_here(PRESETS[name])
+    unroll = config.depth if is_unrolled else None
+    config = dataclasses.replace(config, compute=dataclasses.replace(config.compute, unroll=unroll))
     head = LinearHead()
     params = nnx.to_pure_dict(nnx.state(build(NetworkConfig(backbone=config, head=head), jax.random.key(0))))
     scale = params["backbone"]["norm"]["scale"]

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 
-from gauss_vit.kernels.attention import settle
+from gauss_vit.assembly.device import model_here
+from gauss_vit.kernels.choice import choose
 from gauss_vit.models.vit import ViTConfig
 
 
 def note(models: Iterable[ViTConfig]) -> str:
-    """Says in a sentence what computes the attention of models, by the type of their activations."""
-    named = {model.compute.dtype: settle(model.block().attention.shape(), model.compute.kernel)[0] for model in models}
+    """Names the kernels that compute the attention of models, by the type of their activations."""
+    here = [model_here(model) for model in models]
+    named = {model.compute.dtype: choose(model.block().attention.shape(), model.compute.kernel) for model in here}
     return f"Attention by {', '.join(f'{name} in {dtype}' for dtype, name in named.items())}."

@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmarks import timing
 from benchmarks.timing import Seconds
+from gauss_vit.assembly.device import model_here
 from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.data.config import Data
 from gauss_vit.data.images.transforms import ResizeCenterCrop
@@ -108,7 +109,7 @@ def time_compilation(config: ViTConfig, *, batch_size: int) -> Seconds:
 
 
 def varied(config: ViTConfig, *, depth: int | None, is_unrolled: bool) -> ViTConfig:
-    """Changes the depth, and how blocks are compiled: in a loop, or one by one."""
+    """Changes the depth, and how blocks are compiled: in a loop, or one by one, for the device of this process."""
     config = dataclasses.replace(config, depth=config.depth if depth is None else depth)
     compute = dataclasses.replace(config.compute, unroll=config.depth if is_unrolled else 1)
-    return dataclasses.replace(config, compute=compute)
+    return model_here(dataclasses.replace(config, compute=compute))

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import jax
 from jaxtyping import PyTree
 
+BATCH_AXES = ("data", "fsdp")
+"""Axes of a mesh of devices; a batch is split over both (`train.mesh`)."""
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)

@@ -66,6 +66,28 @@ def test_unsafe_constructs_would_be_found():
     assert unsafe_constructs(source) == ["pickle", "torch", "eval", "np.load(allow_pickle)"]
 
 
+def impurities(source: str) -> list[str]:
+    """Finds what depends on the machine or on earlier calls: reads of the backend or the environment, and caches."""
+    impure = {"default_backend", "devices", "local_devices", "device_count", "environ", "getenv", "cache", "lru_cache"}
+    names = (
+        node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+        for node in ast.walk(ast.parse(source))
+    )
+    return [name for name in names if name in impure]
+
+
+@pytest.mark.parametrize("room", ["ops", "position", "kernels", "models"])
+def test_what_is_traced_reads_no_backend_and_keeps_no_cache(room: str):
+    paths = sorted((ROOT / "gauss_vit" / room).rglob("*.py"))
+    assert paths
+    assert {path.name: found for path in paths if (found := impurities(path.read_text()))} == {}
+
+
+def test_impurities_would_be_found():
+    source = "import functools, jax\n@functools.cache\ndef platform(): return jax.default_backend()"
+    assert impurities(source) == ["cache", "default_backend"]
+
+
 def test_the_readme_and_the_continuous_integration_run_the_same_command():
     command = (ROOT / ".ci" / "run").read_text().strip().splitlines()[-1]
     assert command in (ROOT / "README.md").read_text()

@@ -10,6 +10,7 @@ from flax import nnx
 from jaxtyping import PyTree
 
 from gauss_vit import experiment
+from gauss_vit.assembly.device import experiment_here, model_here
 from gauss_vit.assembly.preset_images import IMAGENET, preparation
 from gauss_vit.command_line.console import warn
 from gauss_vit.command_line.invocation import Invocation
@@ -108,7 +109,7 @@ def named_model(invocation: Invocation) -> NamedModel:
 def _preset(invocation: Invocation) -> NamedModel:
     """Builds a preset, with parameters from a file or with drawn ones, the same every time."""
     name, adds_gaussian = invocation.text("model"), invocation.switch("gaussian")
-    config, head = preset_config(name, adds_gaussian=adds_gaussian), LinearHead()
+    config, head = model_here(preset_config(name, adds_gaussian=adds_gaussian)), LinearHead()
     network = NetworkConfig(backbone=config, head=head)
     if invocation.is_given("weights"):
         params = jax.device_put(import_weights(invocation, network).params)
@@ -176,7 +177,7 @@ def trained(workdir: Path) -> NamedModel:
       ConfigError: the folder does not contain a run.
       CheckpointError: no checkpoint verifies.
     """
-    run = run_experiment(workdir)
+    run = experiment_here(run_experiment(workdir))
     one_device = mesh.make(mesh.MeshConfig(data=1), jax.devices())
     restored = restore(workdir, mesh.with_shardings(one_device, construct.abstract(run.network)[1]))
     return at_step(run, restored.step, restored.arrays, name=workdir.absolute().name)

@@ -16,6 +16,7 @@ from jax.sharding import Mesh
 from jaxtyping import PyTree
 
 from gauss_vit.assembly import feeds, named_model
+from gauss_vit.assembly.device import experiment_here
 from gauss_vit.assembly.evaluation_data import chosen_names, open_source
 from gauss_vit.assembly.resolutions import Resolution, fitted, resolutions
 from gauss_vit.command_line.console import say
@@ -71,7 +72,7 @@ def run(invocation: Invocation) -> None:
       StorageError: the workdir cannot be written; the result is on standard output all the same.
     """
     folder = invocation.path("workdir")
-    experiment = invocation.experiment or named_model.run_experiment(folder)
+    experiment = experiment_here(invocation.experiment or named_model.run_experiment(folder))
     measure = functools.partial(
         evaluate_run,
         folder,

@@ -5,6 +5,7 @@ import json
 import jax
 
 from gauss_vit.assembly import named_model
+from gauss_vit.assembly.device import experiment_here
 from gauss_vit.command_line.console import say
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.errors import ConfigError
@@ -26,7 +27,7 @@ def run(invocation: Invocation) -> None:
       DataError: the data set is missing or damaged.
     """
     folder = invocation.path("workdir")
-    experiment = invocation.experiment or named_model.run_experiment(folder)
+    experiment = experiment_here(invocation.experiment or named_model.run_experiment(folder))
     which = "ema" if invocation.switch("ema") else "params"
     if which == "ema" and experiment.training.ema_decay is None:
         raise ConfigError("the run keeps no moving average", do="leave out --ema")

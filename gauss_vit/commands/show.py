@@ -4,6 +4,7 @@ import json
 
 import jax
 
+from gauss_vit.assembly.device import experiment_here
 from gauss_vit.command_line.console import say
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.inspect.experiment_summary import cost_lines, parameter_table
@@ -16,7 +17,7 @@ def run(invocation: Invocation) -> None:
     Raises:
       ConfigError: `--config` is missing, or the batch size does not fit the devices.
     """
-    shown = invocation.required_experiment()
+    shown = experiment_here(invocation.required_experiment())
     num_devices = invocation.integer("mesh")
     devices = mesh.make_abstract(shown.mesh, jax.device_count() if num_devices is None else num_devices)
     mesh.check_batch_size("training.batch_size", shown.training.batch_size, devices)

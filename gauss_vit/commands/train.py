@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import PyTree
 
 from gauss_vit.assembly import feeds, initial_params
+from gauss_vit.assembly.device import experiment_here
 from gauss_vit.batches import Batch
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.experiment import Experiment
@@ -31,7 +32,7 @@ def run(invocation: Invocation) -> None:
       ConfigError: the experiment does not fit the devices, the data or the workdir, or a position bias has no effect.
       UserError: as `gauss_vit.train.loop.fit`.
     """
-    experiment, folder = invocation.required_experiment(), invocation.path("workdir")
+    experiment, folder = experiment_here(invocation.required_experiment()), invocation.path("workdir")
     program = make_program(experiment)
     if experiment.start is not None:
         check_applies(experiment.model, experiment.start.intervention)

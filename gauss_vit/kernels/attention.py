@@ -1,22 +1,16 @@
 """The one entry point of attention: queries, keys, values and an offset table in, mixed values out."""
 
-import functools
-import logging
-
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from gauss_vit.kernels import cudnn
-from gauss_vit.kernels.choice import AttentionShape, Kernel, KernelChoice, choose, choose_without_cudnn, cudnn_obstacle
+from gauss_vit.kernels.choice import AttentionShape, KernelChoice, Platform, choose
 from gauss_vit.kernels.einsum import attend_einsum
 from gauss_vit.kernels.reference import HeadMixing, attend, attention_logits, attention_weights
 from gauss_vit.kernels.rows import attend_rows
 from gauss_vit.kernels.whole import attend_whole
 from gauss_vit.ops.grid import Grid, num_patches, offset_shape
 from gauss_vit.position.term import expand
-
-_LOGGER = logging.getLogger(__name__)
 
 
 def attention(
@@ -34,6 +28,7 @@ def attention(
     dropout_rate: float = 0.0,
     dropout_key: PRNGKeyArray | None = None,
     kernel: KernelChoice = "auto",
+    platform: Platform = "cpu",
 ) -> Float[Array, "batch tokens heads channels"]:
     """Computes softmax(scale query key^T + bias + mask) value, the bias expanded from an offset table.
 
@@ -43,18 +38,18 @@ def attention(
       value: values, in the same order.
       table: the sum of all position terms, in logits over offsets; None for no bias.
       grid: the (height, width) of the patches.
-      prefix_tokens: how many tokens stand before the patches.
+      prefix_tokens: number of tokens before the patches.
       prefix_bias: their logits, see `position.term.expand`; zero when None, or without a table.
       mask: logits of every window, where the batch is images by windows.
       mixing: maps over the heads before and after the softmax.
-      scale: what multiplies the products; 1 / sqrt(channels) when None.
-      dropout_rate: the rate at which attention weights are dropped when there is a key.
+      scale: factor of the products; 1 / sqrt(channels) when None.
+      dropout_rate: rate at which attention weights are dropped when there is a key.
       dropout_key: randomness; None means inference.
-      kernel: what computes it, see `kernels.choice`; all agree up to rounding. cuDNN gives way to another where it
-        cannot, or is found to be wrong on this device; a line in the log says so.
+      kernel: kernel that computes it, see `kernels.choice`; all agree up to rounding.
+      platform: platform that the kernel is chosen for.
 
     Raises:
-      ConfigError: another kernel that is asked for cannot compute this attention.
+      ConfigError: the kernel cannot compute this attention.
     """
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     drops_weights = dropout_key is not None and dropout_rate > 0
@@ -66,11 +61,9 @@ def attention(
         drops_weights=drops_weights,
         head_channels=query.shape[-1],
         dtype=str(query.dtype),
-        platform=jax.default_backend(),
+        platform=platform,
     )
-    chosen, reason = settle(shape, kernel, has_bias=table is not None)
-    if reason:
-        _report(f"attention: {chosen} instead of cudnn, {shape.num_patches} patches: {reason}")
+    chosen = choose(shape, kernel)
     if chosen == "rows":
         lattice = jnp.zeros((1, *offset_shape(grid)), jnp.float32) if table is None else table
         prefix_bias = None if table is None else prefix_bias
@@ -87,31 +80,3 @@ def attention(
     logits = attention_logits(query, key, scale=scale, bias=bias, mask=mask)
     weights = attention_weights(logits, mixing)
     return attend(weights, value, dropout_rate=dropout_rate, dropout_key=dropout_key)
-
-
-def settle(shape: AttentionShape, wanted: KernelChoice = "auto", *, has_bias: bool = True) -> tuple[Kernel, str]:
-    """Chooses the kernel, and does without cuDNN where that is wrong on this device, which is asked if need be.
-
-    Args:
-      shape: what is attended to.
-      wanted: the kernel that is asked for.
-      has_bias: logits get a bias.
-
-    Returns:
-      The kernel, and why it is not cuDNN where that was chosen or asked for.
-
-    Raises:
-      ConfigError: another kernel that is asked for cannot compute this attention.
-    """
-    chosen = choose(shape, wanted)
-    if chosen == "cudnn":
-        reason = cudnn.fault(shape.num_patches + shape.prefix_tokens, shape.head_channels, has_bias=has_bias)
-    else:
-        reason = cudnn_obstacle(shape) if wanted == "cudnn" else ""
-    return (choose_without_cudnn(shape) if reason else chosen), reason
-
-
-@functools.cache
-def _report(line: str) -> None:
-    """Logs a line once."""
-    _LOGGER.info(line)

@@ -7,24 +7,26 @@ from gauss_vit.errors import ConfigError
 
 Kernel = Literal["reference", "whole", "einsum", "rows", "cudnn"]
 KernelChoice = Literal["auto", "reference", "whole", "einsum", "rows", "cudnn"]
+Platform = Literal["cpu", "gpu", "tpu"]
+"""A platform as `jax.default_backend()` names it."""
 
 SMALLEST_ROWS = 1024
-"""From how many patches on logits of all pairs cost more time and memory than their recomputation."""
+"""Number of patches from which logits of all pairs cost more time and memory than their recomputation."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionShape:
-    """What the rule looks at.
+    """What the choice of a kernel depends on.
 
     Attributes:
-      num_patches: patches of an image, or of a window of it.
-      prefix_tokens: tokens before them.
+      num_patches: number of patches of an image, or of a window of it.
+      prefix_tokens: number of tokens before them.
       has_mask: windows have logits of their own.
       mixes_heads: heads are mixed around the softmax.
       drops_weights: attention weights are dropped in this call.
       head_channels: channels of a head.
-      dtype: of queries, keys and values.
-      platform: where it runs, as `jax.default_backend()` names it.
+      dtype: type of queries, keys and values.
+      platform: platform that it is compiled for.
     """
 
     num_patches: int
@@ -34,29 +36,27 @@ class AttentionShape:
     drops_weights: bool = False
     head_channels: int
     dtype: str = "float32"
-    platform: str = "cpu"
+    platform: Platform = "cpu"
 
 
 def choose(shape: AttentionShape, wanted: KernelChoice = "auto") -> Kernel:
     """Chooses the kernel.
 
-    `auto` takes the reference where heads are mixed or weights are dropped, cuDNN where it can, rows from 1,024 patches
-    on, and otherwise whole on a CPU and einsum elsewhere. cuDNN that is asked for and cannot is as `auto`: whether it
-    can depends on the machine, and a config is to run on all.
+    `auto` takes the reference where heads are mixed or weights are dropped, rows from 1,024 patches on, and otherwise
+    whole on a CPU and einsum elsewhere. It never takes cuDNN, which is to be compared with the reference first (see
+    `kernels.cudnn`). Where cuDNN is asked for and cannot compute this attention, the choice is that of `auto`, as a
+    config should run on every machine.
 
     Raises:
       ConfigError: another kernel that is asked for cannot compute this attention.
     """
+    if wanted == "cudnn" and not cudnn_obstacle(shape):
+        return "cudnn"
     if wanted not in ("auto", "cudnn"):
         obstacle = _obstacle(shape, wanted)
         if obstacle:
             raise ConfigError(f"attention kernel {wanted} cannot be used: {obstacle}", do="choose auto", code="KERNEL")
         return wanted
-    return choose_without_cudnn(shape) if cudnn_obstacle(shape) else "cudnn"
-
-
-def choose_without_cudnn(shape: AttentionShape) -> Kernel:
-    """Chooses, as `auto`, the kernel where cuDNN is not to be had."""
     if _obstacle(shape, "whole"):
         return "reference"
     if shape.num_patches >= SMALLEST_ROWS and not _obstacle(shape, "rows"):
@@ -65,14 +65,14 @@ def choose_without_cudnn(shape: AttentionShape) -> Kernel:
 
 
 def describe(shape: AttentionShape, wanted: KernelChoice = "auto") -> str:
-    """Says in a few words which kernel computes this attention, and why.
+    """Describes in a few words which kernel computes this attention, and why.
 
     >>> describe(AttentionShape(num_patches=196, head_channels=64))
     'whole (196 patches, fewer than 1024, on a cpu)'
     """
     kernel = choose(shape, wanted)
     if kernel == "cudnn":
-        return f"cudnn, once it agrees with the reference on this GPU; else {choose_without_cudnn(shape)}"
+        return "cudnn (it agrees with the reference on this GPU)"
     if wanted == "cudnn":
         return f"{kernel} (not cudnn: {cudnn_obstacle(shape)})"
     if wanted != "auto":
@@ -87,7 +87,7 @@ def describe(shape: AttentionShape, wanted: KernelChoice = "auto") -> str:
 
 
 def cudnn_obstacle(shape: AttentionShape) -> str:
-    """Says which limit of cuDNN's attention with a learned bias is met; nothing where it can compute this attention."""
+    """Returns why cuDNN cannot compute this attention with a learned bias; "" where it can."""
     obstacle = _obstacle(shape, "rows")
     if obstacle:
         return obstacle
@@ -101,7 +101,7 @@ def cudnn_obstacle(shape: AttentionShape) -> str:
 
 
 def _obstacle(shape: AttentionShape, kernel: Kernel) -> str:
-    """Says why a kernel of ours cannot compute this attention; nothing where it can."""
+    """Returns why a kernel of ours cannot compute this attention; "" where it can."""
     if kernel == "reference":
         return ""
     if shape.mixes_heads:

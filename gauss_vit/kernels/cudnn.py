@@ -10,7 +10,6 @@ specification once, on the device, before they are used.
 
 import functools
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import jax.numpy as jnp
@@ -19,16 +18,14 @@ from jax.sharding import PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from gauss_vit.batches import BATCH_AXES
 from gauss_vit.kernels.reference import attend, attention_logits, attention_weights
 
 LARGEST_ERROR = 0.02
-"""Relative L2 distance from float32 at which cuDNN is not taken; the specification itself in bfloat16 has 0.003."""
+"""Relative L2 distance from float32 above which cuDNN is not used; the specification itself in bfloat16 has 0.003."""
 
 # What jax.nn.dot_product_attention itself masks with in bfloat16; cuDNN subtracts such numbers, so not the largest.
 _NEVER = -(2.0**41)
-
-BATCH_AXES = ("data", "fsdp")
-"""Axes of a mesh that a batch is spread over, see `train.mesh`."""
 
 _EXAMPLES, _HEADS = 3, 4
 
@@ -36,7 +33,7 @@ Attend = Callable[..., Array]
 
 
 def padded(num_tokens: int) -> int:
-    """Gives the number of tokens, this one or the next, with which cuDNN's backward pass works: even, not 64 mod 128.
+    """Returns the least number of tokens from this one on for which cuDNN's backward pass works: even, not 64 mod 128.
 
     >>> [padded(tokens) for tokens in (196, 197, 64, 576)]
     [196, 198, 66, 578]
@@ -67,7 +64,7 @@ def attend_cudnn(
     if extra:
         query, key, value = (jnp.pad(part, ((0, 0), (0, extra), (0, 0), (0, 0))) for part in (query, key, value))
         bias = jnp.zeros((1, num_tokens, num_tokens), query.dtype) if bias is None else bias
-        # Tokens that pad ask, and nobody reads the answer; they are never looked at.
+        # The results of padding queries are cut off, and padding keys get no weight.
         bias = jnp.pad(bias, ((0, 0), (0, extra), (0, 0)))
         bias = jnp.pad(bias, ((0, 0), (0, 0), (0, extra)), constant_values=_NEVER)
     if bias is not None:
@@ -91,34 +88,24 @@ def _placed(query: Array, key: Array, value: Array, bias: Array | None) -> tuple
     return *tokens, None if bias is None else jax.lax.with_sharding_constraint(bias, whole)
 
 
-def fault(num_tokens: int, head_channels: int, *, has_bias: bool = True) -> str:
-    """Says how cuDNN's attention differs from the specification on this device; nothing where it agrees.
+def fault(num_tokens: int, head_channels: int, *, device: jax.Device, has_bias: bool = True) -> str:
+    """Describes how cuDNN's attention differs from the specification on a device; "" where it agrees.
 
     Compared are the result, in training and in inference, and the gradients of queries, keys, values and bias, on
-    numbers drawn once. It computes, also while a program is traced, and remembers the answer, a failure too. More than
-    about a thousand tokens stand for all that leave the same remainder by 128.
+    numbers drawn once. It compiles and computes: call it once, and not while a program is traced. About a thousand
+    tokens are compared in place of more, as many as leave the same remainder by 128.
 
     Args:
       num_tokens: tokens of an image.
       head_channels: channels of a head.
+      device: device that computes.
       has_bias: logits get a bias.
     """
-    return _fault(num_tokens if num_tokens < 1152 else 1024 + num_tokens % 128, head_channels, has_bias)
-
-
-@functools.cache
-def _fault(num_tokens: int, head_channels: int, has_bias: bool) -> str:
-    # A thread of its own sees none of what the caller traces, nor its mesh.
-    with ThreadPoolExecutor(max_workers=1) as executor:
-        return executor.submit(_compare, num_tokens, head_channels, has_bias).result()
-
-
-def _compare(num_tokens: int, head_channels: int, has_bias: bool) -> str:
-    """Computes both and compares them."""
+    num_tokens = num_tokens if num_tokens < 1152 else 1024 + num_tokens % 128
     operands = _operands(num_tokens, head_channels, has_bias=has_bias)
     scale = head_channels**-0.5
     try:
-        with jax.default_device(jax.local_devices()[0]):
+        with jax.default_device(device):
             found = _results(functools.partial(attend_cudnn, scale=scale), operands, jnp.bfloat16)
             expected = _results(functools.partial(_specification, scale=scale), operands, jnp.float32)
     # Whatever the vendor's code raises, there are other kernels.
@@ -139,7 +126,7 @@ _COMPARED = (
 
 
 def _operands(num_tokens: int, head_channels: int, *, has_bias: bool) -> tuple[Float[np.ndarray, "..."], ...]:
-    """Draws what multiplies the result, queries, keys, values and, if wanted, a bias, such as bfloat16 holds."""
+    """Draws a cotangent, queries, keys, values and, if wanted, a bias, rounded to bfloat16."""
     random = np.random.default_rng(0)
     tokens = (_EXAMPLES, num_tokens, _HEADS, head_channels)
     shapes = (tokens, tokens, tokens, tokens, *[(_HEADS, num_tokens, num_tokens)] * has_bias)
@@ -154,7 +141,7 @@ def _specification(query: Array, key: Array, value: Array, bias: Array | None = 
 def _results(
     attention: Attend, operands: tuple[Float[np.ndarray, "..."], ...], dtype: DTypeLike
 ) -> tuple[Float[np.ndarray, "..."], ...]:
-    """Computes the result, alone and to be differentiated, and its gradients in a type, and gives them in float32."""
+    """Computes the result, alone and under differentiation, and its gradients in a type; returns them in float32."""
     cotangent, *inputs = (jax.device_put(operand.astype(dtype)) for operand in operands)
     program = jax.jit(attention)
     result, gradient = jax.vjp(program, *inputs)

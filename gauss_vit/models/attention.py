@@ -77,7 +77,7 @@ class AttentionConfig:
             drops_weights=is_training and self.attention_dropout > 0,
             head_channels=self.width // self.num_heads,
             dtype=self.compute.dtype,
-            platform=jax.default_backend(),
+            platform=self.compute.platform,
         )
 
 
@@ -181,6 +181,7 @@ class Attention(nnx.Module):
             dropout_rate=config.attention_dropout,
             dropout_key=weights_key,
             kernel=config.compute.kernel,
+            platform=config.compute.platform,
         )
         outputs = self.projection(mixed.reshape(tokens.shape))
         return dropout(outputs, rate=config.projection_dropout, key=output_key)

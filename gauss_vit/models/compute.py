@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gauss_vit.errors import ConfigError
-from gauss_vit.kernels.choice import KernelChoice
+from gauss_vit.kernels.choice import KernelChoice, Platform
 
 ActivationType = Literal["float32", "bfloat16"]
 
@@ -25,6 +25,8 @@ class Compute:
       unroll: number of blocks that are compiled one by one in the scan over blocks, or over the blocks of a stage; the
         depth compiles longer and saves the loop. Where windows are shifted it is two at least. None is as few as can be
         in float32 on a CPU or where something is recomputed, and otherwise the depth.
+      platform: platform that kernels and loops are chosen for. The commands set it to the one that they run on,
+        whatever a config says (`assembly.device`).
 
     Raises:
       ConfigError: `unroll` is out of range.
@@ -34,6 +36,7 @@ class Compute:
     kernel: KernelChoice = "auto"
     remat: Remat = "none"
     unroll: int | None = None
+    platform: Platform = "cpu"
 
     def __post_init__(self):
         if self.unroll is not None and self.unroll < 1:

@@ -98,7 +98,7 @@ def layers_per_turn(compute: Compute, depth: int, *, blocks_per_layer: int = 1) 
       blocks_per_layer: number of blocks that each of them holds.
     """
     if compute.unroll is None:
-        is_cheap = jax.default_backend() == "cpu" and compute.dtype == "float32"
+        is_cheap = compute.platform == "cpu" and compute.dtype == "float32"
         unroll = 1 if is_cheap or compute.remat != "none" else depth
     else:
         unroll = compute.unroll // blocks_per_layer

@@ -5,6 +5,7 @@ float32 result: plain automatic differentiation gives it a float32 cotangent, so
 have a float32 operand and leave the fast path. Here the cotangent is brought to the type of the operands first.
 """
 
+from dataclasses import dataclass
 from functools import partial
 
 import jax
@@ -25,13 +26,13 @@ def contract(
     It has no forward-mode derivative (`jax.jvp`); its backward passes are of the same kind.
 
     Args:
-      equation: such as "mk,kn->mn"; every index stands in exactly two of its three parts, or in all (a batch index).
-      left: the first operand.
-      right: the second operand; it is brought to the type of the first.
+      equation: such as "mk,kn->mn"; every index is in exactly two of its three parts, or in all (a batch index).
+      left: first operand.
+      right: second operand; it is converted to the type of the first.
       dtype: type of the result; that of the first operand when None.
 
     Raises:
-      ValueError: an index stands in one part of the equation alone.
+      ValueError: an index is in one part of the equation only.
 
     >>> contract("mk,kn->mn", jnp.ones((2, 3), jnp.bfloat16), jnp.ones((3, 1), jnp.float32)).dtype
     dtype(bfloat16)
@@ -40,7 +41,7 @@ def contract(
     first, second = operands.split(",")
     for index in set(equation) - set(",->"):
         if sum(index in part for part in (first, second, result)) < 2:
-            raise ValueError(f"index {index} of {equation} stands in one part alone")
+            raise ValueError(f"index {index} of {equation} is in one part only")
     return _contract((first, second, result), jnp.dtype(dtype or left.dtype), left, right)
 
 
@@ -52,19 +53,27 @@ def _contract(
     parts: Parts, dtype: jnp.dtype, left: Float[Array, "..."], right: Float[Array, "..."]
 ) -> Float[Array, "..."]:
     first, second, result = parts
-    equation, right = f"{first},{second}->{result}", right.astype(left.dtype)
-    return jnp.einsum(equation, left, right, preferred_element_type=_written(dtype, left.dtype)).astype(dtype)
+    right = right.astype(left.dtype)
+    least = jnp.dtype(jnp.float64 if jnp.float64 in (dtype, left.dtype) else jnp.float32)
+    wide = _Product(equation=f"{first},{second}->{result}", written=least, dtype=dtype)
+    if least == jnp.float64 or dtype.itemsize >= least.itemsize:
+        return wide(left, right)
+    # GPUs and TPUs accumulate in float32 whatever they write, and to write float32 first is twice the traffic where the
+    # library that multiplies cannot convert. On a CPU a float32 result is what makes the sums float32.
+    narrow = _Product(equation=wide.equation, written=dtype, dtype=dtype)
+    return jax.lax.platform_dependent(left, right, cpu=wide, default=narrow)
 
 
-def _written(dtype: jnp.dtype, operands: jnp.dtype) -> jnp.dtype:
-    """The type that a product is asked for.
+@dataclass(frozen=True, kw_only=True)
+class _Product:
+    """An einsum that asks for a result in the type `written` and converts it to `dtype`; equal ones are traced once."""
 
-    GPUs and TPUs accumulate in float32 whatever they write, and to write float32 first is twice the traffic where the
-    library that multiplies cannot convert. On a CPU float32 is what makes the sums so.
-    """
-    if jnp.float64 in (dtype, operands):
-        return jnp.dtype(jnp.float64)
-    return jnp.dtype(jnp.float32) if jax.default_backend() == "cpu" else dtype
+    equation: str
+    written: jnp.dtype
+    dtype: jnp.dtype
+
+    def __call__(self, left: Float[Array, "..."], right: Float[Array, "..."]) -> Float[Array, "..."]:
+        return jnp.einsum(self.equation, left, right, preferred_element_type=self.written).astype(self.dtype)
 
 
 def _forward(

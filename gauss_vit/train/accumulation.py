@@ -12,9 +12,8 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from gauss_vit.batches import Batch
+from gauss_vit.batches import BATCH_AXES, Batch
 from gauss_vit.tasks.augmentation import Augmented
-from gauss_vit.train.mesh import AXES
 
 
 @jax.tree_util.register_dataclass
@@ -87,7 +86,7 @@ def split(tree: PyTree, num_parts: int, mesh: Mesh) -> PyTree:
 
     Example i goes to part i mod parts, so that each device keeps the examples that it holds and nothing is sent.
     """
-    sharding = NamedSharding(mesh, PartitionSpec(None, AXES))
+    sharding = NamedSharding(mesh, PartitionSpec(None, BATCH_AXES))
 
     def split_leaf(leaf: Array) -> Array:
         parts = leaf.reshape(leaf.shape[0] // num_parts, num_parts, *leaf.shape[1:])

@@ -14,9 +14,8 @@ import numpy as np
 from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
+from gauss_vit.batches import BATCH_AXES
 from gauss_vit.errors import ConfigError
-
-AXES = ("data", "fsdp")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,7 +49,7 @@ def make(config: MeshConfig, devices: Sequence[jax.Device]) -> Mesh:
       ConfigError: there are too few devices, or `fsdp` does not divide their number.
     """
     sizes = axis_sizes(config, len(devices))
-    return Mesh(np.asarray(devices[: math.prod(sizes)], dtype=object).reshape(sizes), AXES)
+    return Mesh(np.asarray(devices[: math.prod(sizes)], dtype=object).reshape(sizes), BATCH_AXES)
 
 
 def make_abstract(config: MeshConfig, num_devices: int) -> AbstractMesh:
@@ -59,7 +58,7 @@ def make_abstract(config: MeshConfig, num_devices: int) -> AbstractMesh:
     Raises:
       ConfigError: as `make`.
     """
-    return AbstractMesh(axis_sizes(config, num_devices), AXES, axis_types=(AxisType.Auto,) * len(AXES))
+    return AbstractMesh(axis_sizes(config, num_devices), BATCH_AXES, axis_types=(AxisType.Auto,) * len(BATCH_AXES))
 
 
 def axis_sizes(config: MeshConfig, num_devices: int) -> tuple[int, int]:
@@ -106,7 +105,7 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
     """Gives the sharding of an array whose leading axis is the batch."""
-    return NamedSharding(mesh, PartitionSpec(AXES))
+    return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
 
 
 def tree_shardings(mesh: Mesh | AbstractMesh, tree: PyTree) -> PyTree:

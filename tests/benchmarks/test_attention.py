@@ -67,7 +67,7 @@ def test_the_port_is_the_attention_of_the_models():
     offsets = jax.random.normal(jax.random.key(1), (attention_sides.HEADS, 7, 7), jnp.float32)
     port, chosen = (
         side(*tokens, offsets=offsets, grid=CASE.grid)
-        for side in (attention_sides.port, attention_sides.OURS["chosen"])
+        for side in (attention_sides.port, attention_sides.sides_of(CASE)[0]["chosen"])
     )
     np.testing.assert_allclose(port, chosen, atol=1e-5)
 
@@ -94,7 +94,7 @@ def test_gradients_that_are_not_finite_and_kernels_that_fail_are_seen(monkeypatc
         raise RuntimeError("no engine\nat all")
 
     monkeypatch.setattr(attention_check, "OURS", {"wrong": wrong, "failing": failing})
-    _, _, result, gradient, failed = attention_check.checked(CASE)
+    _, _, result, gradient, failed, *_ = attention_check.checked(CASE)
     assert result.ours.median < 1e-5
     assert "worst gradient, of values, not finite" in gradient.what and math.isnan(gradient.ours.median)
     assert "failing fails: no engine, not finite" in failed.what and math.isnan(failed.ours.median)

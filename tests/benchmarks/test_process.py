@@ -115,7 +115,7 @@ def test_what_the_package_logs_is_seen(monkeypatch, capfd):
     monkeypatch.setattr(logging.getLogger(), "handlers", [logging.StreamHandler()])
     process.show_log()
     process.show_log()
-    logging.getLogger("gauss_vit.kernels.attention").info("einsum instead of cudnn")
+    logging.getLogger("gauss_vit.assembly.device").info("einsum instead of cudnn")
     assert capfd.readouterr().err.count("einsum instead of cudnn") == 1
 
 

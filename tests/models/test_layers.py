@@ -10,6 +10,7 @@ import pytest
 from flax import nnx
 from jaxtyping import PyTree
 
+from gauss_vit.errors import ConfigError
 from gauss_vit.models import construct
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.layers import layers_per_turn, scan_layers
@@ -64,24 +65,28 @@ def test_nothing_is_stacked_for_the_backward_pass_without_a_loop():
 
 
 @pytest.mark.parametrize(
-    ("unroll", "remat", "backend", "turn"),
+    ("compute", "turn"),
     [
-        (None, "none", "cpu", 1),
-        (None, "none", "cpu bfloat16", 12),
-        (None, "full", "cpu bfloat16", 1),
-        (None, "none", "gpu", 12),
-        (None, "none", "tpu", 12),
-        (None, "full", "gpu", 1),
-        (None, "dots", "tpu", 1),
-        (3, "none", "cpu", 3),
-        (1, "none", "gpu", 1),
-        (99, "full", "tpu", 12),
+        (Compute(), 1),
+        (Compute(dtype="bfloat16"), 12),
+        (Compute(dtype="bfloat16", remat="full"), 1),
+        (Compute(platform="gpu"), 12),
+        (Compute(platform="tpu"), 12),
+        (Compute(platform="gpu", remat="full"), 1),
+        (Compute(platform="tpu", remat="dots"), 1),
+        (Compute(unroll=3), 3),
+        (Compute(platform="gpu", unroll=1), 1),
+        (Compute(platform="tpu", remat="full", unroll=99), 12),
     ],
+    ids=str,
 )
-def test_a_loop_is_for_float32_on_cpus_and_for_what_is_recomputed(unroll, remat, backend, turn, monkeypatch):
-    monkeypatch.setattr(jax, "default_backend", lambda: backend.split()[0])
-    dtype = "bfloat16" if backend.endswith("bfloat16") else "float32"
-    assert layers_per_turn(Compute(dtype=dtype, unroll=unroll, remat=remat), 12) == turn
+def test_a_loop_is_for_float32_on_cpus_and_for_what_is_recomputed(compute: Compute, turn: int):
+    assert layers_per_turn(compute, 12) == turn
+
+
+def test_an_unroll_below_one_is_refused():
+    with pytest.raises(ConfigError, match="unroll must be at least 1, got 0"):
+        Compute(unroll=0)
 
 
 def test_a_turn_holds_as_many_layers_as_its_blocks_make():

@@ -17,7 +17,7 @@ MAY_CHANGE = (
     r"training\.(keep_checkpoints|best_metric)",
     r"data\.(data_dir|num_threads)",
     r"mesh\..*",
-    r"model\.compute\.(kernel|remat|unroll)",
+    r"model\.compute\.(kernel|remat|unroll|platform)",
 )
 """Paths of the experiment that change how a run is watched, stored or computed, and not what it learns."""
 

@@ -59,6 +59,7 @@ def test_same_experiment_has_no_difference():
         ("model.compute.kernel", "rows"),
         ("model.compute.remat", "full"),
         ("model.compute.unroll", None),
+        ("model.compute.platform", "gpu"),
         ("mesh.fsdp", 4),
         ("mesh.data", 2),
         ("training.num_steps", 80),
