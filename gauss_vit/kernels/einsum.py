@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from gauss_vit.kernels.reference import add_to_logits
 from gauss_vit.kernels.whole import sum_to_bias
-from gauss_vit.ops.contract import contract
+from gauss_vit.ops.einsum import einsum
 
 Residuals = tuple[Array, Array, Array, Array, Array]
 
@@ -47,9 +47,9 @@ def _forward(
     mask: Float[Array, "windows query key"] | None,
 ) -> tuple[Float[Array, "batch query heads channels"], tuple[Residuals, Array | None]]:
     query, key, value = (_heads_first(part) for part in (query, key, value))
-    logits = add_to_logits(contract("bhqc,bhkc->bhqk", query, key, dtype=jnp.float32), bias, mask)
+    logits = add_to_logits(einsum("bhqc,bhkc->bhqk", query, key, dtype=jnp.float32), bias, mask)
     weights = jax.nn.softmax(logits, axis=-1).astype(value.dtype)
-    mixed = contract("bhqk,bhkc->bhqc", weights, value)
+    mixed = einsum("bhqk,bhkc->bhqc", weights, value)
     return _heads_first(mixed), ((query, key, value, weights, mixed), bias)
 
 
@@ -60,13 +60,13 @@ def _backward(
     (query, key, value, weights, mixed), bias = saved
     outer = _heads_first(cotangent)
     along = jnp.sum(outer.astype(jnp.float32) * mixed.astype(jnp.float32), axis=-1, keepdims=True)
-    to_weights = contract("bhqc,bhkc->bhqk", outer, value, dtype=jnp.float32)
+    to_weights = einsum("bhqc,bhkc->bhqk", outer, value, dtype=jnp.float32)
     to_logits = weights.astype(jnp.float32) * (to_weights - jnp.broadcast_to(along, to_weights.shape))
     narrow = to_logits.astype(query.dtype)
     return (
-        _heads_first(contract("bhqk,bhkc->bhqc", narrow, key)),
-        _heads_first(contract("bhqk,bhqc->bhkc", narrow, query)),
-        _heads_first(contract("bhqk,bhqc->bhkc", weights, outer)),
+        _heads_first(einsum("bhqk,bhkc->bhqc", narrow, key)),
+        _heads_first(einsum("bhqk,bhqc->bhkc", narrow, query)),
+        _heads_first(einsum("bhqk,bhqc->bhkc", weights, outer)),
         None if bias is None else sum_to_bias(to_logits, bias),
         None,
     )

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from gauss_vit.kernels.whole import attend_whole
-from gauss_vit.ops.contract import contract
+from gauss_vit.ops.einsum import einsum
 from gauss_vit.ops.grid import Grid, num_patches
 from gauss_vit.ops.toeplitz import toeplitz
 
@@ -86,7 +86,7 @@ def _forward(grid: Grid, query: Patches, key: Tokens, value: Tokens, bias: Bias)
         largest = jnp.max(logits, axis=-1, keepdims=True)
         weights = jnp.exp(logits - jnp.broadcast_to(largest, logits.shape))
         total = jnp.sum(weights, axis=-1, keepdims=True)
-        mixed = contract("bhqk,bhkc->bhqc", weights.astype(value.dtype), value, dtype=jnp.float32)
+        mixed = einsum("bhqk,bhkc->bhqc", weights.astype(value.dtype), value, dtype=jnp.float32)
         mixed = mixed / jnp.broadcast_to(total, mixed.shape)
         return None, (mixed.astype(value.dtype), (largest + jnp.log(total))[..., 0])
 
@@ -103,12 +103,12 @@ def _backward(grid: Grid, saved: Saved, cotangent: Patches) -> tuple[Patches, To
         logits = _logits(grid, queries, key, bias, index=index)
         weights = jnp.exp(logits - jnp.broadcast_to(log_sum[..., None], logits.shape))
         along = jnp.sum(outer.astype(jnp.float32) * outputs.astype(jnp.float32), axis=-1, keepdims=True)
-        to_weights = contract("bhqc,bhkc->bhqk", outer, value, dtype=jnp.float32)
+        to_weights = einsum("bhqc,bhkc->bhqk", outer, value, dtype=jnp.float32)
         to_logits = weights * (to_weights - jnp.broadcast_to(along, to_weights.shape))
         narrow = to_logits.astype(query.dtype)
-        to_query = contract("bhqk,bhkc->bhqc", narrow, key)
-        to_key = to_key + contract("bhqk,bhqc->bhkc", narrow, queries, dtype=jnp.float32)
-        to_value = to_value + contract("bhqk,bhqc->bhkc", weights.astype(value.dtype), outer, dtype=jnp.float32)
+        to_query = einsum("bhqk,bhkc->bhqc", narrow, key)
+        to_key = to_key + einsum("bhqk,bhqc->bhkc", narrow, queries, dtype=jnp.float32)
+        to_value = to_value + einsum("bhqk,bhqc->bhkc", weights.astype(value.dtype), outer, dtype=jnp.float32)
         return (to_key, to_value, _add_to_bias(grid, to_bias, to_logits, index=index)), to_query
 
     start = jnp.zeros(key.shape, jnp.float32), jnp.zeros(value.shape, jnp.float32), jax.tree.map(jnp.zeros_like, bias)
@@ -123,7 +123,7 @@ _attend.defvjp(_forward, _backward)
 def _logits(grid: Grid, queries: RowOfQueries, key: Tokens, bias: Bias, *, index: Int[Array, ""]) -> RowOfLogits:
     """Computes the logits of one row of queries: for row i, offsets i - j ascend with the row j of the keys."""
     spread, prefix = bias
-    logits = contract("bhqc,bhkc->bhqk", queries, key, dtype=jnp.float32)
+    logits = einsum("bhqc,bhkc->bhqk", queries, key, dtype=jnp.float32)
     patches = jax.lax.dynamic_slice_in_dim(spread, grid[0] - 1 - index, grid[0], axis=2)
     patches = patches.reshape(spread.shape[0], grid[1], num_patches(grid))
     if prefix.shape[1]:

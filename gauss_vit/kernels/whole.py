@@ -4,16 +4,15 @@ Against differentiating the specification it keeps one array of [batch, heads, q
 unnormalised weights in the type of the activations; divides the outputs, which are few, and not the weights, which are
 many; and gives the bias its gradient as one sum over the batch.
 
-Examples and heads are one leading axis (`kernels.pairs`), and no product has a large operand that is to be transposed.
+Examples and heads are one leading axis, as in `kernels.reference`, and no product transposes a large operand.
 """
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gauss_vit.kernels.pairs import channels_last, pairs, pairs_channels_first, tokens_first
-from gauss_vit.kernels.reference import add_to_logits
-from gauss_vit.ops.contract import contract
+from gauss_vit.kernels.reference import add_to_logits, pairs, tokens_first
+from gauss_vit.ops.einsum import einsum
 
 Residuals = tuple[Array, Array, Array, Array, Array, Array]
 
@@ -49,13 +48,13 @@ def _forward(
 ) -> tuple[Float[Array, "batch query heads channels"], Residuals]:
     num_heads = query.shape[2]
     keys, values = pairs(key), pairs(value)
-    logits = contract("pqc,pkc->pqk", pairs(query), keys, dtype=jnp.float32)
+    logits = einsum("pqc,pkc->pqk", pairs(query), keys, dtype=jnp.float32)
     logits = add_to_logits(logits.reshape(-1, num_heads, *logits.shape[1:]), bias, mask).reshape(logits.shape)
     largest = jax.lax.stop_gradient(jnp.max(logits, axis=-1, keepdims=True))
     weights = jnp.exp(logits - jnp.broadcast_to(largest, logits.shape))
     total = jnp.sum(weights, axis=-1, keepdims=True)
     weights = weights.astype(value.dtype)
-    mixed = contract("pqk,pkc->pqc", weights, values, dtype=jnp.float32)
+    mixed = einsum("pqk,pkc->pqc", weights, values, dtype=jnp.float32)
     mixed = (mixed / jnp.broadcast_to(total, mixed.shape)).astype(value.dtype)
     outputs = tokens_first(mixed, num_heads=num_heads)
     return outputs, (query, keys, values, weights, total, mixed)
@@ -82,16 +81,16 @@ def _backward(
     outer = outer / jnp.broadcast_to(total, outer.shape)
     along = jnp.sum(outer * mixed.astype(jnp.float32), axis=-1, keepdims=True)
     outer = outer.astype(values.dtype)
-    to_weights = contract("pqc,pkc->pqk", outer, values, dtype=jnp.float32)
+    to_weights = einsum("pqc,pkc->pqk", outer, values, dtype=jnp.float32)
     to_logits = weights.astype(jnp.float32) * (to_weights - jnp.broadcast_to(along, to_weights.shape))
     narrow = to_logits.astype(query.dtype)
-    to_query = contract("pqk,pkc->pqc", narrow, keys)
-    to_key = contract("pcq,pqk->pck", pairs_channels_first(query), narrow)
-    to_value = contract("pcq,pqk->pck", pairs_channels_first(tokens_first(outer, num_heads=num_heads)), weights)
+    to_query = einsum("pqk,pkc->pqc", narrow, keys)
+    to_key = einsum("pcq,pqk->pck", _pairs_channels_first(query), narrow)
+    to_value = einsum("pcq,pqk->pck", _pairs_channels_first(tokens_first(outer, num_heads=num_heads)), weights)
     return (
         tokens_first(to_query, num_heads=num_heads),
-        channels_last(to_key, num_heads=num_heads),
-        channels_last(to_value, num_heads=num_heads),
+        _channels_last(to_key, num_heads=num_heads),
+        _channels_last(to_value, num_heads=num_heads),
         None if bias is None else sum_to_bias(to_logits.reshape(-1, num_heads, *to_logits.shape[1:]), bias),
         None,
     )
@@ -108,3 +107,15 @@ def sum_to_bias(
     if bias.shape[0] == 1:
         summed = jnp.sum(summed, axis=0, keepdims=True)
     return summed.astype(bias.dtype)
+
+
+def _pairs_channels_first(values: Float[Array, "batch tokens heads channels"]) -> Float[Array, "pairs channels tokens"]:
+    """Brings heads and channels before tokens, and joins the heads with the batch."""
+    return jnp.transpose(values, (0, 2, 3, 1)).reshape(-1, values.shape[3], values.shape[1])
+
+
+def _channels_last(
+    values: Float[Array, "pairs channels tokens"], *, num_heads: int
+) -> Float[Array, "batch tokens heads channels"]:
+    """Undoes `_pairs_channels_first`."""
+    return jnp.transpose(values.reshape(-1, num_heads, *values.shape[1:]), (0, 3, 1, 2))

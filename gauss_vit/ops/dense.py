@@ -7,7 +7,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from gauss_vit.ops.channels import shift_channels
-from gauss_vit.ops.contract import contract
+from gauss_vit.ops.einsum import einsum
 
 DENSE = "dense"
 """The name of a dense layer's outputs for policies of `jax.checkpoint`: they do not see into functions that have a
@@ -30,7 +30,7 @@ def dense(
 def _product(
     inputs: Float[Array, "*batch inputs"], kernel: Float[Array, "inputs outputs"]
 ) -> Float[Array, "*batch outputs"]:
-    outputs = contract("mk,kn->mn", _flat(inputs), kernel)
+    outputs = einsum("mk,kn->mn", _flat(inputs), kernel)
     return outputs.reshape(*inputs.shape[:-1], kernel.shape[-1])
 
 
@@ -46,7 +46,7 @@ def _backward(
 ) -> tuple[Float[Array, "*batch inputs"], Float[Array, "inputs outputs"]]:
     inputs, kernel = saved
     outer = _flat(cotangent)
-    to_inputs = contract("mn,kn->mk", outer, kernel).reshape(inputs.shape)
+    to_inputs = einsum("mn,kn->mk", outer, kernel).reshape(inputs.shape)
     # XLA:CPU multiplies bfloat16 fast where no operand is transposed: a copy, a sixth of the product's time, saves
     # two thirds of it. Others transpose on the way.
     is_copied = inputs.dtype == jnp.bfloat16 and inputs.ndim > 2
@@ -59,13 +59,13 @@ _product.defvjp(_forward, _backward)
 
 def _of_rows(inputs: Float[Array, "*batch inputs"], outer: Float[Array, "rows outputs"]) -> Float[Array, "..."]:
     """Sums the outer products of rows, in float32 at least."""
-    return contract("mk,mn->kn", _flat(inputs), outer, dtype=_accumulated(outer))
+    return einsum("mk,mn->kn", _flat(inputs), outer, dtype=_accumulated(outer))
 
 
 def _of_copy(inputs: Float[Array, "*batch inputs"], outer: Float[Array, "rows outputs"]) -> Float[Array, "..."]:
     """Does so from a transposed copy: merging axes keeps XLA from making the transposition one of layout alone."""
     columns = jnp.moveaxis(inputs, -1, 0).reshape(inputs.shape[-1], -1)
-    return contract("km,mn->kn", jax.lax.optimization_barrier(columns), outer, dtype=_accumulated(outer))
+    return einsum("km,mn->kn", jax.lax.optimization_barrier(columns), outer, dtype=_accumulated(outer))
 
 
 def _flat(values: Float[Array, "*batch channels"]) -> Float[Array, "rows channels"]:

@@ -14,7 +14,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 
-def contract(
+def einsum(
     equation: str,
     left: Float[Array, "..."],
     right: Float[Array, "..."],
@@ -34,7 +34,7 @@ def contract(
     Raises:
       ValueError: an index is in one part of the equation only.
 
-    >>> contract("mk,kn->mn", jnp.ones((2, 3), jnp.bfloat16), jnp.ones((3, 1), jnp.float32)).dtype
+    >>> einsum("mk,kn->mn", jnp.ones((2, 3), jnp.bfloat16), jnp.ones((3, 1), jnp.float32)).dtype
     dtype(bfloat16)
     """
     operands, result = equation.split("->")
@@ -42,14 +42,14 @@ def contract(
     for index in set(equation) - set(",->"):
         if sum(index in part for part in (first, second, result)) < 2:
             raise ValueError(f"index {index} of {equation} is in one part only")
-    return _contract((first, second, result), jnp.dtype(dtype or left.dtype), left, right)
+    return _einsum((first, second, result), jnp.dtype(dtype or left.dtype), left, right)
 
 
 Parts = tuple[str, str, str]
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _contract(
+def _einsum(
     parts: Parts, dtype: jnp.dtype, left: Float[Array, "..."], right: Float[Array, "..."]
 ) -> Float[Array, "..."]:
     first, second, result = parts
@@ -79,7 +79,7 @@ class _Product:
 def _forward(
     parts: Parts, dtype: jnp.dtype, left: Float[Array, "..."], right: Float[Array, "..."]
 ) -> tuple[Float[Array, "..."], tuple[Float[Array, "..."], Float[Array, "..."]]]:
-    return _contract(parts, dtype, left, right), (left, right)
+    return _einsum(parts, dtype, left, right), (left, right)
 
 
 def _backward(
@@ -92,9 +92,9 @@ def _backward(
     first, second, result = parts
     left, right = operands
     cotangent = cotangent.astype(left.dtype)
-    to_left = _contract((result, second, first), left.dtype, cotangent, right)
-    to_right = _contract((first, result, second), right.dtype, left, cotangent)
+    to_left = _einsum((result, second, first), left.dtype, cotangent, right)
+    to_right = _einsum((first, result, second), right.dtype, left, cotangent)
     return to_left, to_right
 
 
-_contract.defvjp(_forward, _backward)
+_einsum.defvjp(_forward, _backward)
