@@ -75,7 +75,7 @@ def attend_cudnn(
 
 
 def _placed(query: Array, key: Array, value: Array, bias: Array | None) -> tuple[Array, Array, Array, Array | None]:
-    """Spreads the batch over the mesh in use, and keeps the bias whole on every device.
+    """Shards the batch over the mesh in use, and replicates the bias.
 
     XLA does not look into cuDNN's attention: it would compute the whole batch everywhere, or split by heads a bias that
     is made of split parameters, which it then refuses. A mesh with other axes than those of training is left alone.

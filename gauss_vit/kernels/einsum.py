@@ -1,8 +1,9 @@
 """Attention as products of four axes around one softmax, with its own backward pass: `whole` for GPUs and TPUs.
 
-`whole` is shaped for XLA:CPU. Here batch and heads stay axes of their own, which the layouts of a TPU want, and the
-weights are divided by their sum inside the softmax, which XLA:GPU then makes one pass. By the compilers' own figures
-a layer of ViT-S takes a fifth fewer cycles on a TPU v5e and no more memory traffic on an H200 (docs/performance.md).
+`whole` is designed for XLA:CPU. Here batch and heads remain separate axes, which suits the layouts of a TPU, and the
+weights are divided by their sum inside the softmax, which XLA:GPU then fuses into one pass. By the compilers' own
+figures a layer of ViT-S takes a fifth fewer cycles on a TPU v5e and no more memory traffic on an H200
+(docs/performance.md).
 """
 
 import jax
@@ -34,7 +35,7 @@ def attend_einsum(
       key: keys.
       value: values.
       bias: logits of every pair of tokens, the same for the whole batch.
-      mask: logits of every window, constants; the batch is images by windows, windows fastest.
+      mask: constant logits of every window; the batch is images by windows, windows fastest.
     """
     return _forward(query, key, value, bias, mask)[0]
 
@@ -76,5 +77,5 @@ attend_einsum.defvjp(_forward, _backward)
 
 
 def _heads_first(values: Float[Array, "batch first second channels"]) -> Float[Array, "batch second first channels"]:
-    """Swaps tokens and heads; it undoes itself."""
+    """Swaps tokens and heads; its own inverse."""
     return jnp.transpose(values, (0, 2, 1, 3))

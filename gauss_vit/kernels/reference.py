@@ -62,7 +62,7 @@ def add_to_logits(
     bias: Float[Array, "#heads query key"] | None,
     mask: Float[Array, "windows query key"] | None,
 ) -> Float[Array, "batch heads query key"]:
-    """Adds the bias of all examples and the mask of every window, whose sum would be as large as both."""
+    """Adds the bias of all examples, then the mask of every window; their sum would be a large array."""
     if bias is not None:
         logits = logits + jnp.broadcast_to(bias.astype(jnp.float32)[None], logits.shape)
     if mask is not None:
@@ -74,7 +74,7 @@ def add_to_logits(
 def attention_weights(
     logits: Float[Array, "batch heads query key"], mixing: HeadMixing | None = None
 ) -> Float[Array, "batch heads query key"]:
-    """Turns logits into weights by a softmax over the keys, in float32; heads are mixed before and after it."""
+    """Computes the softmax over the keys, in float32; heads are mixed before and after it."""
     if mixing is None:
         return jax.nn.softmax(logits, axis=-1)
     weights = jax.nn.softmax(_mix(logits, mixing.logits_kernel, mixing.logits_bias), axis=-1)
@@ -88,7 +88,7 @@ def attend(
     dropout_rate: float = 0.0,
     dropout_key: PRNGKeyArray | None = None,
 ) -> Float[Array, "batch query heads channels"]:
-    """Sums the values by their weights, in the type of the values."""
+    """Sums the values, weighted, in the type of the values."""
     kept = dropout(weights.astype(value.dtype), rate=dropout_rate, key=dropout_key)
     mixed = einsum("pqk,pkc->pqc", kept.reshape(-1, *kept.shape[2:]), pairs(value))
     return tokens_first(mixed, num_heads=value.shape[2])
@@ -102,12 +102,12 @@ def _mix(
 
 
 def pairs(values: Float[Array, "batch tokens heads channels"]) -> Float[Array, "pairs tokens channels"]:
-    """Brings heads before tokens, and joins them with the batch."""
+    """Moves heads before tokens, and merges them with the batch."""
     return jnp.transpose(values, (0, 2, 1, 3)).reshape(-1, values.shape[1], values.shape[3])
 
 
 def tokens_first(
     values: Float[Array, "pairs tokens channels"], *, num_heads: int
 ) -> Float[Array, "batch tokens heads channels"]:
-    """Undoes `pairs`."""
+    """Reverses `pairs`."""
     return jnp.transpose(values.reshape(-1, num_heads, *values.shape[1:]), (0, 2, 1, 3))

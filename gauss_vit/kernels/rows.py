@@ -1,10 +1,10 @@
 """Attention one row of the image at a time: for a thousand tokens and more, where logits of all pairs do not fit.
 
-Queries of one row of patches meet all keys at once, so every softmax is complete and needs no running maximum. The bias
-of those queries is a contiguous part of a small array, the offset table spread over its columns, of [heads, width,
-2 height - 1, width] numbers, after one number a head for every prefix token; neither the bias of all pairs nor its
-gradient exists at any time. The backward pass computes the logits anew from the saved sums of exponentials, as
-FlashAttention does. Queries of prefix tokens are few, and are mixed as a whole.
+The queries of one row of patches attend to all keys at once, so every softmax is complete and needs no running maximum.
+The bias of those queries is a contiguous part of a small array, the offset table spread over its columns, of [heads,
+width, 2 height - 1, width] numbers, after one number for each head and prefix token; neither the bias of all pairs nor
+its gradient exists at any time. The backward pass computes the logits again and the weights from the saved sums of
+exponentials, as FlashAttention does. The queries of prefix tokens are few, and `whole` computes them.
 
 Source: Dao et al., FlashAttention (NeurIPS 2022), section 3.1, for recomputation; the blocks and the bias are ours.
 """
@@ -46,8 +46,8 @@ def attend_rows(
       query: queries, scaled already: those of prefix tokens, if there are any, before those of the patches, row by row.
       key: keys, in the same order.
       value: values, in the same order.
-      table: the sum of all position terms, in logits over offsets.
-      grid: the (height, width) of the patches.
+      table: sum of all position terms, in logits over offsets.
+      grid: (height, width) of the patches.
       prefix_bias: logits of prefix tokens, see `position.term.expand`; zero when None.
     """
     heads, num_prefix = query.shape[2], query.shape[1] - num_patches(grid)
@@ -66,7 +66,7 @@ def attend_rows(
 def _rows_of_prefix(
     prefix_bias: Float[Array, "#heads 3"], num_prefix: int, *, num_tokens: int
 ) -> Float[Array, "#heads prefix tokens"]:
-    """Makes the bias of the queries of prefix tokens."""
+    """Computes the bias of the queries of prefix tokens."""
     heads = prefix_bias.shape[0]
     to_patch, among = prefix_bias[:, 0, None, None], prefix_bias[:, 2, None, None]
     among = jnp.broadcast_to(among, (heads, num_prefix, num_prefix))

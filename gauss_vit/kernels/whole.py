@@ -1,4 +1,4 @@
-"""Attention on whole rows of logits, with its own backward pass: what XLA runs for up to about a thousand tokens.
+"""Attention on whole rows of logits, with its own backward pass: for a CPU and up to about a thousand tokens.
 
 Against differentiating the specification it keeps one array of [batch, heads, query, key] from the forward pass, the
 unnormalised weights in the type of the activations; divides the outputs, which are few, and not the weights, which are
@@ -34,7 +34,7 @@ def attend_whole(
       key: keys.
       value: values.
       bias: logits of every pair of tokens, the same for the whole batch.
-      mask: logits of every window, constants; the batch is images by windows, windows fastest.
+      mask: constant logits of every window; the batch is images by windows, windows fastest.
     """
     return _forward(query, key, value, bias, mask)[0]
 
@@ -110,12 +110,12 @@ def sum_to_bias(
 
 
 def _pairs_channels_first(values: Float[Array, "batch tokens heads channels"]) -> Float[Array, "pairs channels tokens"]:
-    """Brings heads and channels before tokens, and joins the heads with the batch."""
+    """Moves heads and channels before tokens, and merges the heads with the batch."""
     return jnp.transpose(values, (0, 2, 3, 1)).reshape(-1, values.shape[3], values.shape[1])
 
 
 def _channels_last(
     values: Float[Array, "pairs channels tokens"], *, num_heads: int
 ) -> Float[Array, "batch tokens heads channels"]:
-    """Undoes `_pairs_channels_first`."""
+    """Reverses `_pairs_channels_first`."""
     return jnp.transpose(values.reshape(-1, num_heads, *values.shape[1:]), (0, 3, 1, 2))

@@ -14,7 +14,7 @@ _DENSITY = 1 / math.sqrt(2 * math.pi)
 def gelu(inputs: Float[Array, "*values"]) -> Float[Array, "*values"]:
     """Computes the exact GELU, x Phi(x) with the normal distribution Phi, in float32; the result has the input's type.
 
-    Its backward pass keeps the inputs alone and is one elementwise pass; `jax.nn.gelu` keeps parts of it between.
+    Its backward pass keeps only the inputs and is one elementwise pass; `jax.nn.gelu` keeps intermediate values.
     It has no forward-mode derivative (`jax.jvp`).
 
     Source: Hendrycks and Gimpel, Gaussian Error Linear Units (arXiv 1606.08415), section 2; torch's default `GELU`.
@@ -27,7 +27,7 @@ def gelu(inputs: Float[Array, "*values"]) -> Float[Array, "*values"]:
 
 
 def _distribution(values: Float[Array, "*values"]) -> Float[Array, "*values"]:
-    """Computes Phi."""
+    """Computes Phi, the cumulative distribution."""
     return 0.5 + 0.5 * jax.lax.erf(values * _ROOT_HALF)
 
 

@@ -1,7 +1,7 @@
-"""Numbers of a channel, added to or multiplied with every vector of channels; their gradients are sums in float32.
+"""Shifts and gains of the channels, whose gradients are sums in float32.
 
 Differentiating a broadcast sums its cotangent in the type of the activations: in bfloat16 that loses digits over
-thousands of tokens, and is slow on processors. There are no forward-mode derivatives (`jax.jvp`).
+thousands of tokens, and is slow on CPUs. There are no forward-mode derivatives (`jax.jvp`).
 """
 
 import jax
@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 @jax.custom_vjp
 def shift_channels(values: Float[Array, "... channels"], shift: Float[Array, " channels"]) -> Float[Array, "..."]:
-    """Adds a number a channel, in the type of the values."""
+    """Adds one number to each channel, in the type of the values."""
     return values + jnp.broadcast_to(shift.astype(values.dtype), values.shape)
 
 
@@ -32,7 +32,7 @@ shift_channels.defvjp(_shift_forward, _shift_backward)
 
 @jax.custom_vjp
 def scale_channels(values: Float[Array, "... channels"], gain: Float[Array, " channels"]) -> Float[Array, "..."]:
-    """Multiplies by a number a channel, in the type of the values."""
+    """Multiplies each channel by one number, in the type of the values."""
     return values * jnp.broadcast_to(gain.astype(values.dtype), values.shape)
 
 

@@ -1,4 +1,4 @@
-"""Measuring a classifier on some of its classes: the others are out of the question."""
+"""A classifier restricted to some of its classes."""
 
 import jax
 import jax.numpy as jnp
@@ -9,23 +9,23 @@ from gauss_vit.errors import ConfigError
 
 
 def subset_columns(values: Shaped[Array, "batch classes"], indices: tuple[int, ...]) -> Shaped[Array, "batch chosen"]:
-    """Keeps the logits, or whatever belongs to classes, of the chosen ones, in their order."""
+    """Selects the columns of the chosen classes, such as their logits, in their order."""
     return values[:, jnp.asarray(indices, jnp.int32)]
 
 
 def subset_labels(
     label: Int[Array, " batch"], indices: tuple[int, ...], *, num_labels: int, num_classes: int
 ) -> tuple[Int[Array, " batch"], Bool[Array, " batch"]]:
-    """Numbers labels within the chosen classes.
+    """Converts labels to indices among the chosen classes.
 
     Args:
-      label: of the data set.
-      indices: the chosen classes among those of the model, rising.
-      num_labels: how many classes the data set has: as many as are chosen, counted from 0, or all of the model's.
-      num_classes: of the model.
+      label: class indices of the data set.
+      indices: chosen classes among those of the model, in rising order.
+      num_labels: number of classes of the data set: those chosen, counted from 0, or all of the model's.
+      num_classes: number of classes of the model.
 
     Returns:
-      The labels, 0 where an example is of none of the chosen classes, and whether it is of one.
+      The labels, 0 where an example belongs to none of the chosen classes, and whether it belongs to one.
 
     Raises:
       ConfigError: the data set has another number of classes.

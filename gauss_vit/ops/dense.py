@@ -10,8 +10,8 @@ from gauss_vit.ops.channels import shift_channels
 from gauss_vit.ops.einsum import einsum
 
 DENSE = "dense"
-"""The name of a dense layer's outputs for policies of `jax.checkpoint`: they do not see into functions that have a
-backward pass of their own."""
+"""Name of a dense layer's outputs for policies of `jax.checkpoint`, which do not see inside functions with a backward
+pass of their own."""
 
 
 def dense(
@@ -48,7 +48,7 @@ def _backward(
     outer = _flat(cotangent)
     to_inputs = einsum("mn,kn->mk", outer, kernel).reshape(inputs.shape)
     # XLA:CPU multiplies bfloat16 fast where no operand is transposed: a copy, a sixth of the product's time, saves
-    # two thirds of it. Others transpose on the way.
+    # two thirds of it. Other platforms transpose within the product.
     is_copied = inputs.dtype == jnp.bfloat16 and inputs.ndim > 2
     to_kernel = jax.lax.platform_dependent(inputs, outer, cpu=_of_copy if is_copied else _of_rows, default=_of_rows)
     return to_inputs, to_kernel.astype(kernel.dtype)
@@ -63,7 +63,7 @@ def _of_rows(inputs: Float[Array, "*batch inputs"], outer: Float[Array, "rows ou
 
 
 def _of_copy(inputs: Float[Array, "*batch inputs"], outer: Float[Array, "rows outputs"]) -> Float[Array, "..."]:
-    """Does so from a transposed copy: merging axes keeps XLA from making the transposition one of layout alone."""
+    """Does the same from a transposed copy: merging axes keeps XLA from only changing the layout."""
     columns = jnp.moveaxis(inputs, -1, 0).reshape(inputs.shape[-1], -1)
     return einsum("km,mn->kn", jax.lax.optimization_barrier(columns), outer, dtype=_accumulated(outer))
 

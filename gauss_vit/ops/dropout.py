@@ -1,4 +1,4 @@
-"""Noise for training: dropout of units and of whole residual branches; without a key nothing is dropped."""
+"""Dropout of units and of whole residual branches; without a key nothing is dropped."""
 
 import jax
 import jax.numpy as jnp
@@ -6,10 +6,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 
 def split_key(key: PRNGKeyArray | None, num: int) -> list[PRNGKeyArray | None]:
-    """Splits a key into `num`; no key gives none.
+    """Splits a key into `num`; None gives as many Nones.
 
-    With threefry as JAX sets it by default they are the keys of `jax.random.split`, but each is computed by itself:
-    under `jit`, keys that nobody draws from are not.
+    With JAX's default setting of threefry they are the keys of `jax.random.split`, but each is computed separately:
+    under `jit`, keys that are not used are not computed.
     """
     return [None] * num if key is None else [jax.random.fold_in(key, index) for index in range(num)]
 

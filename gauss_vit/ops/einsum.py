@@ -58,8 +58,8 @@ def _einsum(
     wide = _Product(equation=f"{first},{second}->{result}", written=least, dtype=dtype)
     if least == jnp.float64 or dtype.itemsize >= least.itemsize:
         return wide(left, right)
-    # GPUs and TPUs accumulate in float32 whatever they write, and to write float32 first is twice the traffic where the
-    # library that multiplies cannot convert. On a CPU a float32 result is what makes the sums float32.
+    # GPUs and TPUs accumulate in float32 whatever they write; writing float32 first doubles the traffic where the
+    # library that multiplies cannot convert. On a CPU only a float32 result makes the sums float32.
     narrow = _Product(equation=wide.equation, written=dtype, dtype=dtype)
     return jax.lax.platform_dependent(left, right, cpu=wide, default=narrow)
 

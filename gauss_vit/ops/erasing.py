@@ -14,12 +14,12 @@ NUM_TRIES = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Erasing:
-    """How boxes of training images are erased: at most one an image, filled with a normal number a pixel and colour.
+    """How boxes of training images are erased: at most one in an image, each value replaced by a normal random number.
 
     Attributes:
-      probability: of erasing in an image; 0 turns it off.
-      area: smallest and largest share of the image's area, uniform between.
-      aspect: smallest and largest height / width, uniform in its logarithm.
+      probability: probability of erasing a box; 0 turns it off.
+      area: smallest and largest share of the image's area, drawn uniformly.
+      aspect: smallest and largest height / width, its logarithm drawn uniformly.
 
     Source: Zhong et al., arXiv:1708.04896; drawn as timm's `RandomErasing` in its mode "pixel" with one box.
     """
@@ -46,7 +46,7 @@ class Erasing:
 
     @property
     def is_on(self) -> bool:
-        """Whether any image is ever erased."""
+        """Whether images are erased at all."""
         return self.probability > 0
 
 
@@ -64,12 +64,12 @@ def erase(
 def draw_boxes(
     erasing: Erasing, shape: tuple[int, int, int], *, key: PRNGKeyArray
 ) -> Bool[Array, "batch height width"]:
-    """Draws a box for each image; none where chance, or ten draws larger than the image, will have it so.
+    """Draws a box for each image; it is empty by chance, or where ten draws do not fit into the image.
 
     Args:
-      erasing: the distribution.
+      erasing: distribution of the boxes.
       shape: (batch, height, width) in pixels.
-      key: decides all.
+      key: randomness.
     """
     batch, *size = shape
     happens_key, area_key, aspect_key, place_key = jax.random.split(key, 4)
@@ -94,7 +94,7 @@ def draw_boxes(
 def _covers(
     length: int, extent: Float[Array, " batch"], *, chance: Float[Array, " batch"]
 ) -> Bool[Array, "batch length"]:
-    """Says which pixels along one axis lie within a box, anywhere inside with the same chance."""
+    """Marks the pixels along one axis that are within a box, which is placed uniformly."""
     num_places = length - extent + 1
     start = jnp.minimum(jnp.floor(chance * num_places), num_places - 1)
     position = jnp.arange(length, dtype=jnp.float32)[None, :]

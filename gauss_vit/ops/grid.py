@@ -33,5 +33,5 @@ def num_patches(grid: Grid) -> int:
 
 
 def offset_shape(grid: Grid) -> tuple[int, int]:
-    """Gives the shape [dy, dx] of a table over all offsets, `(2 height - 1, 2 width - 1)`."""
+    """Returns the shape [dy, dx] of a table over all offsets, `(2 height - 1, 2 width - 1)`."""
     return 2 * grid[0] - 1, 2 * grid[1] - 1

@@ -1,4 +1,4 @@
-"""How parameters start, as in timm and PyTorch, so that a run from scratch starts from the same distribution."""
+"""Initialisers of parameters, with the distributions of timm and PyTorch."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 def truncated_normal(key: PRNGKeyArray, shape: Sequence[int], *, std: float) -> Float[Array, "..."]:
     """Draws from a normal distribution cut at +-2, not at two standard deviations; float32.
 
-    Source: `torch.nn.init.trunc_normal_`, timm's start for linear layers and position embeddings (std 0.02).
+    Source: `torch.nn.init.trunc_normal_`, timm's initialiser of linear layers and position embeddings (std 0.02).
     """
     if std == 0:
         return jnp.zeros(shape, jnp.float32)

@@ -1,4 +1,4 @@
-"""Layer normalisation, with a backward pass that keeps its inputs and two numbers a token."""
+"""Layer normalisation, with a backward pass that keeps its inputs and two numbers for each token."""
 
 from functools import partial
 
@@ -14,7 +14,7 @@ Saved = tuple[Array, Array, Array, Array, Array]
 
 
 def layer_norm(inputs: Values, scale: Channels, bias: Channels, *, epsilon: float) -> Values:
-    """Brings every vector of channels to mean 0 and variance 1, then scales and shifts it; statistics in float32.
+    """Normalises every vector of channels to mean 0 and variance 1, then scales and shifts it; statistics in float32.
 
     It has no forward-mode derivative (`jax.jvp`).
 
@@ -40,7 +40,7 @@ def _forward(epsilon: float, inputs: Values, scale: Channels, bias: Channels) ->
 
 
 def _backward(epsilon: float, saved: Saved, cotangent: Values) -> tuple[Values, Channels, Channels]:
-    """Takes from the cotangent of the normalised values its part along their mean and along themselves."""
+    """Subtracts from the cotangent of the normalised values its mean and its projection onto them."""
     del epsilon
     inputs, mean, rate, scale, bias = saved
     normal = (inputs.astype(jnp.float32) - mean) * rate

@@ -13,7 +13,7 @@ def cross_entropy(
     Args:
       logits: unnormalised log-probabilities.
       label: class indices.
-      label_smoothing: the share of probability spread evenly over all classes.
+      label_smoothing: share of the probability that is spread evenly over all classes.
     """
     log_probability = jax.nn.log_softmax(logits.astype(jnp.float32), axis=-1)
     of_label = jnp.take_along_axis(log_probability, label[:, None], axis=-1)[:, 0]
@@ -31,11 +31,11 @@ def soft_cross_entropy(
 def binary_cross_entropy(
     logits: Float[Array, "batch classes"], target: Float[Array, "batch classes"]
 ) -> Float[Array, " batch"]:
-    """Computes the mean over the classes of the cross entropy of each class against its own yes and no, in nats.
+    """Computes the binary cross entropy, the mean over the classes, in nats.
 
     Args:
-      logits: log-odds of every class, which need not exclude one another.
-      target: in 0..1; a row may hold several ones (many labels) or none.
+      logits: log-odds of every class; an example may belong to several.
+      target: probabilities in 0..1, which need not sum to 1.
 
     Source: Wightman et al., arXiv:2110.00476; timm's `BinaryCrossEntropy`, whose threshold is `above`.
     """
@@ -44,7 +44,7 @@ def binary_cross_entropy(
 
 
 def above(target: Float[Array, "batch classes"], threshold: float) -> Float[Array, "batch classes"]:
-    """Makes a yes of every share above a threshold, and a no of all others.
+    """Thresholds a distribution: 1 above the threshold, 0 elsewhere.
 
     >>> above(jnp.asarray([[0.8, 0.2, 0.0]]), 0.0).tolist(), above(jnp.asarray([[0.8, 0.2, 0.0]]), 0.2).tolist()
     ([[1.0, 1.0, 0.0]], [[1.0, 0.0, 0.0]])
@@ -57,7 +57,7 @@ def above(target: Float[Array, "batch classes"], threshold: float) -> Float[Arra
 def smooth_one_hot(
     label: Int[Array, " batch"], *, num_classes: int, label_smoothing: float = 0.0
 ) -> Float[Array, "batch classes"]:
-    """Writes classes as distributions; `label_smoothing` is the share spread evenly over all classes.
+    """Computes one-hot distributions, of which the share `label_smoothing` is spread evenly over all classes.
 
     >>> smoothed = smooth_one_hot(jnp.asarray([1]), num_classes=4, label_smoothing=0.4)
     >>> [round(share, 3) for share in smoothed[0].tolist()]
@@ -68,6 +68,6 @@ def smooth_one_hot(
 
 
 def masked_mean(values: Float[Array, " batch"], is_real: Bool[Array, " batch"]) -> Float[Array, ""]:
-    """Averages over the real examples; 0 where there is none."""
+    """Averages over the real examples; 0 if there are none."""
     weight = is_real.astype(values.dtype)
     return jnp.sum(values * weight) / jnp.maximum(jnp.sum(weight), 1)

@@ -1,8 +1,8 @@
 """Mixup and CutMix: two images become one, and so do their classes.
 
-Example i is mixed with example n - 1 - i of its batch, all of a batch with the same share and the same box. One formula
-serves both: out = w x + (1 - w) x', where w is a number for each pixel; for mixup it is the same everywhere, for CutMix
-it is 0 in the box and 1 outside.
+Example i is mixed with example n - 1 - i of its batch; the share and the box are the same for the whole batch. Both are
+out = w x + (1 - w) x', where w is a number for each pixel: the same everywhere for mixup, 0 in the box and 1 outside it
+for CutMix.
 """
 
 import math
@@ -20,10 +20,10 @@ class Mixing:
     """How training images are mixed. With both kinds on, each batch is mixed in one of the two ways.
 
     Attributes:
-      mixup: a of the distribution Beta(a, a) of an image's share in mixup; 0 turns mixup off.
-      cutmix: the same of the share of the area that is left outside the box; 0 turns CutMix off.
-      probability: of mixing a batch at all.
-      switch_probability: of CutMix where both are on.
+      mixup: parameter a of the distribution Beta(a, a) of an image's share; 0 turns mixup off.
+      cutmix: the same for the share of the area that is outside the box; 0 turns CutMix off.
+      probability: probability that a batch is mixed.
+      switch_probability: probability of CutMix where both are on.
 
     Source: Zhang et al., arXiv:1710.09412; Yun et al., arXiv:1905.04899; drawn as timm's `Mixup` in its mode "batch".
     """
@@ -51,7 +51,7 @@ class Mixing:
 
     @property
     def is_on(self) -> bool:
-        """Whether any batch is ever mixed."""
+        """Whether batches are mixed at all."""
         return self.probability > 0 and (self.mixup > 0 or self.cutmix > 0)
 
 
@@ -61,8 +61,8 @@ class Mixture:
     """What was mixed into every example of a batch.
 
     Attributes:
-      partner_label: int32 [batch], the class of the other image.
-      share: float32 [batch], how much of the example is its own, in 0..1.
+      partner_label: int32 [batch], class of the other image.
+      share: float32 [batch], share of the example that is its own image, in 0..1.
     """
 
     partner_label: PyTree
@@ -70,13 +70,13 @@ class Mixture:
 
 
 def dominant_label(label: Int[Array, " batch"], mixture: Mixture) -> Int[Array, " batch"]:
-    """Gives the class of the image that has the larger share of each mixed one."""
+    """Returns the class of the image with the larger share."""
     return jnp.where(mixture.share >= 0.5, label, mixture.partner_label)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PixelWeights:
-    """How much of each pixel stays its own.
+    """Weights of an image against its partner.
 
     Attributes:
       pixels: [height, width], in 0..1.
@@ -105,9 +105,9 @@ def draw_weights(mixing: Mixing, size: tuple[int, int], *, key: PRNGKeyArray) ->
     """Draws how a batch is mixed.
 
     Args:
-      mixing: with at least one kind on.
+      mixing: distribution, with mixup or CutMix on.
       size: (height, width) in pixels.
-      key: decides all.
+      key: randomness.
     """
     happens_key, kind_key, share_key, center_key = jax.random.split(key, 4)
     happens = jax.random.bernoulli(happens_key, mixing.probability)
@@ -124,17 +124,17 @@ def draw_weights(mixing: Mixing, size: tuple[int, int], *, key: PRNGKeyArray) ->
 
 
 def blend(share: Float[Array, ""], size: tuple[int, int]) -> PixelWeights:
-    """Gives the weights of mixup: the share, everywhere."""
+    """Returns the weights of mixup: the share, everywhere."""
     return PixelWeights(pixels=jnp.full(size, share, jnp.float32), share=share)
 
 
 def cut(share: Float[Array, ""], size: tuple[int, int], *, center_yx: Int[Array, " yx"]) -> PixelWeights:
-    """Gives the weights of CutMix.
+    """Computes the weights of CutMix.
 
     Args:
-      share: of the area that would stay if the box lay inside the image; the share of the result is what does stay.
+      share: share of the area outside the box if the box were inside the image; that of the result is exact.
       size: (height, width) in pixels.
-      center_yx: of the box, in pixels.
+      center_yx: centre of the box, in pixels.
     """
     side = jnp.sqrt(1 - share)
     covers = [
@@ -149,6 +149,6 @@ def cut(share: Float[Array, ""], size: tuple[int, int], *, center_yx: Int[Array,
 def _covers(
     position: Int[Array, " length"], length: int, *, center: Int[Array, ""], side: Float[Array, ""]
 ) -> Bool[Array, " length"]:
-    """Says which pixels along one axis lie within the box, whose side is a share of the axis."""
+    """Marks the pixels along one axis that are within the box, whose side is a share of the axis."""
     extent = jnp.floor(length * side).astype(jnp.int32)
     return (position >= center - extent // 2) & (position < center + (extent + 1) // 2)

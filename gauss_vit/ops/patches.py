@@ -1,4 +1,4 @@
-"""Cuts images into patches, row by row."""
+"""Images as sequences of patches, row by row."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float

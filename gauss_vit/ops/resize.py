@@ -14,7 +14,7 @@ _CUBIC = -0.5  # torch's cubic coefficient where it antialiases; it is -0.75 whe
 def resize_grid(values: Float[np.ndarray, "height width channels"], target: Grid) -> Float[np.ndarray, "h w channels"]:
     """Resamples a map of vectors by bicubic interpolation with antialiasing, corners not aligned.
 
-    Source: timm `resample_abs_pos_embed`, that is torch `interpolate(mode="bicubic", antialias=True)`.
+    Source: timm `resample_abs_pos_embed`, which is torch `interpolate(mode="bicubic", antialias=True)`.
     """
     rows = bicubic_matrix(values.shape[0], target[0])
     columns = bicubic_matrix(values.shape[1], target[1])
@@ -27,11 +27,11 @@ def resize_offset_table(
     """Resamples a table over patch offsets; near offsets keep more of their detail than far ones.
 
     Args:
-      table: one number a head and offset.
-      target: the numbers of offsets (dy, dx) that are wanted, both odd.
+      table: one number for each head and offset.
+      target: numbers of offsets (dy, dx), both odd.
 
     Returns:
-      The table itself where it has that shape; otherwise both axes are interpolated.
+      The table itself if it has that shape; otherwise both axes are interpolated.
 
     Source: timm `resize_rel_pos_bias_table`, after BEiT.
     """
@@ -71,7 +71,7 @@ def offset_matrix(source: int, target: int) -> Float[np.ndarray, "target source"
 
 
 def _ratio(reach: int, target_reach: int) -> float:
-    """Finds q by halving so that 1 + q + ... + q^(reach - 1) is `target_reach`; the method's range is 1.01 to 1.5."""
+    """Finds q by bisection so that 1 + q + ... + q^(reach - 1) is `target_reach`; the method's range is 1.01 to 1.5."""
     low, high = 1.01, 1.5
     ratio = (low + high) / 2
     while high - low > 1e-6:

@@ -1,13 +1,13 @@
-"""Toeplitz matrices of the numbers on their diagonals, by reshaping alone."""
+"""Toeplitz matrices from the numbers on their diagonals, by reshaping alone."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 
 def toeplitz(diagonals: Float[Array, "*batch offsets"]) -> Float[Array, "*batch rows columns"]:
-    """Spreads `2 size - 1` numbers to the matrices `[i, j] = diagonals[i - j + size - 1]`.
+    """Expands `2 size - 1` numbers to the matrices `[i, j] = diagonals[i - j + size - 1]`.
 
-    The numbers are repeated and cut so that every row starts one later than the next; there is no gather, and so no
+    The numbers are repeated and sliced so that every row starts one later than the next; there is no gather, and so no
     scatter in the backward pass, which is a sum of reshaped cotangents in a fixed order.
 
     >>> toeplitz(jnp.arange(5.0)).tolist()

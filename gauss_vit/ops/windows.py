@@ -1,4 +1,4 @@
-"""Windows of a feature map: how tokens are brought into them, shifted, kept apart, and brought back.
+"""Windows of a feature map: partition, shift, masks, and the way back.
 
 Feature maps are [batch, height, width, channels]; tokens are the same map row by row, [batch, height width, channels].
 """
@@ -27,8 +27,8 @@ class WindowLayout:
     Attributes:
       grid: the (height, width) of the map.
       window: the (height, width) of a window, in tokens.
-      shift: how far windows are shifted down and to the right, in tokens, less than a window.
-      pads_first: Whether the map is padded before it is rolled.
+      shift: shift of the windows down and to the right, in tokens, less than a window.
+      pads_first: whether the map is padded before it is rolled.
 
     Raises:
       ConfigError: a window has no tokens or is shifted by a whole window or more.
@@ -58,16 +58,16 @@ class WindowLayout:
 
     @property
     def num_windows(self) -> int:
-        """How many windows an image has."""
+        """Number of windows of an image."""
         return num_patches(self.padded) // num_patches(self.window)
 
     @property
     def mask(self) -> Float[np.ndarray, "windows tokens tokens"] | None:
-        """Logits of every window: 0 where two tokens may meet, -100 elsewhere; None without a shift."""
+        """Logits of every window: 0 where two tokens may attend to each other, -100 elsewhere; None without a shift."""
         return shift_mask(self.padded, window=self.window, shift=self.shift) if any(self.shift) else None
 
     def split(self, tokens: Float[Array, "batch tokens channels"]) -> Float[Array, "windows window_tokens channels"]:
-        """Brings tokens into windows: those of one image in a row, row by row."""
+        """Partitions tokens into windows: those of one image in succession, row by row."""
         features = tokens.reshape(tokens.shape[0], *self.grid, tokens.shape[2])
         below, right = (padded - side for padded, side in zip(self.padded, self.grid, strict=True))
         padding, shift = ((0, 0), (0, below), (0, right), (0, 0)), (-self.shift[0], -self.shift[1])
@@ -76,7 +76,7 @@ class WindowLayout:
         return partition(jnp.pad(jnp.roll(features, shift, axis=(1, 2)), padding), self.window)
 
     def join(self, windows: Float[Array, "windows window_tokens channels"]) -> Float[Array, "batch tokens channels"]:
-        """Undoes `split` and drops the padding."""
+        """Reverses `split` and drops the padding."""
         features = merge(windows, window=self.window, grid=self.padded)
         if self.pads_first:
             features = jnp.roll(features, self.shift, axis=(1, 2))[:, : self.grid[0], : self.grid[1]]
@@ -88,7 +88,7 @@ class WindowLayout:
 def partition(
     features: Float[Array, "batch height width channels"], window: Grid
 ) -> Float[Array, "windows window_tokens channels"]:
-    """Cuts a map that windows tile; the windows of one image stand in a row, and so do tokens in each, row by row.
+    """Partitions a map that windows tile; the windows of an image, and the tokens of a window, are in row-major order.
 
     >>> partition(jnp.arange(8.0).reshape(1, 2, 4, 1), (2, 2))[:, :, 0].tolist()
     [[0.0, 1.0, 4.0, 5.0], [2.0, 3.0, 6.0, 7.0]]
@@ -101,19 +101,19 @@ def partition(
 def merge(
     windows: Float[Array, "windows window_tokens channels"], *, window: Grid, grid: Grid
 ) -> Float[Array, "batch height width channels"]:
-    """Undoes `partition` for maps of a grid."""
+    """Reverses `partition` for maps of a grid."""
     rows, columns = grid[0] // window[0], grid[1] // window[1]
     split = windows.reshape(-1, rows, columns, *window, windows.shape[-1])
     return jnp.transpose(split, (0, 1, 3, 2, 4, 5)).reshape(-1, *grid, windows.shape[-1])
 
 
 def shift_mask(grid: Grid, *, window: Grid, shift: Grid) -> Float[np.ndarray, "windows tokens tokens"]:
-    """Computes logits that keep tokens apart which came from different sides of a rolled map.
+    """Computes logits that mask pairs of tokens from different sides of a rolled map.
 
     Args:
       grid: the (height, width) of the rolled and padded map; windows tile it.
       window: the (height, width) of a window.
-      shift: how far the map was rolled up and to the left.
+      shift: shift by which the map was rolled up and to the left.
 
     Returns:
       float32, 0 or -100.
@@ -152,7 +152,7 @@ def neighbours(features: Float[Array, "batch height width channels"]) -> Float[A
 
 
 def halved(grid: Grid) -> Grid:
-    """Gives the grid after `neighbours`: half of it, rounded up.
+    """Returns the grid after `neighbours`: half of it, rounded up.
 
     >>> halved((5, 8))
     (3, 4)
