@@ -138,10 +138,10 @@ def test_exponentials_are_of_logits_and_of_the_lattice_alone():
     # One of every pair of tokens without a batch would be work that the table over offsets is there to save.
     text = lowered_step(dataclasses.replace(MODEL, relative=RelativeTable()))[0].as_text()
     shapes = set(re.findall(r"stablehlo\.exponential .* : tensor<(\S+)>", text))
-    num_patches, num_offsets = math.prod(MODEL.grid), math.prod(offset_shape(MODEL.grid))
+    num_patches, (dy, dx) = math.prod(MODEL.grid), offset_shape(MODEL.grid)
     logits = {f"{BATCH * 2}x{num_patches}x{num_patches}xf32"}
     others = {f"{BATCH}x5xf32", f"{BATCH}x{num_patches}x{4 * MODEL.width}xf32"}
-    assert shapes - others == logits | {f"1x{num_offsets}xf32"}, "besides those of the loss and of GELU"
+    assert shapes - others == logits | {f"1x{dy}x{dx}xf32"}, "besides those of the loss and of GELU"
 
 
 @pytest.mark.parametrize("unroll", [1, 2])
