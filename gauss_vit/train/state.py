@@ -1,7 +1,6 @@
 """What training changes: the step, the parameters and the optimizer's state, as one tree of arrays."""
 
 import dataclasses
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +9,9 @@ from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import PRNGKeyArray, PyTree
 
+from gauss_vit.models import construct
+from gauss_vit.models.construct import Make
 from gauss_vit.train.mesh import tree_shardings
-
-Build = Callable[[PRNGKeyArray], object]
 
 
 @jax.tree_util.register_dataclass
@@ -46,10 +45,10 @@ class AbstractModel:
     params: PyTree
 
 
-def abstract_model(build: Build) -> AbstractModel:
+def abstract_model(build: Make) -> AbstractModel:
     """Finds the structure of a model and the shapes of its parameters without computing any."""
-    graph, state = nnx.split(nnx.eval_shape(lambda: build(jax.random.key(0))))
-    return AbstractModel(graph=graph, params=nnx.to_pure_dict(state))
+    graph, params = construct.abstract_of(build)
+    return AbstractModel(graph=graph, params=params)
 
 
 def abstract_state(params: PyTree, transform: optax.GradientTransformation) -> TrainState:
@@ -62,14 +61,14 @@ def abstract_state(params: PyTree, transform: optax.GradientTransformation) -> T
     return jax.eval_shape(lambda concrete: start(concrete, transform), params)
 
 
-def init_state(build: Build, transform: optax.GradientTransformation, *, mesh: Mesh, seed: int) -> TrainState:
+def init_state(build: Make, transform: optax.GradientTransformation, *, mesh: Mesh, seed: int) -> TrainState:
     """Draws the parameters in one compiled function, each device only its own part.
 
     The numbers depend on the seed alone, not on the number of devices.
     """
 
     def init(key: PRNGKeyArray) -> TrainState:
-        return start(nnx.to_pure_dict(nnx.state(build(key))), transform)
+        return start(construct.draw(build, key), transform)
 
     key = run_key(seed)
     shardings = tree_shardings(mesh, jax.eval_shape(init, key))

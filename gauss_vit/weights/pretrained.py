@@ -9,11 +9,11 @@ from typing import Literal
 
 import jax
 import numpy as np
-from flax import nnx
 from jaxtyping import Array, PyTree
 
 from gauss_vit.errors import CheckpointError
 from gauss_vit.heads.network import NetworkConfig
+from gauss_vit.models import construct
 from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.construct import abstract
 from gauss_vit.ops.grid import Grid
@@ -110,7 +110,7 @@ def draw(network: NetworkConfig, paths: Sequence[str], *, seed: int) -> dict[str
         return {}
 
     def some(key: Array) -> dict[str, Array]:
-        leaves = flatten_paths(nnx.to_pure_dict(nnx.state(network.make(key))))
+        leaves = flatten_paths(construct.draw(network.make, key))
         return {path: leaves[path] for path in paths}
 
     return jax.tree.map(np.asarray, jax.jit(some)(jax.random.key(seed)))
