@@ -1,5 +1,6 @@
 """The command line: exit statuses, the one line that explains, and how fast a mistake is answered."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -93,7 +94,7 @@ def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]):
 
 @pytest.mark.parametrize("verb", program.VERBS)
 def test_every_verb_has_a_module_with_run(verb: str):
-    assert callable(program._runner(verb))
+    assert callable(importlib.import_module(program.VERBS[verb].module).run)
 
 
 def test_bug_leaves_its_traceback_in_the_workdir(
@@ -102,7 +103,7 @@ def test_bug_leaves_its_traceback_in_the_workdir(
     def fail(invocation: object) -> None:
         raise KeyError("broken")
 
-    monkeypatch.setattr(program, "_runner", lambda verb: fail)
+    monkeypatch.setattr(f"{program.VERBS['train'].module}.run", fail)
     status, lines = answer(capsys, "train", CONFIG, f"--workdir={tmp_path}")
     assert status == 1
     (log,) = tmp_path.glob("crash-*.log")
@@ -114,7 +115,7 @@ def test_interrupt_is_no_bug(capsys: pytest.CaptureFixture[str], monkeypatch: py
     def interrupt(invocation: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(program, "_runner", lambda verb: interrupt)
+    monkeypatch.setattr(f"{program.VERBS['show'].module}.run", interrupt)
     assert answer(capsys, "show", CONFIG) == (130, ["gauss-vit: interrupted"])
 
 
