@@ -34,21 +34,25 @@ def pytest_configure(config: pytest.Config) -> None:
     Three quarters of the time of a test that compiles are spent there. XLA's own passes, and with them the operations
     of a program, its memory and its collectives, stay what they are; the full tier compiles as users do.
     """
-    is_cheap = config.option.markexpr == _DEFAULT_TIER
+    _compile_cheaply(config.option.markexpr == _DEFAULT_TIER)
+
+
+def _compile_cheaply(is_cheap: bool) -> None:
+    """Chooses for this process and for those that it starts."""
     os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = str(int(is_cheap))
     jax.config.update(_CHEAP, is_cheap)
 
 
 @pytest.fixture(autouse=True, scope="module")
 def full_optimization(request: pytest.FixtureRequest):
-    """Compiles as users do where a module is marked `optimized`."""
+    """Compiles as users do where a module is marked `optimized`: guards of speed, and bits that must be the same."""
     if request.node.get_closest_marker("optimized") is None or not jax.config.read(_CHEAP):
         yield
         return
     jax.clear_caches()
-    jax.config.update(_CHEAP, False)
+    _compile_cheaply(False)
     yield
-    jax.config.update(_CHEAP, True)
+    _compile_cheaply(True)
     jax.clear_caches()
 
 

@@ -34,6 +34,8 @@ from gauss_vit.train.step import Forward, make_train_step
 from tests.data.samples import noise_source
 from tests.networks import classifier
 
+pytestmark = pytest.mark.optimized
+
 MODEL = dataclasses.replace(
     RELPOS_SMALL,
     image_size=(16, 24),

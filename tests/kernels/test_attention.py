@@ -8,6 +8,8 @@ import pytest
 from gauss_vit.kernels.attention import attention
 from gauss_vit.position.term import expand, offset_shape
 
+pytestmark = pytest.mark.optimized
+
 GRID = (2, 3)
 
 

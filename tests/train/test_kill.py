@@ -11,6 +11,8 @@ import pytest
 from gauss_vit.train.checkpoint.reader import saved_steps
 from tests.train.bits import trace_of
 
+pytestmark = pytest.mark.optimized
+
 ROOT = Path(__file__).parents[2]
 NUM_STEPS = 30
 PATIENCE_SECONDS = 60

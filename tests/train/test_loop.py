@@ -28,6 +28,8 @@ from tests.train.incidents import final_state, interrupted_at, with_batches, wit
 from tests.train.states import data_files, flip_byte
 from tests.train.toy import NUM_EVAL, TRAINING, ToyRecipe, batch_of, run_in
 
+pytestmark = pytest.mark.optimized
+
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
