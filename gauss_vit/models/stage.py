@@ -79,8 +79,8 @@ class Stage:
 
     @property
     def is_global(self) -> bool:
-        """Whether all patches of the map meet in attention."""
-        return self.attention is not None and self.window == self.grid
+        """Whether all patches of the map meet in the attention of every block."""
+        return self.attention is not None and self.window == self.grid and not any(self.shift)
 
     def layouts(self, grid: Grid) -> tuple[WindowLayout, ...]:
         """Lists the windows that the blocks take in turn on a map: one layout, or one without and one with a shift."""

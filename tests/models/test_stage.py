@@ -74,3 +74,9 @@ def test_fixed_windows_and_shifts_are_the_same_on_every_map():
     stages = dataclasses.replace(PRESETS["swin_tiny_patch4_window7_224"], windows="fixed", image_size=(64, 96)).stages()
     assert stages[-1].grid == (2, 3)
     assert {(stage.window, stage.shift, stage.pads_first) for stage in stages} == {((7, 7), (3, 3), True)}
+
+
+def test_a_fixed_window_that_covers_the_map_is_still_shifted_and_so_not_global():
+    (*_, last) = dataclasses.replace(PRESETS["swin_tiny_patch4_window7_224"], windows="fixed").stages()
+    assert (last.grid, last.window, last.shift) == ((7, 7), (7, 7), (3, 3))
+    assert not last.is_global
