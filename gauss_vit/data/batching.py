@@ -1,14 +1,15 @@
-"""Batches filled slot by slot, by threads and ahead of time.
+"""Batches filled slot by slot, by a pool of threads and ahead of time.
 
-A batch is allocated when the first of its slots is due, as padding, and threads write examples straight into it. So
-nothing is left to do when it is complete, and pixels are copied by many threads, not by the one that hands out batches.
+A batch is allocated as padding and threads write examples straight into it. So nothing is left to do when it is
+complete, and pixels are copied by many threads, not by the one that hands out batches.
 """
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
-import grain
 import jax
 import numpy as np
 from jaxtyping import PyTree
@@ -16,24 +17,29 @@ from jaxtyping import PyTree
 from gauss_vit.batches import Batch
 
 BUFFERED_BATCHES = 2
+"""Batches that are filled while another one is waited for or used."""
+
 LARGEST_GROUP = 8
-"""Slots that a thread fills at a time, at most: handing it work takes longer than all that is drawn for an image."""
+"""Most slots that a thread fills at a time: handing it work takes longer than all that is drawn for an image."""
 
 GROUPS_PER_THREAD = 4
-"""So many groups of a batch at least for every thread: single ones keep few waiting for the last."""
+"""Fewest groups of a batch for each thread, so that threads rarely wait for the last group."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Filling:
-    """A batch that is being filled.
+class UnfilledBatch:
+    """A batch whose slots are still padding.
 
     Attributes:
-      batch: NumPy arrays; padding where nothing was filled in.
+      batch: NumPy arrays, written in place.
       fill: puts the example of a slot into the batch, or leaves the slot padding. Called from several threads at once.
     """
 
     batch: Batch
     fill: Callable[[int], None]
+
+
+Allocate = Callable[[int], UnfilledBatch]
 
 
 def padding(num_slots: int, image_size: tuple[int, int], *, targets: PyTree, may_flip: bool = False) -> Batch:
@@ -53,72 +59,57 @@ def padding(num_slots: int, image_size: tuple[int, int], *, targets: PyTree, may
     )
 
 
-def filled(begin: Callable[[int], Filling], *, steps: range, num_slots: int, num_threads: int) -> Iterator[Batch]:
-    """The batches of the steps, in order, filled by threads ahead of time; what goes wrong in a slot ends them.
+def fill_batches(allocate: Allocate, *, steps: range, num_slots: int, num_threads: int) -> Iterator[Batch]:
+    """Fills the batches of the steps and yields them in order; an error in a slot comes in place of its batch.
 
-    Threads work on a few slots, not on whole batches: the first batch comes sooner and less is held in memory.
+    Threads work on a few slots, not on whole batches: the first batch comes sooner and less is held in memory. When the
+    iterator is closed, or interrupted, no slot is begun any more.
 
     Args:
-      begin: step to the batch that is to be filled.
+      allocate: step to the batch that is to be filled; called once a step, from any thread.
       steps: in this order.
-      num_slots: how many slots a batch has.
+      num_slots: number of slots of a batch.
       num_threads: 0 fills in the caller.
     """
+    if num_threads == 0:
+        yield from (_fill(allocate(step), range(num_slots)) for step in steps)
+        return
     groups = slot_groups(num_slots, num_threads=num_threads)
-    under_way = _UnderWay(begin=begin)
-
-    def fill(place: int) -> int:
-        turn, group = divmod(place, len(groups))
-        filling = under_way.at(steps[turn])
-        for slot in groups[group]:
-            filling.fill(slot)
-        return steps[turn]
-
-    buffered = max(num_threads, BUFFERED_BATCHES * len(groups)) if num_threads else 0
-    options = grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=buffered)
-    done = grain.MapDataset.range(len(steps) * len(groups)).map(fill).to_iter_dataset(options)
-    # A generator: behind an error the groups that follow would be taken for whole batches.
-    yield from done.batch(len(groups), drop_remainder=True, batch_fn=under_way.end)
+    num_ahead = max(BUFFERED_BATCHES, -(-num_threads // len(groups)))
+    upcoming = iter(steps)
+    pool = ThreadPoolExecutor(num_threads, thread_name_prefix="input")
+    try:
+        queue = deque(_submit(pool, allocate, step, groups) for step in itertools.islice(upcoming, num_ahead))
+        while queue:
+            parts = queue.popleft()
+            queue.extend(_submit(pool, allocate, step, groups) for step in itertools.islice(upcoming, 1))
+            yield [part.result() for part in parts][-1]
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def slot_groups(num_slots: int, *, num_threads: int) -> tuple[range, ...]:
-    """The slots of a batch in order, cut into what a thread fills at a time.
+    """Cuts the slots of a batch, in order, into what a thread fills at a time.
 
-    >>> slot_groups(5, num_threads=0)
+    >>> slot_groups(5, num_threads=2)
     (range(0, 1), range(1, 2), range(2, 3), range(3, 4), range(4, 5))
     >>> slot_groups(20, num_threads=1)
     (range(0, 5), range(5, 10), range(10, 15), range(15, 20))
     """
-    size = max(1, min(LARGEST_GROUP, num_slots // (GROUPS_PER_THREAD * max(1, num_threads))))
+    size = max(1, min(LARGEST_GROUP, num_slots // (GROUPS_PER_THREAD * num_threads)))
     return tuple(range(start, min(start + size, num_slots)) for start in range(0, num_slots, size))
 
 
-@dataclass(frozen=True, kw_only=True)
-class _UnderWay:
-    """The batches that threads are filling, by their steps.
+def _submit(
+    pool: ThreadPoolExecutor, allocate: Allocate, step: int, groups: Iterable[range]
+) -> tuple[Future[Batch], ...]:
+    """Queues one batch: first its allocation, then the filling of its groups, which wait for it."""
+    allocated = pool.submit(allocate, step)
+    return tuple(pool.submit(lambda group=group: _fill(allocated.result(), group)) for group in groups)
 
-    Attributes:
-      begin: step to the batch that is to be filled.
-      fillings: those that are not complete.
-      lock: held while one is looked up or begun, so that all threads fill the same one.
-    """
 
-    begin: Callable[[int], Filling]
-    fillings: dict[int, Filling] = field(default_factory=dict)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def at(self, step: int) -> Filling:
-        """The batch of a step."""
-        with self.lock:
-            if step not in self.fillings:
-                self.fillings[step] = self.begin(step)
-            return self.fillings[step]
-
-    def end(self, steps: Sequence[int]) -> Batch:
-        """Gives the batch whose groups are all filled.
-
-        Args:
-          steps: that of the batch, once for each group.
-        """
-        (step,) = set(steps)
-        return self.fillings.pop(step).batch
+def _fill(unfilled: UnfilledBatch, slots: range) -> Batch:
+    """Fills some slots in order."""
+    for slot in slots:
+        unfilled.fill(slot)
+    return unfilled.batch

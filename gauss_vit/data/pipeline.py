@@ -15,7 +15,7 @@ from jaxtyping import UInt64
 
 from gauss_vit.batches import Batch
 from gauss_vit.data import randomness
-from gauss_vit.data.batching import Filling, filled, padding
+from gauss_vit.data.batching import UnfilledBatch, fill_batches, padding
 from gauss_vit.data.examples import Example, Source
 from gauss_vit.data.images import image as images
 from gauss_vit.data.images.preprocess import Rendered, render, render_unflipped
@@ -134,7 +134,7 @@ def train_batches(
     may_flip = any(type(transform) is RandomFlip for transform in transforms)
     augment_key = randomness.fold(seed, AUGMENT_STREAM)
 
-    def begin(step: int) -> Filling:
+    def allocate(step: int) -> UnfilledBatch:
         # Drawn for all slots at once: one by one, and under Python's lock, this would take 60 us an image.
         epochs, indices = epochs_and_indices(share.positions(step), num_examples=len(source), seed=seed)
         places, keys = indices.tolist(), randomness.fold_all(augment_key, epochs, indices).tolist()
@@ -153,9 +153,9 @@ def train_batches(
             else:
                 _put(batch, slot, example=example, rendered=rendered)
 
-        return Filling(batch=batch, fill=fill)
+        return UnfilledBatch(batch=batch, fill=fill)
 
-    return filled(begin, steps=range(start_step, num_steps), num_slots=share.size, num_threads=num_threads)
+    return fill_batches(allocate, steps=range(start_step, num_steps), num_slots=share.size, num_threads=num_threads)
 
 
 def _require_full_batch(source: Source, batch_size: int) -> None:
@@ -205,7 +205,7 @@ def eval_batches(
     if num_examples == 0:
         raise DataError(f"{source!r} holds no images", do="choose another split", code="DATA-EMPTY")
 
-    def begin(step: int) -> Filling:
+    def allocate(step: int) -> UnfilledBatch:
         indices = share.positions(step)
         batch = padding(share.size, image_size, targets=source.padding_targets)
 
@@ -215,10 +215,10 @@ def eval_batches(
                 pixels = render(example, transforms=(transform,), image_size=image_size, key=0, max_pixels=max_pixels)
                 _put(batch, slot, example=example, rendered=Rendered(pixels=pixels, is_flipped=False))
 
-        return Filling(batch=batch, fill=fill)
+        return UnfilledBatch(batch=batch, fill=fill)
 
     steps = range(num_eval_batches(num_examples, batch_size=batch_size))
-    return filled(begin, steps=steps, num_slots=share.size, num_threads=num_threads)
+    return fill_batches(allocate, steps=steps, num_slots=share.size, num_threads=num_threads)
 
 
 def _put(batch: Batch, slot: int, *, example: Example, rendered: Rendered) -> None:
