@@ -41,7 +41,7 @@ from gauss_vit.data.images.image import load_image, open_images
 from gauss_vit.data.images.preprocess import render
 from gauss_vit.data.images.transforms import RandomFlip, RandomResizedCrop
 from gauss_vit.data.pipeline import train_batches
-from gauss_vit.data.prepare.packing import Plan, Record, resized
+from gauss_vit.data.prepare.plans import Plan, Record, resized
 from gauss_vit.data.randomness import fold, uniform
 
 SIZE = (224, 224)

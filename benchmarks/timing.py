@@ -18,7 +18,6 @@ Seconds = dict[str, float]
 PACKAGES = (
     "numpy",
     "optax",
-    "grain",
     "pillow",
     "simplejpeg",
     "cykooz-resizer",

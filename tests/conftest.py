@@ -15,13 +15,9 @@ install_import_hook("gauss_vit", "beartype.beartype")
 import chex
 import jax
 import pytest
-from absl import flags
 
 from gauss_vit import main as program
 from tests import tiny_config
-
-# grain's workers read absl's flags, which nothing parses outside of absl.app.run.
-flags.FLAGS.mark_as_parsed()
 
 _MANY_MAPS = 6_000
 _DEFAULT_TIER = "not full"

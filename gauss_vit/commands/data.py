@@ -7,9 +7,9 @@ from gauss_vit.command_line.console import say
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.data import inspection
 from gauss_vit.data.config import Data
-from gauss_vit.data.prepare import packing
+from gauss_vit.data.prepare import plans
 from gauss_vit.data.prepare.imagenet_archives import TRAIN_ARCHIVE, VALIDATION_ARCHIVE, archive_plan
-from gauss_vit.data.prepare.packing import Plan
+from gauss_vit.data.prepare.plans import Plan
 from gauss_vit.data.sources import how_to_get, splits
 from gauss_vit.data.sources.labels import LABELS_FILE
 from gauss_vit.errors import ConfigError, DataError
@@ -97,7 +97,7 @@ def prepare_data_set(invocation: Invocation) -> None:
     if target.is_dir():
         say(f"{target} is there already; nothing was done")
         return
-    packing.write(plan if size is None else packing.resized(plan, size), data_dir)
+    plans.write(plan if size is None else plans.resized(plan, size), data_dir)
     say(f"{target} is ready: data.name={name!r}, data.data_dir={str(data_dir)!r}, splits {', '.join(plan.splits)}")
 
 
@@ -113,7 +113,7 @@ def plan_of(source: Path, name: str, *, labels_file: Path | None) -> Plan:
     if labels_file is not None:
         message = f"--labels is for the ImageNet archives, and {source} has none"
         raise ConfigError(message, do=f"put a {LABELS_FILE} into the folder")
-    return packing.folder_plan(source, name)
+    return plans.folder_plan(source, name)
 
 
 def _labels_file(invocation: Invocation) -> Path | None:

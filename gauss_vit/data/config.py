@@ -32,7 +32,9 @@ TrainTransform = (
 SplitProtocol = Literal["official", "paper"]
 OnError = Literal["raise", "skip"]
 
-FOLDER = "folder"
+FOLDER, DIGITS = "folder", "digits"
+"""Data sets that TFDS does not read."""
+
 LARGEST_MAX_PIXELS = 89_000_000
 """Pillow warns of decompression bombs from here on."""
 
@@ -42,9 +44,9 @@ class Data:
     """A data set, the splits of it that a run uses, and the host-side transforms.
 
     Attributes:
-      name: a TFDS data set prepared in array_record form, as `NAME`, `NAME/CONFIG` or `NAME:VERSION`; "digits" is
-        embedded and prepared where it is missing; "folder" is a folder of images, one folder a class.
-      data_dir: the TFDS folder that holds it, or the folder of images; "~" is the home folder.
+      name: a TFDS data set prepared in array_record form, as `NAME`, `NAME/CONFIG` or `NAME:VERSION`; "digits" are
+        those that come with scikit-learn; "folder" is a folder of images, one folder a class.
+      data_dir: the TFDS folder that holds it, or the folder of images; "~" is the home folder. The digits need none.
       split_protocol: "official": the splits that the data set comes with. "paper": a random 70 % "train", 15 %
         "validation" and 15 % "test" of the whole, always the same; see `gauss_vit.data.sources.splits`.
       train_split: split to learn from, such as "train" or "train[:90%]".

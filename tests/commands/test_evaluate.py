@@ -13,7 +13,7 @@ from gauss_vit.assembly import named_model
 from gauss_vit.batches import ClassTargets
 from gauss_vit.commands import evaluate
 from gauss_vit.data.examples import Example
-from gauss_vit.data.sources.opening import TfdsSource
+from gauss_vit.data.sources.digits import DigitsSource
 
 
 def evaluated(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict:
@@ -106,15 +106,15 @@ def test_accepted_classes_come_from_the_examples(workdir: Path, monkeypatch: pyt
     experiment = named_model.run_experiment(workdir)
     plain = evaluate.evaluate_run(workdir, experiment)
 
-    def with_accepted(source: TfdsSource, index: int) -> Example:
+    def with_accepted(source: DigitsSource, index: int) -> Example:
         example = get(source, index)
         accepted = (np.arange(source.num_classes) == example.targets.label) & (index % 5 > 0)
         return dataclasses.replace(example, targets=dataclasses.replace(example.targets, accepted=accepted))
 
-    get = TfdsSource.__getitem__
+    get = DigitsSource.__getitem__
     padding = ClassTargets(label=np.int32(0), accepted=np.zeros(10, np.bool_))
-    monkeypatch.setattr(TfdsSource, "__getitem__", with_accepted)
-    monkeypatch.setattr(TfdsSource, "padding_targets", padding)
+    monkeypatch.setattr(DigitsSource, "__getitem__", with_accepted)
+    monkeypatch.setattr(DigitsSource, "padding_targets", padding)
     result = evaluate.evaluate_run(workdir, experiment).result
     assert result["num_real_examples"] == 40
     assert result["top1"] == plain.result["top1"]

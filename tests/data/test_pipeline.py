@@ -13,7 +13,8 @@ from gauss_vit.data.images.augment import RandAugment
 from gauss_vit.data.images.color import ColorJitter
 from gauss_vit.data.images.preprocess import render
 from gauss_vit.data.images.transforms import RandomFlip, RandomResizedCrop, RandomShift, Resize, ResizeCenterCrop
-from gauss_vit.data.sources.opening import open_source
+from gauss_vit.data.sources.digits import DigitsDataSet
+from gauss_vit.data.sources.tfds import open_source
 from gauss_vit.errors import ConfigError, DataError
 from tests.data.samples import ListSource, noise_source
 
@@ -335,8 +336,8 @@ def test_the_digest_is_golden():
     assert pipeline.batch_digest(noise_source(9), seed=0, step=3, batch_size=4) == "50c250bbdb758baf"
 
 
-def test_digits_come_through_the_whole_pipeline(digits_root):
-    source = open_source(str(digits_root), "digits", "test")
+def test_digits_come_through_the_whole_pipeline():
+    source = DigitsDataSet().open("test")
     batches = evaluate(source, transform=ResizeCenterCrop(crop_fraction=1.0), image_size=(32, 32), batch_size=128)
     assert sum(int(batch.is_real.sum()) for batch in batches) == 360
     assert np.bincount(np.concatenate([batch.targets.label for batch in batches])[:360]).min() > 20

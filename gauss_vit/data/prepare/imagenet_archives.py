@@ -6,15 +6,14 @@ gives are read, and anything else is an error. An incomplete archive is an error
 validation archive by their place, as is often done, labels them wrongly in silence.
 """
 
+import importlib.metadata
 import re
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import tensorflow_datasets.public_api as tfds
-
 from gauss_vit.data.file_reading import read_file
-from gauss_vit.data.prepare.packing import Plan, Record
+from gauss_vit.data.prepare.plans import Plan, Record
 from gauss_vit.errors import DataError
 
 TRAIN_ARCHIVE, VALIDATION_ARCHIVE = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
@@ -22,7 +21,8 @@ VERSION = "5.1.0"
 CLASS_ARCHIVE = re.compile(r"(n\d{8})\.tar")
 VALIDATION_IMAGE = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG")
 MAX_IMAGE_BYTES = 1 << 28
-NAMES_FILE, VALIDATION_FILE = "datasets/imagenet2012/labels.txt", "datasets/imagenet2012/validation_labels.txt"
+IMAGENET_FOLDER = "tensorflow_datasets/datasets/imagenet2012"
+NAMES_FILE, VALIDATION_FILE = f"{IMAGENET_FOLDER}/labels.txt", f"{IMAGENET_FOLDER}/validation_labels.txt"
 
 
 def archive_plan(folder: Path, name: str, *, labels_file: Path | None = None) -> Plan:
@@ -185,8 +185,16 @@ def _damaged(path: Path, error: Exception) -> DataError:
 
 
 def _tfds_file(path: str) -> Path:
-    """A file that the tensorflow-datasets package distributes."""
-    return Path(str(tfds.core.tfds_path(path)))
+    """Finds a file that the tensorflow-datasets package distributes.
+
+    Raises:
+      DataError: DATA-TFDS, it is not installed.
+    """
+    try:
+        return Path(str(importlib.metadata.distribution("tensorflow-datasets").locate_file(path)))
+    except importlib.metadata.PackageNotFoundError as error:
+        message = "the list of ImageNet's classes comes with tensorflow-datasets, which is not installed"
+        raise DataError(message, do="pip install 'gauss_vit[tfds]'", code="DATA-TFDS") from error
 
 
 def _read_lines(path: Path) -> tuple[str, ...]:

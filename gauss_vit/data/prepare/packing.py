@@ -1,4 +1,4 @@
-"""Folders and archives made into TFDS data sets in array_record form, which stock TFDS reads too.
+"""Writes planned data sets in TFDS's array_record form, which stock TFDS reads too.
 
 A data set is written aside and renamed into place: it is there completely or not at all. One process at a time writes a
 data set; what a killed one left behind is removed by the next.
@@ -6,63 +6,24 @@ data set; what a killed one left behind is removed by the next.
 
 import contextlib
 import fcntl
-import io
 import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
 from pathlib import Path
 
 import tensorflow_datasets.public_api as tfds
 
-from gauss_vit.data.images import image as images
 from gauss_vit.data.prepare import shards
-from gauss_vit.data.sources.folders import WHOLE, open_folder, split_folders
+from gauss_vit.data.prepare.plans import Plan
 from gauss_vit.errors import BusyError, DataError, StorageError
 
 _LOGGER = logging.getLogger(__name__)
 
 ASIDE = ".incomplete-"
 LOCK_FILE = ".lock"
-VERSION = "1.0.0"
-JPEG_QUALITY = 95
 REPORT_EVERY = 10_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """One labelled image file.
-
-    Attributes:
-      image: its bytes.
-      label: class index.
-      file_name: what it was called, for messages.
-    """
-
-    image: bytes
-    label: int
-    file_name: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """A data set to be written.
-
-    Attributes:
-      name: of the TFDS data set.
-      version: three numbers.
-      description: where it comes from.
-      class_names: one for each class index.
-      splits: for each split, what gives its records in order.
-    """
-
-    name: str
-    version: str
-    description: str
-    class_names: tuple[str, ...]
-    splits: Mapping[str, Callable[[], Iterable[Record]]]
 
 
 def _write_files(plan: Plan, folder: Path) -> None:
@@ -109,52 +70,6 @@ def _examples(plan: Plan, split: str) -> Iterator[dict[str, str | bytes | int]]:
         yield {"file_name": record.file_name, "image": record.image, "label": record.label}
         if count % REPORT_EVERY == 0:
             _LOGGER.info("%s %s: %d images", plan.name, split, count)
-
-
-def folder_plan(folder: Path, name: str, *, follow_links: bool = False) -> Plan:
-    """The plan for a folder of images: its split folders, or "train" for a folder of classes.
-
-    Raises:
-      DataError: as `gauss_vit.data.sources.folders.open_folder`; DATA-LABEL, two classes have one name.
-    """
-    splits = {split: split for split in split_folders(folder)} or {"train": WHOLE}
-    sources = {split: open_folder(folder, kept, follow_links=follow_links) for split, kept in splits.items()}
-    names = next(iter(sources.values())).class_names
-    if len(set(names)) < len(names):
-        message = f"two classes of {folder} have one name in labels.json"
-        raise DataError(message, do="give every class a name of its own", code="DATA-LABEL")
-
-    def records(split: str) -> Iterator[Record]:
-        source = sources[split]
-        for index, file in enumerate(source.files):
-            example = source[index]
-            yield Record(
-                image=example.image,
-                label=int(example.targets.label),
-                file_name=os.fsencode(file).decode(errors="replace"),
-            )
-
-    return Plan(
-        name=name,
-        version=VERSION,
-        description="Images of a folder, one class a folder, in the order of the folder.",
-        class_names=names,
-        splits={split: lambda split=split: records(split) for split in sources},
-    )
-
-
-def resized(plan: Plan, size: int) -> Plan:
-    """The same data set with every image's shorter side at most `size` pixels, as JPEG of quality 95.
-
-    Images are turned upright and converted to RGB; smaller ones keep their size. It is for fast input: crops are then
-    of the smaller image, which is not what published recipes do.
-    """
-    splits = {
-        split: lambda records=records: (_resize(record, size) for record in records())
-        for split, records in plan.splits.items()
-    }
-    description = f"{plan.description} Shorter side at most {size} px, JPEG quality {JPEG_QUALITY}."
-    return replace(plan, description=description, splits=splits)
 
 
 def write(plan: Plan, data_dir: Path) -> Path:
@@ -209,19 +124,3 @@ def _settle(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _resize(record: Record, size: int) -> Record:
-    """Decodes, shrinks and encodes one image.
-
-    Raises:
-      DataError: DATA-DECODE or DATA-BOMB, it cannot be decoded.
-    """
-    rgb = images.decode(record.image, name=record.file_name)
-    shrink = min(1.0, size / min(rgb.size))
-    target = tuple(max(1, round(side * shrink)) for side in reversed(rgb.size))
-    file = io.BytesIO()
-    images.resize(rgb, size=(target[0], target[1]), interpolation="bicubic").save(
-        file, format="JPEG", quality=JPEG_QUALITY
-    )
-    return replace(record, image=file.getvalue())

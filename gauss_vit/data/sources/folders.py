@@ -15,11 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from gauss_vit.batches import ClassTargets
-from gauss_vit.data.examples import Example
+from gauss_vit.data.config import Data
+from gauss_vit.data.examples import Example, Source
 from gauss_vit.data.file_reading import read_file
 from gauss_vit.data.images.image import SUFFIXES
 from gauss_vit.data.sources import labels
 from gauss_vit.data.sources.folder_listing import Lister, contents
+from gauss_vit.data.sources.subsets import open_slice
 from gauss_vit.errors import DataError
 
 _LOGGER = logging.getLogger(__name__)
@@ -87,6 +89,52 @@ class FolderSource:
             raise DataError(message, do="mount it and run the same command", code="DATA-GONE") from error
         label = np.int32(bisect.bisect_right(self.class_ends, index))
         return Example(image=image, targets=ClassTargets(label=label), name=f"{path} (index {index})")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderDataSet:
+    """A folder of images with the splits that its folders make.
+
+    Attributes:
+      root: the folder.
+      follow_links: whether links may lead out of it.
+    """
+
+    root: Path
+    follow_links: bool
+
+    def split_names(self) -> tuple[str, ...]:
+        """Names the split folders; "all" for a folder of classes.
+
+        Raises:
+          DataError: DATA-EMPTY, there is no such folder.
+        """
+        return tuple(split_folders(self.root)) or (WHOLE,)
+
+    def open(self, split: str) -> Source:
+        """Lists the images of a split, or of a part of it.
+
+        Raises:
+          DataError: as `open_folder`; DATA-EMPTY, the part holds nothing.
+        """
+        return open_slice(lambda name: open_folder(self.root, name, follow_links=self.follow_links), split)
+
+    def open_whole(self) -> FolderSource:
+        """Lists the images of a folder of classes.
+
+        Raises:
+          DataError: as `open_folder`; DATA-EMPTY, the folder is already divided.
+        """
+        divided = ", ".join(path.name for path in split_folders(self.root).values())
+        if divided:
+            remedy = "set data.split_protocol=official, or put all classes into one folder"
+            raise DataError(f"{self.root} is already divided, into {divided}", do=remedy, code="DATA-EMPTY")
+        return open_folder(self.root, WHOLE, follow_links=self.follow_links)
+
+
+def open_data_set(data: Data) -> FolderDataSet:
+    """Returns the folder that a run reads."""
+    return FolderDataSet(root=Path(data.data_dir).expanduser(), follow_links=data.follow_links)
 
 
 def open_folder(root: Path, split: str, *, follow_links: bool = False) -> FolderSource:

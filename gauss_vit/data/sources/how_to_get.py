@@ -29,7 +29,7 @@ RECIPES: Mapping[str, tuple[str, ...]] = {
         "or, with the images in CARS/CLASS/*.jpg, read them as they are, split as in the paper: "
         "--config.data.name=folder --config.data.data_dir=CARS --config.data.split_protocol=paper",
     ),
-    "digits": ("nothing to do: the digits are prepared where they are missing; {data_dir} must be writable once",),
+    "digits": ("pip install 'gauss_vit[digits]'    # they come with scikit-learn",),
 }
 DEFAULT = (
     MAY_NEED_TENSORFLOW,

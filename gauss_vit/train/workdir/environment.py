@@ -10,7 +10,7 @@ import jax
 
 from gauss_vit.config.schema import JsonValue
 
-_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "tensorflow-datasets", "numpy", "pillow")
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy", "pillow")
 
 
 def describe_environment(devices: Sequence[jax.Device]) -> dict[str, JsonValue]:

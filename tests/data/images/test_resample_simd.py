@@ -15,7 +15,7 @@ from gauss_vit.data.images.augment import mean_fill, rand_augment
 from gauss_vit.data.images.preprocess import render
 from gauss_vit.data.images.transforms import RandomFlip, RandomResizedCrop, RandomShift, drawn_interpolation
 from gauss_vit.data.skips import Skips
-from gauss_vit.data.sources.opening import open_source
+from gauss_vit.data.sources.tfds import open_source
 from gauss_vit.errors import ConfigError, DataError
 from tests.data.samples import noise_source
 

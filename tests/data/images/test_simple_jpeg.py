@@ -11,7 +11,7 @@ from gauss_vit.data.images import image as images
 from gauss_vit.data.images import simple_jpeg
 from gauss_vit.data.images.preprocess import render
 from gauss_vit.data.images.transforms import RandomFlip, RandomResizedCrop
-from gauss_vit.data.sources.opening import open_source
+from gauss_vit.data.sources.tfds import open_source
 from gauss_vit.errors import DataError
 
 WAVES = np.sin(np.arange(97)[:, None, None] / 7 + np.arange(131)[None, :, None] / 11 + np.arange(3))

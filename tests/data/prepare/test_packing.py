@@ -13,16 +13,16 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from gauss_vit.data.prepare import packing, shards
-from gauss_vit.data.prepare.packing import Plan, Record, folder_plan, resized, write
+from gauss_vit.data.prepare.plans import Plan, Record, folder_plan, resized, write
 from gauss_vit.data.sources.folders import open_folder
-from gauss_vit.data.sources.opening import open_source, split_names
+from gauss_vit.data.sources.tfds import TfdsDataSet, open_source
 from gauss_vit.errors import BusyError, DataError, StorageError
 from tests.data.sources.folder_samples import make_folder
 
 KILLED = """
 import os, sys
 from pathlib import Path
-from gauss_vit.data.prepare.packing import Plan, Record, write
+from gauss_vit.data.prepare.plans import Plan, Record, write
 def records():
     yield Record(image=b"x", label=0, file_name="x")
     os.kill(os.getpid(), 9)
@@ -62,7 +62,7 @@ def test_stock_tfds_reads_a_prepared_folder(folder, tmp_path):
 def test_split_folders_become_splits(tmp_path):
     root = make_folder(tmp_path / "folder", {"train/a": 2, "val/a": 1, "test/a": 1})
     write(folder_plan(root, "birds"), tmp_path)
-    assert split_names(str(tmp_path), "birds") == ("train", "validation", "test")
+    assert TfdsDataSet(data_dir=str(tmp_path), name="birds").split_names() == ("train", "validation", "test")
 
 
 @pytest.mark.parametrize(("shape", "expected"), [((40, 60), (20, 30)), ((60, 40), (30, 20)), ((10, 15), (10, 15))])

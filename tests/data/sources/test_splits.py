@@ -82,13 +82,13 @@ def test_a_divided_folder_has_no_papers_split(folder, tmp_path):
 
 
 def test_the_papers_split_of_a_tfds_set_is_one_of_all_its_splits(digits_root):
-    data = dataclasses.replace(DATA, data_dir=str(digits_root), split_protocol="paper")
+    data = dataclasses.replace(DATA, name="digits:1.0.0", data_dir=str(digits_root), split_protocol="paper")
     assert [len(open_split(data, split)) for split in known_splits(data)] == [1257, 269, 269]
     assert "train+test" in repr(open_split(data, "test"))
 
 
 def test_official_splits_are_those_of_the_data_set(digits_root, folder, tmp_path):
-    data = dataclasses.replace(DATA, data_dir=str(digits_root))
+    data = dataclasses.replace(DATA, name="digits:1.0.0", data_dir=str(digits_root))
     assert known_splits(data) == ("train", "test")
     assert repr(open_split(data, "test")).startswith("TfdsSource(")
     official = dataclasses.replace(folder, split_protocol="official")

@@ -1,13 +1,13 @@
 """The data sets of the field, with the features that TFDS gives each: image, label and file name are found in all."""
 
+import contextlib
 import io
 
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from gauss_vit.data.sources.building import build_quietly
-from gauss_vit.data.sources.opening import open_source
+from gauss_vit.data.sources.tfds import open_source
 from gauss_vit.errors import DataError
 from tests.data.samples import encode
 
@@ -77,6 +77,14 @@ class OneRecord(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _generate_examples(self):
         raise NotImplementedError
+
+
+def build_quietly(builder):
+    """Writes a data set without download; what tfds prints about downloads is dropped."""
+    config = tfds.download.DownloadConfig(try_download_gcs=False, compute_stats=tfds.download.ComputeStatsMode.SKIP)
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        builder.download_and_prepare(download_config=config)
 
 
 def written(name, root, **changes):

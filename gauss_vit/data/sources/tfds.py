@@ -17,9 +17,9 @@ import tensorflow_datasets.public_api as tfds
 from tensorflow_datasets.core.utils.shard_utils import FileInstruction
 
 from gauss_vit.batches import ClassTargets
+from gauss_vit.data.config import Data
 from gauss_vit.data.examples import Example, Source
 from gauss_vit.data.file_reading import retry
-from gauss_vit.data.sources.digits import prepare_digits
 from gauss_vit.errors import DataError
 
 INFO_FILE, FEATURES_FILE = "dataset_info.json", "features.json"
@@ -135,8 +135,50 @@ class TfdsSource:
         return f"{self.full_name} {self.split} record {index}{file_name and f' ({file_name})'}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class TfdsDataSet:
+    """A data set that TFDS prepared.
+
+    Attributes:
+      data_dir: the TFDS folder; "~" is the home folder.
+      name: `NAME`, `NAME/CONFIG` or either with `:VERSION`; without a version the highest one that is there.
+    """
+
+    data_dir: str
+    name: str
+
+    def split_names(self) -> tuple[str, ...]:
+        """Names the splits, in the order of the metadata.
+
+        Raises:
+          DataError: DATA-TFDS, the data set is missing or damaged.
+        """
+        return tuple(_open_builder(self.data_dir, self.name).info.splits)
+
+    def open(self, split: str) -> Source:
+        """Opens a split, or what TFDS's notation makes of several, such as "train[:90%]" or "train+test".
+
+        Raises:
+          DataError: as `open_source`.
+        """
+        return open_source(self.data_dir, self.name, split)
+
+    def open_whole(self) -> Source:
+        """Opens all splits one after the other.
+
+        Raises:
+          DataError: as `open_source`.
+        """
+        return self.open("+".join(self.split_names()))
+
+
+def open_data_set(data: Data) -> TfdsDataSet:
+    """Returns the TFDS data set that a run reads."""
+    return TfdsDataSet(data_dir=data.data_dir, name=data.name)
+
+
 def open_source(data_dir: str, name: str, split: str) -> Source:
-    """Opens one split of a prepared data set; the embedded digits are prepared first where they are missing.
+    """Opens one split of a prepared data set.
 
     Args:
       data_dir: the TFDS folder; "~" is the home folder.
@@ -146,18 +188,8 @@ def open_source(data_dir: str, name: str, split: str) -> Source:
     Raises:
       DataError: DATA-TFDS, the data set is missing, damaged, not in array_record form or not one of labelled images,
         or has no such split; DATA-LABEL, it does not say how many classes it has; DATA-EMPTY, the split is empty.
-      StorageError: the digits cannot be written.
     """
     return _open_split(_open_builder(data_dir, name), split)
-
-
-def split_names(data_dir: str, name: str) -> tuple[str, ...]:
-    """The splits of a prepared data set, in the order of its metadata.
-
-    Raises:
-      DataError: DATA-TFDS, the data set is missing or damaged.
-    """
-    return tuple(_open_builder(data_dir, name).info.splits)
 
 
 def _open_builder(data_dir: str, name: str) -> tfds.core.DatasetBuilder:
@@ -167,7 +199,7 @@ def _open_builder(data_dir: str, name: str) -> tfds.core.DatasetBuilder:
       DataError: as `open_source`.
     """
     root = Path(data_dir).expanduser()
-    folder = prepare_digits(root) if name == "digits" else find_folder(root, name)
+    folder = find_folder(root, name)
     try:
         _refuse_foreign_code(folder)
         builder = tfds.builder_from_directory(folder)

@@ -13,8 +13,8 @@ import pytest
 
 from gauss_vit.data import file_reading
 from gauss_vit.data.examples import Example, Source
-from gauss_vit.data.sources import digits, opening
-from gauss_vit.data.sources.opening import find_folder, open_source
+from gauss_vit.data.sources import tfds
+from gauss_vit.data.sources.tfds import find_folder, open_source
 from gauss_vit.errors import DataError
 
 QUIET_RUN = """
@@ -24,7 +24,7 @@ def refuse(event, arguments):
         raise SystemExit(f"{event} {arguments}")
 sys.addaudithook(refuse)
 from gauss_vit.data.pipeline import eval_batches
-from gauss_vit.data.sources.opening import open_source
+from gauss_vit.data.sources.tfds import open_source
 from gauss_vit.data.images.transforms import ResizeCenterCrop
 source = open_source(sys.argv[1], "digits", "test")
 batches = eval_batches(source, transform=ResizeCenterCrop(), image_size=(8, 8), batch_size=64, num_threads=2)
@@ -34,9 +34,9 @@ print(sum(int(batch.is_real.sum()) for batch in batches), "tensorflow" in sys.mo
 
 @pytest.fixture
 def copied_digits(digits_root, tmp_path):
-    """A data set named copy that may be damaged: the digits under another name are not prepared anew."""
+    """A data set named copy that may be damaged."""
     shutil.copytree(digits_root / "digits", tmp_path / "copy")
-    return tmp_path / "copy" / digits.VERSION
+    return tmp_path / "copy" / "1.0.0"
 
 
 def shard(folder):
@@ -92,10 +92,6 @@ def test_an_index_outside_is_refused(digits_root, index):
         open_source(str(digits_root), "digits", "test")[index]
 
 
-def test_digits_are_prepared_where_they_are_missing(tmp_path):
-    assert len(open_source(str(tmp_path / "new"), "digits", "test")) == 360
-
-
 def test_the_home_folder_can_be_written_as_a_tilde(digits_root, monkeypatch):
     monkeypatch.setenv("HOME", str(digits_root.parent))
     assert len(open_source(f"~/{digits_root.name}", "digits", "test")) == 360
@@ -113,7 +109,7 @@ def test_a_missing_data_set_names_the_folder_and_the_command(tmp_path):
 def test_the_version_asked_for_or_the_highest_is_found(tmp_path, name, version):
     for folder in ("x/9.0.0", "x/10.0.0", "x/small/1.0.0", "x/incomplete.AB12CD_11.0.0"):
         (tmp_path / folder).mkdir(parents=True)
-        (tmp_path / folder / opening.INFO_FILE).write_text("{}")
+        (tmp_path / folder / tfds.INFO_FILE).write_text("{}")
     assert find_folder(tmp_path, name).name == version
 
 
@@ -163,7 +159,7 @@ def test_a_truncated_shard_is_an_error(copied_digits):
 
 @pytest.mark.parametrize("content", ["{", ""])
 def test_damaged_metadata_is_an_error(copied_digits, content):
-    (copied_digits / opening.INFO_FILE).write_text(content)
+    (copied_digits / tfds.INFO_FILE).write_text(content)
     with pytest.raises(DataError, match=r"not a readable TFDS data set.*tfds build copy"):
         read_all(copied_digits.parent.parent)
 
@@ -184,7 +180,7 @@ def test_metadata_that_names_foreign_code_is_refused(copied_digits, key):
 
 
 def test_another_file_format_is_refused(copied_digits):
-    info = copied_digits / opening.INFO_FILE
+    info = copied_digits / tfds.INFO_FILE
     info.write_text(info.read_text().replace("array_record", "tfrecord"))
     with pytest.raises(DataError, match=r"holds tfrecord files.*--file_format=array_record"):
         read_all(copied_digits.parent.parent)
@@ -251,8 +247,8 @@ def test_a_read_that_keeps_failing_names_record_and_shard(digits_root, monkeypat
     assert (caught.value.code, len(pauses)) == ("DATA-TFDS", num_pauses)
 
 
-def test_reading_opens_no_connection_and_loads_no_framework(tmp_path):
-    command = [sys.executable, "-c", QUIET_RUN, str(tmp_path)]
+def test_reading_opens_no_connection_and_loads_no_framework(digits_root):
+    command = [sys.executable, "-c", QUIET_RUN, str(digits_root)]
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert (run.returncode, run.stdout) == (0, "360 False False\n"), run.stderr
 
