@@ -38,7 +38,7 @@ from gauss_vit.data.examples import Example
 from gauss_vit.data.images import image as images
 from gauss_vit.data.images.augment import mean_fill, rand_augment
 from gauss_vit.data.images.image import load_image, open_images
-from gauss_vit.data.images.preprocess import render
+from gauss_vit.data.images.preprocess import preprocess
 from gauss_vit.data.images.transforms import RandomFlip, RandomResizedCrop
 from gauss_vit.data.pipeline import train_batches
 from gauss_vit.data.prepare.plans import Plan, Record, resized
@@ -92,7 +92,10 @@ class Photos:
 
 def ours(photos: Photos, *, transforms: tuple[TrainTransform, ...]) -> list[np.ndarray]:
     """All images as the input pipeline makes them, one by one."""
-    return [render(photos[index], transforms=transforms, image_size=SIZE, key=index) for index in range(len(photos))]
+    return [
+        preprocess(photos[index], transforms=transforms, image_size=SIZE, key=index).pixels
+        for index in range(len(photos))
+    ]
 
 
 def our_batches(photos: Photos, *, transforms: tuple[TrainTransform, ...]) -> Iterator[Batch]:

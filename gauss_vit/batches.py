@@ -4,7 +4,7 @@ A batch has a fixed size. Where examples run out, the rest is padding and `is_re
 exact on any number of devices. What a task learns from is a pytree of its own, `targets`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jax
 from jaxtyping import PyTree
@@ -21,9 +21,10 @@ class Batch:
     Attributes:
       image: uint8 [batch, height, width, 3], RGB in 0..255, not normalised.
       is_real: bool [batch], False in padding.
-      targets: the task's pytree of arrays [batch, ...], such as `ClassTargets`; zeros in padding.
-      is_flipped: bool [batch], whether the train step is still to flip an image horizontally; None where no image is
-        flipped.
+      targets: the task's pytree of arrays [batch, ...], such as `ClassTargets`; zeros in padding. A
+        `Mask` or `Boxes` in it moves with the image.
+      is_flipped: bool [batch], whether the train step is still to flip an image horizontally, with the masks and boxes
+        among its targets; None where no image is flipped.
     """
 
     image: PyTree
@@ -45,3 +46,37 @@ class ClassTargets:
 
     label: PyTree
     accepted: PyTree = None
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class Mask:
+    """A value for each pixel, among the targets of a task; transforms move it with the image.
+
+    Attributes:
+      values: uint8 or int32 [batch, height, width]; without the batch axis, of a single example.
+      fill: value of the pixels that come in where an image is moved or padded, such as a class that does not count.
+    """
+
+    values: PyTree
+    fill: int = field(default=255, metadata={"static": True})
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class Boxes:
+    """Boxes in an image, among the targets of a task; transforms move them with the image.
+
+    Attributes:
+      yxyx: float32 [batch, boxes, 4]; without the batch axis, of a single example. (y0, x0, y1, x1) in pixels from the
+        top left corner of the image, so that the pixel in row i and column j is (i, j, i + 1, j + 1). A row of zeros is
+        not a box: it is padding, or a box that left the image. Rows keep their order, so that other arrays can describe
+        the boxes row by row.
+    """
+
+    yxyx: PyTree
+
+
+def is_geometry(node: object) -> bool:
+    """Whether a node of targets lies in the image and moves with it; an `is_leaf` for `jax.tree.map`."""
+    return isinstance(node, Mask | Boxes)

@@ -13,7 +13,7 @@ import pytest
 from gauss_vit import experiment as experiments
 from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.data.examples import Example
-from gauss_vit.data.images.preprocess import render
+from gauss_vit.data.images.preprocess import preprocess
 from gauss_vit.experiment import Experiment
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.train.program import make_program
@@ -106,7 +106,7 @@ def test_images_of_any_size_become_those_of_the_model(source: str, size: tuple[i
         pixels = pixels[: shown.model.image_size[0], : shown.model.image_size[1]]
     example = Example(image=encode(pixels), targets=None, name="noise")
     for transforms in (shown.data.train_transforms, (shown.data.eval_transform,)):
-        image = render(example, transforms=transforms, image_size=shown.model.image_size, key=5)
+        image = preprocess(example, transforms=transforms, image_size=shown.model.image_size, key=5).pixels
         assert image.shape == (*shown.model.image_size, 3)
 
 

@@ -16,9 +16,10 @@ from jaxtyping import UInt64
 from gauss_vit.batches import Batch
 from gauss_vit.data import randomness
 from gauss_vit.data.batching import UnfilledBatch, fill_batches, padding
-from gauss_vit.data.examples import Example, Source
+from gauss_vit.data.examples import Source
 from gauss_vit.data.images import image as images
-from gauss_vit.data.images.preprocess import Rendered, render, render_unflipped
+from gauss_vit.data.images.geometry import require_moves, sized
+from gauss_vit.data.images.preprocess import View, preprocess, preprocess_unflipped
 from gauss_vit.data.images.transforms import RandomFlip, Transform
 from gauss_vit.data.skips import Skips
 from gauss_vit.errors import ConfigError, DataError
@@ -126,11 +127,14 @@ def train_batches(
     Raises:
       DataError: DATA-SMALL, the source does not fill a batch; from the iterator, an image that cannot be read, or
         DATA-SKIPPED, too many.
-      ConfigError: the batch does not divide among the processes.
+      ConfigError: the batch does not divide among the processes, or a transform is for images alone and the targets
+        have masks or boxes.
     """
     share = Share(batch_size=batch_size, process_index=process_index, process_count=process_count)
     _require_full_batch(source, batch_size)
 
+    require_moves(transforms, source.padding_targets)
+    targets = sized(source.padding_targets, image_size)
     may_flip = any(type(transform) is RandomFlip for transform in transforms)
     augment_key = randomness.fold(seed, AUGMENT_STREAM)
 
@@ -138,20 +142,23 @@ def train_batches(
         # Drawn for all slots at once: one by one, and under Python's lock, this would take 60 us an image.
         epochs, indices = epochs_and_indices(share.positions(step), num_examples=len(source), seed=seed)
         places, keys = indices.tolist(), randomness.fold_all(augment_key, epochs, indices).tolist()
-        batch = padding(share.size, image_size, targets=source.padding_targets, may_flip=may_flip)
+        batch = padding(share.size, image_size, targets=targets, may_flip=may_flip)
 
         def fill(slot: int) -> None:
             try:
-                example = source[places[slot]]
-                rendered = render_unflipped(
-                    example, transforms=transforms, image_size=image_size, key=keys[slot], max_pixels=max_pixels
+                view = preprocess_unflipped(
+                    source[places[slot]],
+                    transforms=transforms,
+                    image_size=image_size,
+                    key=keys[slot],
+                    max_pixels=max_pixels,
                 )
             except DataError as error:
                 if skips is None:
                     raise
                 skips.take(places[slot], error)
             else:
-                _put(batch, slot, example=example, rendered=rendered)
+                _put(batch, slot, view)
 
         return UnfilledBatch(batch=batch, fill=fill)
 
@@ -198,22 +205,26 @@ def eval_batches(
 
     Raises:
       DataError: DATA-EMPTY, the source holds nothing; from the iterator, an image that cannot be read.
-      ConfigError: the batch does not divide among the processes.
+      ConfigError: the batch does not divide among the processes, or a transform is for images alone and the targets
+        have masks or boxes.
     """
     share = Share(batch_size=batch_size, process_index=process_index, process_count=process_count)
     num_examples = len(source)
     if num_examples == 0:
         raise DataError(f"{source!r} holds no images", do="choose another split", code="DATA-EMPTY")
 
+    require_moves((transform,), source.padding_targets)
+    targets = sized(source.padding_targets, image_size)
+
     def allocate(step: int) -> UnfilledBatch:
         indices = share.positions(step)
-        batch = padding(share.size, image_size, targets=source.padding_targets)
+        batch = padding(share.size, image_size, targets=targets)
 
         def fill(slot: int) -> None:
             if indices[slot] < num_examples:
                 example = source[indices[slot]]
-                pixels = render(example, transforms=(transform,), image_size=image_size, key=0, max_pixels=max_pixels)
-                _put(batch, slot, example=example, rendered=Rendered(pixels=pixels, is_flipped=False))
+                view = preprocess(example, transforms=(transform,), image_size=image_size, key=0, max_pixels=max_pixels)
+                _put(batch, slot, view)
 
         return UnfilledBatch(batch=batch, fill=fill)
 
@@ -221,14 +232,14 @@ def eval_batches(
     return fill_batches(allocate, steps=steps, num_slots=share.size, num_threads=num_threads)
 
 
-def _put(batch: Batch, slot: int, *, example: Example, rendered: Rendered) -> None:
+def _put(batch: Batch, slot: int, view: View) -> None:
     """Writes an example into a slot of a batch."""
 
     def write(column: np.ndarray, value: np.generic | np.ndarray) -> None:
         column[slot] = value
 
-    write(batch.image, rendered.pixels)
-    jax.tree.map(write, batch.targets, example.targets)
+    write(batch.image, view.pixels)
+    jax.tree.map(write, batch.targets, view.targets)
     batch.is_real[slot] = True
-    if rendered.is_flipped:
+    if view.is_flipped:
         batch.is_flipped[slot] = True

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 import jax
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree, UInt8
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from gauss_vit.batches import Batch
 from gauss_vit.ops.erasing import Erasing, erase
-from gauss_vit.ops.flipping import flip
 from gauss_vit.ops.mixing import Mixing, Mixture, draw_weights, mix
 
 
@@ -23,15 +22,6 @@ class Augmented:
 
     image: PyTree
     mixture: PyTree
-
-
-def flipped(batch: Batch) -> UInt8[Array, "batch height width 3"]:
-    """Gives the images of a training batch, left and right exchanged in those that it names.
-
-    Which ones was drawn with their crops, for each example. Bytes are flipped, before they are normalised: a GPU does
-    that in the same pass, a TPU reverses in one of its own, and of floats that moves four times as much.
-    """
-    return batch.image if batch.is_flipped is None else flip(batch.image, batch.is_flipped)
 
 
 def augment(

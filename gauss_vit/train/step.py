@@ -17,9 +17,10 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from gauss_vit.batches import Batch
+from gauss_vit.ops.flipping import flip_batch
 from gauss_vit.ops.mixing import Mixture, dominant_label
 from gauss_vit.ops.pixel_normalization import Normalization
-from gauss_vit.tasks.augmentation import Augmented, flipped
+from gauss_vit.tasks.augmentation import Augmented
 from gauss_vit.train import finite, moving_average
 from gauss_vit.train.accumulation import Examples, accumulate
 from gauss_vit.train.mesh import batch_sharding, replicated, tree_shardings
@@ -112,8 +113,9 @@ class Forward:
 
     def examples(self, batch: Batch, *, key: PRNGKeyArray) -> Examples:
         """Flips, normalises and augments a training batch."""
-        augmented = self.task.augment(self.normalization(flipped(batch)), batch, key=key)
-        return Examples(batch=dataclasses.replace(batch, image=None, is_flipped=None), augmented=augmented)
+        batch = flip_batch(batch)
+        augmented = self.task.augment(self.normalization(batch.image), batch, key=key)
+        return Examples(batch=dataclasses.replace(batch, image=None), augmented=augmented)
 
     def loss(self, params: PyTree, examples: Examples, key: PRNGKeyArray) -> tuple[Float[Array, ""], PyTree]:
         """Gives the training loss of examples, and the sums of the metric."""

@@ -11,7 +11,7 @@ import pytest
 from gauss_vit.data import pipeline, randomness
 from gauss_vit.data.images.augment import RandAugment
 from gauss_vit.data.images.color import ColorJitter
-from gauss_vit.data.images.preprocess import render
+from gauss_vit.data.images.preprocess import preprocess
 from gauss_vit.data.images.transforms import RandomFlip, RandomResizedCrop, RandomShift, Resize, ResizeCenterCrop
 from gauss_vit.data.sources.digits import DigitsDataSet
 from gauss_vit.data.sources.tfds import open_source
@@ -190,7 +190,7 @@ def test_a_batch_is_what_render_makes_but_for_the_flips_that_it_names(transforms
     for step, batch in enumerate(train(source, transforms=transforms)):
         for slot, index in enumerate(batch.targets.label.tolist()):
             key = randomness.fold(1, pipeline.AUGMENT_STREAM, (4 * step + slot) // 7, index)
-            expected = render(source[index], transforms=transforms, image_size=IMAGE_SIZE, key=key)
+            expected = preprocess(source[index], transforms=transforms, image_size=IMAGE_SIZE, key=key).pixels
             pixels = batch.image[slot, :, ::-1] if batch.is_flipped[slot] else batch.image[slot]
             np.testing.assert_array_equal(pixels, expected)
 

@@ -9,7 +9,6 @@ import numpy as np
 from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.ops.erasing import Erasing
 from gauss_vit.ops.pixel_normalization import Normalization
-from gauss_vit.tasks.augmentation import flipped
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.state import abstract_model
 from gauss_vit.train.step import Forward
@@ -25,11 +24,6 @@ NAMED = Batch(
     is_flipped=jnp.asarray(IS_FLIPPED),
 )
 ON_THE_HOST = dataclasses.replace(NAMED, image=jnp.asarray(MIRRORED), is_flipped=None)
-
-
-def test_the_named_images_are_flipped():
-    np.testing.assert_array_equal(flipped(NAMED), MIRRORED)
-    assert flipped(ON_THE_HOST) is ON_THE_HOST.image
 
 
 def test_a_step_sees_what_it_would_see_had_the_host_flipped():

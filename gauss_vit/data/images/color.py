@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageEnhance
 
 from gauss_vit.data import randomness
+from gauss_vit.data.images.geometry import Move
 from gauss_vit.errors import ConfigError
 
 
@@ -71,6 +72,11 @@ class ColorJitter:
                 raise ConfigError(f"ColorJitter.{name} must be a finite number >= 0, got {value}")
         if not 0 <= self.hue <= 0.5:
             raise ConfigError(f"ColorJitter.hue must be in 0..0.5, got {self.hue}")
+
+    def moves(self, image_size: tuple[int, int], *, size: tuple[int, int], key: int) -> tuple[Move, ...]:
+        """Changes colours and moves nothing."""
+        del image_size, size, key
+        return ()
 
     def __call__(self, image: Image.Image, *, size: tuple[int, int], key: int) -> Image.Image:
         """Changes the colours."""

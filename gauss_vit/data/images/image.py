@@ -177,14 +177,19 @@ def size_before_crop(image_size: tuple[int, int], *, size: tuple[int, int], crop
 
 
 def center_crop(image: Image.Image, *, size: tuple[int, int]) -> Image.Image:
-    """The middle of the image, with black where it is too small; odd margins as torchvision rounds them."""
-    height, width = size
-    padded_height, padded_width = max(height, image.height), max(width, image.width)
-    if (padded_width, padded_height) != image.size:
-        left, top = (padded_width - image.width) // 2, (padded_height - image.height) // 2
-        image = image.crop((-left, -top, padded_width - left, padded_height - top))
-    top, left = round((padded_height - height) / 2), round((padded_width - width) / 2)
-    return image.crop((left, top, left + width, top + height))
+    """Crops the middle of the image, with black where it is too small."""
+    return image.crop(center_crop_box((image.height, image.width), size=size))
+
+
+def center_crop_box(image_size: tuple[int, int], *, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Computes the central box of that size, which may reach beyond the image; odd margins as torchvision rounds them.
+
+    Source: torchvision.transforms.CenterCrop, which pads small images (rounding down) before it crops (to nearest).
+    """
+    spare_top, spare_left = (max(side - own, 0) // 2 for own, side in zip(image_size, size, strict=True))
+    top, left = (round(max(own - side, 0) / 2) for own, side in zip(image_size, size, strict=True))
+    top, left = top - spare_top, left - spare_left
+    return left, top, left + size[1], top + size[0]
 
 
 def random_crop_box(

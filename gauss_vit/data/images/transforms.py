@@ -1,5 +1,8 @@
 """Image transforms as frozen values: pure functions of (image, size, key), on the host, uint8 in and out.
 
+What draws its parameters from the key also says with `moves` where it moves places to, so that masks and boxes follow
+(`gauss_vit.data.images.geometry`). Transforms without `moves` are for images alone.
+
 `size` is the (height, width) in pixels that the model takes. `key` is a 64-bit integer from `randomness.fold`; equal
 keys give equal results on every machine. Transforms that draw nothing ignore it.
 """
@@ -14,6 +17,7 @@ from PIL import Image
 from gauss_vit.data import randomness
 from gauss_vit.data.images import image as images
 from gauss_vit.data.images import resample_simd
+from gauss_vit.data.images.geometry import Crop, Flip, Move, Rotation, Scale
 from gauss_vit.errors import ConfigError
 
 Interpolation = Literal["bicubic", "bilinear"]
@@ -44,7 +48,7 @@ class MirroredTransform(Protocol):
     """What a transform also has that a flip can come after as well as before."""
 
     def mirrored(self, image: Image.Image, *, size: tuple[int, int], key: int) -> Image.Image:
-        """Gives the mirror image of what the transform makes of the mirror image.
+        """Computes the mirror image of what the transform makes of the mirror image.
 
         Pixel by pixel, but for values that an interpolation rounds the other way. Arguments as for the transform.
         """
@@ -53,7 +57,7 @@ class MirroredTransform(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class RandomResizedCrop:
-    """A random part of the image, resized to the model's size or to another.
+    """Crops a random part of the image and resizes it to the model's size or to another.
 
     Attributes:
       scale: smallest and largest share of the image's area that is kept.
@@ -96,6 +100,11 @@ class RandomResizedCrop:
         """Draws the part to keep of an image of that (height, width)."""
         return images.random_crop_box(image_size, scale=self.scale, ratio=self.ratio, key=key)
 
+    def moves(self, image_size: tuple[int, int], *, size: tuple[int, int], key: int) -> tuple[Move, ...]:
+        """Crops, then scales."""
+        left, top, right, bottom = self.box(image_size, key=key)
+        return Crop(yxyx=(top, left, bottom, right)), Scale(size=self.output_size or size)
+
     def resized(self, cropped: Image.Image, *, size: tuple[int, int], key: int) -> Image.Image:
         """Resizes the part to `output_size` or `size`."""
         if self.resampler == "simd":
@@ -117,7 +126,7 @@ class RandomResizedCrop:
 
 @dataclass(frozen=True, kw_only=True)
 class RandomFlip:
-    """Left and right exchanged, for some of the images. Not for digits or text.
+    """Flips some of the images horizontally. Not for digits or text.
 
     In training the device flips, where no transform after this one has to see it (`gauss_vit.data.images.preprocess`).
 
@@ -141,14 +150,19 @@ class RandomFlip:
         del size
         return images.flip(image) if self.is_drawn(key) else image
 
+    def moves(self, image_size: tuple[int, int], *, size: tuple[int, int], key: int) -> tuple[Move, ...]:
+        """Flips or does nothing."""
+        del image_size, size
+        return (Flip(),) if self.is_drawn(key) else ()
+
     def is_drawn(self, key: int) -> bool:
-        """Whether this image is one of them."""
+        """Whether this image is flipped."""
         return randomness.uniform(key, 0) < self.probability
 
 
 @dataclass(frozen=True, kw_only=True)
 class RandomShift:
-    """The image moved by a few pixels, at its own size (pad and crop): the gentle crop for small images.
+    """Moves the image by a few pixels, at its own size (pad and crop): the gentle crop for small images.
 
     Attributes:
       max_shift_px: largest movement along each axis, in pixels; every whole number up to it is equally likely.
@@ -162,7 +176,7 @@ class RandomShift:
         """Checks the ranges.
 
         Raises:
-          ConfigError: the shift is negative or the fill is no grey level.
+          ConfigError: the shift is negative or the fill is not a grey level.
         """
         if self.max_shift_px < 0:
             raise ConfigError(f"RandomShift.max_shift_px must be 0 or more, got {self.max_shift_px}")
@@ -172,15 +186,25 @@ class RandomShift:
     def __call__(self, image: Image.Image, *, size: tuple[int, int], key: int) -> Image.Image:
         """Moves the image; the size stays."""
         del size
+        return images.shift(image, shift_yx=self.shift_yx(key), fill=self.fill)
+
+    def moves(self, image_size: tuple[int, int], *, size: tuple[int, int], key: int) -> tuple[Move, ...]:
+        """Crops a box of the image's size that is shifted the other way."""
+        del size
+        (height, width), (down, right) = image_size, self.shift_yx(key)
+        return (Crop(yxyx=(-down, -right, height - down, width - right)),)
+
+    def shift_yx(self, key: int) -> tuple[int, int]:
+        """Draws how many pixels this image moves down and right."""
         num_shifts = 2 * self.max_shift_px + 1
         shift_y = randomness.below(num_shifts, key=key, draw=0) - self.max_shift_px
         shift_x = randomness.below(num_shifts, key=key, draw=1) - self.max_shift_px
-        return images.shift(image, shift_yx=(shift_y, shift_x), fill=self.fill)
+        return shift_y, shift_x
 
 
 @dataclass(frozen=True, kw_only=True)
 class RandomRotation:
-    """The image turned about its centre by a random angle, at its own size.
+    """Turns the image about its centre by a random angle, at its own size.
 
     Attributes:
       degrees: d of an angle uniform in -d .. d.
@@ -198,7 +222,7 @@ class RandomRotation:
         """Checks the ranges.
 
         Raises:
-          ConfigError: the angle is not in 0..180, the filter is unknown or the fill is no grey level.
+          ConfigError: the angle is not in 0..180, the filter is unknown or the fill is not a grey level.
         """
         if not 0 <= self.degrees <= 180:
             raise ConfigError(f"RandomRotation.degrees must be in 0..180, got {self.degrees}")
@@ -210,15 +234,23 @@ class RandomRotation:
     def __call__(self, image: Image.Image, *, size: tuple[int, int], key: int) -> Image.Image:
         """Rotates the image; the size stays."""
         del size
-        angle = self.degrees * (2 * randomness.uniform(key, 0) - 1)
         filters = {"nearest": Image.Resampling.NEAREST, **images.FILTERS}
         fill = (self.fill, self.fill, self.fill)
-        return image.rotate(angle, resample=filters[self.interpolation], fillcolor=fill)
+        return image.rotate(self.angle(key), resample=filters[self.interpolation], fillcolor=fill)
+
+    def moves(self, image_size: tuple[int, int], *, size: tuple[int, int], key: int) -> tuple[Move, ...]:
+        """Rotates."""
+        del image_size, size
+        return (Rotation(degrees=self.angle(key)),)
+
+    def angle(self, key: int) -> float:
+        """Draws the angle of this image, in degrees counter-clockwise."""
+        return self.degrees * (2 * randomness.uniform(key, 0) - 1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CenterCrop:
-    """The middle of the image at the model's size, not resized; black where the image is smaller.
+    """Crops the middle of the image to the model's size, without resizing; black where the image is smaller.
 
     Source: torchvision.transforms.CenterCrop.
     """
@@ -228,10 +260,15 @@ class CenterCrop:
         del key
         return images.center_crop(image, size=size)
 
+    def moves(self, image_size: tuple[int, int], *, size: tuple[int, int], key: int = 0) -> tuple[Move, ...]:
+        """Crops the middle."""
+        del key
+        return (_central(image_size, size),)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Resize:
-    """The whole image at the model's size, without regard to its proportions.
+    """Resizes the whole image to the model's size, without regard to its proportions.
 
     Attributes:
       interpolation: "bicubic" or "bilinear", both antialiased.
@@ -252,10 +289,15 @@ class Resize:
         del key
         return images.resize(image, size=size, interpolation=self.interpolation)
 
+    def moves(self, image_size: tuple[int, int], *, size: tuple[int, int], key: int = 0) -> tuple[Move, ...]:
+        """Scales."""
+        del image_size, key
+        return (Scale(size=size),)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ResizeCenterCrop:
-    """The middle of the image at the model's size: what published accuracies are measured on.
+    """Resizes, then crops the middle to the model's size: what published accuracies are measured on.
 
     Attributes:
       crop_fraction: size of the crop as a share of the resized image; 0.9 at 224 px resizes to 248 px.
@@ -283,9 +325,21 @@ class ResizeCenterCrop:
         resized_size = images.size_before_crop(image.size[::-1], size=size, crop_fraction=self.crop_fraction)
         return images.center_crop(images.resize(image, size=resized_size, interpolation=self.interpolation), size=size)
 
+    def moves(self, image_size: tuple[int, int], *, size: tuple[int, int], key: int = 0) -> tuple[Move, ...]:
+        """Scales, then crops the middle."""
+        del key
+        resized_size = images.size_before_crop(image_size, size=size, crop_fraction=self.crop_fraction)
+        return Scale(size=resized_size), _central(resized_size, size)
+
+
+def _central(image_size: tuple[int, int], size: tuple[int, int]) -> Crop:
+    """The crop that `images.center_crop` makes."""
+    left, top, right, bottom = images.center_crop_box(image_size, size=size)
+    return Crop(yxyx=(top, left, bottom, right))
+
 
 def drawn_interpolation(interpolation: RandomInterpolation, *, key: int, draw: int) -> Interpolation:
-    """The filter for one image: the named one, or either with equal chances."""
+    """Returns the filter for one image: the named one, or one of the two with equal chances."""
     if interpolation != "random":
         return interpolation
     return "bicubic" if randomness.uniform(key, draw) < 0.5 else "bilinear"

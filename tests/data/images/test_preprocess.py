@@ -8,7 +8,7 @@ from gauss_vit.data import randomness
 from gauss_vit.data.images import image as images
 from gauss_vit.data.images.augment import AutoAugment, RandAugment
 from gauss_vit.data.images.color import ColorJitter
-from gauss_vit.data.images.preprocess import render, render_unflipped
+from gauss_vit.data.images.preprocess import preprocess, preprocess_unflipped
 from gauss_vit.data.images.transforms import (
     CenterCrop,
     MirroredTransform,
@@ -51,7 +51,7 @@ def one_by_one(*transforms, key):
 
 def unflipped(*transforms, key=0):
     """What is left for the device."""
-    return render_unflipped(EXAMPLE, transforms=transforms, image_size=SIZE, key=key)
+    return preprocess_unflipped(EXAMPLE, transforms=transforms, image_size=SIZE, key=key)
 
 
 @pytest.mark.parametrize("transform", MIRRORED, ids=by_name)
@@ -93,7 +93,7 @@ def test_only_the_images_of_which_it_is_drawn_are_flipped(crop):
 
 @pytest.mark.parametrize("transforms", [(Resize(), FLIP), (Resize(), FLIP, JITTER), (FLIP, Resize())])
 def test_render_leaves_no_flip(transforms):
-    rendered = render(EXAMPLE, transforms=transforms, image_size=SIZE, key=3)
+    rendered = preprocess(EXAMPLE, transforms=transforms, image_size=SIZE, key=3).pixels
     np.testing.assert_array_equal(rendered, one_by_one(*transforms, key=3))
     assert not np.array_equal(
         rendered, np.asarray(Image.fromarray(rendered).transpose(Image.Transpose.FLIP_LEFT_RIGHT))
@@ -105,7 +105,7 @@ def test_what_is_made_of_a_flip_is_a_transform_like_others():
         def __call__(self, image, *, size, key):
             return image.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
 
-    rendered = render_unflipped(EXAMPLE, transforms=(Resize(), Upended(probability=1.0)), image_size=SIZE, key=3)
-    plain = render(EXAMPLE, transforms=(Resize(),), image_size=SIZE, key=3)
+    rendered = preprocess_unflipped(EXAMPLE, transforms=(Resize(), Upended(probability=1.0)), image_size=SIZE, key=3)
+    plain = preprocess(EXAMPLE, transforms=(Resize(),), image_size=SIZE, key=3).pixels
     assert not rendered.is_flipped
     np.testing.assert_array_equal(rendered.pixels, plain[::-1])

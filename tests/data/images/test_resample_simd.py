@@ -12,7 +12,7 @@ from gauss_vit.data.examples import Example
 from gauss_vit.data.images import image as images
 from gauss_vit.data.images import resample_simd, simple_jpeg
 from gauss_vit.data.images.augment import mean_fill, rand_augment
-from gauss_vit.data.images.preprocess import render
+from gauss_vit.data.images.preprocess import preprocess
 from gauss_vit.data.images.transforms import RandomFlip, RandomResizedCrop, RandomShift, drawn_interpolation
 from gauss_vit.data.skips import Skips
 from gauss_vit.data.sources.tfds import open_source
@@ -46,7 +46,7 @@ def resized_image(image, *, size, interpolation):
 
 
 def one_by_one(encoded, *, transforms, size, key):
-    """What `render` gives, by way of the whole image and an image after every transform."""
+    """What `preprocess` gives, by way of the whole image and an image after every transform."""
     crop, *others = transforms
     keys = [randomness.fold(key, place) for place in range(len(transforms))]
     whole = images.decode(encoded, name="photo")
@@ -65,7 +65,7 @@ def assert_rendered_as_one_by_one(encoded, *, interpolation, size, keys):
     flip = RandomFlip()
     for transforms in ((crop,), (crop, flip), (crop, flip, AUGMENT), (crop, RandomShift(max_shift_px=2), flip)):
         for key in keys:
-            rendered = render(example, transforms=transforms, image_size=size, key=key)
+            rendered = preprocess(example, transforms=transforms, image_size=size, key=key).pixels
             expected = one_by_one(encoded, transforms=transforms, size=size, key=key)
             np.testing.assert_array_equal(rendered, expected)
 
@@ -166,7 +166,9 @@ def test_real_photos_are_rendered_as_by_one_image_after_another(real_data, name,
 def test_too_large_an_image_is_refused_before_it_is_resized():
     example = Example(image=encode(NOISE), targets=None, name="photo")
     with pytest.raises(DataError, match="photo: 90 x 130 px") as caught:
-        render(example, transforms=(RandomResizedCrop(resampler="simd"),), image_size=(24, 32), key=0, max_pixels=11699)
+        preprocess(
+            example, transforms=(RandomResizedCrop(resampler="simd"),), image_size=(24, 32), key=0, max_pixels=11699
+        )
     assert caught.value.code == "DATA-BOMB"
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from gauss_vit.data.examples import Example
 from gauss_vit.data.images import image as images
 from gauss_vit.data.images import simple_jpeg
-from gauss_vit.data.images.preprocess import render
+from gauss_vit.data.images.preprocess import preprocess
 from gauss_vit.data.images.transforms import RandomFlip, RandomResizedCrop
 from gauss_vit.data.sources.tfds import open_source
 from gauss_vit.errors import DataError
@@ -89,10 +89,12 @@ def test_a_crop_while_decoding_is_the_crop_of_the_decoded_image(encoded, monkeyp
     crop, flip = RandomResizedCrop(), RandomFlip()
     first = crop(images.decode(encoded, name="photo"), size=(32, 24), key=images.randomness.fold(5, 0))
     expected = flip(first, size=(32, 24), key=images.randomness.fold(5, 1))
-    rendered = render(example, transforms=(crop, flip), image_size=(32, 24), key=5)
+    rendered = preprocess(example, transforms=(crop, flip), image_size=(32, 24), key=5).pixels
     np.testing.assert_array_equal(rendered, np.asarray(expected))
     monkeypatch.setattr(simple_jpeg, "simplejpeg", None)
-    np.testing.assert_array_equal(render(example, transforms=(crop, flip), image_size=(32, 24), key=5), rendered)
+    np.testing.assert_array_equal(
+        preprocess(example, transforms=(crop, flip), image_size=(32, 24), key=5).pixels, rendered
+    )
 
 
 @pytest.mark.parametrize("installed", [True, False])

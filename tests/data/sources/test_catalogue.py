@@ -12,7 +12,7 @@ from PIL import Image
 
 from gauss_vit.data.examples import Example
 from gauss_vit.data.images import image as images
-from gauss_vit.data.images.preprocess import render
+from gauss_vit.data.images.preprocess import preprocess
 from gauss_vit.data.images.transforms import RandomFlip, RandomResizedCrop, Resize, ResizeCenterCrop
 from gauss_vit.errors import DataError
 from tests.data.samples import encode
@@ -89,11 +89,11 @@ def test_a_png_with_a_huge_text_is_refused_in_bounded_memory(name):
 def test_images_of_extreme_proportions_become_the_models_size_or_are_refused(size, file_format):
     example = Example(image=encode(np.full((*size, 3), 90, np.uint8), file_format), targets=None, name="thin")
     for transforms in ((RandomResizedCrop(), RandomFlip()), (Resize(),), (RandomResizedCrop(resampler="simd"),)):
-        pixels = render(example, transforms=transforms, image_size=(32, 48), key=3)
+        pixels = preprocess(example, transforms=transforms, image_size=(32, 48), key=3).pixels
         assert pixels.shape == (32, 48, 3)
         np.testing.assert_allclose(pixels.astype(int), 90, atol=2)
     try:
-        pixels = render(example, transforms=(ResizeCenterCrop(),), image_size=(32, 32), key=0)
+        pixels = preprocess(example, transforms=(ResizeCenterCrop(),), image_size=(32, 32), key=0).pixels
         np.testing.assert_allclose(pixels[16].astype(int), 90, atol=2)
     except DataError as error:
         assert (error.code, "thin" in error.message) == ("DATA-DECODE", True)
