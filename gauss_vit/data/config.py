@@ -1,4 +1,4 @@
-"""What a run reads: the data set, its splits, and how images become arrays. Light to import: no tfds or grain."""
+"""The data set of a run, its splits, and how images become arrays. Light to import."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""What a source of examples looks like, whatever it reads. Imports neither tfds nor grain."""
+"""The protocol of sources of examples."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -33,7 +33,7 @@ class Source(Protocol):
 
     @property
     def num_classes(self) -> int:
-        """How many classes the labels can name."""
+        """Number of classes."""
         ...
 
     @property
@@ -42,13 +42,13 @@ class Source(Protocol):
         ...
 
     def __len__(self) -> int:
-        """How many examples there are."""
+        """Number of examples."""
         ...
 
     def __getitem__(self, index: int) -> Example:
-        """The example at an index. Called from several threads at once."""
+        """Reads the example at an index. Called from several threads at once."""
         ...
 
     def __repr__(self) -> str:
-        """Names the examples stably: equal text means the same examples, in any process and on any day."""
+        """Identifies the examples: equal text means the same examples, in every process and at any time."""
         ...

@@ -1,4 +1,4 @@
-"""Files read safely: never a pipe that blocks, and again where a network disk stumbles."""
+"""Reads files safely: never from a pipe, which would block, and again after a transient error of a network disk."""
 
 import errno
 import os
@@ -25,14 +25,14 @@ TRANSIENT = frozenset(
         errno.EHOSTDOWN,
     }
 )
-"""Errors that network disks give now and then, and that a second try does not see."""
+"""Errors of network disks that may be gone at the next try."""
 
 
 def read_file(path: Path) -> bytes:
-    """The content of a regular file, after up to three further tries where the error may pass.
+    """Reads a regular file, with up to three more tries after transient errors.
 
     Raises:
-      DataError: DATA-DECODE, not a regular file (a pipe would block for ever), missing or unreadable.
+      DataError: DATA-DECODE, not a regular file (a pipe would block forever), missing or unreadable.
     """
     try:
         return retry(lambda: _read_regular(path))
@@ -42,10 +42,10 @@ def read_file(path: Path) -> bytes:
 
 
 def retry(call: Callable[[], Result]) -> Result:
-    """Gives what `call` returns; it is called again, after a growing pause, while it meets transient errors.
+    """Calls a function, and calls it again after growing pauses while it raises transient errors.
 
     Raises:
-      OSError, RuntimeError: the error does not pass, or was never a transient one.
+      OSError, RuntimeError: the error is not transient, or persists.
     """
     for pause in RETRY_PAUSES_SECONDS:
         try:
@@ -58,7 +58,7 @@ def retry(call: Callable[[], Result]) -> Result:
 
 
 def is_transient(error: OSError | RuntimeError) -> bool:
-    """Says whether a second try may help; array_record raises RuntimeErrors that hold the system's words.
+    """Checks whether a second try may help; array_record raises RuntimeErrors with the system's message.
 
     >>> is_transient(RuntimeError(f"pread() failed: {os.strerror(errno.ESTALE)}; reading train.array_record"))
     True

@@ -1,8 +1,8 @@
-"""Sources to batches: a batch is a pure function of (seed, step), so a run resumes at any step on any number of hosts.
+"""Makes batches of sources: a batch is a pure function of (seed, step), so a run resumes at any step on any hosts.
 
-There is no iterator state. The stream of training examples is a row of epochs, each a permutation of the source, cut
-into batches without regard to where epochs end; slot b of step s is position s * batch_size + b of it. So the batch of
-a step is the same whatever the start step, the number of threads and, once their shares are joined, of processes.
+There is no iterator state. The stream of training examples is a sequence of epochs, each a permutation of the source,
+cut into batches without regard to where epochs end; slot b of step s is position s * batch_size + b of it. So the batch
+of a step does not depend on the start step, the number of threads and, once their shares are joined, of processes.
 """
 
 import hashlib
@@ -29,12 +29,12 @@ ORDER_STREAM, AUGMENT_STREAM = 0, 1
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
-    """The slots of every batch that one process fills: equal, contiguous parts in the order of the processes.
+    """The slots of every batch that one process fills: one of equal, contiguous parts in the order of the processes.
 
     Attributes:
       batch_size: examples in a batch over all processes.
-      process_index: which part.
-      process_count: how many parts.
+      process_index: index of the part.
+      process_count: number of parts.
     """
 
     batch_size: int
@@ -56,11 +56,11 @@ class Share:
 
     @property
     def size(self) -> int:
-        """How many slots this process fills."""
+        """Number of slots that this process fills."""
         return self.batch_size // self.process_count
 
     def positions(self, step: int) -> range:
-        """Where in the stream this process's slots of a step are."""
+        """Computes the positions in the stream of this process's slots of a step."""
         first = step * self.batch_size + self.process_index * self.size
         return range(first, first + self.size)
 
@@ -68,7 +68,7 @@ class Share:
 def epochs_and_indices(
     positions: range, *, num_examples: int, seed: int
 ) -> tuple[UInt64[np.ndarray, " count"], UInt64[np.ndarray, " count"]]:
-    """Which pass over the source, and which example of it, is at each position of the training stream."""
+    """Computes the epoch and the example at each position of the training stream."""
     stream = np.arange(positions.start, positions.stop, dtype=np.uint64)
     epochs, places = np.divmod(stream, num_examples)
     keys = randomness.fold_all(randomness.fold(seed, ORDER_STREAM), epochs)
@@ -76,12 +76,12 @@ def epochs_and_indices(
 
 
 def batch_indices(num_examples: int, *, seed: int, step: int, share: Share) -> tuple[int, ...]:
-    """The examples of a training step, in the order of the slots."""
+    """Computes the examples of a training step, in the order of the slots."""
     return tuple(epochs_and_indices(share.positions(step), num_examples=num_examples, seed=seed)[1].tolist())
 
 
 def batch_digest(source: Source, *, seed: int, step: int, batch_size: int) -> str:
-    """A short proof of which examples a step sees, to be kept with a checkpoint and compared on resume.
+    """Hashes the examples of a step, to be kept with a checkpoint and compared on resume.
 
     Sixteen hexadecimal digits that depend on the source, the seed and the examples of the step, not on how many
     processes or threads read them.
@@ -106,23 +106,22 @@ def train_batches(
     max_pixels: int = images.MAX_PIXELS,
     skips: Skips | None = None,
 ) -> Iterator[Batch]:
-    """Shuffled and augmented NumPy batches, one a step; every example comes once an epoch.
+    """Yields shuffled and augmented NumPy batches, one a step; every example appears once an epoch.
 
-    Augmented but for flips, which are named in the batch and left to the device where they can be
-    (`gauss_vit.data.images.preprocess`).
+    Flips are named in the batch and left to the device where they can be (`gauss_vit.data.images.preprocess`).
 
     Args:
-      source: what to learn from.
+      source: training examples.
       transforms: applied in order to every image.
       image_size: (height, width) in pixels that the model takes.
       batch_size: examples in a batch over all processes.
-      seed: of order and augmentation.
-      start_step: the first step to give a batch for; the last is num_steps - 1.
-      num_steps: the step to stop before.
+      seed: seed of order and augmentation.
+      start_step: step of the first batch.
+      num_steps: step to stop before.
       num_threads: threads that read and decode; 0 decodes in the caller.
-      process_index, process_count: which of how many equal shares of every batch to give.
+      process_index, process_count: the share of every batch that this process fills.
       max_pixels: larger images are refused by their header.
-      skips: takes damaged images, whose places are then padding; without it they are errors.
+      skips: record of damaged images, whose slots are then padding; without it they are errors.
 
     Raises:
       DataError: DATA-SMALL, the source does not fill a batch; from the iterator, an image that cannot be read, or
@@ -166,7 +165,7 @@ def train_batches(
 
 
 def _require_full_batch(source: Source, batch_size: int) -> None:
-    """Refuses a source with fewer examples than one batch.
+    """Checks that a source fills a batch.
 
     Raises:
       DataError: DATA-SMALL.
@@ -177,7 +176,7 @@ def _require_full_batch(source: Source, batch_size: int) -> None:
 
 
 def num_eval_batches(num_examples: int, *, batch_size: int) -> int:
-    """How many batches hold all examples, the last one padded."""
+    """Computes the number of batches that hold all examples, the last one padded."""
     return -(-num_examples // batch_size)
 
 
@@ -192,15 +191,16 @@ def eval_batches(
     process_count: int = 1,
     max_pixels: int = images.MAX_PIXELS,
 ) -> Iterator[Batch]:
-    """All examples once and in order, as NumPy batches; the last is filled up with padding, where is_real is False.
+    """Yields all examples once and in order, as NumPy batches; the last is padded, with is_real False.
 
     Args:
-      source: what to measure on.
+      source: evaluation examples.
       transform: applied to every image.
       image_size: (height, width) in pixels that the model takes.
       batch_size: examples in a batch over all processes.
       num_threads: threads that read and decode; 0 decodes in the caller.
-      process_index, process_count: which of how many equal shares to give; all processes get equally many batches.
+      process_index, process_count: the share of every batch that this process fills; all get the same number of
+        batches.
       max_pixels: larger images are refused by their header.
 
     Raises:

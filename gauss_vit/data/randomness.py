@@ -1,8 +1,8 @@
-"""Counter-based randomness from our own integer hash: the key alone decides, on every machine and version.
+"""Counter-based random numbers from an integer hash: a key gives the same numbers on every machine and version.
 
-NumPy promises no stable stream across its versions, so the order of examples and their augmentation come from here.
-Keys are unsigned 64-bit integers as plain Python ints; nothing holds state. What ends in `_all` gives the very same
-numbers for a whole array at once, in a fraction of the time.
+NumPy does not promise the same stream in all its versions, so the order of examples and their augmentation come from
+here. Keys are unsigned 64-bit integers as plain Python ints; nothing holds state. Functions that end in `_all` compute
+the same numbers for a whole array at once, in a fraction of the time.
 """
 
 import numpy as np
@@ -25,7 +25,7 @@ def mix(value: int) -> int:
 
 
 def fold(*words: int) -> int:
-    """A key that depends on every word and on their order.
+    """Hashes words to a key that depends on every one and on their order.
 
     Args:
       *words: integers of at most 64 bits; negative ones count modulo 2^64.
@@ -53,20 +53,20 @@ def fold_all(key: int, *words: UInt64[np.ndarray, " count"]) -> UInt64[np.ndarra
 
 
 def uniform(key: int, draw: int) -> float:
-    """The draw-th number of this key's stream, uniform in [0, 1) with 53 random bits."""
+    """Computes the draw-th number of this key's stream, uniform in [0, 1) with 53 random bits."""
     return (fold(key, draw) >> 11) * 2.0**-53
 
 
 def below(bound: int, *, key: int, draw: int) -> int:
-    """The draw-th whole number of this key's stream, uniform in 0..bound-1 (bias below bound / 2^64)."""
+    """Computes the draw-th integer of this key's stream, uniform in 0..bound-1 (bias below bound / 2^64)."""
     return (fold(key, draw) * bound) >> 64
 
 
 def permute(index: int, *, size: int, key: int) -> int:
-    """Where a permutation of 0..size-1, chosen by the key, sends one index. Needs no table of the others.
+    """Permutes one index by a permutation of 0..size-1 that the key chooses, without a table of the others.
 
-    A Feistel network permutes the next even power of two; an image that falls outside is sent on until it is inside
-    (cycle walking), which keeps the map a bijection and takes fewer than four turns on average.
+    A Feistel network permutes the next even power of two; an image that falls outside is permuted again until it is
+    inside (cycle walking), which keeps the map a bijection and takes fewer than four rounds on average.
 
     Args:
       index: in 0..size-1.

@@ -1,4 +1,4 @@
-"""Damaged images that a run goes on without: counted, reported once each, and no more than a limit."""
+"""Skips damaged images in training: each is counted and reported once, up to a limit."""
 
 import threading
 from collections.abc import Callable
@@ -11,12 +11,12 @@ SKIPPABLE = frozenset({"DATA-DECODE", "DATA-BOMB"})
 
 @dataclass(frozen=True, kw_only=True)
 class Skips:
-    """Takes the errors of damaged images. Threads share one.
+    """The damaged images of a run so far; shared by threads.
 
     Attributes:
-      limit: how many different images may be skipped.
+      limit: most different images that may be skipped.
       report: called with a line for each of them.
-      indices: which examples were skipped so far.
+      indices: examples that were skipped so far.
       lock: held while `indices` changes.
     """
 
@@ -26,14 +26,14 @@ class Skips:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self, index: int, error: DataError) -> None:
-        """Notes that an example cannot be read.
+        """Records that an example cannot be read.
 
         Args:
-          index: of the example; it counts once, in however many epochs it comes.
-          error: why.
+          index: the example; it counts once, however many epochs it appears in.
+          error: the reason.
 
         Raises:
-          DataError: the error itself where it is not of one image alone; DATA-SKIPPED, there are too many.
+          DataError: the error itself, if it concerns more than one image; DATA-SKIPPED, there are too many.
         """
         if error.code not in SKIPPABLE:
             raise error

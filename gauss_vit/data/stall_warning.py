@@ -1,4 +1,4 @@
-"""Words for a run that stands still because its data are slow, so that nobody takes it for dead."""
+"""Warns while a run waits for data, so that a slow disk does not look like a hang."""
 
 import threading
 import time
@@ -13,29 +13,29 @@ REPORT_EVERY_SECONDS = 30.0
 def announce_waits(
     batches: Iterator[Batch], *, report: Callable[[str], None], every_seconds: float = REPORT_EVERY_SECONDS
 ) -> Iterator[Batch]:
-    """Gives the batches as they come, and says every so often that one is still awaited.
+    """Yields the batches as they come, and reports at intervals that one is still awaited.
 
     Args:
-      batches: in order.
-      report: called with a line, from a thread of its own.
-      every_seconds: how long a batch may take before the first line, and between two.
+      batches: any iterator.
+      report: called with a line, from another thread.
+      every_seconds: seconds that a batch may take before the first line, and between two lines.
     """
     while True:
-        is_there = threading.Event()
-        watch = threading.Thread(target=_watch, args=(is_there, report, every_seconds), daemon=True)
+        has_come = threading.Event()
+        watch = threading.Thread(target=_watch, args=(has_come, report, every_seconds), daemon=True)
         watch.start()
         try:
             batch = next(batches)
         except StopIteration:
             return
         finally:
-            is_there.set()
+            has_come.set()
             watch.join()
         yield batch
 
 
-def _watch(is_there: threading.Event, report: Callable[[str], None], every_seconds: float) -> None:
-    """Reports until the batch is there."""
+def _watch(has_come: threading.Event, report: Callable[[str], None], every_seconds: float) -> None:
+    """Reports until the batch has come."""
     start = time.monotonic()
-    while not is_there.wait(every_seconds):
+    while not has_come.wait(every_seconds):
         report(f"waiting for data: {time.monotonic() - start:.0f} s")

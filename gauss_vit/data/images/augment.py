@@ -1,4 +1,4 @@
-"""RandAugment and AutoAugment as frozen values: a few random operations on every training image."""
+"""RandAugment and AutoAugment as frozen values: a few random operations on every training image, for images alone."""
 
 import math
 import re
@@ -33,7 +33,7 @@ RAND_AUGMENT: Sequence[Operation] = (
     operations.translate_x,
     operations.translate_y,
 )
-"""What RandAugment chooses from: timm's list of operations whose severity increases with the magnitude."""
+"""Operations of RandAugment: those of timm whose severity increases with the magnitude."""
 
 _AUTO_CONTRAST, _EQUALIZE, _INVERT = operations.auto_contrast, operations.equalize, operations.invert
 _ROTATE, _SHEAR_X, _SOLARIZE = operations.rotate, operations.shear_x, operations.solarize
@@ -75,15 +75,15 @@ _SECTION = re.compile(r"(mstd|inc|m|n|p)(\d+(?:\.\d+)?)")
 
 @dataclass(frozen=True, kw_only=True)
 class RandAugment:
-    """Operations chosen at random, with replacement, all of about one magnitude; the size stays.
+    """Applies random operations, chosen with replacement, of about one magnitude; for images alone.
 
     Attributes:
       magnitude: mean severity, 0..10.
       magnitude_std: standard deviation of the severity, which is cut to 0..10.
-      num_operations: how many are chosen for an image.
-      probability: that a chosen one is applied.
+      num_operations: number of operations chosen for an image.
+      probability: probability that a chosen one is applied.
       fill: R, G and B, 0..255, of pixels that come in at the border; timm takes the data's mean colour.
-      interpolation: of operations that move pixels; "random" draws one of the two each time.
+      interpolation: filter of operations that move pixels; "random" draws one of the two each time.
 
     Source: Cubuk et al., arXiv:1909.13719, in timm's variant `rand-m9-mstd0.5-inc1`, whose numbers are the defaults.
     """
@@ -120,7 +120,7 @@ class RandAugment:
         return _painted(image, _mirrored(self._strokes(key)))
 
     def _strokes(self, key: int) -> Iterator[tuple[Operation, Stroke]]:
-        """Draws operations, and gives those that are applied."""
+        """Draws operations and yields those that are applied."""
         for place in range(self.num_operations):
             own_key = randomness.fold(key, place)
             operation = RAND_AUGMENT[randomness.below(len(RAND_AUGMENT), key=own_key, draw=_CHOICE)]
@@ -131,12 +131,12 @@ class RandAugment:
 
 @dataclass(frozen=True, kw_only=True)
 class AutoAugment:
-    """One of 25 learned pairs of operations for every image; the size stays.
+    """Applies one of 25 learned pairs of operations to every image; for images alone.
 
     Attributes:
       magnitude_std: standard deviation of the severities around those of the policy, cut to 0..10.
       fill: R, G and B, 0..255, of pixels that come in at the border; timm takes the data's mean colour.
-      interpolation: of operations that move pixels; "random" draws one of the two each time.
+      interpolation: filter of operations that move pixels; "random" draws one of the two each time.
 
     Source: Cubuk et al., arXiv:1805.09501, table 9 (ImageNet), as timm's policy `original`.
     """
@@ -164,7 +164,7 @@ class AutoAugment:
         return _painted(image, _mirrored(self._strokes(key)))
 
     def _strokes(self, key: int) -> Iterator[tuple[Operation, Stroke]]:
-        """Draws a pair of operations, and gives those that are applied."""
+        """Draws a pair of operations and yields those that are applied."""
         pair = AUTO_AUGMENT[randomness.below(len(AUTO_AUGMENT), key=key, draw=_CHOICE)]
         for place, (operation, probability, magnitude) in enumerate(pair):
             own_key = randomness.fold(key, place)
@@ -174,7 +174,7 @@ class AutoAugment:
 
 
 def rand_augment(notation: str, *, fill: tuple[int, int, int] = (128, 128, 128)) -> RandAugment:
-    """Reads timm's notation: sections m (magnitude), n (operations), p (probability), mstd, and inc1, which must be.
+    """Reads timm's notation: sections m (magnitude), n (operations), p (probability), mstd, and the required inc1.
 
     >>> rand_augment("rand-m7-n3-inc1").magnitude
     7.0
@@ -184,7 +184,7 @@ def rand_augment(notation: str, *, fill: tuple[int, int, int] = (128, 128, 128))
       fill: as in `RandAugment`.
 
     Raises:
-      ConfigError: it is something else.
+      ConfigError: it is not in this notation, or lacks inc1.
     """
     word, *sections = notation.split("-")
     matches = [_SECTION.fullmatch(section) for section in sections]
@@ -204,7 +204,7 @@ def rand_augment(notation: str, *, fill: tuple[int, int, int] = (128, 128, 128))
 
 
 def mean_fill(pixel_mean: tuple[float, float, float]) -> tuple[int, int, int]:
-    """The mean colour of a data set, 0..1, as timm fills with it.
+    """Converts the mean colour of a data set, 0..1, to the fill that timm uses.
 
     >>> mean_fill((0.485, 0.456, 0.406))
     (124, 116, 104)
@@ -214,7 +214,7 @@ def mean_fill(pixel_mean: tuple[float, float, float]) -> tuple[int, int, int]:
 
 
 def drawn_level(magnitude: float, magnitude_std: float, *, key: int) -> float:
-    """A level from the normal distribution around the magnitude, cut to 0..10."""
+    """Draws a level from the normal distribution around the magnitude, cut to 0..10."""
     if magnitude_std == 0:
         return magnitude
     share = randomness.uniform(key, _LEVEL) + 2.0**-54  # never 0 or 1, where the distribution has no finite value
@@ -234,7 +234,7 @@ def _mirrored(strokes: Iterable[tuple[Operation, Stroke]]) -> Iterator[tuple[Ope
 
 
 def _stroke(level: float, *, fill: tuple[int, int, int], interpolation: RandomInterpolation, key: int) -> Stroke:
-    """Draws what the level leaves open."""
+    """Draws direction and filter of an operation."""
     return Stroke(
         level=level,
         is_negative=randomness.uniform(key, _DIRECTION) >= 0.5,
@@ -246,10 +246,10 @@ def _stroke(level: float, *, fill: tuple[int, int, int], interpolation: RandomIn
 def _check_look(
     kind: str, magnitude_std: float, *, fill: tuple[int, int, int], interpolation: RandomInterpolation
 ) -> None:
-    """Refuses what both transforms refuse.
+    """Checks the fields that both transforms have.
 
     Raises:
-      ConfigError: the deviation is negative or not finite, the fill is no colour, or the filter is unknown.
+      ConfigError: the deviation is negative or not finite, the fill is not a colour, or the filter is unknown.
     """
     if not (math.isfinite(magnitude_std) and magnitude_std >= 0):
         raise ConfigError(f"{kind}.magnitude_std must be a finite number >= 0, got {magnitude_std}")

@@ -3,7 +3,7 @@
 Each is a function of an RGB image and of a `Stroke`. Names that end in `_increasing` become more severe with the level,
 as RandAugment wants it; of the others some do and some do not, as AutoAugment's policy expects. Image sizes stay.
 
-Source: timm 1.0.31, `auto_augment.py` (its `LEVEL_TO_ARG` and `NAME_TO_OP`); the functions here bear its names.
+Source: timm 1.0.31, `auto_augment.py` (its `LEVEL_TO_ARG` and `NAME_TO_OP`); the functions have its names.
 """
 
 from collections.abc import Callable
@@ -18,14 +18,14 @@ HIGHEST_LEVEL = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class Stroke:
-    """How one operation is done.
+    """The drawn parameters of one operation.
 
     Attributes:
-      level: from 0 to `HIGHEST_LEVEL`.
+      level: severity, from 0 to `HIGHEST_LEVEL`.
       is_negative: whether operations with two directions take the negative one.
       resample: the filter of operations that move pixels.
       fill: R, G and B, 0..255, of pixels that come in at the border.
-      is_mirrored: whether to act on the mirror image: to make what, flipped, is the result on the flipped image.
+      is_mirrored: whether the image is flipped afterwards: the result, flipped, is that of the flipped image.
     """
 
     level: float
@@ -71,7 +71,7 @@ def equalize(image: Image.Image, _: Stroke) -> Image.Image:
 
 
 def invert(image: Image.Image, _: Stroke) -> Image.Image:
-    """Gives the negative."""
+    """Inverts every value."""
     return ImageOps.invert(image)
 
 

@@ -1,4 +1,4 @@
-"""What transforms do to places: moves with drawn parameters, applied to the masks and boxes among an image's targets.
+"""The geometry of transforms: moves with drawn parameters, applied to the masks and boxes among an image's targets.
 
 A transform draws its parameters from its key and says with `moves` how it moves places; its pixels are resampled by the
 transform itself. Masks are sampled at the nearest pixel. Boxes are clipped to the image after every move; one that

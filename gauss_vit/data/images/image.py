@@ -1,4 +1,4 @@
-"""Images on the host: safe decoding to RGB, and the resampling that timm and torchvision do, with Pillow.
+"""Images on the host: safe decoding to RGB, and the resampling of timm and torchvision, with Pillow.
 
 Sizes are (height, width) in pixels; boxes are Pillow's (left, top, right, bottom).
 """
@@ -29,16 +29,16 @@ FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BIL
 
 
 def decode(encoded: bytes, *, name: str, max_pixels: int = MAX_PIXELS, box_of: BoxOf | None = None) -> Image.Image:
-    """The upright RGB image in a JPEG, PNG, WebP or GIF file (its first frame).
+    """Decodes the upright RGB image in a JPEG, PNG, WebP or GIF file (its first frame).
 
     Grey, palette and CMYK images are converted; an alpha channel is dropped, as torchvision's loader does. EXIF
     orientation is applied, and a broken EXIF block counts as none.
 
     Args:
-      encoded: the bytes of the file.
-      name: what to call it in an error: a path, or data set, split and record.
+      encoded: bytes of the file.
+      name: name in error messages: a path, or data set, split and record.
       max_pixels: larger images are refused.
-      box_of: gives, from the (height, width) of the upright image, the box inside it that is wanted; None for all.
+      box_of: function from the (height, width) of the upright image to the box of it to return; None for all.
 
     Raises:
       DataError: DATA-DECODE, not a readable image of these formats; DATA-BOMB, more than max_pixels by its header.
@@ -50,7 +50,7 @@ def decode(encoded: bytes, *, name: str, max_pixels: int = MAX_PIXELS, box_of: B
 def decode_array(
     encoded: bytes, *, name: str, max_pixels: int = MAX_PIXELS, box_of: BoxOf
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """The same pixels of a box as from `decode`, as an array, which may be a part of a larger one and read-only.
+    """Decodes the pixels of a box as `decode` does, to an array, which may be a part of a larger one and read-only.
 
     Raises:
       DataError: as for `decode`.
@@ -61,7 +61,7 @@ def decode_array(
 def _decode(
     encoded: bytes, *, name: str, max_pixels: int, box_of: BoxOf | None
 ) -> Image.Image | UInt8[np.ndarray, "height width 3"]:
-    """What is wanted of an image, in the form that its decoder gives.
+    """Decodes an image, or the box of it that is wanted, to the form that its decoder returns.
 
     Raises:
       DataError: DATA-DECODE or DATA-BOMB.
@@ -113,7 +113,7 @@ def _to_rgb(opened: Image.Image) -> Image.Image:
 
 
 def _orientation(opened: Image.Image) -> object:
-    """What EXIF says of the orientation, in 1..8 if it makes sense; 1 where nothing can be read."""
+    """Reads the orientation from EXIF, in 1..8 if it is valid; 1 if nothing can be read."""
     try:
         return opened.getexif()[ORIENTATION_TAG] if opened.info.keys() & {"exif", "xmp"} else 1
     except Exception:  # Orientation is optional: an image with broken or missing EXIF is used as it is stored.
@@ -135,12 +135,12 @@ def _upright(rgb: Image.Image, orientation: object) -> Image.Image:
 
 
 def to_array(image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:
-    """The pixels of an RGB image as an array of its own."""
+    """Copies the pixels of an RGB image to an array."""
     return np.array(image, dtype=np.uint8)
 
 
 def resize(image: Image.Image, *, size: tuple[int, int], interpolation: Literal["bicubic", "bilinear"]) -> Image.Image:
-    """Resizes with an antialiased filter; the image itself where it already has that size.
+    """Resizes with an antialiased filter; returns the image itself if it already has that size.
 
     Raises:
       ValueError: the result would have more than MAX_PIXELS, which only extreme proportions can cause.
@@ -154,15 +154,15 @@ def resize(image: Image.Image, *, size: tuple[int, int], interpolation: Literal[
 
 
 def size_before_crop(image_size: tuple[int, int], *, size: tuple[int, int], crop_fraction: float) -> tuple[int, int]:
-    """The size to resize to, so that a central crop of `size` is that fraction of the image's tighter side.
+    """Computes the size to resize to, so that a central crop of `size` is that fraction of the image's tighter side.
 
     For a square crop the long side is rounded down, otherwise both sides to nearest: timm resizes with torchvision in
     the first case and on its own in the second.
 
     Args:
-      image_size: of the image.
-      size: of the crop.
-      crop_fraction: in (0, 1].
+      image_size: size of the image.
+      size: size of the crop.
+      crop_fraction: share of the tighter side, in (0, 1].
 
     Source: timm 1.0.31, transforms_imagenet_eval with crop_mode "center".
     """
@@ -195,16 +195,16 @@ def center_crop_box(image_size: tuple[int, int], *, size: tuple[int, int]) -> tu
 def random_crop_box(
     image_size: tuple[int, int], *, scale: tuple[float, float], ratio: tuple[float, float], key: int
 ) -> tuple[int, int, int, int]:
-    """A box of random area and proportions inside the image.
+    """Draws a box of random area and proportions inside the image.
 
     Area is uniform in `scale` times the image's, the logarithm of width / height is uniform in that of `ratio`. After
     ten draws that do not fit, the largest central box within `ratio` is taken.
 
     Args:
-      image_size: of the image.
+      image_size: size of the image.
       scale: smallest and largest share of the area.
       ratio: smallest and largest width / height.
-      key: where the random numbers come from.
+      key: key of the random numbers.
 
     Source: torchvision.transforms.RandomResizedCrop.get_params.
     """
@@ -231,12 +231,12 @@ def _central_box(image_size: tuple[int, int], ratio: tuple[float, float]) -> tup
 
 
 def flip(image: Image.Image) -> Image.Image:
-    """Left and right exchanged."""
+    """Flips horizontally."""
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
 
 
 def flip_array(pixels: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height width 3"]:
-    """Left and right exchanged."""
+    """Flips horizontally."""
     flipped = np.empty(pixels.shape, np.uint8)
     flipped.view("V3")[...] = pixels.view("V3")[:, ::-1]  # Three bytes at a time: twice as fast as one by one.
     return flipped
@@ -250,7 +250,7 @@ def shift(image: Image.Image, *, shift_yx: tuple[int, int], fill: int) -> Image.
 
 
 def open_images(folder: Path) -> tuple[Path, ...]:
-    """The image files in a folder and the folders below it, in byte order of their paths on every machine.
+    """Finds the image files in a folder and the folders below it, in byte order of their paths on every machine.
 
     Hidden files and other suffixes are left out; links to folders are not followed.
 
@@ -267,7 +267,7 @@ def open_images(folder: Path) -> tuple[Path, ...]:
 
 
 def _image_files(folder: Path) -> Iterator[Path]:
-    """Every visible path with an image's suffix."""
+    """Yields every visible path with an image's suffix."""
     for parent, _, names in os.walk(folder):
         visible = (name for name in names if not name.startswith("."))
         yield from (Path(parent, name) for name in visible if name.lower().endswith(SUFFIXES))
@@ -277,6 +277,6 @@ def load_image(path: Path) -> Image.Image:
     """Reads and decodes one image file.
 
     Raises:
-      DataError: not a regular file (a pipe would block for ever), unreadable, or not an image.
+      DataError: not a regular file (a pipe would block forever), unreadable, or not an image.
     """
     return decode(read_file(path), name=str(path))

@@ -1,7 +1,7 @@
-"""Pillow's antialiased filters with vector instructions (cykooz-resizer), about three times as fast on one core.
+"""Resizes with Pillow's antialiased filters in vector instructions (cykooz-resizer), about three times as fast.
 
-It works with rounder coefficients than Pillow: of a photo's values one or two in a hundred differ, by one level except
-at a few hard edges. Its results do not depend on which of its instructions (SSE 4.1, AVX2 or none) a processor has.
+Its coefficients are rounded more coarsely than Pillow's: one or two of a hundred values of a photo differ, by one level
+except at a few hard edges. Its results do not depend on the instructions (SSE 4.1, AVX2 or none) of a processor.
 """
 
 from typing import Literal
@@ -22,8 +22,8 @@ def resize(
 ) -> UInt8[np.ndarray, "new_height new_width 3"]:
     """Resizes an RGB image, along rows first as Pillow does.
 
-    In one call the library goes along columns first; as bicubic overshoot is clipped between the two passes, that
-    would move pixels near edges by up to 7 levels.
+    In one call the library resizes along columns first; since bicubic overshoot is clipped between the two passes, that
+    would change pixels near edges by up to 7 levels.
 
     Args:
       pixels: may be a part of a larger array.

@@ -1,7 +1,7 @@
-"""JPEG files decoded by libjpeg-turbo alone (simplejpeg), about a fifth faster than through Pillow, to the same bits.
+"""Decodes JPEG files with libjpeg-turbo alone (simplejpeg), to the same bits as Pillow and about a fifth faster.
 
-Pillow decodes with the same library, but line by line into four bytes a pixel. As nothing but time depends on it, it is
-used wherever it is installed.
+Pillow decodes with the same library, but line by line into four bytes a pixel. It is used
+wherever it is installed, since it changes nothing but the time.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ def decode_jpeg(encoded: bytes) -> UInt8[np.ndarray, "height width 3"] | None:
     """Decodes a JPEG file that holds grey or RGB, as it is stored.
 
     Returns:
-      The pixels; None without the library, and for a file that is not flawless: what is bearable is for Pillow to say.
+      The pixels; None without the library, and for a damaged file: Pillow decides whether it is usable.
     """
     if simplejpeg is None:
         return None

@@ -1,9 +1,9 @@
-"""The official ImageNet-1K archives as a plan for a data set. Nothing is ever unpacked to the disk.
+"""Plans a data set from the official ImageNet-1K archives. Nothing is unpacked to the disk.
 
 `ILSVRC2012_img_train.tar` holds a tar of images for each class, `ILSVRC2012_img_val.tar` the validation images, whose
 classes are in a list of their own. Archives are not trusted: only regular members with exactly the names that ImageNet
-gives are read, and anything else is an error. An incomplete archive is an error too: to label the images of a partial
-validation archive by their place, as is often done, labels them wrongly in silence.
+gives are read, and anything else is an error. An incomplete archive is an error too: labelling the images of a
+partial validation archive by their position, as is often done, silently labels them wrongly.
 """
 
 import importlib.metadata
@@ -26,11 +26,11 @@ NAMES_FILE, VALIDATION_FILE = f"{IMAGENET_FOLDER}/labels.txt", f"{IMAGENET_FOLDE
 
 
 def archive_plan(folder: Path, name: str, *, labels_file: Path | None = None) -> Plan:
-    """The plan for a folder with one or both of the official archives, whose members are checked for completeness.
+    """Plans the data set of one or both of the official archives, and checks that they are complete.
 
     Args:
-      folder: holds the archives.
-      name: of the data set.
+      folder: folder of the archives.
+      name: name of the data set.
       labels_file: the class of every validation image in order, a synset such as n01751748 a line; by default the list
         that TFDS distributes.
 
@@ -62,10 +62,10 @@ def archive_plan(folder: Path, name: str, *, labels_file: Path | None = None) ->
 
 
 def read_labels(path: Path, class_names: Sequence[str]) -> tuple[int, ...]:
-    """The class index of every validation image, in the order of their numbers.
+    """Reads the class index of every validation image, in the order of their numbers.
 
     Raises:
-      DataError: DATA-LABEL, a line is none of the classes.
+      DataError: DATA-LABEL, a line is not a class.
     """
     places = {name: place for place, name in enumerate(class_names)}
     lines = _read_lines(path)
@@ -111,7 +111,7 @@ def _class_archives(archive: tarfile.TarFile, path: Path, class_names: Sequence[
     """The archive of every class, by synset.
 
     Raises:
-      DataError: DATA-ARCHIVE, one is missing, or one too many.
+      DataError: DATA-ARCHIVE, one is missing, or there is another one.
     """
     members = dict(_members(archive, path, pattern=CLASS_ARCHIVE))
     missing, foreign = set(class_names) - set(members), set(members) - set(class_names)
@@ -125,7 +125,7 @@ def _validation_images(archive: tarfile.TarFile, path: Path, num_images: int) ->
     """The validation images by number.
 
     Raises:
-      DataError: DATA-ARCHIVE, one is missing, or one too many.
+      DataError: DATA-ARCHIVE, one is missing, or there is another one.
     """
     members = _members(archive, path, pattern=VALIDATION_IMAGE)
     if [int(number) for number, _ in members] != list(range(1, num_images + 1)):
@@ -138,7 +138,7 @@ def _opened(path: Path) -> tarfile.TarFile:
     """Opens an uncompressed tar.
 
     Raises:
-      DataError: DATA-ARCHIVE, it is none.
+      DataError: DATA-ARCHIVE, it is not one.
     """
     try:
         return tarfile.open(path, mode="r:")
@@ -150,7 +150,7 @@ def _members(archive: tarfile.TarFile, path: Path, *, pattern: re.Pattern) -> li
     """The members by name, with what the pattern captures of it.
 
     Raises:
-      DataError: DATA-ARCHIVE, a member is no regular file, or has another name, or a name that another one has.
+      DataError: DATA-ARCHIVE, a member is not a regular file, or its name is unknown or a duplicate.
     """
     found = {}
     try:

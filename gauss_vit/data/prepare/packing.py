@@ -1,7 +1,7 @@
 """Writes planned data sets in TFDS's array_record form, which stock TFDS reads too.
 
-A data set is written aside and renamed into place: it is there completely or not at all. One process at a time writes a
-data set; what a killed one left behind is removed by the next.
+A data set is written to a temporary folder and renamed into place: it is complete or does not exist. One process at a
+time writes a data set, and removes what a killed process left behind.
 """
 
 import contextlib
@@ -27,10 +27,10 @@ REPORT_EVERY = 10_000
 
 
 def _write_files(plan: Plan, folder: Path) -> None:
-    """Writes shards and metadata of a planned data set; its features are those that TFDS gives ImageNet.
+    """Writes shards and metadata of a planned data set; its features are those of TFDS's ImageNet.
 
     Raises:
-      DataError: DATA-EMPTY, a split holds nothing.
+      DataError: DATA-EMPTY, a split is empty.
     """
     features = tfds.features.FeaturesDict(
         {
@@ -65,7 +65,7 @@ def _write_files(plan: Plan, folder: Path) -> None:
 
 
 def _examples(plan: Plan, split: str) -> Iterator[dict[str, str | bytes | int]]:
-    """The records of a split as features; progress is logged."""
+    """Yields the records of a split as features, and logs progress."""
     for count, record in enumerate(plan.splits[split](), 1):
         yield {"file_name": record.file_name, "image": record.image, "label": record.label}
         if count % REPORT_EVERY == 0:
@@ -73,7 +73,7 @@ def _examples(plan: Plan, split: str) -> Iterator[dict[str, str | bytes | int]]:
 
 
 def write(plan: Plan, data_dir: Path) -> Path:
-    """Writes a planned data set below a TFDS folder, unless that version is there, and returns its folder.
+    """Writes a planned data set below a TFDS folder, unless that version exists, and returns its folder.
 
     Raises:
       DataError: an image or archive is damaged; nothing is left behind.
@@ -97,12 +97,12 @@ def write(plan: Plan, data_dir: Path) -> Path:
     except OSError as error:
         reason = error.strerror or str(error)
         message = f"{plan.name} cannot be written to {target.parent}: {reason}"
-        raise StorageError(message, do="give a writable --data_dir with room enough") from error
+        raise StorageError(message, do="give a writable --data_dir with enough space") from error
 
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Keeps other processes from writing the same data set; the system lets go of it when the process ends.
+    """Locks a data set against other processes; the system releases the lock when the process ends.
 
     Raises:
       BusyError: another process is writing it.
@@ -117,7 +117,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _settle(folder: Path) -> None:
-    """Brings the files and the folder to the disk, so that the rename is never there before them."""
+    """Flushes the files and the folder to the disk before the rename."""
     for path in (*folder.iterdir(), folder):
         descriptor = os.open(path, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""Records of any number written as TFDS shards, in their order and in bounded memory.
+"""Writes any number of records as TFDS shards, in order and in bounded memory.
 
 tfds's own builder gathers a split before it writes it, and needs TensorFlow to do so beyond a gigabyte. Here records go
 straight into array_record files, and tfds writes only the metadata.
@@ -25,8 +25,8 @@ def write_split(
     """Writes the shards of a split, about half a gibibyte each.
 
     Args:
-      examples: in order; one mapping of features a record.
-      features: how they are encoded.
+      examples: one mapping of features for each record, in order.
+      features: encoding of the records.
       template: folder, data set, split and suffix of the files.
     """
     serialized = (features.serialize_example(example) for example in examples)
@@ -48,7 +48,7 @@ def _write_shard(path: Path, records: Iterator[bytes]) -> tuple[int, int]:
     """Writes records until the file is full or they end.
 
     Returns:
-      How many were written, and their bytes.
+      The number of records written, and of bytes.
     """
     writer = array_record_module.ArrayRecordWriter(str(path), WRITER_OPTIONS)
     length, size = 0, 0

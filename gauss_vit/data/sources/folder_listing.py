@@ -1,4 +1,4 @@
-"""What is in a folder of images: class folders and image files, listed once, in an order that no machine changes.
+"""Lists the class folders and image files of a folder of images, in the same order on every machine.
 
 Order is that of torchvision's ImageFolder: classes by name, in a class the folders by path, in a folder the files by
 name, all in byte order. Only names are read, so a million files take seconds on a local disk.
@@ -21,7 +21,7 @@ class Listing:
 
     Attributes:
       files: paths relative to `root`, in order.
-      num_ignored: how many files were left out, because they are hidden or have no image's suffix.
+      num_ignored: number of files that are hidden or do not have the suffix of an image.
     """
 
     files: tuple[str, ...]
@@ -30,7 +30,7 @@ class Listing:
 
 @dataclass(frozen=True, kw_only=True)
 class Lister:
-    """Lists class folders, and remembers which file is in which, to find a file in two classes.
+    """Lists class folders, and keeps track of files to find one that is in two classes.
 
     Attributes:
       root: the folder that holds everything.
@@ -43,20 +43,20 @@ class Lister:
     seen: dict[int, str] = field(default_factory=dict)
 
     def class_folders(self, parent: Path) -> tuple[str, ...]:
-        """The names of the visible folders in a folder, in byte order.
+        """Lists the visible folders in a folder, in byte order.
 
         Raises:
-          DataError: a link leads out of the root or nowhere; DATA-EMPTY, the folder is gone.
+          DataError: a link leads out of the root; DATA-EMPTY, the folder is missing.
         """
         entries = [entry for entry in _entries(parent) if not entry.name.startswith(".")]
         return tuple(entry.name for entry in entries if self._is_folder(entry))
 
     def list_class(self, folder: Path) -> Listing:
-        """The images of a class, also those in folders below.
+        """Lists the images of a class, including those in folders below.
 
         Raises:
-          DataError: DATA-DECODE, something with an image's name is no regular file, or a link leads out of the root;
-            DATA-LABEL, a file is also in another class.
+          DataError: DATA-DECODE, an entry with an image's suffix is not a regular file, or a link leads out of the
+            root; DATA-LABEL, a file is also in another class.
         """
         files, num_ignored = [], 0
         for parent in sorted(self._folders(folder, ()), key=os.fsencode):
@@ -68,7 +68,7 @@ class Lister:
         return Listing(files=tuple(files), num_ignored=num_ignored)
 
     def _folders(self, folder: Path, above: tuple[str, ...]) -> Iterator[str]:
-        """The path of a folder and of all visible ones below it; `above` are the real paths that lead to it.
+        """Yields a folder and all visible ones below it; `above` are the real paths of the folders that hold it.
 
         Raises:
           DataError: a link leads back to a folder that holds it.
@@ -84,7 +84,7 @@ class Lister:
         """Whether an entry is a visible regular file with an image's suffix.
 
         Raises:
-          DataError: DATA-DECODE, it has the name of an image and is something else.
+          DataError: DATA-DECODE, it has an image's suffix and is not a file.
         """
         if entry.name.startswith(".") or not entry.name.lower().endswith(SUFFIXES):
             return False
@@ -121,7 +121,7 @@ class Lister:
             raise DataError(message, do="set data.follow_links=True if you trust it", code="DATA-DECODE")
 
     def _listed(self, entry: os.DirEntry, folder: Path) -> str:
-        """The path of an image relative to the root.
+        """Returns the path of an image relative to the root.
 
         Raises:
           DataError: DATA-LABEL, another class holds the same file.
@@ -137,14 +137,14 @@ class Lister:
 
 
 def contents(folder: Path) -> str:
-    """A few of the names in a folder, for a message that says what was found instead."""
+    """Names a few entries of a folder, for a message about what was found instead."""
     names = [entry.name for entry in _entries(folder)]
     more = f" and {len(names) - NUM_SHOWN} more" if len(names) > NUM_SHOWN else ""
     return (", ".join(names[:NUM_SHOWN]) + more) or "nothing"
 
 
 def _entries(folder: Path) -> list[os.DirEntry]:
-    """What is in a folder, in byte order of the names.
+    """Lists a folder in byte order of the names.
 
     Raises:
       DataError: DATA-EMPTY, it is missing or unreadable.
@@ -158,5 +158,5 @@ def _entries(folder: Path) -> list[os.DirEntry]:
 
 
 def _irregular(path: str, reason: str) -> DataError:
-    """The error for what has an image's name and is no image file."""
+    """The error for an entry with an image's suffix that is not a file."""
     return DataError(f"{path}: not a regular file: {reason}", do="remove it", code="DATA-DECODE")

@@ -1,4 +1,4 @@
-"""Folders of images as sources: `CLASS/*.jpg`, or the same below `train`, `val` (or `validation`) and `test`.
+"""Reads folders of images: `CLASS/*.jpg`, or the same below `train`, `val` (or `validation`) and `test`.
 
 Only paths are held in memory. A `labels.json` may name the classes or set their order: `data.sources.labels`.
 """
@@ -37,11 +37,11 @@ class FolderSource:
     Attributes:
       root: the folder that `data.data_dir` names.
       split: "all", or the split whose folder it is.
-      class_names: one for each class index.
+      class_names: one name for each class index.
       files: paths relative to the root, class after class.
       class_ends: for each class, the index of the first example after it.
-      num_ignored: how many files are no images, by their names.
-      digest: sixteen hexadecimal digits that prove which files, in which order and classes.
+      num_ignored: number of files that are not images, by their names.
+      digest: sixteen hexadecimal digits that depend on the files, their order and classes.
     """
 
     root: Path
@@ -54,7 +54,7 @@ class FolderSource:
 
     @property
     def num_classes(self) -> int:
-        """How many classes the labels can name."""
+        """Number of classes."""
         return len(self.class_names)
 
     @property
@@ -63,11 +63,11 @@ class FolderSource:
         return ClassTargets(label=np.int32(0))
 
     def __len__(self) -> int:
-        """How many images there are."""
+        """Number of images."""
         return len(self.files)
 
     def __repr__(self) -> str:
-        """Split, size and proof of the names: the same wherever the folder is."""
+        """Split, size and digest: the same wherever the folder is."""
         return f"FolderSource(split={self.split!r}, num_examples={len(self)}, files={self.digest!r})"
 
     def __getitem__(self, index: int) -> Example:
@@ -146,9 +146,9 @@ def open_folder(root: Path, split: str, *, follow_links: bool = False) -> Folder
       follow_links: whether links may lead out of the folder.
 
     Raises:
-      DataError: DATA-EMPTY, no folder, class or image, or no such split; DATA-LABEL, a class that is not one of the
-        training classes, a file in two classes, or a labels.json that does not fit; DATA-DECODE, an image's name on
-        what is no regular file.
+      DataError: DATA-EMPTY, there is no folder, class, image or such split; DATA-LABEL, a class that is not one of
+        the training classes, a file in two classes, or a labels.json that does not fit; DATA-DECODE, an entry with an
+        image's suffix is not a regular file.
     """
     root = root.expanduser()
     lister = Lister(root=root, follow_links=follow_links)
@@ -178,7 +178,7 @@ def open_folder(root: Path, split: str, *, follow_links: bool = False) -> Folder
 
 
 def split_folders(root: Path) -> dict[str, Path]:
-    """The split folders below a root, by split; none where the folders are classes.
+    """Finds the split folders below a root, by split; none if the folders are classes.
 
     A class may be called "train": splits are meant where a second split is there, or nothing else is.
 
@@ -193,7 +193,7 @@ def split_folders(root: Path) -> dict[str, Path]:
 
 
 def _split_folder(root: Path, split: str) -> Path:
-    """The folder whose folders are the classes of a split.
+    """Returns the folder whose folders are the classes of a split.
 
     Raises:
       DataError: DATA-EMPTY, it is not there.
@@ -212,7 +212,7 @@ def _split_folder(root: Path, split: str) -> Path:
 
 
 def _all_classes(root: Path, folders: tuple[str, ...], *, lister: Lister) -> tuple[str, ...]:
-    """The class folders that give the indices: those of the training split where there is one."""
+    """Returns the class folders that determine the indices: those of the training split if there is one."""
     splits = split_folders(root)
     return lister.class_folders(splits["train"]) if "train" in splits else folders
 
@@ -247,7 +247,7 @@ def _require_images(parent: Path, files: dict[str, tuple[str, ...]]) -> None:
 
 
 def _digest(files: Sequence[Sequence[str]]) -> str:
-    """A short proof of the files of every class, in order."""
+    """Hashes the names of the files of every class, in order."""
     state = hashlib.sha256()
     for found in files:
         state.update(b"\0\0")

@@ -1,4 +1,4 @@
-"""How each known data set gets onto a disk: the commands, for whoever does not have it yet."""
+"""The commands that download and prepare each known data set."""
 
 from collections.abc import Mapping
 
@@ -39,14 +39,14 @@ DEFAULT = (
 
 
 def steps(name: str, data_dir: str) -> tuple[str, ...]:
-    """What to do to have a data set, a command or a sentence a line.
+    """Lists the steps to get a data set, one command or sentence a line.
 
     >>> steps("stanford_dogs", "D")[1]
     'tfds build stanford_dogs --data_dir=D --file_format=array_record'
 
     Args:
-      name: as `data.name`.
-      data_dir: as `data.data_dir`.
+      name: value of `data.name`.
+      data_dir: value of `data.data_dir`.
     """
     base = name.partition(":")[0].partition("/")[0]
     lines = {base: DEFAULT, **RECIPES}[base]

@@ -1,4 +1,4 @@
-"""`labels.json` in a folder of images: what its classes are called, or the order that their indices follow.
+"""Reads `labels.json` in a folder of images: the names of its classes, or the order of their indices.
 
 An object gives names to class folders, `{"n01440764": "tench"}`; the classes keep the byte order of their folders. An
 array gives the order, `["cat", "dog"]`, with a name where an entry is a pair, `[["n01440764", "tench"], ...]`.
@@ -16,7 +16,7 @@ LABELS_FILE = "labels.json"
 
 
 def class_names(root: Path, folders: Sequence[str]) -> dict[str, str]:
-    """The name of every class folder, in the order of the class indices.
+    """Reads the name of every class folder, in the order of the class indices.
 
     Args:
       root: the folder that may hold a labels.json.
@@ -58,10 +58,10 @@ def _pairs(content: list | tuple, *, path: Path) -> list[tuple[str, str]]:
 
 
 def _content(path: Path) -> list | tuple:
-    """The decoded file: a list, or an object as a tuple of pairs, in which repeated keys stay visible.
+    """Decodes the file: a list, or an object as a tuple of pairs, in which repeated keys stay visible.
 
     Raises:
-      DataError: the file cannot be read; DATA-LABEL, it is no JSON.
+      DataError: the file cannot be read; DATA-LABEL, it is not JSON.
     """
     encoded = read_file(path)
     try:

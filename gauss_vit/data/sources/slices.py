@@ -1,4 +1,4 @@
-"""Parts of a split in TFDS's notation, `NAME[FROM:TO]` in counts or percentages, where TFDS itself does not read."""
+"""Parses parts of a split in TFDS's notation, `NAME[FROM:TO]` in counts or percentages, for other data sets."""
 
 import re
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ PATTERN = re.compile(rf"(?P<name>[\w-]+)(\[(?P<start>{BOUND})?:(?P<stop>{BOUND})
 
 @dataclass(frozen=True, kw_only=True)
 class SplitSlice:
-    """A split, and which of its examples.
+    """A split, or a part of it.
 
     Attributes:
-      name: of the split.
-      start, stop: as they are written: a count, negative from the end, or a percentage; None is the border.
+      name: name of the split.
+      start, stop: bounds as they are written: a count, negative from the end, or a percentage; None is the border.
     """
 
     name: str
@@ -24,17 +24,17 @@ class SplitSlice:
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing is cut off."""
+        """Whether it is the whole split."""
         return self.start is None and self.stop is None
 
     def indices(self, num_examples: int) -> range:
-        """The examples of a split of that size; percentages are rounded to the closest, as TFDS does."""
+        """Computes the examples of a split of that size; percentages are rounded to the closest, as TFDS does."""
         stop = _place(self.stop, num_examples=num_examples, default=num_examples)
         return range(_place(self.start, num_examples=num_examples, default=0), stop)
 
 
 def parse(split: str) -> SplitSlice:
-    """Reads a split such as "train", "train[:90%]" or "test[10:20]".
+    """Parses a split such as "train", "train[:90%]" or "test[10:20]".
 
     Raises:
       DataError: it is not in that form.
@@ -46,7 +46,7 @@ def parse(split: str) -> SplitSlice:
 
 
 def _place(bound: str | None, *, num_examples: int, default: int) -> int:
-    """The index that a bound stands for, inside the split."""
+    """Converts a bound to an index, cut to the split."""
     if bound is None:
         return default
     is_percentage = bound.endswith("%")

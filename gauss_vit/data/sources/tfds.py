@@ -1,4 +1,4 @@
-"""TFDS data sets in array_record form as sources: addressed by index, without TensorFlow and without the network.
+"""Reads TFDS data sets in array_record form, by index, without TensorFlow and without the network.
 
 Only files of a prepared data set are read, never the code that prepared it.
 """
@@ -30,7 +30,7 @@ VERSION_PATTERN = re.compile(r"\d+\.\d+\.\d+")
 
 @runtime_checkable
 class Records(Protocol):
-    """What tfds gives for a split. Not annotated as a Sequence, whose elements a type checker would read."""
+    """What tfds returns for a split. Not annotated as a Sequence, whose elements a type checker would read."""
 
     def __getitem__(self, index: int) -> Mapping[str, Any]:
         """The features of one record."""
@@ -39,12 +39,12 @@ class Records(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureKeys:
-    """Under which names a data set keeps what is read from a record, besides "image".
+    """Names of the features that are read from a record, besides "image".
 
     Attributes:
-      label: the class.
-      accepted: every class that counts as right; None where the set has no such list.
-      file_name: what the image was called; None where that is not kept.
+      label: class of the image.
+      accepted: list of every class that counts as right; None if the data set has none.
+      file_name: name of the image file; None if it is not kept.
     """
 
     label: str
@@ -58,12 +58,12 @@ class TfdsSource:
 
     Attributes:
       full_name: data set, configuration and version, such as "imagenet2012/5.1.0".
-      split: as the user gave it, such as "train[:90%]".
-      class_names: one for each class index.
-      records: what tfds gives: one mapping an example, with images as encoded bytes.
-      shards: the shard files in the order of reading.
+      split: notation of the split, such as "train[:90%]".
+      class_names: one name for each class index.
+      records: one mapping of features for each example, with images as encoded bytes.
+      shards: shard files in the order of reading.
       shard_ends: for each shard, the index of the first example after it.
-      keys: under which names the features are.
+      keys: names of the features that are read.
     """
 
     full_name: str
@@ -76,7 +76,7 @@ class TfdsSource:
 
     @property
     def num_classes(self) -> int:
-        """How many classes the labels can name."""
+        """Number of classes."""
         return len(self.class_names)
 
     @property
@@ -86,7 +86,7 @@ class TfdsSource:
         return ClassTargets(label=np.int32(0), accepted=accepted)
 
     def __len__(self) -> int:
-        """How many examples the split holds."""
+        """Number of examples."""
         return self.shard_ends[-1] if self.shard_ends else 0
 
     def __repr__(self) -> str:
@@ -98,7 +98,7 @@ class TfdsSource:
 
         Raises:
           IndexError: index is not in 0..len-1.
-          DataError: DATA-TFDS, the shard is missing or damaged; DATA-LABEL, the label names no class.
+          DataError: DATA-TFDS, the shard is missing or damaged; DATA-LABEL, a label is not a class index.
         """
         if not 0 <= index < len(self):
             raise IndexError(f"index {index} is not in 0..{len(self) - 1}")
@@ -106,7 +106,7 @@ class TfdsSource:
             record = retry(lambda: self.records[index])
         except Exception as error:  # array_record raises RuntimeError for all, the parser of records other types.
             message = f"{self._name(index, {})} in {self._shard(index)}: {error}"
-            raise DataError(message, do="restore the shard or build the data set anew", code="DATA-TFDS") from error
+            raise DataError(message, do="restore the shard or rebuild the data set", code="DATA-TFDS") from error
         name = self._name(index, record)
         return Example(image=record["image"], targets=self._targets(record, name=name), name=name)
 
@@ -125,11 +125,11 @@ class TfdsSource:
         return ClassTargets(label=np.int32(label), accepted=accepted)
 
     def _shard(self, index: int) -> str:
-        """The file that holds an example."""
+        """Returns the file that holds an example."""
         return self.shards[bisect.bisect_right(self.shard_ends, index)]
 
     def _name(self, index: int, record: Mapping[str, Any]) -> str:
-        """What to call an example in an error message."""
+        """Names an example in an error message."""
         key = self.keys.file_name
         file_name = record[key].decode(errors="replace") if key in record else ""
         return f"{self.full_name} {self.split} record {index}{file_name and f' ({file_name})'}"
@@ -193,7 +193,7 @@ def open_source(data_dir: str, name: str, split: str) -> Source:
 
 
 def _open_builder(data_dir: str, name: str) -> tfds.core.DatasetBuilder:
-    """Opens a prepared data set, whose files are then known to be array_record.
+    """Opens a prepared data set and checks that its files are array_record.
 
     Raises:
       DataError: as `open_source`.
@@ -215,11 +215,11 @@ def _open_builder(data_dir: str, name: str) -> tfds.core.DatasetBuilder:
 
 
 def find_folder(root: Path, name: str) -> Path:
-    """The folder of a prepared data set: the version asked for, or the highest. Half-written folders do not count.
+    """Finds the folder of a prepared data set: the version asked for, or the highest. Half-written ones do not count.
 
     Args:
       root: the TFDS folder.
-      name: as `open_source` takes it.
+      name: as for `open_source`.
 
     Raises:
       DataError: DATA-TFDS, it is not there.
@@ -253,12 +253,12 @@ def _refuse_foreign_code(folder: Path) -> None:
 
 
 def _version_of(folder: Path) -> tuple[int, ...]:
-    """A folder's version as numbers, so that 10.0.0 comes after 9.0.0."""
+    """Parses a folder's version into numbers, so that 10.0.0 comes after 9.0.0."""
     return tuple(int(part) for part in folder.name.split("."))
 
 
 def _build_command(root: Path, name: str) -> str:
-    """The command that prepares a data set in the form that can be read here."""
+    """Returns the command that prepares a data set in the form that is read here."""
     return f"tfds build {name} --data_dir={root} --file_format=array_record"
 
 
@@ -278,7 +278,7 @@ def _open_split(builder: tfds.core.DatasetBuilder, split: str) -> TfdsSource:
         raise DataError(message, do="choose a classification data set", code="DATA-TFDS")
     if not features[keys.label].num_classes:
         message = f"{full_name}: its feature {keys.label} does not say how many classes there are"
-        raise DataError(message, do="build the data set anew, with names or num_classes", code="DATA-LABEL")
+        raise DataError(message, do="rebuild the data set, with names or num_classes", code="DATA-LABEL")
     instructions = _file_instructions(builder, split)
     return TfdsSource(
         full_name=full_name,
@@ -292,7 +292,7 @@ def _open_split(builder: tfds.core.DatasetBuilder, split: str) -> TfdsSource:
 
 
 def find_keys(features: Mapping[str, Any]) -> FeatureKeys | None:
-    """Under which names a data set keeps label and file name, or None if it has no class label.
+    """Finds the names of a data set's label and file name features, or None if it has no class label.
 
     ImageNet, its V2, A and R, CIFAR, cars196 and most others have a `label`; ImageNet ReaL has an `original_label`, and
     in `real_label` all that count as right. File names go by several keys.
@@ -313,7 +313,7 @@ def find_keys(features: Mapping[str, Any]) -> FeatureKeys | None:
 
 
 def _file_instructions(builder: tfds.core.DatasetBuilder, split: str) -> tuple[FileInstruction, ...]:
-    """Which shards, and how much of each, make up a split.
+    """Finds the shards, and the part of each, that make up a split.
 
     Raises:
       DataError: DATA-TFDS, there is no such split or a shard of it is missing; DATA-EMPTY, nothing is in it.
@@ -330,5 +330,5 @@ def _file_instructions(builder: tfds.core.DatasetBuilder, split: str) -> tuple[F
     for instruction in instructions:
         if not Path(instruction.filename).is_file():
             message = f"{full_name}: {instruction.filename} is missing"
-            raise DataError(message, do="restore it or build the data set anew", code="DATA-TFDS")
+            raise DataError(message, do="restore it or rebuild the data set", code="DATA-TFDS")
     return instructions
