@@ -107,7 +107,7 @@ class Block(nnx.Module):
         *,
         shared: Float[Array, "#heads dy dx"] | None = None,
     ) -> Float[Array, "batch 1 channels"]:
-        """Gives one token as it leaves the block, without dropout, computing nothing for the others but what it asks.
+        """Computes one token as it leaves the block, without dropout; of the others only what attention reads of them.
 
         Args:
           tokens: the stream; all tokens of an image meet.
@@ -139,7 +139,7 @@ class Block(nnx.Module):
     def before(
         self, tokens: Float[Array, "batch tokens channels"], norm: LayerNorm
     ) -> Float[Array, "batch tokens channels"]:
-        """Gives what enters a branch."""
+        """Computes what enters a branch."""
         return norm(tokens) if self.config.norm == "before" else tokens
 
     def _mlp_branch(

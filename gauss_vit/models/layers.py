@@ -42,7 +42,7 @@ class Linear(nnx.Module):
         return dense(inputs, self.kernel[...], None if self.bias is None else self.bias[...])
 
     def arrays(self) -> tuple[Float[Array, "inputs outputs"], Float[Array, " outputs"]]:
-        """Gives kernel and bias, the latter zeros where there is none."""
+        """Returns kernel and bias; the bias is zeros where there is none."""
         kernel = self.kernel[...]
         return kernel, jnp.zeros_like(kernel[0]) if self.bias is None else self.bias[...]
 

@@ -138,7 +138,7 @@ class SwinConfig:
         return self.grid_of_stage(len(self.depths) - 1)
 
     def grid_of_stage(self, index: int) -> Grid:
-        """Gives the (height, width) of a stage's map, in its tokens."""
+        """Returns the (height, width) of a stage's map, in its tokens."""
         grid = grid_of(self.image_size, self.patch_size)
         for _ in range(index):
             grid = halved(grid)
@@ -188,7 +188,7 @@ class SwinConfig:
         )
 
     def rates(self, index: int) -> Float[np.ndarray, " depth"]:
-        """Gives a stage's rates of stochastic depth, a block each."""
+        """Returns the rates of stochastic depth of a stage, one for each block."""
         rates = np.linspace(0, self.stochastic_depth, self.depth, dtype=np.float32)
         first = sum(self.depths[:index])
         return rates[first : first + self.depths[index]]

@@ -76,7 +76,7 @@ class WindowStage(nnx.Module):
     def enter(
         self, tokens: Float[Array, "batch tokens channels"], grid: Grid
     ) -> tuple[Float[Array, "batch merged merged_channels"], Grid]:
-        """Merges patches, where the stage does so; gives the tokens of the blocks and their grid."""
+        """Merges patches, where the stage does so; returns the tokens of the blocks and their grid."""
         return (tokens, grid) if self.merging is None else (self.merging(tokens, grid=grid), halved(grid))
 
     def scan_blocks(
@@ -123,7 +123,7 @@ class WindowStage(nnx.Module):
         return last, jnp.concatenate([streams, stream[None]]) if collect else streams
 
     def _step(self, layout: WindowLayout, *, is_looped: bool) -> Callable[[Array, PyTree], Array]:
-        """Gives one block under a layout as a function of the stream and of (parameters, rate, key)."""
+        """Returns one block under a layout as a function of the stream and of (parameters, rate, key)."""
         graph, _ = nnx.split(self.blocks)
 
         def step(stream: Array, layer: PyTree) -> Array:
