@@ -36,6 +36,7 @@ from gauss_vit.models.compute import Compute
 from gauss_vit.models.presets import PRESETS_VIT
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.position import with_terms
 from gauss_vit.train.program import make_program
 
 IN_LOOP = ":loop"
@@ -96,7 +97,7 @@ def variants(options: argparse.Namespace) -> dict[str, ViTConfig]:
       ConfigError: there is no such kernel, or it cannot compute this attention.
     """
     size = {} if options.image_size is None else {"image_size": (options.image_size,) * 2}
-    config = dataclasses.replace(PRESETS_VIT[options.model], gaussian=Gaussian(), **size)
+    config = with_terms(dataclasses.replace(PRESETS_VIT[options.model], **size), Gaussian())
     found = {}
     for word in options.kernels.split(","):
         is_looped, wanted = options.loop or word.endswith(IN_LOOP), word.removesuffix(IN_LOOP)

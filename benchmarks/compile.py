@@ -26,8 +26,9 @@ from gauss_vit.models.compute import Compute
 from gauss_vit.models.presets import RELPOS_SMALL
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.position import with_terms
 
-MODEL = dataclasses.replace(RELPOS_SMALL, gaussian=Gaussian())
+MODEL = with_terms(RELPOS_SMALL, Gaussian())
 
 
 def both_ways(options: argparse.Namespace, dtype: str = "float32") -> dict[str, ViTConfig]:

@@ -22,12 +22,13 @@ from gauss_vit.models.compute import Compute
 from gauss_vit.models.presets import RELPOS_SMALL
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.position import Position, with_terms
 
 BIASES: Mapping[str, ViTConfig] = MappingProxyType(
     {
-        "Gaussian": dataclasses.replace(RELPOS_SMALL, gaussian=Gaussian()),
+        "Gaussian": with_terms(RELPOS_SMALL, Gaussian()),
         "relative": RELPOS_SMALL,
-        "none": dataclasses.replace(RELPOS_SMALL, relative=None),
+        "none": dataclasses.replace(RELPOS_SMALL, position=Position()),
     }
 )
 PAIRS = (("Gaussian", "relative"), ("Gaussian", "none"), ("relative", "none"))

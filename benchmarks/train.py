@@ -47,6 +47,7 @@ from gauss_vit.models.compute import Compute
 from gauss_vit.models.presets import PRESETS_VIT
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.position import with_terms
 from gauss_vit.train import cost
 from gauss_vit.train.state import AbstractModel
 
@@ -65,7 +66,7 @@ def our_config(options: argparse.Namespace, dtype: str) -> ViTConfig:
     """The preset with the Gaussian."""
     preset = PRESETS_VIT[options.model]
     compute = Compute(dtype=dtype, kernel=options.attention_kernel)
-    config = dataclasses.replace(preset, gaussian=Gaussian(), compute=compute)
+    config = with_terms(dataclasses.replace(preset, compute=compute), Gaussian())
     return varied(config, depth=options.depth, is_unrolled=options.unrolled)
 
 

@@ -25,7 +25,7 @@ from gauss_vit.models.presets import RELPOS_BASE
 from gauss_vit.ops.erasing import Erasing
 from gauss_vit.ops.mixing import Mixing
 from gauss_vit.ops.pixel_normalization import Normalization
-from gauss_vit.position import Gaussian
+from gauss_vit.position import Gaussian, with_terms
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
@@ -36,9 +36,9 @@ STEPS_PER_EPOCH = 556  # 1,281,167 images in batches of 2,304
 
 def get_config(bias: str = "gauss") -> Experiment:
     """The experiment with the Gaussian ("gauss") or without it ("none")."""
-    terms = {"gauss": Gaussian(), "none": None}
-    model = dataclasses.replace(
-        RELPOS_BASE, gaussian=terms[bias], stochastic_depth=0.1, compute=Compute(dtype="bfloat16")
+    terms = {"gauss": (Gaussian(),), "none": ()}
+    model = with_terms(
+        dataclasses.replace(RELPOS_BASE, stochastic_depth=0.1, compute=Compute(dtype="bfloat16")), *terms[bias]
     )
     data = Data(
         name="imagenet2012",

@@ -23,13 +23,13 @@ from gauss_vit.models.presets import RELPOS_SMALL
 from gauss_vit.ops.erasing import Erasing
 from gauss_vit.ops.mixing import Mixing
 from gauss_vit.ops.pixel_normalization import Normalization
-from gauss_vit.position import Gaussian
+from gauss_vit.position import Gaussian, with_terms
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.optim import POSITION_BIAS, VECTORS, AdamW, Cosine, Optimizer, Schedule, Warmup
 
-BIASES = {"gauss": Gaussian(sigma=3.0), "none": None}  # 5 of 14 patches are 3 of 8.
+BIASES = {"gauss": (Gaussian(sigma=3.0),), "none": ()}  # 5 of 14 patches are 3 of 8.
 ARGUMENTS = {"bias": tuple(BIASES)}
 
 EPOCH = 97  # steps: 50,000 images in batches of 512
@@ -37,15 +37,17 @@ EPOCH = 97  # steps: 50,000 images in batches of 512
 
 def get_config(argument: str = "") -> Experiment:
     """The experiment with the Gaussian ("bias=gauss") or without it ("bias=none")."""
-    model = dataclasses.replace(
-        RELPOS_SMALL,
-        image_size=(32, 32),
-        patch_size=(4, 4),
-        width=192,
-        num_heads=3,
-        layer_scale=0.1,
-        gaussian=BIASES[arguments.choose(argument, ARGUMENTS)["bias"]],
-        stochastic_depth=0.1,
+    model = with_terms(
+        dataclasses.replace(
+            RELPOS_SMALL,
+            image_size=(32, 32),
+            patch_size=(4, 4),
+            width=192,
+            num_heads=3,
+            layer_scale=0.1,
+            stochastic_depth=0.1,
+        ),
+        *BIASES[arguments.choose(argument, ARGUMENTS)["bias"]],
     )
     return Experiment(
         model=model,

@@ -17,7 +17,7 @@ from gauss_vit.experiment import Experiment
 from gauss_vit.heads.linear import LinearHead
 from gauss_vit.models.presets import RELPOS_SMALL
 from gauss_vit.ops.pixel_normalization import Normalization
-from gauss_vit.position import Gaussian, RelativeMlp
+from gauss_vit.position import Gaussian, Position, RelativeMlp
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
@@ -34,8 +34,12 @@ def get_config() -> Experiment:
         depth=4,
         num_heads=4,
         layer_scale=0.1,
-        relative=RelativeMlp(hidden=32),
-        gaussian=Gaussian(sigma=2.0),
+        position=Position(
+            terms=(
+                RelativeMlp(hidden=32),
+                Gaussian(sigma=2.0),
+            )
+        ),
     )
     data = Data(
         name="digits",

@@ -1,7 +1,7 @@
 """The paper's fine-tuning: a ViT with relative positions, pre-trained on ImageNet-1K, on a small set of images.
 
-Arms:     `bias=none` keeps all weights but the relative positions, which start anew; `bias=gauss` adds the Gaussian to
-          that, `bias=gauss_per_head` one for each head; `bias=plain` keeps the relative positions as they were trained.
+Arms:     `bias=none` keeps all weights but the relative positions, which are drawn again; `bias=gauss` adds a Gaussian
+          to that, `bias=gauss_per_head` one a head; `bias=plain` keeps the relative positions as trained.
 Command:  python -m gauss_vit.main --config=configs/finetune.py:data=pet,model=s16,bias=gauss --workdir=W
           --config.data.data_dir=IMAGES --config.start.weights=FILE --config.seed=0
           python -m gauss_vit.main evaluate --best --workdir=W --config=W/config.json --config.data.eval_split=test
@@ -20,7 +20,6 @@ Expected: of the paper, test top-1 in %, mean of 3 runs, none / gauss; gauss_per
 Measured: not run at this scale; docs/results.md has the same comparison at a small one.
 """
 
-import dataclasses
 import math
 
 from gauss_vit.config import arguments
@@ -31,7 +30,7 @@ from gauss_vit.experiment import Experiment
 from gauss_vit.heads.linear import LinearHead
 from gauss_vit.models.presets import RELPOS_BASE, RELPOS_MEDIUM, RELPOS_SMALL
 from gauss_vit.ops.pixel_normalization import Normalization
-from gauss_vit.position import Gaussian
+from gauss_vit.position import Gaussian, with_terms
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
@@ -40,7 +39,7 @@ from gauss_vit.weights.start import Start
 
 MODELS = {"s16": RELPOS_SMALL, "m16": RELPOS_MEDIUM, "b16": RELPOS_BASE}
 FILES = {"s16": "vit_relpos_small", "m16": "vit_relpos_medium", "b16": "vit_relpos_base"}
-BIASES = {"gauss": Gaussian(), "gauss_per_head": Gaussian(per_head=True), "none": None, "plain": None}
+BIASES = {"gauss": (Gaussian(),), "gauss_per_head": (Gaussian(per_head=True),), "none": (), "plain": ()}
 NUM_CLASSES = {"pet": 37, "caltech101": 102, "cars": 196, "dogs": 120, "folder": 10}
 TRAIN_IMAGES = {"pet": 5173, "caltech101": 6400, "cars": 11329, "dogs": 14405, "folder": 3500}
 ARGUMENTS = {"data": tuple(NUM_CLASSES), "model": tuple(MODELS), "bias": tuple(BIASES)}
@@ -54,7 +53,7 @@ def get_config(argument: str = "") -> Experiment:
     jitter = ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4)
     epoch = math.ceil(TRAIN_IMAGES[name] / 128)
     return Experiment(
-        model=dataclasses.replace(MODELS[chosen["model"]], gaussian=BIASES[bias]),
+        model=with_terms(MODELS[chosen["model"]], *BIASES[bias]),
         task=Classification(head=LinearHead(num_classes=NUM_CLASSES[name])),
         data=Data(
             name="folder",

@@ -25,23 +25,23 @@ from gauss_vit.models.presets import RELPOS_BASE, RELPOS_MEDIUM, RELPOS_SMALL
 from gauss_vit.ops.erasing import Erasing
 from gauss_vit.ops.mixing import Mixing
 from gauss_vit.ops.pixel_normalization import Normalization
-from gauss_vit.position import Gaussian
+from gauss_vit.position import Gaussian, with_terms
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.optim import POSITION_BIAS, VECTORS, AdamW, Cosine, Optimizer, Schedule, Warmup
 
 MODELS = {"s16": RELPOS_SMALL, "m16": RELPOS_MEDIUM, "b16": RELPOS_BASE}
-BIASES = {"gauss": Gaussian(), "none": None}
+BIASES = {"gauss": (Gaussian(),), "none": ()}
 ARGUMENTS = {"model": tuple(MODELS), "bias": tuple(BIASES)}
 
 
 def get_config(argument: str = "") -> Experiment:
     """One model, such as "model=s16,bias=gauss"."""
     chosen = arguments.choose(argument, ARGUMENTS)
-    model, term = MODELS[chosen["model"]], BIASES[chosen["bias"]]
+    model, terms = MODELS[chosen["model"]], BIASES[chosen["bias"]]
     return Experiment(
-        model=dataclasses.replace(model, gaussian=term, stochastic_depth=0.1),
+        model=with_terms(dataclasses.replace(model, stochastic_depth=0.1), *terms),
         task=Classification(
             head=LinearHead(num_classes=10),
             label_smoothing=0.1,

@@ -27,14 +27,14 @@ from gauss_vit.models.presets import RELPOS_BASE, RELPOS_MEDIUM, RELPOS_SMALL
 from gauss_vit.ops.erasing import Erasing
 from gauss_vit.ops.mixing import Mixing
 from gauss_vit.ops.pixel_normalization import Normalization
-from gauss_vit.position import Gaussian
+from gauss_vit.position import Gaussian, with_terms
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.optim import POSITION_BIAS, VECTORS, AdamW, Cooldown, Cosine, Optimizer, Schedule, Warmup
 
 MODELS = {"s16": RELPOS_SMALL, "m16": RELPOS_MEDIUM, "b16": RELPOS_BASE}
-BIASES = {"gauss": Gaussian(), "none": None}
+BIASES = {"gauss": (Gaussian(),), "none": ()}
 ARGUMENTS = {"model": tuple(MODELS), "bias": tuple(BIASES)}
 
 EPOCH = 556  # steps: 1,281,167 images in batches of 2,304
@@ -44,7 +44,7 @@ CENTRE = (0.5, 0.5, 0.5)
 def get_config(argument: str = "") -> Experiment:
     """One model of the family, such as "model=b16,bias=none"."""
     chosen = arguments.choose(argument, ARGUMENTS)
-    model, term = MODELS[chosen["model"]], BIASES[chosen["bias"]]
+    model, terms = MODELS[chosen["model"]], BIASES[chosen["bias"]]
     rand = rand_augment("rand-m9-mstd0.5-inc1", fill=mean_fill(CENTRE))
     schedule = Schedule(
         curve=Cosine(final=1e-6), warmup=Warmup(steps=5 * EPOCH, start=1e-6), cooldown=Cooldown(steps=10 * EPOCH)
@@ -53,7 +53,7 @@ def get_config(argument: str = "") -> Experiment:
         rule=AdamW(), learning_rate=5e-4, weight_decay=0.05, schedule=schedule, no_decay=POSITION_BIAS + VECTORS
     )
     return Experiment(
-        model=dataclasses.replace(model, gaussian=term, stochastic_depth=0.1, compute=Compute(dtype="bfloat16")),
+        model=with_terms(dataclasses.replace(model, stochastic_depth=0.1, compute=Compute(dtype="bfloat16")), *terms),
         task=Classification(
             label_smoothing=0.1, mixing=Mixing(mixup=0.2, cutmix=1.0), erasing=Erasing(probability=0.25)
         ),

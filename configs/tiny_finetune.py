@@ -23,7 +23,7 @@ from gauss_vit.experiment import Experiment
 from gauss_vit.heads.linear import LinearHead
 from gauss_vit.models.presets import RELPOS_SMALL
 from gauss_vit.ops.pixel_normalization import Normalization
-from gauss_vit.position import Gaussian
+from gauss_vit.position import Gaussian, with_terms
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
@@ -32,10 +32,10 @@ from gauss_vit.weights.start import Start
 
 GAUSSIAN = Gaussian(sigma=3.0)
 BIASES = {
-    "gauss": GAUSSIAN,
-    "gauss_per_head": dataclasses.replace(GAUSSIAN, per_head=True),
-    "none": None,
-    "plain": None,
+    "gauss": (GAUSSIAN,),
+    "gauss_per_head": (dataclasses.replace(GAUSSIAN, per_head=True),),
+    "none": (),
+    "plain": (),
 }
 ARGUMENTS = {"bias": tuple(BIASES)}
 
@@ -45,15 +45,11 @@ EPOCH = 60  # steps: 3,850 images in batches of 64
 def get_config(argument: str = "") -> Experiment:
     """One arm, such as "bias=none"."""
     bias = arguments.choose(argument, ARGUMENTS)["bias"]
-    model = dataclasses.replace(
-        RELPOS_SMALL,
-        image_size=(64, 64),
-        patch_size=(8, 8),
-        width=64,
-        depth=4,
-        num_heads=4,
-        layer_scale=None,
-        gaussian=BIASES[bias],
+    model = with_terms(
+        dataclasses.replace(
+            RELPOS_SMALL, image_size=(64, 64), patch_size=(8, 8), width=64, depth=4, num_heads=4, layer_scale=None
+        ),
+        *BIASES[bias],
     )
     crop = RandomResizedCrop(scale=(0.8, 1.0), interpolation="bilinear", output_size=(73, 73))
     jitter = ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4)

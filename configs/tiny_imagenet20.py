@@ -18,7 +18,7 @@ from gauss_vit.experiment import Experiment
 from gauss_vit.heads.linear import LinearHead
 from gauss_vit.models.presets import RELPOS_SMALL
 from gauss_vit.ops.pixel_normalization import Normalization
-from gauss_vit.position import Gaussian
+from gauss_vit.position import Gaussian, with_terms
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
@@ -29,16 +29,12 @@ STEPS_PER_EPOCH = 156  # 10,000 images in batches of 64
 
 def get_config(bias: str = "gauss") -> Experiment:
     """The experiment with the Gaussian ("gauss") or without it ("none")."""
-    terms = {"gauss": Gaussian(), "none": None}
-    model = dataclasses.replace(
-        RELPOS_SMALL,
-        image_size=(64, 64),
-        patch_size=(8, 8),
-        width=128,
-        depth=6,
-        num_heads=4,
-        layer_scale=None,
-        gaussian=terms[bias],
+    terms = {"gauss": (Gaussian(),), "none": ()}
+    model = with_terms(
+        dataclasses.replace(
+            RELPOS_SMALL, image_size=(64, 64), patch_size=(8, 8), width=128, depth=6, num_heads=4, layer_scale=None
+        ),
+        *terms[bias],
     )
     data = Data(
         name="tiny_imagenet20",

@@ -1,6 +1,6 @@
 """The root value of a run: all that a config file says, typed, frozen, and the same as JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,7 +69,7 @@ class Experiment:
         One that this version cannot read is returned as it is.
         """
         try:
-            return from_json(dict(recorded)).to_json()
+            return from_json(dict(recorded), known=schema.classes_in(self)).to_json()
         except ConfigError:
             return recorded
 
@@ -92,22 +92,30 @@ def override(experiment: Experiment, changes: Mapping[str, schema.JsonValue]) ->
     Raises:
       ConfigError: with every change that does not fit.
     """
-    return from_json(overrides.override(experiment, changes))
+    return from_json(overrides.override(experiment, changes), known=schema.classes_in(experiment))
 
 
-def from_json(data: schema.JsonValue) -> Experiment:
+def from_json(data: schema.JsonValue, *, known: Sequence[type] = ()) -> Experiment:
     """Builds the experiment of decoded JSON. Types come from the annotations alone: nothing is imported by name.
+
+    Args:
+      data: The experiment as JSON objects.
+      known: Classes that a user defined, such as position terms, which the data may name as well.
 
     Raises:
       ConfigError: with every key that is unknown or missing and every value that does not fit.
     """
-    return loading.build(data, Experiment)
+    return loading.build(data, Experiment, known=known)
 
 
-def read(path: Path) -> Experiment:
+def read(path: Path, *, known: Sequence[type] = ()) -> Experiment:
     """Reads the experiment that a run has stored as JSON.
+
+    Args:
+      path: The file.
+      known: Classes that a user defined, such as position terms, which the file may name as well.
 
     Raises:
       ConfigError: the file is no JSON or does not describe an experiment.
     """
-    return loading.read_json(path, Experiment)
+    return loading.read_json(path, Experiment, known=known)

@@ -15,6 +15,7 @@ from gauss_vit.models.presets import PRESETS
 from gauss_vit.ops.erasing import Erasing
 from gauss_vit.ops.mixing import Mixing
 from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.position import Position, with_terms, without_terms
 from gauss_vit.position.relative import RelativeTable
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.optim import (
@@ -72,10 +73,21 @@ VARIANTS = {
     "constant": dataclasses.replace(
         TINY, optimizer=dataclasses.replace(TINY.optimizer, schedule=Schedule(curve=Constant()))
     ),
-    "no gaussian": dataclasses.replace(TINY, model=dataclasses.replace(TINY.model, gaussian=None)),
+    "no gaussian": dataclasses.replace(TINY, model=without_terms(TINY.model, Gaussian)),
     "start": experiment.load("configs/finetune.py:data=pet,bias=gauss"),
     "rand augment": experiment.load("configs/imagenet.py:model=s16"),
-    "table": dataclasses.replace(TINY, model=dataclasses.replace(TINY.model, relative=RelativeTable())),
+    "table": dataclasses.replace(
+        TINY,
+        model=dataclasses.replace(
+            TINY.model,
+            position=Position(
+                terms=(
+                    RelativeTable(),
+                    Gaussian(sigma=1.0),
+                )
+            ),
+        ),
+    ),
     **{name: dataclasses.replace(TINY, model=model) for name, model in PRESETS.items()},
 }
 
@@ -147,11 +159,11 @@ def value_at(data: schema.JsonValue, path: str) -> schema.JsonValue:
     ("changes", "expected"),
     [
         ({"seed": 7}, dataclasses.replace(TINY, seed=7)),
-        ({"model.gaussian": None}, VARIANTS["no gaussian"]),
+        ({"model.position.terms": []}, VARIANTS["no gaussian"]),
         ({"optimizer.schedule": {"curve": {"type": "Constant"}}}, VARIANTS["constant"]),
         (
-            {"model.gaussian.sigma": 2},
-            dataclasses.replace(TINY, model=dataclasses.replace(TINY.model, gaussian=Gaussian(sigma=2.0))),
+            {"model.position.terms[0].sigma": 2},
+            dataclasses.replace(TINY, model=with_terms(TINY.model, Gaussian(sigma=2.0))),
         ),
         (
             {"task.mixing.mixup": 0.2, "task.erasing.probability": 0.25},
@@ -179,7 +191,7 @@ def test_overrides_change_what_they_name(changes: dict, expected: Experiment):
         ({"model.width": 15}, "model.width 15 is not divisible by num_heads 2"),
         ({"model.image_size": [30, 32]}, "model"),
         ({"data.train_transforms": [{"type": "Mixup"}]}, "data.train_transforms[0].type must be one of"),
-        ({"model.gaussian": {"sigma": -1.0}}, "model.gaussian.sigma must be"),
+        ({"model.position.terms[0].sigma": -1.0}, "model.position.terms[0].sigma must be"),
         ({"seed": -1}, "seed must be in 0 .. 2^32 - 1, got -1"),
         ({"seed": 2**64}, "seed must fit in 64 bits"),
         ({"seed": None}, "seed must be an integer, got None"),

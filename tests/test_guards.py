@@ -22,6 +22,7 @@ from gauss_vit.ops.grid import offset_shape
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position import term
 from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.position import Position
 from gauss_vit.position.relative import RelativeTable
 from gauss_vit.position.relative_mlp import RelativeMlp
 from gauss_vit.tasks.classification import Classification
@@ -43,8 +44,12 @@ MODEL = dataclasses.replace(
     width=32,
     depth=2,
     num_heads=2,
-    relative=RelativeTable(),
-    gaussian=Gaussian(),
+    position=Position(
+        terms=(
+            RelativeTable(),
+            Gaussian(),
+        )
+    ),
 )
 BFLOAT16 = Compute(dtype="bfloat16")
 OPTIMIZER = Optimizer(rule=AdamW(), learning_rate=0.01, weight_decay=0.05, schedule=Schedule(curve=Constant()))
@@ -58,8 +63,6 @@ SWIN = SwinConfig(
     depths=(2, 1),
     num_heads=(2, 2),
     window=(2, 4),
-    relative=RelativeTable(),
-    gaussian=Gaussian(),
     biases="all",
     similarity="product",
     norm="before",
@@ -138,7 +141,17 @@ def test_cudnn_computes_every_block_and_no_logits_are_kept(monkeypatch):
 
 def test_exponentials_are_of_logits_and_of_the_lattice_alone():
     # One of every pair of tokens without a batch would be work that the table over offsets is there to save.
-    text = lowered_step(dataclasses.replace(MODEL, relative=RelativeTable()))[0].as_text()
+    text = lowered_step(
+        dataclasses.replace(
+            MODEL,
+            position=Position(
+                terms=(
+                    RelativeTable(),
+                    Gaussian(),
+                )
+            ),
+        )
+    )[0].as_text()
     shapes = set(re.findall(r"stablehlo\.exponential .* : tensor<(\S+)>", text))
     num_patches, (dy, dx) = math.prod(MODEL.grid), offset_shape(MODEL.grid)
     logits = {f"{BATCH * 2}x{num_patches}x{num_patches}xf32"}
@@ -154,7 +167,18 @@ def test_no_product_of_the_bfloat16_step_has_a_float32_operand(unroll: int):
 
 
 def test_float32_products_of_the_relative_network_see_offsets_and_not_images():
-    found = products(dataclasses.replace(MODEL, relative=RelativeMlp(hidden=16), compute=BFLOAT16))
+    found = products(
+        dataclasses.replace(
+            MODEL,
+            compute=BFLOAT16,
+            position=Position(
+                terms=(
+                    RelativeMlp(hidden=16),
+                    Gaussian(),
+                )
+            ),
+        )
+    )
     exact = [operand for pair in found for operand in pair if operand.endswith("f32")]
     num_offsets = math.prod(offset_shape(MODEL.grid))
     assert exact

@@ -7,6 +7,7 @@ from gauss_vit.heads.linear import LinearHead
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.position import Position
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
@@ -21,12 +22,10 @@ MODEL = ViTConfig(
     class_token=False,
     pool="mean",
     norm="after_pool",
-    absolute=None,
-    relative=None,
-    gaussian=Gaussian(sigma=1.0),
     biases="all",
     layer_scale=None,
     start="truncated_normal",
+    position=Position(terms=(Gaussian(sigma=1.0),)),
 )
 DATA = Data(
     name="digits",

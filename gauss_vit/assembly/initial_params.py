@@ -1,12 +1,14 @@
 """Initial parameters that an experiment's `start` describes: from a file or from another run."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
 from jaxtyping import PyTree
 
 from gauss_vit.assembly.named_model import trained
+from gauss_vit.config import schema
 from gauss_vit.errors import CheckpointError
 from gauss_vit.experiment import Experiment
 from gauss_vit.heads.network import NetworkConfig
@@ -32,19 +34,20 @@ def initial_params(experiment: Experiment) -> PyTree | None:
     start = experiment.start
     if start is None:
         return None
-    imported = read(start, experiment.network, seed=experiment.seed)
+    imported = read(start, experiment.network, seed=experiment.seed, known=schema.classes_in(experiment))
     _LOGGER.info("%s", summary(start, imported))
     key = jax.random.fold_in(run_key(experiment.seed), _REDRAWING)
     return redraw(experiment.model, imported.params, start.intervention, key=key)
 
 
-def read(start: Start, network: NetworkConfig, *, seed: int) -> Imported:
+def read(start: Start, network: NetworkConfig, *, seed: int, known: Sequence[type] = ()) -> Imported:
     """Reads the weights for a network, from a workdir where there is one and else from a file.
 
     Args:
       start: which weights, and which head.
       network: Config of the network.
       seed: seed of parameters that the weights lack.
+      known: Classes that a user defined, which the config of a run may name.
 
     Raises:
       CheckpointError: the path does not exist, or the weights are refused or do not fit.
@@ -58,7 +61,8 @@ def read(start: Start, network: NetworkConfig, *, seed: int) -> Imported:
             do="give a .safetensors file or the workdir of a run with --config.start.weights=...",
         )
     if path.is_dir():
-        return carry_over(trained(path).params, network, head=start.head, seed=seed)
+        given = trained(path, known=known)
+        return carry_over(given.params, network, source=given.config, head=start.head, seed=seed)
     return load_weights(path, network, head=start.head, seed=seed)
 
 

@@ -3,6 +3,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -24,6 +25,7 @@ from gauss_vit.models.presets import PRESETS
 from gauss_vit.ops.grid import Grid
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.position import with_terms
 from gauss_vit.train import mesh
 from gauss_vit.train.checkpoint import reader
 from gauss_vit.train.state import run_key
@@ -103,7 +105,7 @@ def named_model(invocation: Invocation) -> NamedModel:
             raise ConfigError(
                 f"--{flag} changes a preset, not a trained model", do="leave it out, or give --model=NAME"
             )
-    return trained(invocation.path("workdir"))
+    return trained(invocation.path("workdir"), known=known_classes(invocation))
 
 
 def _preset(invocation: Invocation) -> NamedModel:
@@ -138,7 +140,7 @@ def preset_config(name: str, *, adds_gaussian: bool) -> ModelConfig:
         remedy = f"try {suggestion}" if suggestion else "choose one that `gauss-vit models` lists"
         raise ConfigError(f"unknown model {name!r}", do=remedy)
     config = PRESETS[name]
-    return dataclasses.replace(config, gaussian=Gaussian()) if adds_gaussian else config
+    return with_terms(config, Gaussian()) if adds_gaussian else config
 
 
 def import_weights(invocation: Invocation, network: NetworkConfig) -> pretrained.Imported:
@@ -170,14 +172,23 @@ def parse_grid(text: str) -> Grid:
     return int(sides[0]), int(sides[1])
 
 
-def trained(workdir: Path) -> NamedModel:
+def known_classes(invocation: Invocation) -> tuple[type, ...]:
+    """Lists the classes of the experiment of `--config`, if it is given: a stored config may name those as well."""
+    return () if invocation.experiment is None else schema.classes_in(invocation.experiment)
+
+
+def trained(workdir: Path, *, known: Sequence[type] = ()) -> NamedModel:
     """Loads a run's model with the parameters of its newest checkpoint that verifies, on one device.
+
+    Args:
+      workdir: The folder of the run.
+      known: Classes that a user defined, such as position terms, which the run's config may name.
 
     Raises:
       ConfigError: the folder does not contain a run.
       CheckpointError: no checkpoint verifies.
     """
-    run = experiment_here(run_experiment(workdir))
+    run = experiment_here(run_experiment(workdir, known=known))
     one_device = mesh.make(mesh.MeshConfig(data=1), jax.devices())
     restored = restore(workdir, mesh.with_shardings(one_device, construct.abstract(run.network)[1]))
     return at_step(run, restored.step, restored.arrays, name=workdir.absolute().name)
@@ -248,7 +259,7 @@ def restore(
     return restored
 
 
-def run_experiment(workdir: Path) -> experiment.Experiment:
+def run_experiment(workdir: Path, *, known: Sequence[type] = ()) -> experiment.Experiment:
     """Reads the experiment that a run has stored.
 
     Raises:
@@ -260,4 +271,4 @@ def run_experiment(workdir: Path) -> experiment.Experiment:
         message = f"{workdir} does not contain a run: it has no {CONFIG}"
         raise ConfigError(message, do="correct --workdir, or train first")
     reader.check_format(workdir)
-    return experiment.read(path)
+    return experiment.read(path, known=known)

@@ -4,7 +4,7 @@ import jax
 
 from gauss_vit.assembly import feeds
 from gauss_vit.assembly.imported_run import fine_tuning_experiment, write_run
-from gauss_vit.assembly.named_model import import_weights, preset_config, trained
+from gauss_vit.assembly.named_model import import_weights, known_classes, preset_config, trained
 from gauss_vit.command_line.console import say
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.errors import ConfigError
@@ -19,9 +19,9 @@ from gauss_vit.weights.timm_call import timm_call
 def run(invocation: Invocation) -> None:
     """Writes `--out`, or fills `--workdir`.
 
-    With `--to`, the weights of the run are exported; a Gaussian is baked into relative tables first, so that the stock
-    model computes the same. With `--weights`, a file is imported for the preset of `--model`, or for `--config`, and
-    `train` can continue from it.
+    With `--to`, the weights of the run are exported; a Gaussian or a term of your own is baked into relative tables
+    first, so that the stock model computes the same. With `--weights`, a file is imported for the preset of `--model`,
+    or for `--config`, and `train` can continue from it.
 
     Raises:
       ConfigError: a flag is wrong or missing, or the model has no stock counterpart.
@@ -39,13 +39,14 @@ def run(invocation: Invocation) -> None:
 def _export(invocation: Invocation) -> None:
     """Writes the weights of a run under another library's names."""
     rules, out = rules_named(invocation.text("to")), invocation.path("out")
-    named = trained(invocation.path("workdir"))
+    named = trained(invocation.path("workdir"), known=known_classes(invocation))
     config, params = named.config, named.params
-    if config.gaussian is not None:
+    foreign = [term.name for term in config.position.all_terms if not term.is_in_foreign_files]
+    if foreign:
         config, params = bake(config, params)
     tensors = to_theirs(jax.device_get(params), rules(config))
     write(out, tensors)
-    baked = ", the Gaussian baked into the tables" if named.config.gaussian is not None else ""
+    baked = f", {' and '.join(foreign)} baked into the tables" if foreign else ""
     say(f"{out}: {len(tensors)} tensors of step {named.step}{baked}")
     call = timm_call(config, named.head) if invocation.text("to") == "timm" else None
     if call is not None:

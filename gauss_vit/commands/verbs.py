@@ -104,6 +104,7 @@ _ERF = Verb(
     summary="measures the effective receptive field",
     usage="(--workdir=DIR | --model=MODEL [--weights=FILE]) --images=DIR --out=DIR",
     module="gauss_vit.commands.erf",
+    config="optional",
     flags=(
         *_MODEL,
         Flag(name="images", value="DIR", help="Folder of images.", required=True),
@@ -162,6 +163,7 @@ _POSITION = Verb(
     summary="draws and fits the position bias of every layer",
     usage="(--workdir=DIR | --model=MODEL [--weights=FILE]) --out=DIR [--images=DIR]",
     module="gauss_vit.commands.position",
+    config="optional",
     flags=(
         *_MODEL,
         _OUT,
@@ -180,6 +182,7 @@ _REPORT = Verb(
     summary="writes a page to explore receptive fields, biases and attention",
     usage="(--workdir=DIR | --model=MODEL [--weights=FILE]) [--images=DIR] --out=FILE.html",
     module="gauss_vit.commands.report",
+    config="optional",
     flags=(
         *_MODEL,
         Flag(name="images", value="DIR", help="Folder of images; a run uses its evaluation images by default."),

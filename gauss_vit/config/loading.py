@@ -49,8 +49,13 @@ def load(source: str, config_type: type[Config]) -> Config:
     return _load_python(path, argument, config_type)
 
 
-def read_json(path: Path, config_type: type[Config]) -> Config:
+def read_json(path: Path, config_type: type[Config], *, known: Sequence[type] = ()) -> Config:
     """Builds the config that a JSON file describes; nothing in it is executed or imported.
+
+    Args:
+      path: The file.
+      config_type: The dataclass that it must be.
+      known: Dataclasses that it may name besides those of the annotations; see `schema.conform`.
 
     Raises:
       ConfigError: the file is not JSON, or its values are not of the config's types.
@@ -61,22 +66,23 @@ def read_json(path: Path, config_type: type[Config]) -> Config:
         raise ConfigError(f"{path} is not valid JSON: {error}") from error
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    return build(data, config_type, where=str(path))
+    return build(data, config_type, where=str(path), known=known)
 
 
-def build(value: object, config_type: type[Config], *, where: str = "") -> Config:
+def build(value: object, config_type: type[Config], *, where: str = "", known: Sequence[type] = ()) -> Config:
     """Checks an instance or decoded JSON and builds the config from it.
 
     Args:
       value: what a file holds.
       config_type: the dataclass that it must be.
       where: the file, for the message.
+      known: Dataclasses that JSON may name besides those of the annotations; see `schema.conform`.
 
     Raises:
       ConfigError: one line with everything that is wrong.
     """
     try:
-        return cast(Config, schema.conform(value, config_type))
+        return cast(Config, schema.conform(value, config_type, known=known))
     except schema.MismatchError as mismatch:
         raise schema.config_error(mismatch.problems, where=where) from mismatch
 

@@ -3,8 +3,12 @@
 A config is a tree of frozen dataclasses whose fields are numbers, text, None, tuples, literals and further dataclasses.
 The annotations are the whole schema: they form a closed set of types, so that data from a file never names code.
 A dataclass that is one of several in a union carries its class name as "type" in JSON.
+
+A union may have an abstract class as a member: instances of dataclasses that derive from it are accepted, too. JSON may
+name such a dataclass only where the caller hands over its class, which it has from a config file that a user ran.
 """
 
+import inspect
 import math
 import re
 import types
@@ -125,7 +129,7 @@ def config_error(problems: Sequence[Problem], *, where: str = "") -> ConfigError
     return ConfigError(f"{prefix}{len(problems)} problems: {'; '.join(texts)}")
 
 
-def conform(value: object, annotation: object, path: str = "") -> object:
+def conform(value: object, annotation: object, path: str = "", *, known: Sequence[type] = ()) -> object:
     """Checks a value against an annotation and gives it in its final form.
 
     Dataclasses may come as instances or as JSON objects, tuples also as lists, floats also as whole numbers; the result
@@ -135,17 +139,18 @@ def conform(value: object, annotation: object, path: str = "") -> object:
       value: an instance or decoded JSON.
       annotation: a dataclass, a scalar type, `tuple[...]`, `Literal[...]` or a union of these.
       path: the dotted key of the value, for messages.
+      known: Dataclasses that JSON may name besides those of the annotations, where it may name one of their bases.
 
     Raises:
       MismatchError: with every problem in the tree, not only the first.
     """
     origin = get_origin(annotation)
     if isinstance(annotation, type) and is_dataclass(annotation):
-        return _conform_fields(value, annotation, path)
+        return _conform_fields(value, annotation, path, known=known)
     if origin in (Union, types.UnionType):
-        return _conform_member(value, annotation, path)
+        return _conform_member(value, annotation, path, known=known)
     if origin is tuple:
-        return _conform_items(value, annotation, path)
+        return _conform_items(value, annotation, path, known=known)
     if origin is Literal:
         return _conform_literal(value, annotation, path)
     return _conform_scalar(value, annotation, path)
@@ -200,6 +205,13 @@ def config_types(annotation: object) -> tuple[type, ...]:
     return tuple(found)
 
 
+def classes_in(value: object) -> tuple[type, ...]:
+    """Lists the dataclasses of a config value and of all values in it, each once."""
+    items = vars(value).values() if is_dataclass(value) else value if isinstance(value, tuple) else ()
+    own = (type(value),) if is_dataclass(value) else ()
+    return tuple(dict.fromkeys((*own, *(cls for item in items for cls in classes_in(item)))))
+
+
 def dataclass_members(annotation: object) -> dict[str, type]:
     """The dataclasses of a union, or the one that the annotation is, by name."""
     members = [annotation, *get_args(annotation)]
@@ -242,7 +254,7 @@ def _shown(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _conform_fields(value: object, cls: type, path: str) -> object:
+def _conform_fields(value: object, cls: type, path: str, *, known: Sequence[type]) -> object:
     """Checks the fields of a dataclass one by one, then constructs it."""
     hints = get_type_hints(cls)
     given = _given_fields(value, cls, path)
@@ -250,7 +262,7 @@ def _conform_fields(value: object, cls: type, path: str) -> object:
     arguments = {}
     for name in (name for name in field_names(cls) if name in given):
         try:
-            arguments[name] = conform(given[name], hints[name], join(path, name))
+            arguments[name] = conform(given[name], hints[name], join(path, name), known=known)
         except MismatchError as mismatch:
             problems += mismatch.problems
     if problems:
@@ -308,43 +320,50 @@ def _located(message: str, cls: type, path: str, *, remedy: str) -> list[Problem
     return [Problem(message=f"{path}: {message}", remedy=remedy)]
 
 
-def _conform_member(value: object, annotation: object, path: str) -> object:
+def _conform_member(value: object, annotation: object, path: str, *, known: Sequence[type]) -> object:
     """Finds the member of a union that a value belongs to: by class or by "type" tag, else the first that fits."""
+    bases = tuple(member for member in get_args(annotation) if inspect.isabstract(member))
     dataclasses = dataclass_members(annotation)
-    if type(value) in dataclasses.values():
-        return conform(value, type(value), path)
+    if type(value) in dataclasses.values() or (is_dataclass(value) and isinstance(value, bases)):
+        return conform(value, type(value), path, known=known)
     if isinstance(value, Mapping) and dataclasses:
-        return conform(value, _tagged_type(value, dataclasses, path), path)
+        others = {cls.__name__: cls for cls in known if issubclass(cls, bases)}
+        return conform(value, _tagged_type(value, others | dataclasses, path, bases=bases), path, known=known)
     structured = [member for member in get_args(annotation) if get_origin(member) is tuple]
     if isinstance(value, tuple | list) and len(structured) == 1:
-        return conform(value, structured[0], path)
+        return conform(value, structured[0], path, known=known)
     scalars = [member for member in get_args(annotation) if member not in dataclasses.values()]
     for member in sorted(scalars, key=lambda member: type(value) is not member):
         try:
-            return conform(value, member, path)
+            return conform(value, member, path, known=known)
         except MismatchError:
             continue
     raise _wrong(value, annotation, path)
 
 
-def _tagged_type(value: Mapping[str, object], dataclasses: Mapping[str, type], path: str) -> type:
+def _tagged_type(
+    value: Mapping[str, object], dataclasses: Mapping[str, type], path: str, *, bases: Sequence[type]
+) -> type:
     if "type" not in value and len(dataclasses) == 1:
         return next(iter(dataclasses.values()))
     tag = value.get("type")
+    if bases and isinstance(tag, str) and tag not in dataclasses:
+        message = f"{path} is a {tag[:80]}, which is none of {', '.join(dataclasses)} and comes from a file of its user"
+        raise MismatchError([Problem(message=message, remedy="name that file with --config=FILE")])
     if not isinstance(tag, str) or tag not in dataclasses:
         message = f"{join(path, 'type')} must be one of {', '.join(dataclasses)}, got {str(tag)[:80]!r}"
         raise MismatchError([Problem(message=message)])
     return dataclasses[tag]
 
 
-def _conform_items(value: object, annotation: object, path: str) -> tuple[object, ...]:
+def _conform_items(value: object, annotation: object, path: str, *, known: Sequence[type]) -> tuple[object, ...]:
     arguments = get_args(annotation)
     if not isinstance(value, tuple | list) or (Ellipsis not in arguments and len(value) != len(arguments)):
         raise _wrong(value, annotation, path)
     items, problems = [], []
     for index, (item, item_annotation) in enumerate(items_of(value, annotation)):
         try:
-            items.append(conform(item, item_annotation, join(path, index)))
+            items.append(conform(item, item_annotation, join(path, index), known=known))
         except MismatchError as mismatch:
             problems += mismatch.problems
     if problems:

@@ -1,8 +1,8 @@
 """Observers of a run, which draw and log its receptive field and its position biases while it trains.
 
-The numbers of a receptive field are logged as `erf/...`, lengths in pixels; those of the Gaussian term as
-`gaussian/sigma/layer_01` (in patches) and `gaussian/amplitude/layer_01`, from the first layer on, as absolute values,
-averaged over heads.
+The numbers of a receptive field are logged as `erf/...`, lengths in pixels; those of position terms as
+`<term>/<number>/layer_01`, from the first layer on and as the mean over heads where these have their own: the Gaussian
+gives `gaussian/sigma/layer_01` (in patches) and `gaussian/amplitude/layer_01`, without sign.
 """
 
 import logging
@@ -17,7 +17,6 @@ from jaxtyping import PyTree
 
 from gauss_vit.analysis.erf import ErfBatch, ErfMap, accumulate
 from gauss_vit.analysis.gaussian_fit import fit_receptive_fields
-from gauss_vit.analysis.position import LearnedGaussian
 from gauss_vit.analysis.protocol import BMVC2023
 from gauss_vit.analysis.summary import summarize
 from gauss_vit.analysis.token import center_token
@@ -81,14 +80,12 @@ def position_observer(experiment: Experiment, folder: Path) -> Observer:
 
     It writes `step_N_position.*`.
     """
-    gaussian = experiment.model.gaussian
-    is_anisotropic = gaussian is not None and gaussian.anisotropic
 
     def observe(step: int, params: PyTree) -> Mapping[str, float]:
         named = _model(experiment, step, params)
         for stem, analysis in analyse_biases(named).items():
             _LOGGER.info("%s", write_biases(folder / stem, named, analysis))
-        return gaussian_numbers(position_groups(named.config, named.params), is_anisotropic=is_anisotropic)
+        return term_numbers(position_groups(named.config, named.params))
 
     return observe
 
@@ -115,28 +112,22 @@ def erf_numbers(field: ErfMap) -> dict[str, float]:
     }
 
 
-def gaussian_numbers(groups: tuple[PositionGroup, ...], *, is_anisotropic: bool) -> dict[str, float]:
-    """Returns sigma and amplitude of every layer that has a Gaussian term; layers are numbered through all groups.
+def term_numbers(groups: tuple[PositionGroup, ...]) -> dict[str, float]:
+    """Lists what the position terms of every layer have learned, as the mean over heads.
 
-    With separate widths for both axes they are `sigma_x` and `sigma_y`.
+    Returns:
+      Values by `<term>/<number>/layer_01`, such as `gaussian/sigma/layer_01`; layers are counted through all groups.
     """
     numbers: dict[str, float] = {}
     first = 1
     for group in groups:
-        if group.learned is not None:
-            numbers |= _learned_numbers(group.learned, first=first, is_anisotropic=is_anisotropic)
+        numbers |= {
+            f"{name}/layer_{layer:02d}": float(values.mean(dtype=np.float64))
+            for name, all_layers in group.numbers.items()
+            for layer, values in enumerate(all_layers, start=first)
+        }
         first += group.tables.shape[0]
     return numbers
-
-
-def _learned_numbers(learned: LearnedGaussian, *, first: int, is_anisotropic: bool) -> dict[str, float]:
-    down, across = np.abs(learned.sigma_y), np.abs(learned.sigma_x)
-    widths = {"sigma_x": across, "sigma_y": down} if is_anisotropic else {"sigma": down}
-    return {
-        f"gaussian/{name}/layer_{layer:02d}": float(values.mean(dtype=np.float64))
-        for name, all_layers in (widths | {"amplitude": np.abs(learned.amplitude)}).items()
-        for layer, values in enumerate(all_layers, start=first)
-    }
 
 
 def tolerant(observe: Observer, *, name: str) -> Observer:

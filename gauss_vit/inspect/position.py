@@ -26,12 +26,14 @@ class PositionGroup:
       grid: (height, width) of the patches that meet in attention: of the image, or of a window.
       tables: sum of the position terms of every block, in logits and without dropout.
       learned: amplitude and sigma of every block's Gaussian; None if there is none.
+      numbers: what the terms log while they train, by `<term>/<number>`.
     """
 
     name: str
     grid: Grid
     tables: Float[np.ndarray, "depth heads dy dx"]
     learned: LearnedGaussian | None
+    numbers: Mapping[str, Float[np.ndarray, "depth _"]]
 
 
 def position_groups(config: BackboneConfig, params: PyTree) -> tuple[PositionGroup, ...]:
@@ -71,17 +73,23 @@ def _group(name: str, stage: Stage, leaves: Mapping[str, Array]) -> PositionGrou
         grid=window,
         tables=np.asarray(jax.device_get(jax.jit(jax.vmap(table, axis_size=stage.depth))(stacked))),
         learned=learned[0] if learned else None,
+        numbers=_numbers(stage, stacked),
     )
 
 
 def _learned(gaussian: Gaussian, params: PyTree, grid: Grid) -> LearnedGaussian:
     """Reads amplitude and sigma, the latter in patches whatever its unit."""
-    learned = jax.device_get(params)
-    sigma = np.asarray(learned["sigma"])
-    sigma_y, sigma_x = (sigma[:, 0], sigma[:, 1]) if gaussian.anisotropic else (sigma, sigma)
-    scale_y, scale_x = (gaussian.image or grid) if gaussian.unit == "image" else (1, 1)
-    return LearnedGaussian(
-        amplitude=np.asarray(learned["amplitude"]),
-        sigma_y=sigma_y * np.float32(scale_y),
-        sigma_x=sigma_x * np.float32(scale_x),
-    )
+    learned = jax.tree.map(np.asarray, jax.device_get(params))
+    down, across = gaussian.widths(learned, grid)
+    return LearnedGaussian(amplitude=learned["amplitude"], sigma_y=down, sigma_x=across)
+
+
+def _numbers(stage: Stage, stacked: Mapping[str, PyTree]) -> dict[str, Float[np.ndarray, "depth _"]]:
+    """Collects what the terms of a stage log, as `<term>/<number>`."""
+    return {
+        f"{each.name}/{name}": values
+        for each in stage.terms
+        for name, values in each.numbers(
+            jax.tree.map(np.asarray, jax.device_get(stacked[each.name])), stage.window
+        ).items()
+    }

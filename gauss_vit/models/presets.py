@@ -8,6 +8,7 @@ from gauss_vit.models.presets_swin import PRESETS_SWIN
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.position.absolute import AbsoluteEmbedding
+from gauss_vit.position.position import Position
 from gauss_vit.position.relative import RelativeTable
 from gauss_vit.position.relative_mlp import RelativeMlp
 
@@ -18,8 +19,7 @@ VIT_SMALL = ViTConfig(
     class_token=True,
     pool="token",
     norm="before_pool",
-    absolute=AbsoluteEmbedding(),
-    relative=None,
+    position=Position(absolute=AbsoluteEmbedding()),
     biases="all",
     layer_scale=None,
     start="truncated_normal",
@@ -34,8 +34,7 @@ RELPOS_SMALL = ViTConfig(
     class_token=False,
     pool="mean",
     norm="after_pool",
-    absolute=None,
-    relative=RelativeMlp(),
+    position=Position(terms=(RelativeMlp(),)),
     biases="none",
     layer_scale=1e-6,
     start="fan_in_uniform",
@@ -44,16 +43,24 @@ RELPOS_MEDIUM = dataclasses.replace(RELPOS_SMALL, width=512, num_heads=8)
 RELPOS_BASE = dataclasses.replace(RELPOS_SMALL, width=768, num_heads=12)
 
 RELPOS_MEDIUM_CLASS = dataclasses.replace(
-    RELPOS_MEDIUM, class_token=True, pool="token", norm="before_pool", relative=RelativeMlp(hidden=256)
+    RELPOS_MEDIUM,
+    class_token=True,
+    pool="token",
+    norm="before_pool",
+    position=Position(terms=(RelativeMlp(hidden=256),)),
 )
 RELPOS_BASE_CLASS_MEAN = dataclasses.replace(RELPOS_BASE, class_token=True)
 SHARED_SMALL = dataclasses.replace(
-    RELPOS_SMALL, norm="before_pool", relative=RelativeMlp(hidden=384), shares_relative=True
+    RELPOS_SMALL, norm="before_pool", position=Position(shared=(RelativeMlp(hidden=384),))
 )
-SHARED_MEDIUM = dataclasses.replace(SHARED_SMALL, width=512, num_heads=8, relative=RelativeMlp(hidden=512))
+SHARED_MEDIUM = dataclasses.replace(
+    SHARED_SMALL, width=512, num_heads=8, position=Position(shared=(RelativeMlp(hidden=512),))
+)
 
 DEIT_TINY = dataclasses.replace(VIT_SMALL, width=192, num_heads=3)
-DEIT3_SMALL = dataclasses.replace(VIT_SMALL, absolute=AbsoluteEmbedding(embeds_prefix=False), layer_scale=1e-6)
+DEIT3_SMALL = dataclasses.replace(
+    VIT_SMALL, position=Position(absolute=AbsoluteEmbedding(embeds_prefix=False)), layer_scale=1e-6
+)
 DEIT3_BASE = dataclasses.replace(DEIT3_SMALL, width=768, num_heads=12)
 DEIT3_LARGE = dataclasses.replace(DEIT3_SMALL, width=1024, depth=24, num_heads=16)
 
@@ -61,8 +68,7 @@ BEIT_BASE = dataclasses.replace(
     VIT_BASE,
     pool="mean",
     norm="after_pool",
-    absolute=None,
-    relative=RelativeTable(init_std=0.0, has_prefix=True),
+    position=Position(terms=(RelativeTable(init_std=0.0, has_prefix=True),)),
     biases="query_value",
     layer_scale=0.1,
 )
@@ -73,7 +79,7 @@ CAIT_XXS24 = dataclasses.replace(
     width=192,
     depth=24,
     num_heads=4,
-    absolute=AbsoluteEmbedding(embeds_prefix=False),
+    position=Position(absolute=AbsoluteEmbedding(embeds_prefix=False)),
     mixes_heads=True,
     class_blocks=2,
     layer_scale=1e-5,

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from gauss_vit.models.swin import SwinConfig
+from gauss_vit.position.position import Position
 from gauss_vit.position.relative import RelativeTable
 from gauss_vit.position.relative_mlp import RelativeMlp
 
@@ -13,7 +14,7 @@ SWIN_TINY = SwinConfig(
     depths=(2, 2, 6, 2),
     num_heads=(3, 6, 12, 24),
     window=(7, 7),
-    relative=RelativeTable(),
+    position=Position(terms=(RelativeTable(),)),
     biases="all",
     similarity="product",
     norm="before",
@@ -27,7 +28,7 @@ SWINV2_SMALL = dataclasses.replace(
     SWIN_SMALL,
     image_size=(256, 256),
     window=(8, 8),
-    relative=RelativeMlp(hidden=512, mode="swin", dropout=0.0),
+    position=Position(terms=(RelativeMlp(hidden=512, mode="swin", dropout=0.0),)),
     biases="query_value",
     similarity="cosine",
     norm="after",

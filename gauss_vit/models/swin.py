@@ -1,7 +1,7 @@
 """Swin transformers: attention in windows on a pyramid of four maps."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import jax
@@ -24,10 +24,7 @@ from gauss_vit.ops.dropout import split_key
 from gauss_vit.ops.grid import Grid, grid_of
 from gauss_vit.ops.patches import patchify
 from gauss_vit.ops.windows import halved
-from gauss_vit.position.gaussian import Gaussian
-from gauss_vit.position.relative import RelativeTable
-from gauss_vit.position.relative_mlp import RelativeMlp
-from gauss_vit.position.term import BiasTerm
+from gauss_vit.position.position import Position
 
 _COMPUTE = Compute()
 _RATES = ("projection_dropout", "attention_dropout", "stochastic_depth")
@@ -55,9 +52,7 @@ class SwinConfig:
       num_heads: attention heads, a stage each; they must divide its width.
       window: (height, width) in tokens.
       mlp_ratio: hidden channels of the MLP over the width.
-      relative: a relative position bias in every block, on the window; None for none.
-      gaussian: the Gaussian attention bias in every block, on the window; None for none. In units of the image it is
-        the image of `image_size`.
+      position: Bias terms of every block, on the window. Terms in units of the image take the image of `image_size`.
       biases: which of query, key and value are shifted: "all", "none", or "query_value" (SwinV2).
       similarity: attention by "product" or "cosine" (SwinV2).
       norm: branches and patch merging are normalised "before" or "after" (SwinV2).
@@ -83,8 +78,7 @@ class SwinConfig:
     num_heads: tuple[int, ...]
     window: tuple[int, int]
     mlp_ratio: float = 4.0
-    relative: RelativeMlp | RelativeTable | None
-    gaussian: Gaussian | None = None
+    position: Position
     biases: Literal["all", "none", "query_value"]
     similarity: Literal["product", "cosine"]
     norm: Literal["before", "after"]
@@ -96,6 +90,10 @@ class SwinConfig:
 
     def __post_init__(self):
         _check_ranges(self)
+        if self.position.shared or self.position.absolute is not None:
+            raise ConfigError(
+                "a Swin has neither shared terms nor an absolute embedding", do="use position.terms alone"
+            )
         if len(self.depths) != len(self.num_heads):
             raise ConfigError(f"depths {self.depths} and num_heads {self.num_heads} must be of the same stages")
         grid_of(self.image_size, self.patch_size)
@@ -129,8 +127,8 @@ class SwinConfig:
 
     @property
     def has_position_bias(self) -> bool:
-        """Attention has position terms on its logits."""
-        return self.relative is not None or self.gaussian is not None
+        """Whether attention has position terms on its logits."""
+        return bool(self.position.all_terms)
 
     @property
     def grid(self) -> Grid:
@@ -156,7 +154,7 @@ class SwinConfig:
             width=self.width * 2**index,
             num_heads=self.num_heads[index],
             grid=window,
-            terms=self._terms(grid),
+            terms=tuple(term.on_image(grid) for term in self.position.terms),
             biases=self.biases,
             similarity=self.similarity,
             attention_dropout=self.attention_dropout,
@@ -196,13 +194,6 @@ class SwinConfig:
     def make(self, key: PRNGKeyArray) -> "Swin":
         """Makes the model with fresh parameters."""
         return Swin(self, key=key)
-
-    def _terms(self, grid: Grid) -> tuple[BiasTerm, ...]:
-        """The position biases of the blocks on a grid."""
-        gaussian = self.gaussian
-        if gaussian is not None and gaussian.unit == "image":
-            gaussian = replace(gaussian, image=grid)
-        return tuple(term for term in (self.relative, gaussian) if term is not None)
 
 
 def _check_ranges(config: SwinConfig) -> None:

@@ -24,11 +24,8 @@ from gauss_vit.models.tokens import learned_token, patch_embedding, repeated
 from gauss_vit.ops.dropout import dropout, split_key
 from gauss_vit.ops.grid import Grid, grid_of
 from gauss_vit.ops.patches import patchify
-from gauss_vit.position.absolute import AbsoluteEmbedding
-from gauss_vit.position.gaussian import Gaussian
-from gauss_vit.position.relative import RelativeTable
-from gauss_vit.position.relative_mlp import RelativeMlp
-from gauss_vit.position.term import BiasTerm, add
+from gauss_vit.position.position import Position
+from gauss_vit.position.term import add
 
 _COMPUTE = Compute()
 _RATES = ("position_dropout", "projection_dropout", "attention_dropout", "stochastic_depth")
@@ -51,10 +48,7 @@ class ViTConfig:
       pool: what the head reads: the class "token" or the "mean" of the patches.
       norm: the final normalisation stands "before_pool" (over every token) or "after_pool".
       norm_epsilon: added to the variance in every normalisation.
-      absolute: a learned embedding of the positions; None for none.
-      relative: a relative position bias; None for none.
-      shares_relative: one relative bias serves all blocks; otherwise each has its own.
-      gaussian: the Gaussian attention bias in every block; None for none.
+      position: How it knows positions: bias terms of every block, shared ones, and an absolute embedding.
       biases: which of query, key and value are shifted: "all", "none", or "query_value" (BEiT).
       mixes_heads: talking heads (CaiT).
       class_blocks: blocks at the end in which only the class token is updated (CaiT); with any, the token joins there.
@@ -83,10 +77,7 @@ class ViTConfig:
     pool: Literal["token", "mean"]
     norm: Literal["before_pool", "after_pool"]
     norm_epsilon: float = 1e-6
-    absolute: AbsoluteEmbedding | None
-    relative: RelativeMlp | RelativeTable | None
-    shares_relative: bool = False
-    gaussian: Gaussian | None = None
+    position: Position
     biases: Literal["all", "none", "query_value"]
     mixes_heads: bool = False
     class_blocks: int = 0
@@ -106,8 +97,6 @@ class ViTConfig:
             if not 0 <= vars(self)[name] < 1:
                 raise ConfigError(f"{name} must be in [0, 1), got {vars(self)[name]}")
         self._check_tokens()
-        if self.shares_relative and self.relative is None:
-            raise ConfigError("shares_relative needs a relative bias", do="set relative, or shares_relative to False")
         grid_of(self.image_size, self.patch_size)
         self.block()
 
@@ -118,6 +107,11 @@ class ViTConfig:
             raise ConfigError(f"class_blocks {self.class_blocks} needs a class token and must not be negative")
         if self.distillation_token and not self.prefix_tokens > 1:
             raise ConfigError("distillation_token needs a class token in all blocks")
+
+    @property
+    def has_position_bias(self) -> bool:
+        """Whether attention has position terms on its logits."""
+        return bool(self.position.all_terms)
 
     @property
     def grid(self) -> Grid:
@@ -144,22 +138,6 @@ class ViTConfig:
         """Initialiser of dense layers."""
         return self.start
 
-    @property
-    def has_position_bias(self) -> bool:
-        """Attention has position terms on its logits."""
-        return self.relative is not None or self.gaussian is not None
-
-    @property
-    def terms(self) -> tuple[BiasTerm, ...]:
-        """The position biases that every block has of its own."""
-        relative = None if self.shares_relative else self.relative
-        return tuple(term for term in (relative, self.gaussian) if term is not None)
-
-    @property
-    def shared_terms(self) -> tuple[BiasTerm, ...]:
-        """The position biases that serve all blocks."""
-        return (self.relative,) if self.shares_relative and self.relative is not None else ()
-
     def make(self, key: PRNGKeyArray) -> "ViT":
         """Makes the model with fresh parameters."""
         return ViT(self, key=key)
@@ -173,7 +151,7 @@ class ViTConfig:
             grid=self.grid,
             patch_size=self.patch_size,
             attention=self.block().attention,
-            shared_terms=self.shared_terms,
+            shared_terms=self.position.shared,
         )
         return (stage,)
 
@@ -184,7 +162,7 @@ class ViTConfig:
             num_heads=self.num_heads,
             grid=self.grid,
             prefix_tokens=self.prefix_tokens,
-            terms=self.terms,
+            terms=self.position.terms,
             biases=self.biases,
             mixes_heads=self.mixes_heads,
             attention_dropout=self.attention_dropout,
@@ -212,7 +190,9 @@ class ViT(nnx.Module):
         is_distilled = config.distillation_token
         self.distillation_token = learned_token(config.width, key=distillation_key) if is_distilled else None
         self.position_embed = _position_embed(config, keys[2])
-        self.shared_bias = PositionBias(config.shared_terms, grid=config.grid, num_heads=config.num_heads, key=keys[3])
+        self.shared_bias = PositionBias(
+            config.position.shared, grid=config.grid, num_heads=config.num_heads, key=keys[3]
+        )
         self.blocks = stack(
             lambda block_key: Block(config.block(), key=block_key), jax.random.split(keys[4], config.depth)
         )
@@ -321,7 +301,7 @@ class ViT(nnx.Module):
             raise ConfigError(f"the model takes images of {config.image_size}, got {images.shape[1:3]}")
         tokens = self.patch_embed(patchify(images.astype(config.compute.dtype), config.patch_size))
         position = None if self.position_embed is None else self.position_embed[...].astype(tokens.dtype)
-        embeds_prefix = config.absolute is not None and config.absolute.embeds_prefix
+        embeds_prefix = config.position.absolute is not None and config.position.absolute.embeds_prefix
         if position is not None and not embeds_prefix:
             tokens = tokens + jnp.broadcast_to(position, tokens.shape)
         if self.distillation_token is not None:
@@ -374,9 +354,9 @@ class ViT(nnx.Module):
 
 
 def _position_embed(config: ViTConfig, key: PRNGKeyArray) -> nnx.Param | None:
-    if config.absolute is None:
+    if config.position.absolute is None:
         return None
-    drawn = config.absolute.init(key, grid=config.grid, prefix_tokens=config.prefix_tokens, width=config.width)
+    drawn = config.position.absolute.init(key, grid=config.grid, prefix_tokens=config.prefix_tokens, width=config.width)
     return nnx.Param(drawn)
 
 

@@ -2,8 +2,21 @@
 
 from gauss_vit.position.absolute import AbsoluteEmbedding
 from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.position import Position, with_terms, without_terms
 from gauss_vit.position.relative import RelativeTable
 from gauss_vit.position.relative_mlp import RelativeMlp
 from gauss_vit.position.term import BiasTerm, expand, init, table
 
-__all__ = ["AbsoluteEmbedding", "BiasTerm", "Gaussian", "RelativeMlp", "RelativeTable", "expand", "init", "table"]
+__all__ = [
+    "AbsoluteEmbedding",
+    "BiasTerm",
+    "Gaussian",
+    "Position",
+    "RelativeMlp",
+    "RelativeTable",
+    "expand",
+    "init",
+    "table",
+    "with_terms",
+    "without_terms",
+]

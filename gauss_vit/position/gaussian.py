@@ -1,6 +1,7 @@
 """The Gaussian attention bias: the prior that near patches matter more, with a width and a strength to learn."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import jax
@@ -10,14 +11,14 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.ops.grid import Grid
-from gauss_vit.position.term import TermParams
+from gauss_vit.position.term import BiasTerm, TermParams
 
 # Below this width, in units of the term, a Gaussian is one patch to the last bit; it keeps sigma = 0 from giving 0 / 0.
 _SMALLEST_SIGMA = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gaussian:
+class Gaussian(BiasTerm):
     """A Gaussian over patch offsets, added to the attention logits after their scaling by 1 / sqrt(head width).
 
       table[dy, dx] = amplitude^2 exp(-(dy^2 + dx^2) / (2 sigma^2))
@@ -82,16 +83,43 @@ class Gaussian:
         sigma = jnp.where(jnp.abs(sigma) < _SMALLEST_SIGMA, _SMALLEST_SIGMA, sigma)
         return _gaussian(amplitude, sigma, jnp.asarray(self._squares(grid)))
 
-    def prefix(self, params: TermParams) -> None:
-        """Prefix tokens have no offset, and so no bias."""
-        del params
+    @property
+    def undecayed(self) -> tuple[str, ...]:
+        """Both parameters: weight decay would pull the width to zero, whatever the data say."""
+        return "amplitude", "sigma"
+
+    def on_image(self, grid: Grid) -> "Gaussian":
+        """Returns the Gaussian for windows of an image of so many patches, which matters in units of the image."""
+        return replace(self, image=grid) if self.unit == "image" else self
+
+    def zero(self, params: TermParams) -> dict[str, Array]:
+        """Returns an amplitude of 0; the width means nothing then and stays."""
+        return {"amplitude": jnp.zeros_like(params["amplitude"])}
+
+    def numbers(self, params: Mapping[str, np.ndarray], grid: Grid) -> dict[str, Float[np.ndarray, "depth _"]]:
+        """Returns `amplitude` and `sigma`, or `sigma_x` and `sigma_y`, without signs; widths are in patches."""
+        down, across = (np.abs(width) for width in self.widths(params, grid))
+        widths = {"sigma_x": across, "sigma_y": down} if self.anisotropic else {"sigma": down}
+        return widths | {"amplitude": np.abs(params["amplitude"])}
+
+    def widths(
+        self, params: Mapping[str, np.ndarray], grid: Grid
+    ) -> tuple[Float[np.ndarray, "depth heads"], Float[np.ndarray, "depth heads"]]:
+        """Returns the standard deviations of stacked layers along (dy, dx), in patches whatever the unit."""
+        sigma = params["sigma"]
+        down, across = (sigma[:, 0], sigma[:, 1]) if self.anisotropic else (sigma, sigma)
+        height, width = self._unit(grid)
+        return down * np.float32(height), across * np.float32(width)
+
+    def _unit(self, grid: Grid) -> Grid:
+        """The (height, width) in patches that offsets are measured in."""
+        return (self.image or grid) if self.unit == "image" else (1, 1)
 
     def _squares(self, grid: Grid) -> Float[np.ndarray, "axes 1 dy dx"]:
         """Computes dy^2 and dx^2 of every offset, or their sum where one sigma serves both axes."""
-        unit = (self.image or grid) if self.unit == "image" else (1, 1)
         rows, columns = (
             np.square(np.arange(1 - size, size, dtype=np.float32) / np.float32(length))
-            for size, length in zip(grid, unit, strict=True)
+            for size, length in zip(grid, self._unit(grid), strict=True)
         )
         squares = np.stack(np.meshgrid(rows, columns, indexing="ij"))[:, None]
         return squares if self.anisotropic else squares.sum(axis=0, keepdims=True)

@@ -1,20 +1,25 @@
 """The relative position bias of Swin and BEiT: one learned number for every head and offset."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from gauss_vit.ops.grid import Grid, offset_shape
 from gauss_vit.ops.initializers import truncated_normal
-from gauss_vit.position.term import TermParams
+from gauss_vit.ops.resize import resize_offset_table
+from gauss_vit.position.term import BiasTerm, TermParams
 
 _NUM_PREFIX = 3
+# The standard deviation of timm's `trunc_normal_` where no other is asked for.
+_STD_OF_PAPER_CODE = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class RelativeTable:
+class RelativeTable(BiasTerm):
     """A free table over patch offsets (timm's `RelPosBias`), tied to the grid on which it was made.
 
     Attributes:
@@ -57,6 +62,32 @@ class RelativeTable:
     def prefix(self, params: TermParams) -> Float[Array, "heads 3"] | None:
         """Gives the logits from class token to patch, from patch to class token, and of the class token to itself."""
         return params["table_and_prefix"][:, -_NUM_PREFIX:].astype(jnp.float32) if self.has_prefix else None
+
+    @property
+    def is_tied_to_grid(self) -> bool:
+        """Whether its parameters fit one grid only: they do."""
+        return True
+
+    @property
+    def is_in_foreign_files(self) -> bool:
+        """Whether weight files of timm and Hugging Face hold its parameters: they do."""
+        return True
+
+    def resample(self, params: Mapping[str, np.ndarray], *, source: Grid, target: Grid) -> dict[str, np.ndarray]:
+        """Resamples tables, behind any axes of layers, as timm does when it loads weights; prefix numbers stay."""
+        shape, new_shape = offset_shape(source), offset_shape(target)
+        if not self.has_prefix:
+            table = params["table"]
+            resized = resize_offset_table(table.reshape(-1, *shape), new_shape)
+            return {"table": resized.reshape(*table.shape[:-2], *new_shape)}
+        joined = params["table_and_prefix"]
+        offsets, prefix = np.split(joined, [math.prod(shape)], axis=-1)
+        resized = resize_offset_table(offsets.reshape(-1, *shape), new_shape)
+        return {"table_and_prefix": np.concatenate([resized.reshape(*joined.shape[:-1], -1), prefix], axis=-1)}
+
+    def as_in_paper_code(self) -> "RelativeTable | None":
+        """Returns the table as the paper's code draws it for Swin (`swinz`); it leaves BEiT's alone."""
+        return None if self.has_prefix else replace(self, init_std=_STD_OF_PAPER_CODE)
 
     def _offsets(self, params: TermParams, grid: Grid) -> Float[Array, "heads dy dx"]:
         if not self.has_prefix:

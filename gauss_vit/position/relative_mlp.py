@@ -1,7 +1,7 @@
 """The relative position bias as a small network of the offset: timm's `RelPosMlp` and SwinV2's continuous bias."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import jax
@@ -12,11 +12,11 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from gauss_vit.errors import ConfigError
 from gauss_vit.ops.grid import Grid, offset_shape
 from gauss_vit.ops.initializers import fan_in_uniform, truncated_normal
-from gauss_vit.position.term import TermParams
+from gauss_vit.position.term import BiasTerm, TermParams
 
 
 @dataclass(frozen=True, kw_only=True)
-class RelativeMlp:
+class RelativeMlp(BiasTerm):
     """Two dense layers from the logarithmic offset (dy, dx) to one logit a head; it is defined on every grid.
 
       table[:, dy, dx] = output(fc2 relu(fc1 log_offset(dy, dx)))
@@ -86,9 +86,14 @@ class RelativeMlp:
         output = output + weights["fc2_bias"][None, :] if self.mode == "cr" else 16 * jax.nn.sigmoid(output)
         return output.T.reshape(-1, *offset_shape(grid))
 
-    def prefix(self, params: TermParams) -> None:
-        """Prefix tokens have no offset, and so no bias."""
-        del params
+    @property
+    def is_in_foreign_files(self) -> bool:
+        """Whether weight files of timm and Hugging Face hold its parameters: they do."""
+        return True
+
+    def as_in_paper_code(self) -> "RelativeMlp":
+        """Returns the network as the paper's code draws it: both kinds as PyTorch's linear layers, which "cr" does."""
+        return replace(self, mode="cr")
 
 
 def log_offsets(grid: Grid, *, mode: Literal["cr", "swin"], reference: Grid) -> Float[np.ndarray, "dy dx 2"]:

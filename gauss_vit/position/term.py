@@ -10,11 +10,12 @@ The offset is query minus key and patches are numbered row by row, as in timm. T
 the Gaussian fit reads, and what is written into a stock relative-position table when weights are exported.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from gauss_vit.ops.dropout import split_key
@@ -25,26 +26,68 @@ TermParams = Mapping[str, Array]
 """The parameters of one term, by name; where layers are stacked on a leading axis, terms run under `scan` or `vmap`."""
 
 
-@runtime_checkable
-class BiasTerm(Protocol):
-    """A position bias as a value: what it is called, how it starts, and its offset table."""
+class BiasTerm(ABC):
+    """A position bias as a value: a frozen dataclass that derives from this class.
+
+    A term must have a name, initial parameters and an offset table. Everything else that the program asks of a term has
+    a default here, so that a term that is defined elsewhere, such as in a config file, needs no more than these three.
+    """
 
     @property
+    @abstractmethod
     def name(self) -> str:
         """The key of its parameters in the tree, unique among the terms of an attention layer."""
-        ...
 
+    @abstractmethod
     def init(self, key: PRNGKeyArray, *, grid: Grid, num_heads: int) -> dict[str, Array]:
         """Draws its parameters for one layer, in float32."""
-        ...
 
+    @abstractmethod
     def table(self, params: TermParams, grid: Grid, *, key: PRNGKeyArray | None = None) -> Float[Array, "#heads dy dx"]:
         """Computes its offset table in float32 logits; `key=None` means inference."""
-        ...
 
     def prefix(self, params: TermParams) -> Float[Array, "#heads 3"] | None:
-        """Gives its logits for prefix tokens (see `expand`); None where they have none."""
-        ...
+        """Returns its logits for prefix tokens (see `expand`); None where these have no bias."""
+        del params
+        return None
+
+    @property
+    def undecayed(self) -> tuple[str, ...]:
+        """Names of its parameters that are never weight-decayed."""
+        return ()
+
+    @property
+    def is_tied_to_grid(self) -> bool:
+        """Whether its parameters fit one grid only, so that they are resampled for another."""
+        return False
+
+    @property
+    def is_in_foreign_files(self) -> bool:
+        """Whether weight files of timm and Hugging Face hold its parameters; otherwise these start fresh."""
+        return False
+
+    def on_image(self, grid: Grid) -> "BiasTerm":
+        """Returns the term for windows of an image of so many patches."""
+        del grid
+        return self
+
+    def resample(self, params: Mapping[str, np.ndarray], *, source: Grid, target: Grid) -> dict[str, np.ndarray]:
+        """Fits parameters of one grid to another; axes of layers may come first."""
+        del source, target
+        return dict(params)
+
+    def zero(self, params: TermParams) -> dict[str, Array]:
+        """Returns the parameters that change where the bias is taken away: all of them, as zeros."""
+        return {name: jnp.zeros_like(leaf) for name, leaf in params.items()}
+
+    def as_in_paper_code(self) -> "BiasTerm | None":
+        """Returns a term that is drawn as the paper's code draws this one; None where that code leaves it alone."""
+        return None
+
+    def numbers(self, params: Mapping[str, np.ndarray], grid: Grid) -> dict[str, Float[np.ndarray, "depth _"]]:
+        """Returns the numbers that a training run logs, by name, for parameters that are stacked over layers."""
+        del params, grid
+        return {}
 
 
 def init(terms: Sequence[BiasTerm], key: PRNGKeyArray, *, grid: Grid, num_heads: int) -> dict[str, dict[str, Array]]:

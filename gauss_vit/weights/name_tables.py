@@ -54,7 +54,9 @@ def _unknown(config: BackboneConfig) -> CheckpointError:
 
 
 def _check_has_counterpart(config: ViTConfig) -> None:
-    if config.relative is not None and (config.absolute is not None or config.mixes_heads or config.distillation_token):
+    has_relative = any(term.is_in_foreign_files for term in config.position.all_terms)
+    has_absolute = config.position.absolute is not None
+    if has_relative and (has_absolute or config.mixes_heads or config.distillation_token):
         raise CheckpointError(
             "timm has no transformer with a relative table beside absolute embeddings, so none computes the same",
             code="CKPT-TREE",

@@ -18,6 +18,7 @@ from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.construct import abstract
 from gauss_vit.ops.grid import Grid
 from gauss_vit.tree import flatten_paths, unflatten_paths
+from gauss_vit.weights.bias_sites import starts_fresh
 from gauss_vit.weights.name_tables import NAME_TABLES
 from gauss_vit.weights.naming import Expected, Rule, Tensor, expected, from_theirs, refuse, shown_name
 from gauss_vit.weights.resample_positions import Regrid, is_position, regrid_of
@@ -26,7 +27,6 @@ from gauss_vit.weights.safetensors_file import Entry, WeightFile, open_weights
 Head = Literal["file", "fresh", "fitting"]
 
 HEAD = r"head\..*"
-GAUSSIAN = r".*\.gaussian\..*"
 # Buffers that other programs store beside their weights; they follow from the config.
 _BUFFERS = r".*\.(relative_position_index|relative_coords_table|attn_mask)"
 
@@ -73,7 +73,7 @@ def load_weights(
     """Reads a network's weights from a safetensors file in timm's or Hugging Face's names.
 
     Absolute embeddings and relative tables that were made on another grid are resampled as timm does. The Gaussian has
-    no place in such files: where the config has one, it starts fresh.
+    no place in such files, nor have terms that a user defines: they start fresh.
 
     Args:
       path: the file.
@@ -129,7 +129,7 @@ def _plan(
     Raises:
       CheckpointError: the file's names are of no table, or anything in it does not fit.
     """
-    known = {path: leaf for path, leaf in leaves.items() if not re.fullmatch(GAUSSIAN, path)}
+    known = {path: leaf for path, leaf in leaves.items() if not starts_fresh(path, config)}
     table = _table_of(file, config, unflatten_paths(known))
     rules = NAME_TABLES[table](config)
     nameable = expected(rules, unflatten_paths(known))
@@ -146,7 +146,7 @@ def _plan(
         for name, each in wanted.items()
         if name in entries and (regrid := regrid_of(each, entries[name].shape, config, source_grid=source_grid))
     }
-    _check(entries, wanted, exempt=set(regrids))
+    _check(entries, wanted, config, exempt=set(regrids))
     return _Plan(table=table, rules=rules, target=unflatten_paths(taken), wanted=wanted, regrids=regrids)
 
 
@@ -177,12 +177,15 @@ def _table_of(file: WeightFile, config: BackboneConfig, target: PyTree) -> str:
     return best
 
 
-def _check(entries: Mapping[str, Entry], wanted: Mapping[str, Expected], *, exempt: Set[str]) -> None:
+def _check(
+    entries: Mapping[str, Entry], wanted: Mapping[str, Expected], config: BackboneConfig, *, exempt: Set[str]
+) -> None:
     """Refuses a file with everything that is wrong with it.
 
     Args:
       entries: the tensors of the file that count.
       wanted: those of the model.
+      config: Config of the backbone.
       exempt: names whose shape may differ.
 
     Raises:
@@ -201,15 +204,16 @@ def _check(entries: Mapping[str, Entry], wanted: Mapping[str, Expected], *, exem
             "not of a floating type": [name for name in shared if not entries[name].is_float],
         },
         do=_remedy(
-            [wanted[name].path for name in misshaped] + [wanted[name].path for name in wanted if name not in entries]
+            [wanted[name].path for name in misshaped] + [wanted[name].path for name in wanted if name not in entries],
+            config,
         ),
     )
 
 
-def _remedy(paths: Sequence[str]) -> str:
+def _remedy(paths: Sequence[str], config: BackboneConfig) -> str:
     """Says what helps against parameters that are missing or misshaped, where something does."""
     if paths and all(re.fullmatch(HEAD, path) for path in paths):
         return "to train a new head on other classes, ask for it with --head=fresh"
-    if any(is_position(path) for path in paths):
+    if any(is_position(path, config) for path in paths):
         return "if the positions were made on a grid that is no square, name it with --source_grid=HEIGHT,WIDTH"
     return "choose the --model that the file was made for"

@@ -5,7 +5,6 @@ Every known foreign format stores absolute embeddings as [1, prefix tokens + pat
 """
 
 import math
-import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,15 +12,13 @@ import numpy as np
 from jaxtyping import PyTree
 
 from gauss_vit.models.backbone import BackboneConfig
-from gauss_vit.models.swin import SwinConfig
+from gauss_vit.models.stage import POSITION_EMBED
 from gauss_vit.ops.grid import Grid, num_patches, offset_shape
 from gauss_vit.ops.resize import resize_grid, resize_offset_table
 from gauss_vit.tree import flatten_paths, unflatten_paths
+from gauss_vit.weights.bias_sites import bias_sites, term_at
 from gauss_vit.weights.name_tables import ModelConfig
 from gauss_vit.weights.naming import Expected, Tensor
-
-_ABSOLUTE = "backbone.position_embed"
-_RELATIVE = r"backbone\.(?:stages\.(\d+)\.)?.*\.relative\.table(?:_and_prefix)?"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,40 +54,34 @@ class Regrid:
         return np.concatenate([resized.reshape(tensor.shape[-1], -1).T, prefix])
 
 
-def is_position(path: str) -> bool:
+def is_position(path: str, config: BackboneConfig) -> bool:
     """Whether a parameter of ours is tied to a grid."""
-    return path == _ABSOLUTE or re.fullmatch(_RELATIVE, path) is not None
+    return path == POSITION_EMBED or _term_grid(path, config) is not None
 
 
 def regridded(params: PyTree, config: ModelConfig, *, target: ModelConfig) -> PyTree:
     """Fits parameters of ours to another image size, as `Regrid` does foreign ones.
 
     Args:
-      params: of the model of `config`, a nested dict of NumPy arrays.
-      config: as what they were trained.
-      target: the same but for its grid.
+      params: Parameters of a network with the backbone of `config`, a nested dict of NumPy arrays.
+      config: Backbone as it was trained.
+      target: The same but for its grid.
     """
     leaves = flatten_paths(params)
-    return unflatten_paths(
-        {
-            path: _regridded(path, leaf, config, target=target) if is_position(path) else leaf
-            for path, leaf in leaves.items()
-        }
-    )
+    resampled = {}
+    if POSITION_EMBED in leaves:
+        resampled[POSITION_EMBED] = _regridded_embedding(leaves[POSITION_EMBED], config.grid, target.grid)
+    for site, new in zip(bias_sites(config), bias_sites(target), strict=True):
+        for term in site.terms:
+            moved = term.resample(site.owned(term, leaves), source=site.grid, target=new.grid)
+            resampled |= site.paths(term, moved)
+    return unflatten_paths(leaves | resampled)
 
 
-def _regridded(path: str, leaf: Tensor, config: ModelConfig, *, target: ModelConfig) -> Tensor:
-    """Resamples one position parameter of ours: [tokens, channels], or tables behind the axes of blocks and heads."""
-    if path == _ABSOLUTE:
-        num_extra = leaf.shape[0] - num_patches(config.grid)
-        return Regrid(kind="absolute", source=config.grid, target=target.grid, num_extra=num_extra)(leaf[None])[0]
-    source_shape, target_shape = (offset_shape(_table_grid(path, model)) for model in (config, target))
-    if not path.endswith("_and_prefix"):
-        resized = resize_offset_table(leaf.reshape(-1, *source_shape), target_shape)
-        return resized.reshape(*leaf.shape[:-2], *target_shape)
-    offsets, prefix = np.split(leaf, [math.prod(source_shape)], axis=-1)
-    resized = resize_offset_table(offsets.reshape(-1, *source_shape), target_shape)
-    return np.concatenate([resized.reshape(*leaf.shape[:-1], -1), prefix], axis=-1)
+def _regridded_embedding(leaf: Tensor, source: Grid, target: Grid) -> Tensor:
+    """Resamples an embedding [tokens, channels]."""
+    num_extra = leaf.shape[0] - num_patches(source)
+    return Regrid(kind="absolute", source=source, target=target, num_extra=num_extra)(leaf[None])[0]
 
 
 def regrid_of(
@@ -104,14 +95,15 @@ def regrid_of(
       config: of the model.
       source_grid: where its positions were made; found from the shape when None, as a square.
     """
-    if not is_position(wanted.path) or len(shape) != len(wanted.shape):
+    if not is_position(wanted.path, config) or len(shape) != len(wanted.shape):
         return None
-    is_absolute = wanted.path == _ABSOLUTE
+    is_absolute = wanted.path == POSITION_EMBED
     axis = 1 if is_absolute else 0
     others_differ = any(shape[place] != size for place, size in enumerate(wanted.shape) if place != axis)
     if others_differ or (source_grid is None and shape == wanted.shape):
         return None
-    target = config.grid if is_absolute else _table_grid(wanted.path, config)
+    target = config.grid if is_absolute else _term_grid(wanted.path, config)
+    assert target is not None, "the parameter is tied to a grid"
     count = num_patches if is_absolute else _num_offsets
     num_extra = wanted.shape[axis] - count(target)
     length = shape[axis] - num_extra
@@ -122,13 +114,10 @@ def regrid_of(
     return Regrid(kind=kind, source=source, target=target, num_extra=num_extra)
 
 
-def _table_grid(path: str, config: BackboneConfig) -> Grid:
-    """The grid of a relative table: the model's, or the window of a stage."""
-    if not isinstance(config, SwinConfig):
-        return config.grid
-    stage = re.fullmatch(_RELATIVE, path)
-    assert stage is not None, "only paths of relative tables come here"
-    return config.stage(int(stage[1])).block.attention.grid
+def _term_grid(path: str, config: BackboneConfig) -> Grid | None:
+    """The grid that a term's parameter is tied to: the map, or the window of a stage."""
+    found = term_at(path, config)
+    return found[0].grid if found is not None and found[1].is_tied_to_grid else None
 
 
 def _num_offsets(grid: Grid) -> int:

@@ -11,12 +11,14 @@ from jaxtyping import PRNGKeyArray, PyTree
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.heads.network import NetworkConfig
+from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.construct import abstract
 from gauss_vit.tree import flatten_paths, unflatten_paths
+from gauss_vit.weights.bias_sites import starts_fresh
 from gauss_vit.weights.intervention import intervene
 from gauss_vit.weights.name_tables import ModelConfig
 from gauss_vit.weights.naming import Tensor, refuse
-from gauss_vit.weights.pretrained import GAUSSIAN, HEAD, Head, Imported, draw
+from gauss_vit.weights.pretrained import HEAD, Head, Imported, draw
 
 Redrawing = Literal["none", "reinit", "paper_code", "zero"]
 """The interventions that leave the model's config as it is."""
@@ -46,12 +48,13 @@ class Start:
             raise ConfigError("weights is empty", do="name a .safetensors file or the workdir of a run")
 
 
-def carry_over(params: PyTree, network: NetworkConfig, *, head: Head, seed: int) -> Imported:
+def carry_over(params: PyTree, network: NetworkConfig, *, source: BackboneConfig, head: Head, seed: int) -> Imported:
     """Fits the parameters of another run to a network that may have other classes, and a Gaussian more or less.
 
     Args:
       params: of the other run, a nested dict.
       network: Config of the network.
+      source: Backbone of the other run.
       head: as in `Start`.
       seed: of what starts fresh.
 
@@ -60,12 +63,12 @@ def carry_over(params: PyTree, network: NetworkConfig, *, head: Head, seed: int)
     """
     given, wanted = flatten_paths(jax.device_get(params)), flatten_paths(abstract(network)[1])
     keeps_head = head == "file" or (head == "fitting" and _heads_agree(given, wanted))
-    fresh = tuple(path for path in wanted if _may_be_fresh(path, given, keeps_head=keeps_head))
+    fresh = tuple(path for path in wanted if _may_be_fresh(path, given, network.backbone, keeps_head=keeps_head))
     taken = [path for path in wanted if path not in fresh]
     refuse(
         {
             "missing": [path for path in taken if path not in given],
-            "unexpected": [path for path in given if path not in wanted and not re.fullmatch(GAUSSIAN, path)],
+            "unexpected": [path for path in given if path not in wanted and not starts_fresh(path, source)],
             "misshaped": [
                 f"{path} is {given[path].shape} in the run and {wanted[path].shape} in the model"
                 for path in taken
@@ -88,11 +91,11 @@ def redraw(config: ModelConfig, params: PyTree, name: Redrawing, *, key: PRNGKey
     return jax.device_get(intervene(config, jax.tree.map(jnp.asarray, params), name, key=key)[1])
 
 
-def _may_be_fresh(path: str, given: Mapping[str, Tensor], *, keeps_head: bool) -> bool:
+def _may_be_fresh(path: str, given: Mapping[str, Tensor], config: BackboneConfig, *, keeps_head: bool) -> bool:
     """Says whether a parameter is drawn: those of a new head, and of a Gaussian that the run did not have."""
     if re.fullmatch(HEAD, path):
         return not keeps_head
-    return path not in given and re.fullmatch(GAUSSIAN, path) is not None
+    return path not in given and starts_fresh(path, config)
 
 
 def _heads_agree(given: Mapping[str, Tensor], wanted: Mapping[str, jax.ShapeDtypeStruct]) -> bool:

@@ -11,9 +11,7 @@ from gauss_vit.weights.name_tables import ModelConfig
 # What does not change which stock model it is: sizes that are arguments, starts, and how training runs.
 _FREE = (
     "image_size",
-    "relative",
-    "shares_relative",
-    "gaussian",
+    "position",
     "layer_scale",
     "start",
     "position_dropout",
@@ -40,9 +38,9 @@ def timm_call(config: ModelConfig, head: HeadConfig) -> str | None:
     name = (exact or names)[0]
     preset = PRESETS[name]
     arguments = [repr(name)]
-    if isinstance(config.relative, RelativeTable) and not isinstance(preset.relative, RelativeTable):
+    if _has_table(config) and not _has_table(preset):
         arguments.append("rel_pos_type='bias'")
-        if vars(preset)["shares_relative"] and not vars(config)["shares_relative"]:
+        if preset.position.shared and not config.position.shared:
             arguments.append("shared_rel_pos=False")
     if config.image_size != preset.image_size:
         arguments.append(f"img_size={config.image_size}")
@@ -51,11 +49,16 @@ def timm_call(config: ModelConfig, head: HeadConfig) -> str | None:
     return f"timm.create_model({', '.join(arguments)})"
 
 
+def _has_table(config: ModelConfig) -> bool:
+    return any(isinstance(term, RelativeTable) for term in config.position.all_terms)
+
+
 def _architecture(config: ModelConfig) -> dict[str, object]:
     """Lists what makes a config the stock model that it is."""
     kinds = {
-        "relative": config.relative is None,
+        "stock term": not any(term.is_in_foreign_files for term in config.position.all_terms),
+        "absolute embedding": config.position.absolute,
         "layer_scale": "layer_scale" in vars(config) and vars(config)["layer_scale"] is None,
     }
     fixed = {field.name: vars(config)[field.name] for field in dataclasses.fields(config) if field.name not in _FREE}
-    return {"class": type(config), **fixed, "has no": kinds}
+    return {"class": type(config), **fixed, "kinds": kinds}

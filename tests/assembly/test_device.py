@@ -12,10 +12,11 @@ from gauss_vit.kernels.choice import choose
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.presets import PRESETS
 from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.position import with_terms
 from tests.tiny_config import get_config
 
-HALF = dataclasses.replace(
-    PRESETS["vit_relpos_small_patch16_224"], gaussian=Gaussian(), compute=Compute(dtype="bfloat16")
+HALF = with_terms(
+    dataclasses.replace(PRESETS["vit_relpos_small_patch16_224"], compute=Compute(dtype="bfloat16")), Gaussian()
 )
 SWIN = dataclasses.replace(PRESETS["swin_tiny_patch4_window7_224"], compute=Compute(dtype="bfloat16"))
 

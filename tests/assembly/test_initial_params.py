@@ -17,6 +17,8 @@ from gauss_vit.errors import CheckpointError, ConfigError
 from gauss_vit.heads.linear import LinearHead
 from gauss_vit.models import construct
 from gauss_vit.models.vit import ViTConfig
+from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.position import without_terms
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train import mesh
 from gauss_vit.tree import flatten_paths, unflatten_paths
@@ -63,7 +65,7 @@ def test_workdir_gives_its_newest_parameters(workdir: Path):
 
 
 def test_file_gives_its_parameters_and_a_head_that_does_not_fit_is_new(workdir: Path, tmp_path: Path):
-    plain = dataclasses.replace(MODEL, gaussian=None)
+    plain = without_terms(MODEL, Gaussian)
     params = {path: leaf for path, leaf in leaves(trained(workdir).params).items() if "gaussian" not in path}
     path = tmp_path / "weights.safetensors"
     write(path, to_theirs(unflatten_paths(params), NAME_TABLES["timm"](plain)))
@@ -128,7 +130,7 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path):
 
 
 def test_positions_that_the_model_lacks_cannot_be_redrawn(workdir: Path, tmp_path: Path, data_flag: str, capsys):
-    shown = starting_at(workdir, dataclasses.replace(MODEL, gaussian=None), intervention="reinit")
+    shown = starting_at(workdir, without_terms(MODEL, Gaussian), intervention="reinit")
     assert program.main([config_file(tmp_path, shown, data_flag), f"--workdir={tmp_path}/run"]) == 2
     assert "nothing that the intervention reinit could change" in capsys.readouterr().err
 

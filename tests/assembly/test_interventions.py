@@ -9,11 +9,21 @@ from flax import nnx
 
 from gauss_vit.assembly.named_model import intervened
 from gauss_vit.errors import ConfigError
+from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.position import Position
 from gauss_vit.position.relative import RelativeTable
 from tests.named_models import named_of
 from tests.tiny_config import MODEL
 
-CONFIG = dataclasses.replace(MODEL, relative=RelativeTable())
+CONFIG = dataclasses.replace(
+    MODEL,
+    position=Position(
+        terms=(
+            RelativeTable(),
+            Gaussian(sigma=1.0),
+        )
+    ),
+)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +64,7 @@ def test_the_same_seed_draws_the_same_and_another_one_does_not(named):
 
 def test_the_structure_follows_the_config(named):
     changed = intervened(named, "without_gaussian", seed=0)
-    assert changed.config.gaussian is None
+    assert not any(isinstance(term, Gaussian) for term in changed.config.position.terms)
     images = jax.numpy.zeros((1, *CONFIG.image_size, 3), np.float32)
     assert nnx.merge(changed.graph, changed.params)(images).shape == (1, 10)
 

@@ -1,6 +1,5 @@
 """Models named on the command line: presets with fresh parameters, and runs with their newest checkpoint."""
 
-import dataclasses
 import shutil
 from pathlib import Path
 
@@ -34,8 +33,8 @@ def test_preset_has_fresh_parameters_that_repeat():
 
 
 def test_gaussian_is_added_to_a_preset_and_to_its_name(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(named_model, "PRESETS", {"vit_plain": dataclasses.replace(MODEL, gaussian=None)})
-    assert named("--model=vit_plain").config.gaussian is None
+    monkeypatch.setattr(named_model, "PRESETS", {"vit_plain": without_terms(MODEL, Gaussian)})
+    assert named("--model=vit_plain").config.position.terms == ()
     with_bias = named("--model=vit_plain", "--gaussian")
     assert with_bias.name == "vit_plain_gaussian"
     assert "gaussian" in with_bias.params["backbone"]["blocks"]["attention"]["bias"]

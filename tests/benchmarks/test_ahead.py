@@ -61,7 +61,7 @@ def test_auto_is_what_the_target_would_choose_and_nothing_is_compiled_twice(monk
     assert list(found) == ["cudnn", "einsum", "whole", "whole in a loop"]
     assert [config.compute.kernel for config in found.values()] == ["cudnn", "einsum", "whole", "whole"]
     assert [config.compute.unroll for config in found.values()] == [12, 12, 12, 1]
-    assert all(config.gaussian is not None and config.compute.dtype == "bfloat16" for config in found.values())
+    assert all(Gaussian() in config.position.terms and config.compute.dtype == "bfloat16" for config in found.values())
 
 
 def test_a_kernel_that_is_none_is_refused(monkeypatch):

@@ -52,10 +52,10 @@ def test_experiment_is_handed_on():
 
 
 def test_config_and_overrides_become_an_experiment():
-    given = invocation(["--workdir=W", CONFIG, "--config.seed=3", "--config.model.gaussian.sigma", "2"])
+    given = invocation(["--workdir=W", CONFIG, "--config.seed=3", "--config.model.position.terms[0].sigma", "2"])
     assert given.verb == "train"
     assert given.required_experiment().seed == 3
-    assert given.required_experiment().model.gaussian.sigma == 2.0
+    assert given.required_experiment().model.position.terms[0].sigma == 2.0
     assert given.path("workdir") == Path("W")
 
 

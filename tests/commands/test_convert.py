@@ -17,6 +17,8 @@ from gauss_vit.assembly import named_model
 from gauss_vit.models import presets
 from gauss_vit.models.construct import abstract
 from gauss_vit.position import RelativeMlp
+from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.position import Position, without_terms
 from gauss_vit.weights import naming
 from gauss_vit.weights.bake import bake
 from gauss_vit.weights.name_tables import timm_rules
@@ -28,7 +30,7 @@ from tests.networks import classifier
 from tests.tiny_config import FLAG as CONFIG
 from tests.tiny_config import MODEL
 
-STOCK = dataclasses.replace(MODEL, gaussian=None, relative=RelativeMlp(hidden=4), biases="none", layer_scale=0.5)
+STOCK = dataclasses.replace(MODEL, biases="none", layer_scale=0.5, position=Position(terms=(RelativeMlp(hidden=4),)))
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +62,7 @@ def test_trained_gaussian_leaves_as_a_table_that_computes_the_same(
 ):
     out = tmp_path / "export" / "w.safetensors"
     assert program.main(["convert", f"--workdir={workdir}", "--to=timm", f"--out={out}"]) == 0
-    assert "of step 4, the Gaussian baked into the tables" in capsys.readouterr().out
+    assert "of step 4, gaussian baked into the tables" in capsys.readouterr().out
     named = named_model.trained(workdir)
     baked, _ = bake(named.config, named.params)
     assert load_file(out)["blocks.1.attn.rel_pos.relative_position_bias_table"].shape == (3 * 7, 2)
@@ -92,7 +94,7 @@ def test_preset_with_weights_is_the_model_of_the_file(weights: Path, tmp_path: P
 
 
 def test_training_goes_on_from_a_file(weights: Path, tmp_path: Path, data_flag: str):
-    wanted = dataclasses.replace(MODEL, gaussian=None)
+    wanted = without_terms(MODEL, Gaussian)
     names = naming.expected(timm_rules(wanted), abstract(classifier(wanted, 10))[1])
     write(weights, {name: deterministic.tensor(name, each.shape) for name, each in names.items()})
     run = [CONFIG, data_flag, f"--workdir={tmp_path / 'run'}"]

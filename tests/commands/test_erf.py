@@ -242,11 +242,10 @@ SWIN = SwinConfig(
     depths=(1, 2),
     num_heads=(1, 2),
     window=(2, 4),
-    relative=None,
-    gaussian=Gaussian(),
     biases="all",
     similarity="product",
     norm="before",
+    position=Position(terms=(Gaussian(),)),
 )
 
 

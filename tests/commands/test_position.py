@@ -10,6 +10,8 @@ from PIL import Image
 from gauss_vit.commands import position
 from gauss_vit.errors import ConfigError
 from gauss_vit.position.absolute import AbsoluteEmbedding
+from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.position import Position, without_terms
 from tests.command_lines import invocation
 from tests.named_models import named_of
 from tests.tiny_config import MODEL
@@ -49,7 +51,7 @@ def test_the_tables_are_those_of_the_term(monkeypatch, tmp_path):
 
 def test_a_model_without_position_bias_is_refused(monkeypatch, tmp_path):
     with pytest.raises(ConfigError, match="no position bias"):
-        run(monkeypatch, tmp_path / "out", dataclasses.replace(MODEL, gaussian=None))
+        run(monkeypatch, tmp_path / "out", without_terms(MODEL, Gaussian))
     assert not (tmp_path / "out").exists()
 
 
@@ -63,7 +65,7 @@ def folder(tmp_path):
     return images
 
 
-ABSOLUTE = dataclasses.replace(MODEL, gaussian=None, absolute=AbsoluteEmbedding())
+ABSOLUTE = dataclasses.replace(MODEL, position=Position(absolute=AbsoluteEmbedding()))
 
 
 def test_a_model_with_an_absolute_embedding_alone_has_its_similarities(monkeypatch, tmp_path):
@@ -101,7 +103,7 @@ def test_the_token_is_that_of_the_fit(monkeypatch, tmp_path):
 
 
 def test_a_model_without_positions_has_attention_all_the_same(monkeypatch, tmp_path, folder):
-    run(monkeypatch, tmp_path / "out", dataclasses.replace(MODEL, gaussian=None), images=str(folder), max_images=1)
+    run(monkeypatch, tmp_path / "out", without_terms(MODEL, Gaussian), images=str(folder), max_images=1)
     assert {path.name.split(".")[0] for path in (tmp_path / "out").iterdir()} == {
         "tiny_attention",
         "tiny_attention_distance",

@@ -14,6 +14,7 @@ from gauss_vit.assembly import feeds
 from gauss_vit.commands import train
 from gauss_vit.errors import ConfigError
 from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.position import with_terms, without_terms
 from gauss_vit.train.bias_effect import TermEffect
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.optim import Schedule, Warmup
@@ -94,7 +95,7 @@ def test_workdir_that_is_a_file_has_status_8(tmp_path: Path, data_flag: str, cap
 
 def test_dead_bias_is_refused(data_flag: str):
     shown = _with_data(data_flag)
-    dead = dataclasses.replace(shown, model=dataclasses.replace(shown.model, gaussian=Gaussian(amplitude=1e-12)))
+    dead = dataclasses.replace(shown, model=with_terms(shown.model, Gaussian(amplitude=1e-12)))
     with pytest.raises(ConfigError, match="without effect: gaussian in block 0, gaussian in block 1"):
         check_bias(dead)
 
@@ -107,7 +108,7 @@ def test_live_bias_is_counted_block_by_block(data_flag: str):
 
 def test_model_without_bias_has_no_effects(data_flag: str):
     shown = _with_data(data_flag)
-    plain = dataclasses.replace(shown, model=dataclasses.replace(shown.model, gaussian=None))
+    plain = dataclasses.replace(shown, model=without_terms(shown.model, Gaussian))
     assert check_bias(plain) == ()
 
 
@@ -139,7 +140,11 @@ def test_single_process_opens_no_sockets(
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket.socket, "bind", refuse)
-    flags = ["--config.training.num_steps=2", "--config.training.checkpoint_every=2", "--config.model.gaussian=None"]
+    flags = [
+        "--config.training.num_steps=2",
+        "--config.training.checkpoint_every=2",
+        "--config.model.position.terms=()",
+    ]
     assert program.main([CONFIG, data_flag, f"--workdir={tmp_path}/run", *flags]) == 0
 
 

@@ -24,10 +24,10 @@ SWIN = SwinConfig(
     depths=(3, 1),
     num_heads=(1, 2),
     window=(4, 4),
-    relative=None,
     biases="all",
     similarity="product",
     norm="before",
+    position=Position(),
 )
 
 

@@ -103,10 +103,10 @@ SWIN = SwinConfig(
     depths=(2, 1, 1),
     num_heads=(1, 2, 2),
     window=(4, 4),
-    relative=RelativeTable(),
     biases="all",
     similarity="product",
     norm="before",
+    position=Position(terms=(RelativeTable(),)),
 )
 
 

@@ -11,7 +11,6 @@ from flax import nnx
 from jaxtyping import PyTree
 
 from gauss_vit.analysis.erf import ErfMap
-from gauss_vit.analysis.position import LearnedGaussian
 from gauss_vit.analysis.protocol import BMVC2023
 from gauss_vit.errors import ConfigError, StorageError
 from gauss_vit.experiment import Experiment
@@ -77,7 +76,7 @@ def test_position_record_holds_the_learned_sigma(experiment: Experiment, tmp_pat
 
 
 def test_models_without_bias_have_one_observer_less(experiment: Experiment, tmp_path: Path):
-    plain = dataclasses.replace(experiment, model=dataclasses.replace(experiment.model, gaussian=None))
+    plain = dataclasses.replace(experiment, model=without_terms(experiment.model, Gaussian))
     assert len(observers.of(experiment, tmp_path)) == 2
     assert len(observers.of(plain, tmp_path)) == 1
 
@@ -111,18 +110,15 @@ def test_field_without_a_fit_has_no_numbers_of_one():
 
 
 def test_layers_are_counted_through_stages_and_heads_are_averaged():
-    learned = LearnedGaussian(
-        amplitude=np.array([[1.0, -3.0]]), sigma_y=np.array([[-2.0, 4.0]]), sigma_x=np.array([[5.0, 7.0]])
-    )
+    values = {"gaussian/amplitude": np.array([[1.0, 3.0]]), "toy/slope": np.array([[-1.0, 2.0]])}
     groups = tuple(
-        PositionGroup(name=name, grid=(1, 2), tables=np.zeros((1, 2, 1, 3), np.float32), learned=learned)
+        PositionGroup(name=name, grid=(1, 2), tables=np.zeros((1, 2, 1, 3), np.float32), learned=None, numbers=values)
         for name in ("stage1", "stage2")
     )
-    numbers = observers.gaussian_numbers(groups, is_anisotropic=True)
-    assert numbers == {
-        f"gaussian/{name}/layer_{layer:02d}": value
+    assert observers.term_numbers(groups) == {
+        f"{name}/layer_{layer:02d}": value
         for layer in (1, 2)
-        for name, value in (("sigma_x", 6.0), ("sigma_y", 3.0), ("amplitude", 2.0))
+        for name, value in (("gaussian/amplitude", 2.0), ("toy/slope", 0.5))
     }
 
 

@@ -11,6 +11,7 @@ from gauss_vit.inspect.position import position_embedding, position_groups
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.position.absolute import AbsoluteEmbedding
 from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.position import Position, with_terms, without_terms
 from gauss_vit.position.relative import RelativeTable
 from gauss_vit.position.relative_mlp import RelativeMlp
 from tests.networks import network_params
@@ -23,11 +24,15 @@ SWIN = SwinConfig(
     depths=(2, 1),
     num_heads=(1, 2),
     window=(4, 4),
-    relative=RelativeTable(),
-    gaussian=Gaussian(sigma=0.5, unit="image"),
     biases="all",
     similarity="product",
     norm="before",
+    position=Position(
+        terms=(
+            RelativeTable(),
+            Gaussian(sigma=0.5, unit="image"),
+        )
+    ),
 )
 
 
@@ -37,11 +42,19 @@ def params_of(config):
 
 
 def test_tables_are_the_sum_of_the_terms_of_every_block():
-    config = dataclasses.replace(MODEL, relative=RelativeTable())
+    config = dataclasses.replace(
+        MODEL,
+        position=Position(
+            terms=(
+                RelativeTable(),
+                Gaussian(sigma=1.0),
+            )
+        ),
+    )
     params = params_of(config)
     (group,) = position_groups(config, params)
     tables = group.tables
-    (relative,) = params["backbone"]["blocks"]["attention"]["bias"][config.relative.name].values()
+    (relative,) = params["backbone"]["blocks"]["attention"]["bias"][config.position.terms[0].name].values()
     assert tables.shape == (2, 2, 3, 7)
     dy, dx = np.meshgrid(np.arange(-1, 2), np.arange(-3, 4), indexing="ij")
     gaussian = 4 * np.exp(-(dy**2 + dx**2) / 2)
@@ -51,7 +64,7 @@ def test_tables_are_the_sum_of_the_terms_of_every_block():
 
 
 def test_a_model_without_position_bias_has_no_tables():
-    config = dataclasses.replace(MODEL, gaussian=None)
+    config = without_terms(MODEL, Gaussian)
     with pytest.raises(ConfigError, match="no position bias"):
         position_groups(config, params_of(config))
 
@@ -60,7 +73,7 @@ def test_a_model_without_position_bias_has_no_tables():
 @pytest.mark.parametrize("anisotropic", [False, True])
 def test_learned_sigmas_are_in_patches_whatever_their_unit(per_head, anisotropic):
     term = Gaussian(amplitude=1.5, sigma=0.5, per_head=per_head, anisotropic=anisotropic, unit="image")
-    config = dataclasses.replace(MODEL, gaussian=term)
+    config = with_terms(MODEL, term)
     (group,) = position_groups(config, params_of(config))
     learned = group.learned
     shape = (2, 2 if per_head else 1)
@@ -70,7 +83,7 @@ def test_learned_sigmas_are_in_patches_whatever_their_unit(per_head, anisotropic
 
 
 def test_learned_sigmas_describe_the_table():
-    config = dataclasses.replace(MODEL, gaussian=Gaussian(sigma=0.7))
+    config = with_terms(MODEL, Gaussian(sigma=0.7))
     params = params_of(config)
     (group,) = position_groups(config, params)
     learned, table = group.learned, group.tables[1, 0]
@@ -90,7 +103,7 @@ def test_every_stage_of_swin_is_a_group_on_its_window():
 
 
 def test_a_bias_that_all_blocks_share_is_in_every_table():
-    config = dataclasses.replace(MODEL, relative=RelativeMlp(hidden=8), shares_relative=True, gaussian=None)
+    config = dataclasses.replace(MODEL, position=Position(shared=(RelativeMlp(hidden=8),)))
     (group,) = position_groups(config, params_of(config))
     assert group.learned is None
     assert np.ptp(group.tables[0]) > 0
@@ -98,7 +111,7 @@ def test_a_bias_that_all_blocks_share_is_in_every_table():
 
 
 def test_the_embedding_is_that_of_the_model_and_swin_has_none():
-    config = dataclasses.replace(MODEL, absolute=AbsoluteEmbedding())
+    config = dataclasses.replace(MODEL, position=Position(terms=(Gaussian(sigma=1.0),), absolute=AbsoluteEmbedding()))
     params = params_of(config)
     np.testing.assert_array_equal(position_embedding(params), params["backbone"]["position_embed"])
     assert position_embedding(params_of(MODEL)) is None

@@ -11,13 +11,18 @@ from flax import nnx
 
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.swin import SwinConfig
+from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.position import Position
 from gauss_vit.position.relative import RelativeTable
 from tests.models.built import build
 from tests.tiny_config import MODEL
 
 VIT = dataclasses.replace(MODEL, depth=3, class_token=True, pool="token", norm="before_pool")
 SHARED = dataclasses.replace(
-    MODEL, depth=3, relative=RelativeTable(), shares_relative=True, compute=Compute(dtype="bfloat16")
+    MODEL,
+    depth=3,
+    compute=Compute(dtype="bfloat16"),
+    position=Position(terms=(Gaussian(sigma=1.0),), shared=(RelativeTable(),)),
 )
 # The first stage is of odd depth, and its second block is shifted.
 SWIN = SwinConfig(
@@ -27,10 +32,10 @@ SWIN = SwinConfig(
     depths=(3, 2),
     num_heads=(1, 2),
     window=(4, 4),
-    relative=RelativeTable(),
     biases="all",
     similarity="product",
     norm="before",
+    position=Position(terms=(RelativeTable(),)),
 )
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-6}
 

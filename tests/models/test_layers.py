@@ -15,6 +15,7 @@ from gauss_vit.models import construct
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.layers import layers_per_turn, scan_layers
 from gauss_vit.models.presets import RELPOS_SMALL
+from gauss_vit.position.position import Position
 from tests.networks import classifier
 
 DEPTH = 3
@@ -131,8 +132,8 @@ def test_what_is_recomputed_costs_operations_and_saves_memory_in_this_order():
             width=64,
             num_heads=2,
             depth=3,
-            relative=None,
             compute=Compute(remat=remat),
+            position=Position(),
         )
         graph, params = construct.abstract(classifier(config))
 

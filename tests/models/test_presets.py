@@ -10,6 +10,7 @@ from flax import nnx
 from gauss_vit.models.construct import abstract
 from gauss_vit.models.presets import PRESETS
 from gauss_vit.position import Gaussian
+from gauss_vit.position.position import with_terms
 from tests.networks import classifier
 
 # Counts of timm 1.0.31 (and 0.6.7) for 1,000 classes.
@@ -60,12 +61,12 @@ def test_number_of_parameters_equals_timms(name):
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_gaussian_adds_two_parameters_a_block_to_every_model(name):
     config = PRESETS[name]
-    assert count(dataclasses.replace(config, gaussian=Gaussian())) == count(config) + 2 * config.depth
+    assert count(with_terms(config, Gaussian())) == count(config) + 2 * config.depth
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_model_takes_a_rectangle_and_a_batch_of_one(name):
-    config = dataclasses.replace(PRESETS[name], image_size=(160, 288), gaussian=Gaussian())
+    config = with_terms(dataclasses.replace(PRESETS[name], image_size=(160, 288)), Gaussian())
     graph, params = abstract(classifier(config, 1000))
     image = jax.ShapeDtypeStruct((1, 160, 288, 3), jnp.float32)
 

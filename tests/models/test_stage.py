@@ -10,6 +10,9 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.models.construct import abstract
 from gauss_vit.models.presets import PRESETS
 from gauss_vit.models.stage import stage_of_block
+from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.position import Position
+from gauss_vit.position.relative_mlp import RelativeMlp
 from gauss_vit.tree import flatten_paths, subtree
 from tests.models import test_swin, test_vit
 from tests.networks import classifier
@@ -57,7 +60,9 @@ def test_prefix_tokens_and_mixed_heads_are_said():
 
 
 def test_terms_that_serve_all_blocks_are_apart_from_those_of_each():
-    (stage,) = dataclasses.replace(test_vit.RELATIVE, shares_relative=True).stages()
+    (stage,) = dataclasses.replace(
+        test_vit.RELATIVE, position=Position(terms=(Gaussian(),), shared=(RelativeMlp(hidden=8),))
+    ).stages()
     assert [term.name for term in stage.shared_terms] == ["relative_mlp"]
     assert [term.name for term in stage.terms] == ["gaussian"]
 

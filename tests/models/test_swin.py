@@ -15,6 +15,7 @@ from gauss_vit.models.construct import abstract
 from gauss_vit.models.presets_swin import PRESETS_SWIN
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.position import Gaussian, RelativeMlp, RelativeTable
+from gauss_vit.position.position import Position, with_terms
 from gauss_vit.tree import flatten_paths, path_of
 from tests.models.built import build
 from tests.networks import classifier
@@ -28,17 +29,17 @@ V1 = SwinConfig(
     depths=(2, 3),
     num_heads=(1, 2),
     window=(4, 4),
-    relative=RelativeTable(),
     biases="all",
     similarity="product",
     norm="before",
+    position=Position(terms=(RelativeTable(),)),
 )
 V2 = dataclasses.replace(
     V1,
-    relative=RelativeMlp(hidden=8, mode="swin", dropout=0.0),
     biases="query_value",
     similarity="cosine",
     norm="after",
+    position=Position(terms=(RelativeMlp(hidden=8, mode="swin", dropout=0.0),)),
 )
 CONFIGS = {"v1": V1, "v2": V2}
 COUNTS = {
@@ -54,7 +55,7 @@ COUNTS = {
 
 
 def with_gaussian(config, **values):
-    return dataclasses.replace(config, gaussian=Gaussian(**values))
+    return with_terms(config, Gaussian(**values))
 
 
 GAUSSIANS = {

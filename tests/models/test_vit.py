@@ -13,6 +13,7 @@ from gauss_vit.models.compute import Compute
 from gauss_vit.models.construct import abstract
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.position import AbsoluteEmbedding, Gaussian, RelativeMlp, RelativeTable
+from gauss_vit.position.position import Position, without_terms
 from gauss_vit.tree import flatten_paths
 from tests.models.built import build
 from tests.networks import classifier, network_params
@@ -27,24 +28,25 @@ RELATIVE = ViTConfig(
     class_token=False,
     pool="mean",
     norm="after_pool",
-    absolute=None,
-    relative=RelativeMlp(hidden=8),
-    gaussian=Gaussian(),
     biases="none",
     layer_scale=0.5,
     start="fan_in_uniform",
+    position=Position(
+        terms=(
+            RelativeMlp(hidden=8),
+            Gaussian(),
+        )
+    ),
 )
 PLAIN = dataclasses.replace(
     RELATIVE,
     class_token=True,
     pool="token",
     norm="before_pool",
-    absolute=AbsoluteEmbedding(),
-    relative=None,
-    gaussian=None,
     biases="all",
     layer_scale=None,
     start="truncated_normal",
+    position=Position(absolute=AbsoluteEmbedding()),
 )
 
 
@@ -57,7 +59,7 @@ def pooled(model, images, key=None):
 
 
 def test_the_gaussian_adds_two_parameters_a_block():
-    _, plain = abstract(dataclasses.replace(RELATIVE, gaussian=None))
+    _, plain = abstract(without_terms(RELATIVE, Gaussian))
     _, with_gaussian = abstract(RELATIVE)
     added = set(flatten_paths(with_gaussian)) - set(flatten_paths(plain))
     assert added == {"blocks.attention.bias.gaussian.amplitude", "blocks.attention.bias.gaussian.sigma"}
@@ -137,14 +139,22 @@ def test_no_key_means_no_noise():
 
 @pytest.mark.parametrize("rate", ["position_dropout", "projection_dropout", "attention_dropout", "stochastic_depth"])
 def test_every_rate_changes_training(rate):
-    quiet = dataclasses.replace(RELATIVE, relative=RelativeTable())
+    quiet = dataclasses.replace(
+        RELATIVE,
+        position=Position(
+            terms=(
+                RelativeTable(),
+                Gaussian(),
+            )
+        ),
+    )
     model = build(dataclasses.replace(quiet, **{rate: 0.5}), KEY)
     images, key = images_for(quiet), jax.random.key(5)
     assert not np.allclose(pooled(model, images, key=key), pooled(build(quiet, KEY), images, key=key))
 
 
 def test_embeddings_without_prefix_leave_the_class_token_alone():
-    config = dataclasses.replace(PLAIN, absolute=AbsoluteEmbedding(embeds_prefix=False))
+    config = dataclasses.replace(PLAIN, position=Position(absolute=AbsoluteEmbedding(embeds_prefix=False)))
     model = build(config, KEY)
     tokens = model.embed(images_for(config))
     np.testing.assert_allclose(tokens[:, 0], jnp.broadcast_to(model.class_token[...][0], (2, 16)), rtol=1e-6)
@@ -161,7 +171,7 @@ def test_blocks_can_be_collected_on_the_way():
 
 
 def test_attention_inputs_reproduce_the_weights_of_every_block():
-    config = dataclasses.replace(RELATIVE, shares_relative=True)
+    config = dataclasses.replace(RELATIVE, position=Position(terms=(Gaussian(),), shared=(RelativeMlp(hidden=8),)))
     model, images = build(config, KEY), images_for(config)
     (inputs,), (between,) = jax.jit(model.attention_inputs)(images), jax.jit(model.intermediates)(images)
     np.testing.assert_array_equal(inputs.layers, [0, 1, 2])
@@ -191,12 +201,25 @@ def test_values_that_do_not_fit_are_refused(change, message):
 
 VARIANTS = {
     "class token after the patches": dataclasses.replace(
-        PLAIN, absolute=AbsoluteEmbedding(embeds_prefix=False), mixes_heads=True, class_blocks=2, layer_scale=0.5
+        PLAIN,
+        mixes_heads=True,
+        class_blocks=2,
+        layer_scale=0.5,
+        position=Position(absolute=AbsoluteEmbedding(embeds_prefix=False)),
     ),
     "three biases of a class token": dataclasses.replace(
-        PLAIN, absolute=None, biases="query_value", relative=RelativeTable(has_prefix=True), gaussian=Gaussian()
+        PLAIN,
+        biases="query_value",
+        position=Position(
+            terms=(
+                RelativeTable(has_prefix=True),
+                Gaussian(),
+            )
+        ),
     ),
-    "one bias for all blocks": dataclasses.replace(RELATIVE, shares_relative=True, norm="before_pool"),
+    "one bias for all blocks": dataclasses.replace(
+        RELATIVE, norm="before_pool", position=Position(terms=(Gaussian(),), shared=(RelativeMlp(hidden=8),))
+    ),
     "plain": PLAIN,
     "relative": RELATIVE,
 }
@@ -251,7 +274,7 @@ def test_a_shared_bias_serves_every_block():
     assert paths["shared_bias.relative_mlp.fc1_kernel"].shape == (2, 8)
     assert not any(path.startswith("blocks") and "relative_mlp" in path for path in paths)
     table = build(config, KEY).shared_table()
-    (inside,) = build(dataclasses.replace(config, gaussian=None), KEY).intermediates(images_for(config))
+    (inside,) = build(without_terms(config, Gaussian), KEY).intermediates(images_for(config))
     np.testing.assert_allclose(inside.logits_bias[0], inside.logits_bias[2])
     assert table.shape == (2, 3, 5)
 
@@ -272,7 +295,6 @@ def test_the_class_token_sees_its_own_three_biases():
     ("change", "message"),
     [
         ({"class_blocks": 1}, "class_blocks 1 needs a class token"),
-        ({"shares_relative": True, "relative": None}, "shares_relative needs a relative bias"),
     ],
 )
 def test_variants_that_do_not_fit_are_refused(change, message):

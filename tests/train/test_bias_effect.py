@@ -13,6 +13,8 @@ from gauss_vit.models import construct
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.construct import abstract
 from gauss_vit.position import Gaussian, RelativeTable
+from gauss_vit.position.position import Position, with_terms
+from gauss_vit.position.relative_mlp import RelativeMlp
 from gauss_vit.train import bias_effect
 from tests.models import test_swin
 from tests.models.built import build
@@ -57,7 +59,15 @@ def test_a_model_without_terms_has_nothing_to_prove():
 
 
 def test_a_table_that_starts_from_zeros_is_live():
-    config = dataclasses.replace(RELATIVE, relative=RelativeTable(init_std=0.0))
+    config = dataclasses.replace(
+        RELATIVE,
+        position=Position(
+            terms=(
+                RelativeTable(init_std=0.0),
+                Gaussian(),
+            )
+        ),
+    )
     zeros = [effect for effect in effects_of(config) if effect.term == "relative"]
     assert all(effect.is_zero and effect.change == 0 and effect.is_live for effect in zeros)
 
@@ -78,7 +88,7 @@ def test_every_block_of_every_stage_of_windows_is_measured(name):
     config = test_swin.GAUSSIANS[name]
     model = test_swin.lively(config)
     effects = bias_effect.measure_effects(*nnx.split(model), test_swin.images_for(config))
-    relative = config.relative.name
+    relative = config.position.terms[0].name
     assert [(effect.term, effect.layer) for effect in effects] == [
         (term, layer) for term in ("gaussian", relative) for layer in range(5)
     ]
@@ -98,7 +108,7 @@ def test_a_dead_amplitude_in_windows_is_named_with_its_place_in_the_model(layer)
 
 
 def test_a_shared_bias_is_measured_in_every_block():
-    config = dataclasses.replace(RELATIVE, shares_relative=True)
+    config = dataclasses.replace(RELATIVE, position=Position(terms=(Gaussian(),), shared=(RelativeMlp(hidden=8),)))
     effects = effects_of(config)
     found = [(effect.term, effect.layer) for effect in effects]
     assert found == [(term, layer) for term in ("gaussian", "shared") for layer in range(3)]
@@ -111,13 +121,13 @@ def test_a_shared_bias_that_is_constant_is_dead():
         mlp["fc1_kernel"] = jnp.zeros_like(mlp["fc1_kernel"])
         return params
 
-    config = dataclasses.replace(RELATIVE, shares_relative=True)
+    config = dataclasses.replace(RELATIVE, position=Position(terms=(Gaussian(),), shared=(RelativeMlp(hidden=8),)))
     with pytest.raises(ConfigError, match="without effect: shared in block 0, shared in block 1, shared in block 2"):
         bias_effect.require_effect(effects_of(config, change=flatten))
 
 
 def test_a_flat_gaussian_is_dead():
-    config = dataclasses.replace(RELATIVE, gaussian=Gaussian(sigma=1e6))
+    config = with_terms(RELATIVE, Gaussian(sigma=1e6))
     with pytest.raises(ConfigError, match="gaussian in block 0, gaussian in block 1"):
         bias_effect.require_effect(effects_of(config))
 

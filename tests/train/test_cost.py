@@ -15,6 +15,7 @@ from gauss_vit.models import construct
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.presets import PRESETS_VIT
 from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.position import with_terms
 from gauss_vit.train import cost, mesh
 from gauss_vit.train.state import AbstractModel, abstract_model
 from tests.networks import classifier
@@ -109,7 +110,7 @@ def test_operations_of_the_papers_models_are_as_xla_counts_them(size: str, giga:
     """As XLA's own analysis had them on a CPU, of blocks one by one."""
     preset = PRESETS_VIT[f"vit_relpos_{size}_patch16_224"]
     graph, params = construct.abstract(
-        classifier(dataclasses.replace(preset, gaussian=Gaussian(), compute=Compute(unroll=1)), 1000)
+        classifier(with_terms(dataclasses.replace(preset, compute=Compute(unroll=1)), Gaussian()), 1000)
     )
     flops = cost.image_flops(AbstractModel(graph=graph, params=params), preset.image_size)
     assert round(flops.backward / 1e9, 1) == giga

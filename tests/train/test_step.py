@@ -16,6 +16,7 @@ from gauss_vit.models.presets import RELPOS_SMALL
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.position import with_terms
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train import mesh as meshes
 from gauss_vit.train.mesh import MeshConfig
@@ -214,18 +215,20 @@ def test_padding_has_no_gradient():
 
 def vision_transformer(dtype: str) -> ViTConfig:
     """Makes a small transformer with the Gaussian bias, dropout and non-square images."""
-    return dataclasses.replace(
-        RELPOS_SMALL,
-        image_size=(4, 6),
-        patch_size=(2, 2),
-        width=16,
-        depth=2,
-        num_heads=2,
-        layer_scale=None,
-        gaussian=Gaussian(),
-        stochastic_depth=0.1,
-        projection_dropout=0.1,
-        compute=Compute(dtype=dtype),
+    return with_terms(
+        dataclasses.replace(
+            RELPOS_SMALL,
+            image_size=(4, 6),
+            patch_size=(2, 2),
+            width=16,
+            depth=2,
+            num_heads=2,
+            layer_scale=None,
+            stochastic_depth=0.1,
+            projection_dropout=0.1,
+            compute=Compute(dtype=dtype),
+        ),
+        Gaussian(),
     )
 
 

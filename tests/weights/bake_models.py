@@ -12,6 +12,7 @@ import numpy as np
 
 from gauss_vit.models.construct import abstract
 from gauss_vit.position import Gaussian, RelativeTable
+from gauss_vit.position.position import Position, with_terms
 from gauss_vit.tree import flatten_paths, unflatten_paths
 from gauss_vit.weights.bake import bake
 from gauss_vit.weights.name_tables import ModelConfig, timm_rules
@@ -25,10 +26,19 @@ from tests.weights.hugging_face_models import SWIN
 ALL = Gaussian(per_head=True, anisotropic=True, unit="image", sigma=0.3)
 CLASS_TOKEN = dataclasses.replace(RELATIVE, class_token=True, pool="token", norm="before_pool")
 EXPORTED: dict[str, ModelConfig] = {
-    "relpos": dataclasses.replace(RELATIVE, gaussian=ALL),
+    "relpos": with_terms(RELATIVE, ALL),
     "class_token": CLASS_TOKEN,
-    "beit": dataclasses.replace(CLASS_TOKEN, relative=RelativeTable(has_prefix=True), biases="query_value"),
-    "swin": dataclasses.replace(SWIN, gaussian=ALL),
+    "beit": dataclasses.replace(
+        CLASS_TOKEN,
+        biases="query_value",
+        position=Position(
+            terms=(
+                RelativeTable(has_prefix=True),
+                Gaussian(),
+            )
+        ),
+    ),
+    "swin": with_terms(SWIN, ALL),
 }
 
 

@@ -12,6 +12,7 @@ from flax import nnx
 from gauss_vit.errors import ConfigError
 from gauss_vit.models.construct import abstract
 from gauss_vit.position import Gaussian, RelativeMlp, RelativeTable
+from gauss_vit.position.position import Position, with_terms, without_terms
 from gauss_vit.tree import flatten_paths, unflatten_paths
 from gauss_vit.weights import naming
 from gauss_vit.weights.bake import bake, unbake
@@ -24,19 +25,35 @@ from tests.weights.hugging_face_models import SWIN
 
 RECORDED = np.load(Path(__file__).with_name("bake_reference.npz"))
 BEIT = EXPORTED["beit"]
-SHARED = dataclasses.replace(RELATIVE, shares_relative=True)
+SHARED = dataclasses.replace(RELATIVE, position=Position(terms=(Gaussian(),), shared=(RelativeMlp(hidden=8),)))
 CONFIGS = {
     "mlp": RELATIVE,
-    "mlp of another mode": dataclasses.replace(RELATIVE, relative=RelativeMlp(hidden=8, mode="swin")),
-    "mlp alone": dataclasses.replace(RELATIVE, gaussian=None),
-    "table": dataclasses.replace(RELATIVE, relative=RelativeTable()),
-    "gaussian alone": dataclasses.replace(RELATIVE, relative=None, gaussian=Gaussian(per_head=True)),
-    "every variant": dataclasses.replace(RELATIVE, gaussian=ALL),
+    "mlp of another mode": dataclasses.replace(
+        RELATIVE,
+        position=Position(
+            terms=(
+                RelativeMlp(hidden=8, mode="swin"),
+                Gaussian(),
+            )
+        ),
+    ),
+    "mlp alone": without_terms(RELATIVE, Gaussian),
+    "table": dataclasses.replace(
+        RELATIVE,
+        position=Position(
+            terms=(
+                RelativeTable(),
+                Gaussian(),
+            )
+        ),
+    ),
+    "gaussian alone": dataclasses.replace(RELATIVE, position=Position(terms=(Gaussian(per_head=True),))),
+    "every variant": with_terms(RELATIVE, ALL),
     "class token": CLASS_TOKEN,
     "beit": BEIT,
     "shared": SHARED,
-    "shared alone": dataclasses.replace(SHARED, gaussian=None),
-    "swin": dataclasses.replace(SWIN, gaussian=ALL),
+    "shared alone": without_terms(SHARED, Gaussian),
+    "swin": with_terms(SWIN, ALL),
 }
 
 
@@ -49,7 +66,8 @@ def logits_of(config, params):
 def test_baked_model_computes_the_same(config):
     params = params_for(config)
     baked, table_params = bake(config, params)
-    assert baked.gaussian is None and isinstance(baked.relative, RelativeTable)
+    (only,) = baked.position.all_terms
+    assert isinstance(only, RelativeTable)
     expected = abstract(classifier(baked))[1]
     assert jax.tree.structure(table_params) == jax.tree.structure(expected)
     assert [leaf.shape for leaf in jax.tree.leaves(table_params)] == [leaf.shape for leaf in jax.tree.leaves(expected)]
@@ -65,16 +83,16 @@ def test_stock_timm_computes_the_same_from_the_exported_file(name):
 
 def test_bias_matters_in_these_tests():
     params = params_for(RELATIVE)
-    without = dataclasses.replace(RELATIVE, gaussian=None)
+    without = without_terms(RELATIVE, Gaussian)
     bare = unflatten_paths({path: leaf for path, leaf in flatten_paths(params).items() if ".gaussian." not in path})
     assert float(jnp.abs(logits_of(RELATIVE, params) - logits_of(without, bare)).max()) > 1e-4
 
 
 def test_shared_bias_stays_shared_only_if_it_is_alone():
     alone, params = bake(CONFIGS["shared alone"], params_for(CONFIGS["shared alone"]))
-    assert alone.shares_relative and "backbone.shared_bias.relative.table" in flatten_paths(params)
+    assert alone.position.shared and "backbone.shared_bias.relative.table" in flatten_paths(params)
     summed, params = bake(SHARED, params_for(SHARED))
-    assert not summed.shares_relative and "backbone.blocks.attention.bias.relative.table" in flatten_paths(params)
+    assert not summed.position.shared and "backbone.blocks.attention.bias.relative.table" in flatten_paths(params)
 
 
 @pytest.mark.parametrize("name", ["mlp", "class token", "beit", "shared", "shared alone", "swin"])
@@ -93,14 +111,22 @@ def test_class_token_rows_are_timms_relpos_names_not_beits():
 
 
 def test_model_without_a_bias_stays_as_it_is():
-    config = dataclasses.replace(RELATIVE, relative=None, gaussian=None)
+    config = dataclasses.replace(RELATIVE, position=Position())
     params = params_for(config)
     assert bake(config, params) == (config, params)
 
 
 def test_swin_v2_is_refused_with_the_reason():
     cosine = dataclasses.replace(
-        SWIN, similarity="cosine", biases="query_value", relative=RelativeMlp(mode="swin"), gaussian=Gaussian()
+        SWIN,
+        similarity="cosine",
+        biases="query_value",
+        position=Position(
+            terms=(
+                RelativeMlp(mode="swin"),
+                Gaussian(),
+            )
+        ),
     )
     with pytest.raises(ConfigError, match=r"16 sigmoid\(MLP\)"):
         bake(cosine, {})
@@ -111,7 +137,7 @@ def test_swin_v2_is_refused_with_the_reason():
 def test_split_tables_compute_the_same_and_bake_back(name, gaussian):
     config, params = bake(CONFIGS[name], params_for(CONFIGS[name]))
     split, split_params = unbake(config, params, gaussian)
-    assert split.gaussian == gaussian
+    assert split.position.terms[1] == gaussian
     assert jax.tree.structure(split_params) == jax.tree.structure(abstract(classifier(split))[1])
     # Table and Gaussian are rounded apart and added again: two float32 roundings of logits below 10.
     np.testing.assert_allclose(logits_of(split, split_params), logits_of(config, params), atol=1e-5)
@@ -121,7 +147,7 @@ def test_split_tables_compute_the_same_and_bake_back(name, gaussian):
 
 
 def test_split_finds_the_gaussian_that_was_baked():
-    plain = dataclasses.replace(RELATIVE, relative=None)
+    plain = dataclasses.replace(RELATIVE, position=Position(terms=(Gaussian(),)))
     params = params_for(plain)
     _, split_params = unbake(*bake(plain, params), Gaussian())
     leaves, found = flatten_paths(params), flatten_paths(split_params)

@@ -15,6 +15,7 @@ from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.position.absolute import AbsoluteEmbedding
 from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.position import Position, with_terms, without_terms
 from gauss_vit.position.relative import RelativeTable
 from gauss_vit.position.relative_mlp import RelativeMlp
 from gauss_vit.tree import flatten_paths
@@ -30,17 +31,25 @@ PLAIN = ViTConfig(
     class_token=True,
     pool="token",
     norm="before_pool",
-    absolute=None,
-    relative=None,
     biases="all",
     layer_scale=None,
     start="fan_in_uniform",
+    position=Position(),
 )
-ABSOLUTE = dataclasses.replace(PLAIN, absolute=AbsoluteEmbedding())
-RELATIVE = dataclasses.replace(PLAIN, relative=RelativeMlp())
-SHARED = dataclasses.replace(RELATIVE, shares_relative=True, gaussian=Gaussian())
-BEIT = dataclasses.replace(PLAIN, relative=RelativeTable(init_std=0.0, has_prefix=True))
-BOTH = dataclasses.replace(ABSOLUTE, relative=RelativeMlp(), gaussian=Gaussian())
+ABSOLUTE = dataclasses.replace(PLAIN, position=Position(absolute=AbsoluteEmbedding()))
+RELATIVE = dataclasses.replace(PLAIN, position=Position(terms=(RelativeMlp(),)))
+SHARED = dataclasses.replace(RELATIVE, position=Position(terms=(Gaussian(),), shared=(RelativeMlp(),)))
+BEIT = dataclasses.replace(PLAIN, position=Position(terms=(RelativeTable(init_std=0.0, has_prefix=True),)))
+BOTH = dataclasses.replace(
+    ABSOLUTE,
+    position=Position(
+        terms=(
+            RelativeMlp(),
+            Gaussian(),
+        ),
+        absolute=AbsoluteEmbedding(),
+    ),
+)
 SWIN = SwinConfig(
     image_size=(64, 64),
     patch_size=(4, 4),
@@ -48,17 +57,17 @@ SWIN = SwinConfig(
     depths=(2, 1),
     num_heads=(2, 4),
     window=(8, 8),
-    relative=RelativeTable(),
     biases="all",
     similarity="product",
     norm="before",
+    position=Position(terms=(RelativeTable(),)),
 )
 SWIN2 = dataclasses.replace(
     SWIN,
-    relative=RelativeMlp(hidden=512, mode="swin", dropout=0.0),
     biases="query_value",
     similarity="cosine",
     norm="after",
+    position=Position(terms=(RelativeMlp(hidden=512, mode="swin", dropout=0.0),)),
 )
 MODELS = {
     "absolute": ABSOLUTE,
@@ -184,7 +193,7 @@ def test_beit_starts_at_zeros():
 
 
 def test_a_gaussian_goes_back_to_its_start_values():
-    config = dataclasses.replace(PLAIN, gaussian=Gaussian(amplitude=1.5, sigma=2.5))
+    config = with_terms(PLAIN, Gaussian(amplitude=1.5, sigma=2.5))
     leaves = changed_leaves(config, "reinit")
     np.testing.assert_array_equal(leaves[f"{BLOCKS}gaussian.amplitude"], np.full((3, 1), 1.5, np.float32))
     np.testing.assert_array_equal(leaves[f"{BLOCKS}gaussian.sigma"], np.full((3, 1), 2.5, np.float32))
@@ -199,12 +208,10 @@ def test_draws_repeat_with_their_key_and_differ_between_layers():
     assert not np.isclose(drawn[0], drawn[1]).any(axis=1).all()
 
 
-@pytest.mark.parametrize(
-    "config", [SHARED, BOTH, dataclasses.replace(SWIN, gaussian=Gaussian())], ids=["shared", "both", "swin"]
-)
+@pytest.mark.parametrize("config", [SHARED, BOTH, with_terms(SWIN, Gaussian())], ids=["shared", "both", "swin"])
 def test_without_gaussian_the_model_is_the_one_that_never_had_it(config):
     bare, params = intervene(config, params_of(config), "without_gaussian", key=jax.random.key(0))
-    assert bare == dataclasses.replace(config, gaussian=None)
+    assert bare == without_terms(config, Gaussian)
     graph, shapes = abstract(classifier(bare))
     assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, shapes)
     before = flatten_paths(params_of(config))
@@ -263,7 +270,7 @@ def test_zero_takes_the_bias_of_swinv2_to_a_constant():
     [
         (PLAIN, ("none",)),
         (ABSOLUTE, ("none", "reinit", "paper_code", "zero")),
-        (dataclasses.replace(PLAIN, gaussian=Gaussian()), ("none", "reinit", "zero", "without_gaussian")),
+        (with_terms(PLAIN, Gaussian()), ("none", "reinit", "zero", "without_gaussian")),
         (SWIN, ("none", "reinit", "paper_code", "zero")),
         (BOTH, ("none", "reinit", "paper_code", "zero", "without_gaussian")),
     ],

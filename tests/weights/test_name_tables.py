@@ -9,6 +9,8 @@ from gauss_vit.errors import CheckpointError, ConfigError
 from gauss_vit.models.construct import abstract
 from gauss_vit.models.presets import PRESETS
 from gauss_vit.position import Gaussian, RelativeTable
+from gauss_vit.position.absolute import AbsoluteEmbedding
+from gauss_vit.position.position import Position, with_terms
 from gauss_vit.weights import naming
 from gauss_vit.weights.name_tables import NAME_TABLES, rules_named, timm_rules
 from tests.models.test_vit import PLAIN
@@ -30,7 +32,7 @@ def test_unknown_tables_are_refused():
 
 
 def test_gaussian_without_baking_has_no_name():
-    config = dataclasses.replace(VIT, gaussian=Gaussian())
+    config = with_terms(VIT, Gaussian())
     for rules in NAME_TABLES.values():
         with pytest.raises(CheckpointError, match="without a name in the target format"):
             naming.expected(rules(config), abstract(classifier(config))[1])
@@ -38,4 +40,6 @@ def test_gaussian_without_baking_has_no_name():
 
 def test_models_that_timm_lacks_are_refused():
     with pytest.raises(CheckpointError, match="relative table beside absolute embeddings"):
-        timm_rules(dataclasses.replace(PLAIN, relative=RelativeTable()))
+        timm_rules(
+            dataclasses.replace(PLAIN, position=Position(terms=(RelativeTable(),), absolute=AbsoluteEmbedding()))
+        )

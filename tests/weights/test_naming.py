@@ -9,15 +9,17 @@ import pytest
 from gauss_vit.errors import CheckpointError
 from gauss_vit.models.construct import abstract
 from gauss_vit.position import RelativeTable
+from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.position import Position, without_terms
 from gauss_vit.tree import flatten_paths
 from gauss_vit.weights import naming, timm_names
 from tests.models.test_vit import PLAIN, RELATIVE
 from tests.networks import classifier, network_params
 
-PLAIN_RELATIVE = dataclasses.replace(RELATIVE, gaussian=None)
+PLAIN_RELATIVE = without_terms(RELATIVE, Gaussian)
 CONFIGS = {
     "relative": PLAIN_RELATIVE,
-    "table": dataclasses.replace(PLAIN_RELATIVE, relative=RelativeTable()),
+    "table": dataclasses.replace(PLAIN_RELATIVE, position=Position(terms=(RelativeTable(),))),
     "plain": PLAIN,
 }
 

@@ -11,6 +11,7 @@ import pytest
 from gauss_vit.errors import CheckpointError
 from gauss_vit.models.construct import abstract
 from gauss_vit.position import Gaussian, RelativeTable
+from gauss_vit.position.position import Position, with_terms, without_terms
 from gauss_vit.tree import flatten_paths
 from gauss_vit.weights import naming
 from gauss_vit.weights.name_tables import timm_rules
@@ -21,8 +22,8 @@ from tests.models.test_vit import RELATIVE
 from tests.networks import classifier, network_params
 from tests.weights.hugging_face_models import SWIN, VIT
 
-PLAIN_RELATIVE = dataclasses.replace(RELATIVE, gaussian=None)
-TABLE = dataclasses.replace(PLAIN_RELATIVE, relative=RelativeTable())
+PLAIN_RELATIVE = without_terms(RELATIVE, Gaussian)
+TABLE = dataclasses.replace(PLAIN_RELATIVE, position=Position(terms=(RelativeTable(),)))
 CONFIGS = {"vit": VIT, "relative": PLAIN_RELATIVE, "table": TABLE, "swin": SWIN}
 
 
@@ -90,11 +91,11 @@ def test_file_without_a_head_needs_a_fresh_one(tmp_path):
 
 
 def test_gaussian_starts_fresh(tmp_path):
-    path, config = saved(tmp_path, PLAIN_RELATIVE), dataclasses.replace(RELATIVE, gaussian=Gaussian(sigma=3.0))
+    path, config = saved(tmp_path, PLAIN_RELATIVE), with_terms(RELATIVE, Gaussian(sigma=3.0))
     imported = load_weights(path, classifier(config))
     assert [name.rpartition(".")[2] for name in imported.fresh] == ["amplitude", "sigma"]
     np.testing.assert_array_equal(flatten_paths(imported.params)["backbone.blocks.attention.bias.gaussian.sigma"], 3.0)
-    with_table = dataclasses.replace(SWIN, gaussian=Gaussian())
+    with_table = with_terms(SWIN, Gaussian())
     assert len(load_weights(saved(tmp_path, SWIN), classifier(with_table)).fresh) == 6
 
 

@@ -8,7 +8,9 @@ import pytest
 from gauss_vit.models import construct
 from gauss_vit.ops.resize import resize_grid, resize_offset_table
 from gauss_vit.position import RelativeTable
+from gauss_vit.position.absolute import AbsoluteEmbedding
 from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.position import Position
 from gauss_vit.tree import flatten_paths, unflatten_paths
 from gauss_vit.weights.naming import Expected
 from gauss_vit.weights.resample_positions import Regrid, is_position, regrid_of, regridded
@@ -16,7 +18,9 @@ from tests.models import deterministic
 from tests.networks import classifier
 from tests.weights.hugging_face_models import SWIN, VIT
 
-WIDE = dataclasses.replace(VIT, relative=RelativeTable(has_prefix=True))  # 4 x 6 patches: tables of 7 x 11
+WIDE = dataclasses.replace(
+    VIT, position=Position(terms=(RelativeTable(has_prefix=True),), absolute=AbsoluteEmbedding())
+)  # 4 x 6 patches: tables of 7 x 11
 TABLE = "backbone.blocks.attention.bias.relative.table_and_prefix"
 
 
@@ -48,7 +52,8 @@ def test_rectangles_need_their_grid_named():
 
 
 def test_other_parameters_and_other_channels_are_left_alone():
-    assert not is_position("head.linear.kernel") and is_position(TABLE) and is_position("backbone.position_embed")
+    assert not is_position("head.linear.kernel", WIDE)
+    assert is_position(TABLE, WIDE) and is_position("backbone.position_embed", WIDE)
     assert regrid_of(Expected(shape=(5, 24), path="head.linear.kernel"), (9, 24), WIDE, source_grid=None) is None
     wanted = Expected(shape=(1, 25, 24), path="backbone.position_embed")
     assert regrid_of(wanted, (1, 197, 25), WIDE, source_grid=None) is None
@@ -88,7 +93,16 @@ def at(config, image_size):
     return dataclasses.replace(config, image_size=image_size)
 
 
-FREE = dataclasses.replace(VIT, relative=RelativeTable(), gaussian=Gaussian())
+FREE = dataclasses.replace(
+    VIT,
+    position=Position(
+        terms=(
+            RelativeTable(),
+            Gaussian(),
+        ),
+        absolute=AbsoluteEmbedding(),
+    ),
+)
 
 
 @pytest.mark.parametrize(("config", "taller"), [(WIDE, (8, 6)), (FREE, (3, 9)), (SWIN, (2, 2))], ids=str)
@@ -100,9 +114,9 @@ def test_own_parameters_fit_the_other_size_and_all_but_positions_stay(config, ta
     wanted = flatten_paths(construct.abstract(classifier(target))[1])
     assert {path: leaf.shape for path, leaf in moved.items()} == {path: leaf.shape for path, leaf in wanted.items()}
     for path, leaf in given.items():
-        if not is_position(path):
+        if not is_position(path, config):
             np.testing.assert_array_equal(moved[path], leaf)
-    changed = [path for path in given if is_position(path) and moved[path].shape != given[path].shape]
+    changed = [path for path in given if is_position(path, config) and moved[path].shape != given[path].shape]
     assert changed
     same = flatten_paths(regridded(unflatten_paths(given), config, target=config))
     for path, leaf in given.items():

@@ -8,14 +8,15 @@ import pytest
 
 from gauss_vit.errors import CheckpointError, ConfigError
 from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.position import Position, with_terms
 from gauss_vit.position.relative_mlp import RelativeMlp
 from gauss_vit.tree import flatten_paths
 from gauss_vit.weights.start import Start, carry_over, redraw
 from tests.networks import classifier, network_params
 from tests.tiny_config import MODEL
 
-PLAIN = dataclasses.replace(MODEL, gaussian=None, relative=RelativeMlp(hidden=4))
-GAUSSIAN = dataclasses.replace(PLAIN, gaussian=Gaussian(sigma=1.5))
+PLAIN = dataclasses.replace(MODEL, position=Position(terms=(RelativeMlp(hidden=4),)))
+GAUSSIAN = with_terms(PLAIN, Gaussian(sigma=1.5))
 
 
 def params_of(config, seed: int = 7):
@@ -27,9 +28,9 @@ DONOR = params_of(PLAIN)
 GIVEN = flatten_paths(DONOR)
 
 
-def carried(config, head="fitting", given=DONOR, seed=0, num_classes=5):
+def carried(config, head="fitting", given=DONOR, seed=0, num_classes=5, source=PLAIN):
     """The parameters by path, and which are fresh."""
-    imported = carry_over(given, classifier(config, num_classes), head=head, seed=seed)
+    imported = carry_over(given, classifier(config, num_classes), source=source, head=head, seed=seed)
     return flatten_paths(imported.params), set(imported.fresh)
 
 
@@ -50,7 +51,7 @@ def test_a_gaussian_that_the_run_lacks_starts_at_its_start_values():
 
 
 def test_a_gaussian_that_the_model_lacks_is_left_behind():
-    params, fresh = carried(PLAIN, given=params_of(GAUSSIAN))
+    params, fresh = carried(PLAIN, given=params_of(GAUSSIAN), source=GAUSSIAN)
     assert not fresh
     assert list(params) == list(GIVEN)
 
@@ -79,7 +80,7 @@ def test_what_is_fresh_depends_on_the_seed_alone():
     ("config", "expected"),
     [
         (dataclasses.replace(PLAIN, depth=3), "misshaped"),
-        (dataclasses.replace(PLAIN, relative=None), "unexpected: backbone.blocks.attention.bias.relative_mlp"),
+        (dataclasses.replace(PLAIN, position=Position()), "unexpected: backbone.blocks.attention.bias.relative_mlp"),
         (dataclasses.replace(PLAIN, class_token=True), "1 missing: backbone.class_token"),
     ],
 )

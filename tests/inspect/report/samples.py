@@ -10,6 +10,7 @@ from gauss_vit.inspect.photos import Photo
 from gauss_vit.inspect.report.layer_fields import FieldPlan
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.position import Position
 
 SWIN = SwinConfig(
     image_size=(16, 32),
@@ -18,11 +19,10 @@ SWIN = SwinConfig(
     depths=(1, 2),
     num_heads=(1, 2),
     window=(2, 4),
-    relative=None,
-    gaussian=Gaussian(anisotropic=True),
     biases="all",
     similarity="product",
     norm="before",
+    position=Position(terms=(Gaussian(anisotropic=True),)),
 )
 
 

@@ -5,6 +5,8 @@ import dataclasses
 from gauss_vit.inspect.report.contents import make_report
 from gauss_vit.inspect.report.layers import attention_start, layers_of
 from gauss_vit.inspect.report.page import render
+from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.position import without_terms
 from tests.inspect.report.samples import SWIN, document, plan
 from tests.named_models import named_of
 from tests.tiny_config import MODEL
@@ -35,7 +37,7 @@ def test_attention_in_windows_of_the_last_map_is_not_shown():
 
 
 def test_model_without_position_bias_has_no_tables():
-    config = dataclasses.replace(MODEL, gaussian=None)
+    config = without_terms(MODEL, Gaussian)
     assert [(layer.table, layer.attention) for layer in layers_of(named_of(config))] == [(None, 0), (None, 1)]
 
 

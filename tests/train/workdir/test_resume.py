@@ -11,7 +11,7 @@ from gauss_vit.train.workdir import resume
 from tests.train.states import flip_byte, save_steps
 
 EXPERIMENT = {
-    "model": {"depth": 2, "image_size": [32, 48], "gaussian": None, "compute": {"dtype": "float32"}},
+    "model": {"depth": 2, "image_size": [32, 48], "position": None, "compute": {"dtype": "float32"}},
     "optimizer": {"rule": {"type": "AdamW"}, "learning_rate": 0.001},
     "data": {"name": "digits", "data_dir": "/data", "num_threads": 4},
     "mesh": {"data": -1, "fsdp": 1},
@@ -79,7 +79,7 @@ def test_what_does_not_change_the_learning_may_change_and_is_noted(path: str, va
         ("training.num_steps", 20),
         ("data.name", "cifar10"),
         ("model.image_size", [48, 32]),
-        ("model.gaussian", {"sigma": 5.0}),
+        ("model.position", {"terms": []}),
         ("optimizer.rule.type", "SGD"),
     ],
 )

@@ -1,0 +1,83 @@
+"""How a backbone knows where a patch is: its bias terms and its absolute embedding, as one value of the config."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+
+from gauss_vit.errors import ConfigError
+from gauss_vit.position.absolute import AbsoluteEmbedding
+from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.relative import RelativeTable
+from gauss_vit.position.relative_mlp import RelativeMlp
+from gauss_vit.position.term import BiasTerm
+
+Term = Gaussian | RelativeMlp | RelativeTable | BiasTerm
+"""The terms of this package, which stored configs may name, and any other that is defined where a config is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Position:
+    """The position information of a backbone; nothing by default.
+
+    Attributes:
+      terms: Position biases of the attention logits that every block has of its own; their sum is added.
+      shared: Position biases with one set of parameters for all blocks.
+      absolute: Learned embedding that is added to the patches; None for none.
+
+    Raises:
+      ConfigError: two terms have the same name.
+
+    >>> Position().with_terms(Gaussian()).with_terms(Gaussian(sigma=2.0)).terms[0].sigma
+    2.0
+    """
+
+    terms: tuple[Term, ...] = ()
+    shared: tuple[Term, ...] = ()
+    absolute: AbsoluteEmbedding | None = None
+
+    def __post_init__(self):
+        for group in (self.terms, self.shared):
+            names = [term.name for term in group]
+            if len(set(names)) < len(names):
+                raise ConfigError(f"terms need different names, got {', '.join(names)}", do="leave one of them out")
+
+    @property
+    def all_terms(self) -> tuple[BiasTerm, ...]:
+        """The terms of every block and the shared ones."""
+        return (*self.terms, *self.shared)
+
+    def with_terms(self, *terms: Term) -> "Position":
+        """Adds terms to every block; one that is there under the same name is replaced."""
+        given = {term.name: term for term in terms}
+        kept = [given.pop(term.name, term) for term in self.terms]
+        return dataclasses.replace(self, terms=(*kept, *given.values()))
+
+    def without(self, kind: type[BiasTerm]) -> "Position":
+        """Leaves out all terms of a class."""
+        terms, shared = (
+            tuple(term for term in group if not isinstance(term, kind)) for group in (self.terms, self.shared)
+        )
+        return dataclasses.replace(self, terms=terms, shared=shared)
+
+
+@runtime_checkable
+class _HasPosition(Protocol):
+    """A dataclass with a field `position`."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def position(self) -> Position: ...
+
+
+Config = TypeVar("Config", bound=_HasPosition)
+
+
+def with_terms(config: Config, *terms: Term) -> Config:
+    """Adds terms to every block of a backbone's config; one that is there under the same name is replaced."""
+    return dataclasses.replace(config, position=config.position.with_terms(*terms))
+
+
+def without_terms(config: Config, kind: type[BiasTerm]) -> Config:
+    """Leaves all terms of a class out of a backbone's config."""
+    return dataclasses.replace(config, position=config.position.without(kind))

@@ -1,0 +1,75 @@
+"""Where a backbone has position terms: what is below which path, on which grid, and for how many blocks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from gauss_vit.models.backbone import BackboneConfig
+from gauss_vit.models.stage import SHARED_BIAS
+from gauss_vit.ops.grid import Grid
+from gauss_vit.position.term import BiasTerm
+
+Leaf = TypeVar("Leaf")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BiasSite:
+    """Position terms with parameters of equal shape.
+
+    Attributes:
+      path: Path of their parameters.
+      terms: The terms.
+      grid: The (height, width) of patches that meet in attention.
+      num_heads: Attention heads.
+      depth: Number of blocks, whose parameters are stacked; None where one set serves all blocks.
+    """
+
+    path: str
+    terms: tuple[BiasTerm, ...]
+    grid: Grid
+    num_heads: int
+    depth: int | None
+
+    def owned(self, term: BiasTerm, leaves: Mapping[str, Leaf]) -> dict[str, Leaf]:
+        """Picks the parameters of a term out of those of a network, and names them as the term does."""
+        start = f"{self.path}.{term.name}."
+        return {path.removeprefix(start): leaf for path, leaf in leaves.items() if path.startswith(start)}
+
+    def paths(self, term: BiasTerm, params: Mapping[str, Leaf]) -> dict[str, Leaf]:
+        """Names parameters of a term by their whole paths; the inverse of `owned`."""
+        return {f"{self.path}.{term.name}.{name}": leaf for name, leaf in params.items()}
+
+
+def bias_sites(config: BackboneConfig) -> tuple[BiasSite, ...]:
+    """Lists the sites of a backbone: the shared one first, where stages could share a table, then the stages."""
+    stages = config.stages()
+    own = tuple(
+        BiasSite(
+            path=stage.bias_path, terms=stage.terms, grid=stage.window, num_heads=stage.num_heads, depth=stage.depth
+        )
+        for stage in stages
+    )
+    first = own[0]
+    if any((site.grid, site.num_heads) != (first.grid, first.num_heads) for site in own):
+        return own
+    shared = BiasSite(
+        path=SHARED_BIAS, terms=stages[0].shared_terms, grid=first.grid, num_heads=first.num_heads, depth=None
+    )
+    return shared, *own
+
+
+def term_at(path: str, config: BackboneConfig) -> tuple[BiasSite, BiasTerm] | None:
+    """Finds the term that a parameter belongs to; None for any other parameter."""
+    found = (
+        (site, term)
+        for site in bias_sites(config)
+        for term in site.terms
+        if path.startswith(f"{site.path}.{term.name}.")
+    )
+    return next(found, None)
+
+
+def starts_fresh(path: str, config: BackboneConfig) -> bool:
+    """Whether a parameter belongs to a term that weights from elsewhere need not have."""
+    found = term_at(path, config)
+    return found is not None and not found[1].is_in_foreign_files
