@@ -29,7 +29,7 @@ from gauss_vit.position import Gaussian, with_terms
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.optim import POSITION_BIAS, VECTORS, AdamW, Cooldown, Cosine, Optimizer, Schedule, Warmup
+from gauss_vit.train.optim import VECTORS, AdamW, Cooldown, Cosine, Optimizer, Schedule, Warmup
 
 STEPS_PER_EPOCH = 556  # 1,281,167 images in batches of 2,304
 
@@ -58,9 +58,7 @@ def get_config(bias: str = "gauss") -> Experiment:
         warmup=Warmup(steps=5 * STEPS_PER_EPOCH, start=1e-6),
         cooldown=Cooldown(steps=10 * STEPS_PER_EPOCH),
     )
-    optimizer = Optimizer(
-        rule=AdamW(), learning_rate=5e-4, weight_decay=0.05, schedule=schedule, no_decay=POSITION_BIAS + VECTORS
-    )
+    optimizer = Optimizer(rule=AdamW(), learning_rate=5e-4, weight_decay=0.05, schedule=schedule, no_decay=VECTORS)
     return Experiment(
         model=model,
         task=Classification(

@@ -27,7 +27,7 @@ from gauss_vit.position import Gaussian, with_terms
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.optim import POSITION_BIAS, VECTORS, AdamW, Cosine, Optimizer, Schedule, Warmup
+from gauss_vit.train.optim import VECTORS, AdamW, Cosine, Optimizer, Schedule, Warmup
 
 BIASES = {"gauss": (Gaussian(sigma=3.0),), "none": ()}  # 5 of 14 patches are 3 of 8.
 ARGUMENTS = {"bias": tuple(BIASES)}
@@ -71,7 +71,7 @@ def get_config(argument: str = "") -> Experiment:
             learning_rate=1e-3,
             weight_decay=0.05,
             schedule=Schedule(curve=Cosine(final=1e-6), warmup=Warmup(steps=10 * EPOCH, start=1e-6)),
-            no_decay=POSITION_BIAS + VECTORS,
+            no_decay=VECTORS,
         ),
         training=Training(
             batch_size=512,

@@ -29,7 +29,7 @@ from gauss_vit.position import Gaussian, with_terms
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.optim import POSITION_BIAS, VECTORS, AdamW, Cosine, Optimizer, Schedule, Warmup
+from gauss_vit.train.optim import VECTORS, AdamW, Cosine, Optimizer, Schedule, Warmup
 
 MODELS = {"s16": RELPOS_SMALL, "m16": RELPOS_MEDIUM, "b16": RELPOS_BASE}
 BIASES = {"gauss": (Gaussian(),), "none": ()}
@@ -67,7 +67,7 @@ def get_config(argument: str = "") -> Experiment:
             learning_rate=1.7e-4,
             weight_decay=0.05,
             schedule=Schedule(curve=Cosine(final=1e-6), warmup=Warmup(steps=2000, start=1e-6)),
-            no_decay=POSITION_BIAS + VECTORS,
+            no_decay=VECTORS,
         ),
         training=Training(
             batch_size=256,

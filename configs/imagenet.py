@@ -31,7 +31,7 @@ from gauss_vit.position import Gaussian, with_terms
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
-from gauss_vit.train.optim import POSITION_BIAS, VECTORS, AdamW, Cooldown, Cosine, Optimizer, Schedule, Warmup
+from gauss_vit.train.optim import VECTORS, AdamW, Cooldown, Cosine, Optimizer, Schedule, Warmup
 
 MODELS = {"s16": RELPOS_SMALL, "m16": RELPOS_MEDIUM, "b16": RELPOS_BASE}
 BIASES = {"gauss": (Gaussian(),), "none": ()}
@@ -49,9 +49,7 @@ def get_config(argument: str = "") -> Experiment:
     schedule = Schedule(
         curve=Cosine(final=1e-6), warmup=Warmup(steps=5 * EPOCH, start=1e-6), cooldown=Cooldown(steps=10 * EPOCH)
     )
-    optimizer = Optimizer(
-        rule=AdamW(), learning_rate=5e-4, weight_decay=0.05, schedule=schedule, no_decay=POSITION_BIAS + VECTORS
-    )
+    optimizer = Optimizer(rule=AdamW(), learning_rate=5e-4, weight_decay=0.05, schedule=schedule, no_decay=VECTORS)
     return Experiment(
         model=with_terms(dataclasses.replace(model, stochastic_depth=0.1, compute=Compute(dtype="bfloat16")), *terms),
         task=Classification(

@@ -20,7 +20,6 @@ from gauss_vit.position.relative import RelativeTable
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.optim import (
     LAMB,
-    POSITION_BIAS,
     SGD,
     VECTORS,
     Constant,
@@ -54,7 +53,7 @@ VARIANTS = {
             weight_decay=0.02,
             schedule=Schedule(curve=Polynomial(power=2.0), cooldown=Cooldown(steps=1, rate=1e-5)),
             max_gradient_norm=1.0,
-            no_decay=POSITION_BIAS + VECTORS,
+            no_decay=VECTORS,
             learning_rate_scale=LearningRateScale(
                 layer_decay=0.75, factors=((r"head\..*", 10.0),), frozen=(r"patch_embed\..*",)
             ),

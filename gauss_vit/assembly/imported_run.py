@@ -18,7 +18,7 @@ from gauss_vit.train.checkpoint.writer import CheckpointWriter
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.optim import SGD, Optimizer, optimizer
-from gauss_vit.train.state import TrainState, start
+from gauss_vit.train.state import TrainState, abstract_model, start
 from gauss_vit.train.workdir import lock
 from gauss_vit.train.workdir.environment import describe_environment
 from gauss_vit.weights.name_tables import ModelConfig
@@ -83,6 +83,7 @@ def write_run(folder: Path, experiment: Experiment, *, params: PyTree, digest: s
 
 def _state(experiment: Experiment, params: PyTree) -> TrainState:
     """Initialises the optimizer for imported parameters, on one device."""
-    transform = optimizer.make(experiment.optimizer, params, experiment.training.num_steps)
+    undecayed = abstract_model(experiment.network.make).undecayed
+    transform = optimizer.make(experiment.optimizer, params, experiment.training.num_steps, undecayed=undecayed)
     device = mesh.replicated(mesh.make(MeshConfig(data=1), jax.devices()))
     return moving_average.begin(start(jax.device_put(params, device), transform), experiment.training.ema_decay)

@@ -16,14 +16,15 @@ from gauss_vit.ops.windows import WindowLayout
 from gauss_vit.train import cost, mesh
 from gauss_vit.train.optim import optimizer
 from gauss_vit.train.prefetch import AHEAD
-from gauss_vit.train.state import AbstractModel, abstract_state
+from gauss_vit.train.state import AbstractModel, abstract_model, abstract_state
 from gauss_vit.tree import flatten_paths
 
 
 def parameter_table(shown: Experiment, devices: AbstractMesh) -> list[str]:
     """Returns one line for each parameter: path, shape, count, whether it is decayed, and how it is sharded."""
-    _, params = construct.abstract(shown.network)
-    decayed = flatten_paths(optimizer.decay_mask(shown.optimizer, params))
+    model = abstract_model(shown.network.make)
+    params = model.params
+    decayed = flatten_paths(optimizer.decay_mask(shown.optimizer, params, undecayed=model.undecayed))
     shardings = flatten_paths(mesh.tree_shardings(devices, params))
     rows = [
         (path, _shape(leaf.shape), f"{leaf.size:,}", "yes" if decayed[path] else "no", _split(shardings[path].spec))
@@ -74,11 +75,11 @@ def _stage_name(index: int, layout: WindowLayout, *, stages: Sequence[Stage]) ->
 
 def device_memory(shown: Experiment, devices: AbstractMesh) -> dict[str, int]:
     """Returns the memory of one device in a training step, in bytes, by purpose."""
-    graph, params = construct.abstract(shown.network)
-    transform = optimizer.make(shown.optimizer, params, shown.training.num_steps)
-    state, training = abstract_state(params, transform), shown.training
+    model = abstract_model(shown.network.make)
+    params, training = model.params, shown.training
+    transform = optimizer.make(shown.optimizer, params, training.num_steps, undecayed=model.undecayed)
+    state = abstract_state(params, transform)
     size, local_batch = shown.model.image_size, training.batch_size // devices.size
-    model = AbstractModel(graph=graph, params=params)
     return {
         "parameters": _bytes_on_device(params, devices),
         "gradients": _bytes_on_device(params, devices),

@@ -91,6 +91,11 @@ class PositionBias(nnx.Module):
         self.terms = terms
         self.grid = grid
 
+    @property
+    def undecayed(self) -> tuple[str, ...]:
+        """Paths below this module of the parameters that are never weight-decayed."""
+        return tuple(f"{each.name}.{name}" for each in self.terms for name in each.undecayed)
+
     def params(self) -> Mapping[str, term.TermParams]:
         """Gives the parameters by term and name."""
         return nnx.to_pure_dict(nnx.state(self))

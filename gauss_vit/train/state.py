@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 from jaxtyping import PRNGKeyArray, PyTree
 
 from gauss_vit.models import construct
+from gauss_vit.models.attention import PositionBias
 from gauss_vit.models.construct import Make
 from gauss_vit.train.mesh import tree_shardings
 
@@ -43,6 +44,13 @@ class AbstractModel:
 
     graph: nnx.GraphDef
     params: PyTree
+
+    @property
+    def undecayed(self) -> tuple[str, ...]:
+        """Paths of the parameters that the model's position terms exempt from weight decay."""
+        modules = nnx.iter_graph(nnx.merge(self.graph, self.params))
+        biases = [(path, module) for path, module in modules if isinstance(module, PositionBias)]
+        return tuple(".".join((*map(str, path), name)) for path, module in biases for name in module.undecayed)
 
 
 def abstract_model(build: Make) -> AbstractModel:

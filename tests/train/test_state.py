@@ -1,5 +1,7 @@
 """Train states: structure, independence of devices, types."""
 
+import dataclasses
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -7,11 +9,15 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from gauss_vit.position import Gaussian, Position, RelativeMlp
 from gauss_vit.train import mesh as meshes
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.optim import AdamW, Optimizer
 from gauss_vit.train.optim.optimizer import make
 from gauss_vit.train.state import TrainState, abstract_model, abstract_state, init_state
+from gauss_vit.tree import flatten_paths
+from tests.models import test_vit
+from tests.networks import classifier
 from tests.train.toy import CLASSES, build
 
 
@@ -51,3 +57,17 @@ def test_moments_lie_as_their_parameters():
     kernel = state.params["kernel"]
     same = [leaf for leaf in jax.tree.leaves(state.opt_state) if leaf.shape == kernel.shape]
     assert len(same) == 2 and all(leaf.sharding == kernel.sharding for leaf in same)
+
+
+def test_terms_name_the_parameters_that_are_not_decayed():
+    config = dataclasses.replace(
+        test_vit.RELATIVE, position=Position(terms=(RelativeMlp(hidden=4), Gaussian()), shared=(Gaussian(),))
+    )
+    model = abstract_model(classifier(config).make)
+    assert sorted(model.undecayed) == [
+        f"backbone.{where}.gaussian.{name}"
+        for where in ("blocks.attention.bias", "shared_bias")
+        for name in ("amplitude", "sigma")
+    ]
+    assert set(model.undecayed) <= set(flatten_paths(model.params))
+    assert abstract_model(build).undecayed == ()

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import re
+from collections.abc import Collection
 
 import optax
 from jaxtyping import PyTree
@@ -11,14 +12,10 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.train.optim.lr_scale import LearningRateScale, scale_updates, trainable_mask
 from gauss_vit.train.optim.rules import Rule
 from gauss_vit.train.optim.schedule import LearningRate, Schedule
-from gauss_vit.tree import flatten_paths, match_rules
-
-POSITION_BIAS = (r"(.*\.)?(amplitude|sigma)(_[a-z0-9]+)?",)
-"""The parameters of every Gaussian bias, which need not be there. They are not decayed by default: decay would pull the
-width to zero, whatever the data say."""
+from gauss_vit.tree import match_rules
 
 VECTORS = (r"(.*\.)?((\w+_)?(bias|scale)\d?|class_token|position_embed)",)
-"""Biases, scales and embeddings, the parameters that timm does not decay: no_decay=POSITION_BIAS + VECTORS."""
+"""Biases, scales and embeddings, the parameters that timm does not decay."""
 
 _WHOLE_RUN, _SAME_RATE = Schedule(), LearningRateScale()
 
@@ -33,7 +30,8 @@ class Optimizer:
       weight_decay: w; the rule says how it acts.
       schedule: how the learning rate moves.
       max_gradient_norm: global norm that gradients are scaled down to; None leaves them alone.
-      no_decay: regular expressions of the whole paths of parameters without weight decay.
+      no_decay: regular expressions of the whole paths of parameters without weight decay, besides those that the
+        model's position terms exempt.
       learning_rate_scale: which parameters move slower, or not at all.
 
     Raises:
@@ -45,7 +43,7 @@ class Optimizer:
     weight_decay: float
     schedule: Schedule = _WHOLE_RUN
     max_gradient_norm: float | None = None
-    no_decay: tuple[str, ...] = POSITION_BIAS
+    no_decay: tuple[str, ...] = ()
     learning_rate_scale: LearningRateScale = _SAME_RATE
 
     def __post_init__(self) -> None:
@@ -64,13 +62,16 @@ class Optimizer:
             raise ConfigError("; ".join(errors))
 
 
-def make(optimizer: Optimizer, params: PyTree, num_steps: int) -> optax.GradientTransformation:
+def make(
+    optimizer: Optimizer, params: PyTree, num_steps: int, *, undecayed: Collection[str] = ()
+) -> optax.GradientTransformation:
     """Builds the gradient transformation for one parameter tree.
 
     Args:
       optimizer: the config value.
       params: nested dict of parameters, or of their shapes; only structure and paths are read.
       num_steps: length of the run in updates.
+      undecayed: paths of parameters that the model exempts from weight decay.
 
     Raises:
       ConfigError: a pattern matches no parameter, or the schedule does not fit into the run.
@@ -78,7 +79,7 @@ def make(optimizer: Optimizer, params: PyTree, num_steps: int) -> optax.Gradient
     clip = optax.identity()
     if optimizer.max_gradient_norm is not None:
         clip = optax.clip_by_global_norm(optimizer.max_gradient_norm)
-    mask = decay_mask(optimizer, params)
+    mask = decay_mask(optimizer, params, undecayed=undecayed)
     decay = optax.add_decayed_weights(optimizer.weight_decay, mask=mask)
     rate = optax.scale_by_learning_rate(learning_rate(optimizer, num_steps))
     scale = optimizer.learning_rate_scale
@@ -100,26 +101,22 @@ def learning_rate(optimizer: Optimizer, num_steps: int) -> LearningRate:
     return optimizer.schedule.learning_rate(optimizer.learning_rate, num_steps)
 
 
-def decay_mask(optimizer: Optimizer, params: PyTree) -> PyTree:
+def decay_mask(optimizer: Optimizer, params: PyTree, *, undecayed: Collection[str] = ()) -> PyTree:
     """Finds which parameters are weight-decayed.
 
     Args:
       optimizer: the config value.
       params: nested dict of parameters, or of their shapes.
+      undecayed: paths of parameters that the model exempts.
 
     Returns:
       A tree of the same structure with a bool at every leaf.
 
     Raises:
-      ConfigError: a pattern matches no parameter. Those of `POSITION_BIAS` may, as a model need not have such a bias.
+      ConfigError: a pattern or a path matches no parameter.
     """
-    paths = list(flatten_paths(params))
-    rules = [
-        (pattern, False)
-        for pattern in optimizer.no_decay
-        if pattern not in POSITION_BIAS or any(re.fullmatch(pattern, path) for path in paths)
-    ]
-    return match_rules(params, rules, True)
+    patterns = (*map(re.escape, undecayed), *optimizer.no_decay)
+    return match_rules(params, [(pattern, False) for pattern in patterns], True)
 
 
 def _pattern_errors(pattern: str) -> list[str]:

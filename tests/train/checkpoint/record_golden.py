@@ -21,7 +21,7 @@ from gauss_vit.train.checkpoint.metadata import Progress
 from gauss_vit.train.checkpoint.writer import CheckpointWriter
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.optim import optimizer
-from gauss_vit.train.state import TrainState, abstract_state, init_state
+from gauss_vit.train.state import TrainState, abstract_model, abstract_state, init_state
 from gauss_vit.train.workdir import lock
 from tests.tiny_config import get_config
 
@@ -38,8 +38,9 @@ def golden_experiment() -> Experiment:
 
 def abstract_of(experiment: Experiment) -> TrainState:
     """Shapes and types of the train state on one device."""
-    params = abstract(experiment.network)[1]
-    transform = optimizer.make(experiment.optimizer, params, experiment.training.num_steps)
+    model = abstract_model(experiment.network.make)
+    params, num_steps = model.params, experiment.training.num_steps
+    transform = optimizer.make(experiment.optimizer, params, num_steps, undecayed=model.undecayed)
     one_device = meshes.make(MeshConfig(data=1), jax.devices())
     return meshes.with_shardings(one_device, abstract_state(params, transform))
 
@@ -54,7 +55,8 @@ def logits_of(experiment: Experiment, params: dict) -> np.ndarray:
 def main() -> None:
     """Writes the checkpoint and the logits of its parameters."""
     experiment = golden_experiment()
-    transform = optimizer.make(experiment.optimizer, abstract(experiment.network)[1], experiment.training.num_steps)
+    model, num_steps = abstract_model(experiment.network.make), experiment.training.num_steps
+    transform = optimizer.make(experiment.optimizer, model.params, num_steps, undecayed=model.undecayed)
     state = init_state(
         experiment.network.make, transform, mesh=meshes.make(MeshConfig(data=1), jax.devices()), seed=experiment.seed
     )
