@@ -27,8 +27,9 @@ _CHEAP = "jax_disable_most_optimizations"
 def pytest_configure(config: pytest.Config) -> None:
     """Lets LLVM skip its optimizations in the default tier, in this process and in those that tests start.
 
-    Three quarters of the time of a test that compiles are spent there. XLA's own passes, and with them the operations
-    of a program, its memory and its collectives, stay what they are; the full tier compiles as users do.
+    Drawing the parameters of a small ViT then compiles in 1.9 instead of 6.6 s of processor time. XLA's own passes, and
+    with them the operations of a program, its memory and its collectives, stay what they are; the full tier compiles as
+    users do.
     """
     _compile_cheaply(config.option.markexpr == _DEFAULT_TIER)
 
