@@ -1,7 +1,7 @@
 """A network is a backbone and a head, each under its own path and drawn from its own keys."""
 
+import chex
 import jax
-import numpy as np
 import pytest
 from flax import nnx
 
@@ -26,14 +26,14 @@ def test_parameters_are_those_of_backbone_and_head(backbone):
 @pytest.mark.parametrize("backbone", BACKBONES.values(), ids=BACKBONES)
 def test_a_backbone_draws_the_same_with_and_without_a_head(backbone):
     alone = nnx.to_pure_dict(nnx.state(build(backbone, jax.random.key(3))))
-    jax.tree.map(np.testing.assert_array_equal, network_params(backbone, seed=3)["backbone"], alone)
+    chex.assert_trees_all_equal(network_params(backbone, seed=3)["backbone"], alone)
 
 
 def test_a_head_draws_from_the_key_after_those_of_its_backbone():
     backbone = test_vit.PLAIN
     key = jax.random.split(jax.random.key(3), backbone.num_keys + 1)[backbone.num_keys]
     head = jax.jit(lambda drawn: nnx.state(classifier(backbone).head.make(backbone, key=drawn)))(key)
-    jax.tree.map(np.testing.assert_array_equal, network_params(backbone, seed=3)["head"], nnx.to_pure_dict(head))
+    chex.assert_trees_all_equal(network_params(backbone, seed=3)["head"], nnx.to_pure_dict(head))
 
 
 def test_the_linear_head_is_a_head():

@@ -1,5 +1,6 @@
 """Every kind of model is made by the same functions and answers the same calls."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,8 +18,7 @@ CONFIGS = {"vit": test_vit.RELATIVE, "swin": test_swin.V1}
 def test_abstract_parameters_are_those_of_the_built_model(config):
     graph, shapes = abstract(config)
     params = nnx.to_pure_dict(nnx.state(build(config, jax.random.key(0))))
-    assert jax.tree.structure(shapes) == jax.tree.structure(params)
-    jax.tree.map(lambda shape, leaf: np.testing.assert_array_equal(shape.shape, leaf.shape), shapes, params)
+    chex.assert_trees_all_equal_shapes_and_dtypes(shapes, params)
     assert all(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(shapes))
     assert isinstance(nnx.merge(graph, params), Backbone)
 
@@ -26,7 +26,7 @@ def test_abstract_parameters_are_those_of_the_built_model(config):
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_a_key_gives_one_model(config):
     first, same, other = (nnx.to_pure_dict(nnx.state(build(config, jax.random.key(seed)))) for seed in (0, 0, 1))
-    jax.tree.map(np.testing.assert_array_equal, first, same)
+    chex.assert_trees_all_equal(first, same)
     assert not np.array_equal(first["patch_embed"]["kernel"], other["patch_embed"]["kernel"])
 
 

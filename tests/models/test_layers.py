@@ -3,6 +3,7 @@
 import dataclasses
 from functools import partial
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -45,8 +46,7 @@ def outcome(unroll: int) -> tuple:
 
 @pytest.mark.parametrize("unroll", [2, 3, 12])
 def test_layers_without_a_loop_compute_what_a_loop_does(unroll: int):
-    for found, expected in zip(jax.tree.leaves(outcome(unroll)), jax.tree.leaves(outcome(1)), strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7)
+    chex.assert_trees_all_close(outcome(unroll), outcome(1), rtol=1e-6, atol=1e-7)
 
 
 def test_nothing_is_stacked_for_the_backward_pass_without_a_loop():

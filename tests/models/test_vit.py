@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -117,7 +118,7 @@ def test_ways_to_compute_give_the_same_gradients(compute):
         return jnp.sum(jnp.square(nnx.merge(graph, params)(images, key=jax.random.key(3))))
 
     gradients = [jax.jit(jax.grad(loss), static_argnums=1)(params, each) for each in (graph, other)]
-    jax.tree.map(lambda mine, theirs: np.testing.assert_allclose(mine, theirs, atol=1e-5), *gradients)
+    chex.assert_trees_all_close(*gradients, atol=1e-5, rtol=1e-7)
 
 
 def test_bfloat16_activations_stay_near_float32():

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -202,7 +203,7 @@ def test_a_gaussian_goes_back_to_its_start_values():
 def test_draws_repeat_with_their_key_and_differ_between_layers():
     path = f"{BLOCKS}relative_mlp.fc2_kernel"
     first, again = (intervene(RELATIVE, params_of(RELATIVE), "reinit", key=jax.random.key(0))[1] for _ in range(2))
-    jax.tree.map(np.testing.assert_array_equal, first, again)
+    chex.assert_trees_all_equal(first, again)
     drawn, other = changed_leaves(RELATIVE, "reinit")[path], changed_leaves(RELATIVE, "reinit", seed=1)[path]
     assert not np.isclose(drawn, other).any(axis=1).all()
     assert not np.isclose(drawn[0], drawn[1]).any(axis=1).all()

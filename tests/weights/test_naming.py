@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def test_there_and_back_is_the_identity(config):
     rules = timm_names.vit_rules(config)
     restored = naming.from_theirs(tensors_of(config), rules, abstract(classifier(config))[1])
     assert jax.tree.structure(restored) == jax.tree.structure(params_of(config))
-    jax.tree.map(np.testing.assert_array_equal, restored, params_of(config))
+    chex.assert_trees_all_equal(restored, params_of(config))
 
 
 def test_names_and_shapes_are_timms():
