@@ -3,7 +3,7 @@
 from typing import get_args
 
 from gauss_vit.analysis.protocol import protocol_named
-from gauss_vit.assembly.named_model import NamedModel, named_model
+from gauss_vit.assembly.named_model import NamedModel, known_classes, named_model
 from gauss_vit.command_line.console import say
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.errors import ConfigError
@@ -47,7 +47,7 @@ def run(invocation: Invocation) -> None:
 def _photos(invocation: Invocation, named: NamedModel) -> tuple[Photo, ...]:
     at_most = invocation.integer("max_images")
     if invocation.is_given("workdir") and not invocation.is_given("images"):
-        return photos_of_run(invocation.path("workdir"), at_most=at_most)
+        return photos_of_run(invocation.path("workdir"), known=known_classes(invocation), at_most=at_most)
     return photos_in(invocation.path("images"), named, at_most=at_most)
 
 

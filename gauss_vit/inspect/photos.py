@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,14 +48,19 @@ def photos_in(folder: Path, named: NamedModel, *, at_most: int | None) -> tuple[
     return tuple(Photo(name=path.name, pixels=pixels_of(named, path)) for path in open_images(folder)[:at_most])
 
 
-def photos_of_run(workdir: Path, *, at_most: int | None) -> tuple[Photo, ...]:
+def photos_of_run(workdir: Path, *, known: Sequence[type] = (), at_most: int | None) -> tuple[Photo, ...]:
     """Reads the first images of a run's evaluation split; as many as its observers use by default.
+
+    Args:
+      workdir: folder of the run.
+      known: classes that a user defined, which the run's config may name.
+      at_most: largest number of images; None is as many as the observers use.
 
     Raises:
       ConfigError: the folder does not contain a run.
       DataError: the split cannot be read.
     """
-    experiment = run_experiment(workdir)
+    experiment = run_experiment(workdir, known=known)
     wanted = experiment.training.observe_images if at_most is None else at_most
     images = (
         image
