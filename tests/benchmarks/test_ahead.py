@@ -12,6 +12,7 @@ from benchmarks.ahead_target import Target, as_on
 from benchmarks.traffic import Work
 from gauss_vit.errors import ConfigError
 from gauss_vit.kernels import cudnn
+from gauss_vit.position.gaussian import Gaussian
 
 GPU = Target(name="h200", platform="gpu", compiler="plugin 1", devices=())
 

@@ -13,6 +13,7 @@ from gauss_vit.assembly.named_model import IMAGENET
 from gauss_vit.commands import erf
 from gauss_vit.errors import ConfigError, DataError
 from gauss_vit.models.swin import SwinConfig
+from gauss_vit.position import Position
 from gauss_vit.position.gaussian import Gaussian
 from tests.command_lines import invocation
 from tests.models.built import build

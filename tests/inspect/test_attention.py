@@ -13,6 +13,7 @@ from gauss_vit.data.images.image import load_image, to_array
 from gauss_vit.errors import ConfigError
 from gauss_vit.inspect.attention import read_attention, window_groups
 from gauss_vit.models.swin import SwinConfig
+from gauss_vit.position import Position
 from tests.named_models import named_of
 from tests.tiny_config import MODEL
 

@@ -17,7 +17,7 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.inspect.features import features_of, grid_of_layer
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.swin import SwinConfig
-from gauss_vit.position import RelativeTable
+from gauss_vit.position import Position, RelativeTable
 from tests.models.built import build
 from tests.networks import network_params
 from tests.tiny_config import MODEL
