@@ -67,7 +67,9 @@ def smooth_one_hot(
     return (1 - label_smoothing) * one_hot + label_smoothing / num_classes
 
 
-def masked_mean(values: Float[Array, " batch"], is_real: Bool[Array, " batch"]) -> Float[Array, ""]:
-    """Averages over the real examples; 0 if there are none."""
+def masked_sum(
+    values: Float[Array, " batch"], is_real: Bool[Array, " batch"]
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Sums over the real examples, and counts them in the type of the values."""
     weight = is_real.astype(values.dtype)
-    return jnp.sum(values * weight) / jnp.maximum(jnp.sum(weight), 1)
+    return jnp.sum(values * weight), jnp.sum(weight)

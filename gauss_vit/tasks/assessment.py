@@ -50,7 +50,7 @@ def assess(
     if batch.targets.accepted is not None:
         reassessed = ReassessedMetric.of_batch(logits, batch.targets.accepted, is_real=batch.is_real)
     return ClassificationReport(
-        classification=task.metric(logits, batch),
+        classification=task.measure(logits, batch),
         confusion=Confusion.of_batch(logits, batch.targets.label, is_real=batch.is_real),
         reassessed=reassessed,
     )

@@ -1,4 +1,4 @@
-"""What becomes of a training batch on the device, before the model sees it."""
+"""Augmentation of a training batch on the device: boxes are erased, then images and their classes are mixed."""
 
 from dataclasses import dataclass
 
@@ -12,16 +12,16 @@ from gauss_vit.ops.mixing import Mixing, Mixture, draw_weights, mix
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
-class Augmented:
-    """Training images, with what was mixed into them.
+class MixedClasses:
+    """Classes of training images, with those that were mixed in.
 
     Attributes:
-      image: float [batch, height, width, 3], normalised.
-      mixture: a `Mixture`, or None where nothing is mixed.
+      label: int32 [batch], class of each image itself.
+      mixture: `Mixture` of the other classes, or None where nothing is mixed.
     """
 
-    image: PyTree
-    mixture: PyTree
+    label: PyTree
+    mixture: PyTree = None
 
 
 def augment(
@@ -31,22 +31,23 @@ def augment(
     erasing: Erasing,
     mixing: Mixing,
     key: PRNGKeyArray,
-) -> Augmented:
+) -> tuple[Float[Array, "batch height width 3"], MixedClasses]:
     """Erases boxes, then mixes pairs, in timm's order; what is off costs nothing.
 
     Args:
-      images: the batch's images, normalised.
-      batch: whose labels are mixed; padding is mixed into nothing.
-      erasing: how boxes are erased.
-      mixing: how pairs are mixed.
-      key: decides all; the result does not depend on the number of devices.
+      images: The batch's images, normalised.
+      batch: Batch whose labels are mixed; padding is mixed into nothing.
+      erasing: How boxes are erased.
+      mixing: How pairs are mixed.
+      key: Decides everything that is drawn; the result does not depend on the number of devices.
     """
     erasing_key, mixing_key = jax.random.split(key)
+    label = batch.targets.label
     if erasing.is_on:
         images = erase(images, erasing, key=erasing_key)
     if not mixing.is_on:
-        return Augmented(image=images, mixture=None)
+        return images, MixedClasses(label=label)
     _, height, width, _ = images.shape
     weights = draw_weights(mixing, (height, width), key=mixing_key)
     images, share = mix(images, weights, is_real=batch.is_real)
-    return Augmented(image=images, mixture=Mixture(partner_label=batch.targets.label[::-1], share=share))
+    return images, MixedClasses(label=label, mixture=Mixture(partner_label=label[::-1], share=share))

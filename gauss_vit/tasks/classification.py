@@ -1,8 +1,11 @@
-"""Image classification: what is minimised and what is measured."""
+"""Image classification: what is minimised, measured and predicted."""
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from gauss_vit.batches import Batch
@@ -14,12 +17,13 @@ from gauss_vit.ops.losses import (
     above,
     binary_cross_entropy,
     cross_entropy,
-    masked_mean,
+    masked_sum,
     smooth_one_hot,
     soft_cross_entropy,
 )
-from gauss_vit.ops.mixing import Mixing, Mixture
-from gauss_vit.tasks.augmentation import Augmented, augment
+from gauss_vit.ops.mixing import Mixing, dominant_label
+from gauss_vit.tasks.augmentation import MixedClasses, augment
+from gauss_vit.tasks.task import Examples
 
 Objective = Literal["cross_entropy", "binary_cross_entropy"]
 
@@ -64,40 +68,61 @@ class Classification:
         if self.target_threshold == 0 and self.label_smoothing > 0:
             raise ConfigError("with label_smoothing every class is above target_threshold 0", do="set one of them")
 
-    def augment(self, images: Float[Array, "batch height width 3"], batch: Batch, *, key: PRNGKeyArray) -> Augmented:
-        """Erases and mixes normalised training images."""
-        return augment(images, batch, erasing=self.erasing, mixing=self.mixing, key=key)
+    def prepare(self, images: Float[Array, "batch height width 3"], batch: Batch, *, key: PRNGKeyArray) -> Examples:
+        """Erases and mixes training images; they are measured against the class that has the larger share."""
+        images, classes = augment(images, batch, erasing=self.erasing, mixing=self.mixing, key=key)
+        measured = batch.targets
+        if classes.mixture is not None:
+            measured = dataclasses.replace(measured, label=dominant_label(classes.label, classes.mixture))
+        batch = dataclasses.replace(batch, image=None, is_flipped=None, targets=measured)
+        return Examples(image=images, targets=classes, batch=batch)
 
     def loss(
-        self, logits: Float[Array, "batch classes"], batch: Batch, *, mixture: Mixture | None = None
-    ) -> Float[Array, ""]:
-        """Averages the objective over the real examples, in nats.
+        self, outputs: Float[Array, "batch classes"], examples: Examples, *, key: PRNGKeyArray
+    ) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        """Sums the objective over the real examples, in nats, and counts them.
 
         Args:
-          logits: of the images.
-          batch: their classes.
-          mixture: the classes that were mixed in; None for none.
+          outputs: Logits of the images.
+          examples: Classes of the images, and those mixed in.
+          key: Unused; nothing is drawn.
         """
-        if mixture is None and self.objective == "cross_entropy":
-            losses = cross_entropy(logits, batch.targets.label, label_smoothing=self.label_smoothing)
-            return masked_mean(losses, batch.is_real)
-        target = self.target(batch, num_classes=logits.shape[-1], mixture=mixture)
+        del key
+        return masked_sum(self.losses(outputs, examples.targets), examples.batch.is_real)
+
+    def losses(self, logits: Float[Array, "batch classes"], classes: MixedClasses) -> Float[Array, " batch"]:
+        """Computes the objective of every example, in nats."""
+        if classes.mixture is None and self.objective == "cross_entropy":
+            return cross_entropy(logits, classes.label, label_smoothing=self.label_smoothing)
+        target = self.target(classes, num_classes=logits.shape[-1])
         if self.target_threshold is not None:
             target = above(target, self.target_threshold)
         objectives = {"cross_entropy": soft_cross_entropy, "binary_cross_entropy": binary_cross_entropy}
-        return masked_mean(objectives[self.objective](logits, target), batch.is_real)
+        return objectives[self.objective](logits, target)
 
-    def target(self, batch: Batch, *, num_classes: int, mixture: Mixture | None) -> Float[Array, "batch classes"]:
+    def target(self, classes: MixedClasses, *, num_classes: int) -> Float[Array, "batch classes"]:
         """Writes smoothed and mixed classes as distributions."""
-        own = smooth_one_hot(batch.targets.label, num_classes=num_classes, label_smoothing=self.label_smoothing)
-        if mixture is None:
+        own = smooth_one_hot(classes.label, num_classes=num_classes, label_smoothing=self.label_smoothing)
+        if classes.mixture is None:
             return own
-        other = smooth_one_hot(mixture.partner_label, num_classes=num_classes, label_smoothing=self.label_smoothing)
-        share = mixture.share[:, None]
+        partner = classes.mixture.partner_label
+        other = smooth_one_hot(partner, num_classes=num_classes, label_smoothing=self.label_smoothing)
+        share = classes.mixture.share[:, None]
         return share * own + (1 - share) * other
 
-    def metric(self, logits: Float[Array, "batch classes"], batch: Batch) -> ClassificationMetric:
+    def measure(self, outputs: Float[Array, "batch classes"], batch: Batch) -> ClassificationMetric:
         """Counts the batch: loss without smoothing, top-1 and top-5."""
-        return ClassificationMetric.of_batch(
-            logits, batch.targets.label, loss=cross_entropy(logits, batch.targets.label), is_real=batch.is_real
-        )
+        label = batch.targets.label
+        return ClassificationMetric.of_batch(outputs, label, loss=cross_entropy(outputs, label), is_real=batch.is_real)
+
+    def predict(self, outputs: Float[Array, "batch classes"]) -> Float[Array, "batch classes"]:
+        """Computes the probability of every class: over all classes, or of each on its own, as the objective has it."""
+        return jax.nn.softmax(outputs, axis=-1) if self.objective == "cross_entropy" else jax.nn.sigmoid(outputs)
+
+    def describe(self, values: Mapping[str, float]) -> str:
+        """Formats loss and top-1 accuracy.
+
+        >>> Classification().describe({"loss": 1.234, "top1": 0.8412, "top5": 0.9})
+        'loss 1.23 top1 84.1 %'
+        """
+        return f"loss {values['loss']:.3g} top1 {100 * values['top1']:.1f} %"

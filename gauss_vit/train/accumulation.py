@@ -1,7 +1,7 @@
-"""The gradient of a large batch from smaller ones, one after the other, in one compiled step.
+"""The gradient of a large batch from micro-batches, one after the other, in one compiled step.
 
-Only the memory of activations changes: the loss is the mean over the real examples of the whole batch, whichever part
-they are in.
+Only the memory of activations changes: sums and weights of the loss are added over the micro-batches and divided once,
+so that what the loss runs over (images, pixels, instances) counts the same whichever micro-batch it is in.
 """
 
 from collections.abc import Callable
@@ -12,22 +12,23 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from gauss_vit.batches import BATCH_AXES, Batch
-from gauss_vit.tasks.augmentation import Augmented
+from gauss_vit.tasks.task import Examples
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
-class Examples:
-    """What a loss is computed from.
+class LossSums:
+    """What a loss adds up over examples.
 
     Attributes:
-      batch: without its bytes.
-      augmented: its images as the model sees them.
+      total: float32 scalar, sum of the losses.
+      weight: float32 scalar, what the sum is divided by; it does not depend on the parameters.
+      metric: Sums of the task's metric.
     """
 
-    batch: Batch
-    augmented: Augmented
+    total: PyTree
+    weight: PyTree
+    metric: PyTree
 
 
 @jax.tree_util.register_dataclass
@@ -36,9 +37,9 @@ class Accumulated:
     """A loss over a batch with what goes with it.
 
     Attributes:
-      loss: float32 scalar, the mean over the real examples.
-      metric: sums over the real examples.
-      gradients: of the loss, as the parameters.
+      loss: float32 scalar, the sum of the losses divided by their weight.
+      metric: Sums of the task's metric.
+      gradients: Gradients of the loss, as the parameters.
     """
 
     loss: PyTree
@@ -46,43 +47,46 @@ class Accumulated:
     gradients: PyTree
 
 
-Loss = Callable[[PyTree, Examples, PRNGKeyArray], tuple[Float[Array, ""], PyTree]]
+Loss = Callable[[PyTree, Examples, PRNGKeyArray], LossSums]
 
 
 def accumulate(
     loss: Loss, params: PyTree, examples: Examples, *, key: PRNGKeyArray, num_parts: int, mesh: Mesh
 ) -> Accumulated:
-    """Differentiates the loss of a batch, in so many equal parts.
+    """Differentiates the loss of a batch, in equal micro-batches.
 
     Args:
-      loss: (parameters, examples, key) to the mean over the real examples and the sums of the metric.
-      params: of the model.
-      examples: the whole batch; its size is divisible by the number of parts.
-      key: for dropout; with one part it is used as it is.
-      num_parts: 1 is one pass.
-      mesh: over which the batch is split; every part is split over all of it.
+      loss: (parameters, examples, key) to sums over the examples.
+      params: Parameters of the network.
+      examples: The whole batch; its size is divisible by the number of micro-batches.
+      key: Key of dropout; with one micro-batch it is used as it is.
+      num_parts: Number of micro-batches; 1 is one pass.
+      mesh: Devices that every micro-batch is split over.
     """
-    differentiate = jax.value_and_grad(loss, has_aux=True)
     if num_parts == 1:
-        (value, metric), gradients = differentiate(params, examples, key)
-        return Accumulated(loss=value, metric=metric, gradients=gradients)
-    num_real = jnp.maximum(jnp.sum(examples.batch.is_real, dtype=jnp.int32), 1).astype(jnp.float32)
+        return _whole(loss, params, examples, key)
 
-    def add(sums: tuple[PyTree, PyTree], part: tuple[Examples, Array]) -> tuple[tuple[PyTree, PyTree], PyTree]:
+    def total(params: PyTree, part: Examples, key: PRNGKeyArray) -> tuple[Float[Array, ""], LossSums]:
+        sums = loss(params, part, key)
+        return sums.total, sums
+
+    def add(carry: tuple[PyTree, PyTree, PyTree], part: tuple[Examples, Array]) -> tuple[PyTree, PyTree]:
         few, index = part
-        (value, metric), gradients = differentiate(params, few, jax.random.fold_in(key, index))
-        weight = jnp.sum(few.batch.is_real, dtype=jnp.int32).astype(jnp.float32) / num_real
-        return jax.tree.map(lambda total, new: total + weight * new, sums, (value, gradients)), metric
+        (value, sums), gradients = jax.value_and_grad(total, has_aux=True)(params, few, jax.random.fold_in(key, index))
+        return jax.tree.map(jnp.add, carry, (value, sums.weight, gradients)), sums.metric
 
-    nothing = (jnp.zeros((), jnp.float32), jax.tree.map(jnp.zeros_like, params))
+    zero = jnp.zeros((), jnp.float32)
     parts = (split(examples, num_parts, mesh), jnp.arange(num_parts, dtype=jnp.int32))
-    (value, gradients), metrics = jax.lax.scan(add, nothing, parts)
-    metric = jax.tree.map(lambda leaf: jnp.sum(leaf, axis=0, dtype=leaf.dtype), metrics)
-    return Accumulated(loss=value, metric=metric, gradients=gradients)
+    (value, weight, gradients), metrics = jax.lax.scan(add, (zero, zero, jax.tree.map(jnp.zeros_like, params)), parts)
+    return Accumulated(
+        loss=_divide(value, weight),
+        metric=jax.tree.map(lambda leaf: jnp.sum(leaf, axis=0, dtype=leaf.dtype), metrics),
+        gradients=jax.tree.map(lambda leaf: _divide(leaf, weight), gradients),
+    )
 
 
 def split(tree: PyTree, num_parts: int, mesh: Mesh) -> PyTree:
-    """Cuts arrays [batch, ...] into [parts, batch / parts, ...].
+    """Splits arrays [batch, ...] into [parts, batch / parts, ...].
 
     Example i goes to part i mod parts, so that each device keeps the examples that it holds and nothing is sent.
     """
@@ -93,3 +97,19 @@ def split(tree: PyTree, num_parts: int, mesh: Mesh) -> PyTree:
         return jax.lax.with_sharding_constraint(jnp.moveaxis(parts, 1, 0), sharding)
 
     return jax.tree.map(split_leaf, tree)
+
+
+def _whole(loss: Loss, params: PyTree, examples: Examples, key: PRNGKeyArray) -> Accumulated:
+    """Differentiates the mean itself, so that no gradient has to be divided."""
+
+    def mean(params: PyTree) -> tuple[Float[Array, ""], PyTree]:
+        sums = loss(params, examples, key)
+        return _divide(sums.total, sums.weight), sums.metric
+
+    (value, metric), gradients = jax.value_and_grad(mean, has_aux=True)(params)
+    return Accumulated(loss=value, metric=metric, gradients=gradients)
+
+
+def _divide(total: Float[Array, "..."], weight: Float[Array, ""]) -> Float[Array, "..."]:
+    """Divides by a weight; a sum without weight is left as it is, which is 0."""
+    return total / jnp.where(weight > 0, weight, jnp.ones_like(weight)).astype(total.dtype)

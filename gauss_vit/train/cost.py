@@ -1,6 +1,7 @@
 """What a model costs: operations and memory, found from shapes and the traced program; nothing is computed."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 
@@ -61,7 +62,7 @@ def image_flops(model: AbstractModel, image_size: tuple[int, int]) -> ImageFlops
       model: structure and shapes.
       image_size: (height, width) in pixels.
     """
-    total, images = _summed_logits(model), _images(1, image_size)
+    total, images = _summed_outputs(model), _images(1, image_size)
     return ImageFlops(
         forward=_flops(total, model.params, images),
         backward=_flops(jax.value_and_grad(total), model.params, images),
@@ -78,7 +79,7 @@ def activation_bytes(model: AbstractModel, image_size: tuple[int, int], *, batch
       image_size: (height, width) in pixels.
       batch_size: images on one device.
     """
-    total = _summed_logits(model)
+    total = _summed_outputs(model)
     images = _images(batch_size, image_size)
     jaxpr = jax.make_jaxpr(lambda params, images: jax.vjp(total, params, images)[1])(model.params, images).jaxpr
     known = {id(variable) for variable in (*jaxpr.invars, *jaxpr.constvars)}
@@ -105,9 +106,10 @@ def _shard_bytes(leaf: jax.ShapeDtypeStruct, sharding: Sharding) -> int:
     return math.prod(sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
 
 
-def _summed_logits(model: AbstractModel) -> Callable[[PyTree, Array], Array]:
+def _summed_outputs(model: AbstractModel) -> Callable[[PyTree, Array], Array]:
     def total(params: PyTree, images: Float[Array, "batch height width 3"]) -> Float[Array, ""]:
-        return jnp.sum(nnx.merge(model.graph, params)(images))
+        outputs = jax.tree.leaves(nnx.merge(model.graph, params)(images))
+        return functools.reduce(jnp.add, map(jnp.sum, outputs))
 
     return total
 

@@ -10,8 +10,9 @@ from jaxtyping import PyTree, Shaped
 
 from gauss_vit.batches import Batch
 from gauss_vit.errors import DataError
+from gauss_vit.tasks.task import Metric
 from gauss_vit.train.mesh import place_batch
-from gauss_vit.train.step import EvalStep, Metric
+from gauss_vit.train.step import EvalStep
 
 
 def evaluate(

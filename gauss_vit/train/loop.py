@@ -128,7 +128,14 @@ class _Loop:
         values = {**values, **_skipped(values, num_places=num_places), "learning_rate": rate}
         self._report.write(TRAIN, self._step, values)
         self._report.write_speed(self._step, self._pace.steps_per_second * training.batch_size)
-        line = progress_line(self._step, training.num_steps, values, batch_size=training.batch_size, pace=self._pace)
+        line = progress_line(
+            self._step,
+            training.num_steps,
+            metrics=self._run.recipe.task.describe(values),
+            learning_rate=rate,
+            batch_size=training.batch_size,
+            pace=self._pace,
+        )
         _LOGGER.info("%s", line)
         self._interval.restart()
         self._pace.restart()

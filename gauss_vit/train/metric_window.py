@@ -9,8 +9,9 @@ from collections.abc import Callable
 import jax
 
 from gauss_vit.errors import DivergedError
+from gauss_vit.tasks.task import Metric
 from gauss_vit.train.evaluation import to_host, widen
-from gauss_vit.train.step import Metric, Outcome
+from gauss_vit.train.step import Outcome
 
 Explain = Callable[[int, Outcome], DivergedError]
 

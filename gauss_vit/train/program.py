@@ -12,6 +12,7 @@ from jaxtyping import PyTree
 from gauss_vit.config.schema import JsonValue
 from gauss_vit.models.construct import ModelConfig
 from gauss_vit.ops.pixel_normalization import Normalization
+from gauss_vit.tasks.task import Task
 from gauss_vit.train import mesh as meshes
 from gauss_vit.train import moving_average
 from gauss_vit.train.config import Training
@@ -20,7 +21,7 @@ from gauss_vit.train.optim import optimizer as optimizers
 from gauss_vit.train.optim.optimizer import Optimizer
 from gauss_vit.train.optim.schedule import LearningRate
 from gauss_vit.train.state import AbstractModel, TrainState, abstract_model, abstract_state, init_state, place_state
-from gauss_vit.train.step import EvalStep, Forward, Task, TrainStep, make_eval_step, make_train_step
+from gauss_vit.train.step import EvalStep, Forward, TrainStep, make_eval_step, make_train_step
 
 
 @runtime_checkable

@@ -7,60 +7,26 @@ An update that would put a number that is not finite into the state is not appli
 
 import dataclasses
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree, UInt8
 
 from gauss_vit.batches import Batch
-from gauss_vit.ops.flipping import flip_batch
-from gauss_vit.ops.mixing import Mixture, dominant_label
+from gauss_vit.ops.flipping import flip
 from gauss_vit.ops.pixel_normalization import Normalization
-from gauss_vit.tasks.augmentation import Augmented
+from gauss_vit.tasks.task import Examples, Metric, Task
 from gauss_vit.train import finite, moving_average
-from gauss_vit.train.accumulation import Examples, accumulate
+from gauss_vit.train.accumulation import LossSums, accumulate
 from gauss_vit.train.mesh import batch_sharding, replicated, tree_shardings
 from gauss_vit.train.state import TrainState, run_key
 from gauss_vit.tree import flatten_paths
 
-# A stream of its own: the model splits the step's key into numbers that start at 0.
-_AUGMENTATION = 0x61756721
-
-
-@runtime_checkable
-class Metric(Protocol):
-    """Sums over examples; a pytree of scalars that starts from zeros."""
-
-    def merge(self, other: "Metric") -> "Metric":
-        """Adds the sums of other examples."""
-        ...
-
-    def compute(self) -> dict[str, float]:
-        """Gives the named values, each a Python number."""
-        ...
-
-
-@runtime_checkable
-class Task(Protocol):
-    """What is minimised and what is measured."""
-
-    def augment(self, images: Float[Array, "batch height width 3"], batch: Batch, *, key: PRNGKeyArray) -> Augmented:
-        """Changes normalised training images, and says what was mixed into them."""
-        ...
-
-    def loss(
-        self, logits: Float[Array, "batch classes"], batch: Batch, *, mixture: Mixture | None = None
-    ) -> Float[Array, ""]:
-        """Gives the float32 mean over the real examples."""
-        ...
-
-    def metric(self, logits: Float[Array, "batch classes"], batch: Batch) -> Metric:
-        """Gives the sums over the real examples."""
-        ...
+# Streams of their own: the model splits the step's key into numbers that start at 0.
+_AUGMENTATION, _LOSS = 0x61756721, 0x6C6F7373
 
 
 @jax.tree_util.register_dataclass
@@ -89,43 +55,47 @@ EvalStep = Callable[[PyTree, Batch], PyTree]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Forward:
-    """A model without parameters, with what its images and logits mean.
+    """A network without parameters, with what its images and outputs mean.
 
     Attributes:
-      graph: structure of the model, for `flax.nnx.merge`.
-      task: loss and metric.
-      normalization: what turns bytes into the model's input.
+      graph: Structure of the network, for `flax.nnx.merge`.
+      task: What is minimised and measured.
+      normalization: What turns bytes into the network's input.
     """
 
     graph: nnx.GraphDef
     task: Task
     normalization: Normalization
 
-    def logits(self, params: PyTree, batch: Batch, *, key: PRNGKeyArray | None) -> Float[Array, "batch classes"]:
-        """Applies the model to a batch of bytes; a key of None is inference."""
-        return self.apply(params, self.normalization(batch.image), key=key)
+    def outputs(self, params: PyTree, batch: Batch) -> PyTree:
+        """Applies the network to a batch of bytes, in inference."""
+        return self.apply(params, self.normalization(batch.image), key=None)
 
     def apply(
         self, params: PyTree, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None
-    ) -> Float[Array, "batch classes"]:
-        """Applies the model to normalised images; a key of None is inference."""
-        return nnx.merge(self.graph, params)(images, key=key).astype(jnp.float32)
+    ) -> PyTree:
+        """Applies the network to normalised images, and widens its outputs to float32; a key of None is inference."""
+        outputs = nnx.merge(self.graph, params)(images, key=key)
+        return jax.tree.map(_widen, outputs)
 
     def examples(self, batch: Batch, *, key: PRNGKeyArray) -> Examples:
         """Flips, normalises and augments a training batch."""
-        batch = flip_batch(batch)
-        augmented = self.task.augment(self.normalization(batch.image), batch, key=key)
-        return Examples(batch=dataclasses.replace(batch, image=None), augmented=augmented)
+        return self.task.prepare(self.normalization(flipped(batch)), batch, key=key)
 
-    def loss(self, params: PyTree, examples: Examples, key: PRNGKeyArray) -> tuple[Float[Array, ""], PyTree]:
-        """Gives the training loss of examples, and the sums of the metric."""
-        batch, mixture = examples.batch, examples.augmented.mixture
-        logits = self.apply(params, examples.augmented.image, key=key)
-        measured = batch
-        if mixture is not None:
-            label = dominant_label(batch.targets.label, mixture)
-            measured = dataclasses.replace(batch, targets=dataclasses.replace(batch.targets, label=label))
-        return self.task.loss(logits, batch, mixture=mixture), self.task.metric(logits, measured)
+    def loss(self, params: PyTree, examples: Examples, key: PRNGKeyArray) -> LossSums:
+        """Computes the sums of the training loss and of the metric."""
+        outputs = self.apply(params, examples.image, key=key)
+        total, weight = self.task.loss(outputs, examples, key=jax.random.fold_in(key, _LOSS))
+        return LossSums(total=total, weight=weight, metric=self.task.measure(outputs, examples.batch))
+
+
+def flipped(batch: Batch) -> UInt8[Array, "batch height width 3"]:
+    """Returns the images of a training batch, flipped horizontally where the batch says so.
+
+    Bytes are flipped, before they are normalised: a GPU does that in the same pass, a TPU reverses in one of its own,
+    and of floats that moves four times as much.
+    """
+    return batch.image if batch.is_flipped is None else flip(batch.image, batch.is_flipped)
 
 
 def make_train_step(
@@ -186,11 +156,11 @@ def make_eval_step(
       params: the parameters, or their shapes.
       measure: (logits, batch) to sums over the real examples; None is the task's own metric.
     """
-    sums = forward.task.metric if measure is None else measure
+    sums = forward.task.measure if measure is None else measure
 
     def eval_step(params: PyTree, batch: Batch) -> PyTree:
         with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
-            return sums(forward.logits(params, batch, key=None), batch)
+            return sums(forward.outputs(params, batch), batch)
 
     return jax.jit(
         eval_step,
@@ -207,6 +177,10 @@ def audited_paths(state: TrainState) -> list[str]:
     """
     loss = jax.ShapeDtypeStruct((), jnp.float32)
     return list(flatten_paths(finite.floating(_audited(loss, state.params, state))))
+
+
+def _widen(leaf: Array) -> Array:
+    return leaf.astype(jnp.float32) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
 
 
 def _update(

@@ -11,7 +11,7 @@ from gauss_vit.ops.dropout import dropout, split_key, stochastic_depth
 from gauss_vit.ops.grid import grid_of, num_patches, offset_shape
 from gauss_vit.ops.initializers import fan_in_uniform, truncated_normal
 from gauss_vit.ops.layer_norm import layer_norm
-from gauss_vit.ops.losses import cross_entropy, masked_mean
+from gauss_vit.ops.losses import cross_entropy, masked_sum
 from gauss_vit.ops.patches import patchify
 
 KEY = jax.random.key(0)
@@ -156,7 +156,7 @@ def test_cross_entropy_is_finite_for_huge_logits():
     assert float(loss[0]) == pytest.approx(2e4, rel=0.01)
 
 
-def test_masked_mean_counts_only_what_is_real():
+def test_masked_sum_counts_only_what_is_real():
     values = jnp.asarray([1.0, 2.0, 100.0])
-    assert float(masked_mean(values, jnp.asarray([True, True, False]))) == 1.5
-    assert float(masked_mean(values, jnp.zeros(3, bool))) == 0
+    assert [float(value) for value in masked_sum(values, jnp.asarray([True, True, False]))] == [3.0, 2.0]
+    assert [float(value) for value in masked_sum(values, jnp.zeros(3, bool))] == [0.0, 0.0]

@@ -23,7 +23,7 @@ CHOSEN = (1, 3, 4)
 
 def test_report_has_the_task_s_metric_and_the_confusion():
     values = assess(LOGITS, BATCH, task=Classification()).compute()
-    plain = Classification().metric(LOGITS, BATCH).compute()
+    plain = Classification().measure(LOGITS, BATCH).compute()
     assert {name: values[name] for name in plain} == plain
     assert set(values) - set(plain) == {"class_mean_top1"}
 

@@ -4,6 +4,7 @@ import dataclasses
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -74,6 +75,32 @@ def test_four_parts_of_eight_are_one_batch_of_thirty_two(num_real: int):
         assert second.loss == pytest.approx(first.loss, rel=1e-6)
         assert second.gradient_norm == pytest.approx(first.gradient_norm, rel=1e-5)
         assert (second.metric.num_top1, second.metric.num_examples) == (first.metric.num_top1, num_real)
+
+
+class Pixels(Classification):
+    """Weighs every example by the number of its bright pixels, as segmentation weighs what has a class."""
+
+    def loss(self, outputs, examples, *, key):
+        pixels = jnp.sum(examples.image > 0, axis=(1, 2, 3), dtype=jnp.float32)
+        weight = jnp.where(examples.batch.is_real, pixels, 0)
+        return jnp.sum(self.losses(outputs, examples.targets) * weight), jnp.sum(weight)
+
+
+@pytest.mark.parametrize("data", [1, 8])
+def test_what_the_loss_runs_over_counts_the_same_in_every_part(data: int):
+    whole, one = after_two_steps(1, task=Pixels())
+    parts, four = after_two_steps(4, data=data, task=Pixels())
+    chex.assert_trees_all_close(parts.params, whole.params, rtol=1e-5, atol=1e-5)
+    for first, second in zip(one, four, strict=True):
+        assert second.loss == pytest.approx(first.loss, rel=1e-5)
+    assert one[0].loss != pytest.approx(after_two_steps(1, task=Classification())[1][0].loss, rel=1e-3)
+
+
+def test_batch_without_weight_has_no_loss_and_no_gradient():
+    for num_parts in (1, 4):
+        _, outcomes = after_two_steps(num_parts, num_real=0)
+        assert [float(outcome.loss) for outcome in outcomes] == [0.0, 0.0]
+        assert [float(outcome.gradient_norm) for outcome in outcomes] == [0.0, 0.0]
 
 
 def test_parts_on_eight_devices_are_the_whole_on_one():

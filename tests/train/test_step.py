@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.presets import RELPOS_SMALL
 from gauss_vit.models.vit import ViTConfig
+from gauss_vit.ops.losses import cross_entropy
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import with_terms
@@ -77,7 +78,8 @@ def test_update_is_the_gradient_of_the_loss_through_the_optimizer():
     key = jax.random.fold_in(run_key(0), 0)
 
     def loss(params: dict) -> jax.Array:
-        return Classification().loss(setup.forward.logits(params, batch, key=key), batch)
+        outputs = setup.forward.apply(params, setup.forward.normalization(batch.image), key=key)
+        return jnp.mean(cross_entropy(outputs, batch.targets.label))
 
     gradients = jax.jit(jax.grad(loss))(params)
     expected = jax.tree.map(lambda leaf, gradient: leaf - 0.5 * gradient, params, gradients)
@@ -165,8 +167,8 @@ def test_evaluation_has_no_dropout_and_keeps_the_parameters():
     eval_step = make_eval_step(setup.forward, mesh=setup.mesh, params=setup.state.params)
     batch = meshes.place_batch(batch_of(0, 16), setup.mesh)
     metric = eval_step(setup.state.params, batch)
-    logits = setup.forward.logits(setup.state.params, batch, key=None)
-    chex.assert_trees_all_close(metric, Classification().metric(logits, batch), rtol=1e-6)
+    outputs = setup.forward.outputs(setup.state.params, batch)
+    chex.assert_trees_all_close(metric, Classification().measure(outputs, batch), rtol=1e-6)
 
 
 def test_batch_of_one_is_a_batch():

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 Clock = Callable[[], float]
 
@@ -49,23 +49,20 @@ class Pace:
         return self._num_steps / elapsed if elapsed > 0.0 else 0.0
 
 
-def progress_line(step: int, num_steps: int, values: Mapping[str, float], *, batch_size: int, pace: Pace) -> str:
+def progress_line(step: int, num_steps: int, *, metrics: str, learning_rate: float, batch_size: int, pace: Pace) -> str:
     """Formats one line, such as `[500/9200] loss 1.23 top1 84.1 % lr 3.0e-04 | 812 images/s | 1m02s left`.
 
     Args:
-      step: updates made.
-      num_steps: updates in all.
-      values: the metrics of the interval, with `loss`, maybe `top1` in 0..1, and `learning_rate`.
-      batch_size: images a step.
-      pace: the clock.
+      step: Updates made.
+      num_steps: Updates in all.
+      metrics: Metrics of the interval, as the task describes them.
+      learning_rate: Learning rate of the last update.
+      batch_size: Images a step.
+      pace: The clock.
     """
     speed = pace.steps_per_second
-    accuracy = f" top1 {100 * values['top1']:.1f} %" if "top1" in values else ""
     rest = "--" if speed == 0.0 else duration((num_steps - step) / speed)
-    return (
-        f"[{step}/{num_steps}] loss {values['loss']:.3g}{accuracy} lr {values['learning_rate']:.1e}"
-        f" | {speed * batch_size:.0f} images/s | {rest} left"
-    )
+    return f"[{step}/{num_steps}] {metrics} lr {learning_rate:.1e} | {speed * batch_size:.0f} images/s | {rest} left"
 
 
 def duration(seconds: float) -> str:

@@ -28,13 +28,12 @@ def pace_of(num_steps: int, *, seconds: float) -> tuple[Pace, Clock]:
 
 def test_line_reads_as_documented():
     pace, _ = pace_of(100, seconds=1 / 140)
-    values = {"loss": 1.2345, "top1": 0.8412, "learning_rate": 3e-4}
-    line = progress_line(500, 9200, values, batch_size=6, pace=pace)
+    line = progress_line(500, 9200, metrics="loss 1.23 top1 84.1 %", learning_rate=3e-4, batch_size=6, pace=pace)
     assert line == "[500/9200] loss 1.23 top1 84.1 % lr 3.0e-04 | 840 images/s | 1m02s left"
 
 
-def test_line_without_accuracy_or_speed():
-    line = progress_line(1, 10, {"loss": 0.001234, "learning_rate": 0.0}, batch_size=8, pace=Pace(Clock()))
+def test_line_without_speed():
+    line = progress_line(1, 10, metrics="loss 0.00123", learning_rate=0.0, batch_size=8, pace=Pace(Clock()))
     assert line == "[1/10] loss 0.00123 lr 0.0e+00 | 0 images/s | -- left"
 
 

@@ -1,4 +1,4 @@
-"""What becomes of a training batch on the device: flips as they were drawn, before all else."""
+"""Training images are flipped on the device as the host drew it, before anything else is done to them."""
 
 import dataclasses
 
@@ -34,4 +34,4 @@ def test_a_step_sees_what_it_would_see_had_the_host_flipped():
     for seed in range(3):
         found, expected = (run(batch, key=jax.random.key(seed)) for batch in (NAMED, ON_THE_HOST))
         jax.tree.map(np.testing.assert_array_equal, found, expected)
-        assert np.any(found.augmented.image != normalization(jnp.asarray(IMAGES)))
+        assert np.any(found.image != normalization(jnp.asarray(IMAGES)))

@@ -1,0 +1,76 @@
+"""What a task is. Training, evaluation and prediction know these protocols, and no task by name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import jax
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from gauss_vit.batches import Batch
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class Examples:
+    """A training batch on the device, augmented; every array is [batch, ...], so that it can be cut into micro-batches.
+
+    Attributes:
+      image: float32 [batch, height, width, 3], what the network sees.
+      targets: The task's pytree of arrays that the loss compares outputs with.
+      batch: A `Batch` without images, which the outputs of training are measured against.
+    """
+
+    image: PyTree
+    targets: PyTree
+    batch: PyTree
+
+
+@runtime_checkable
+class Metric(Protocol):
+    """Sums over examples: a pytree of scalars that `merge` adds leaf by leaf."""
+
+    def merge(self, other: "Metric") -> "Metric":
+        """Adds the sums of other examples."""
+        ...
+
+    def compute(self) -> dict[str, float]:
+        """Computes the named values, each a Python number."""
+        ...
+
+
+@runtime_checkable
+class Task(Protocol):
+    """What is minimised, measured and predicted, as a frozen value."""
+
+    def prepare(self, images: Float[Array, "batch height width 3"], batch: Batch, *, key: PRNGKeyArray) -> Examples:
+        """Augments a training batch on the device.
+
+        Args:
+          images: The batch's images, normalised, and flipped where `batch.is_flipped`.
+          batch: Targets that are not flipped yet.
+          key: Decides everything that is drawn.
+        """
+        ...
+
+    def loss(
+        self, outputs: PyTree, examples: Examples, *, key: PRNGKeyArray
+    ) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        """Computes the float32 sum of the losses, and its weight.
+
+        The training loss of a batch is the sum divided by the weight, over all micro-batches and devices: the weight
+        counts what the sum runs over, be it images, pixels or instances. Padding has neither loss nor weight.
+        """
+        ...
+
+    def measure(self, outputs: PyTree, batch: Batch) -> Metric:
+        """Computes the sums of the task's metric over the real examples."""
+        ...
+
+    def predict(self, outputs: PyTree) -> PyTree:
+        """Computes what a user wants to know of each image, as arrays [batch, ...]."""
+        ...
+
+    def describe(self, values: Mapping[str, float]) -> str:
+        """Formats the values of the metric for a line of progress, such as `loss 1.23 top1 84.1 %`."""
+        ...
