@@ -38,7 +38,7 @@ OPTIMIZER = Optimizer(rule=AdamW(), learning_rate=1e-4, weight_decay=0.05, sched
 
 def experiment_of(config: ViTConfig, *, batch_size: int) -> Experiment:
     """An experiment of a model, whose data are never read."""
-    rhythm = {"log_every": 100, "eval_every": 100, "checkpoint_every": 100}
+    rhythm = {"log_every": 100, "checkpoint_every": 100}
     return Experiment(
         model=config,
         task=TASK,

@@ -19,6 +19,7 @@ from gauss_vit.models.presets import RELPOS_SMALL
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position import Gaussian, Position, RelativeMlp
 from gauss_vit.tasks.classification import Classification
+from gauss_vit.tasks.evaluator import Best, Evaluator
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.optim import AdamW, Optimizer, Schedule, Warmup
@@ -62,12 +63,12 @@ def get_config() -> Experiment:
             num_steps=600,
             eval_batch_size=120,
             log_every=50,
-            eval_every=200,
             checkpoint_every=200,
             observe_every=200,
             observe_images=360,
-            best_metric="top1",
+            best=Best(metric="eval/top1", mode="max"),
         ),
+        evaluators=(Evaluator(every=200),),
         mesh=MeshConfig(),
         seed=0,
     )

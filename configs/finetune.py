@@ -32,6 +32,7 @@ from gauss_vit.models.presets import RELPOS_BASE, RELPOS_MEDIUM, RELPOS_SMALL
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position import Gaussian, with_terms
 from gauss_vit.tasks.classification import Classification
+from gauss_vit.tasks.evaluator import Best, Evaluator
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.optim import SGD, Optimizer
@@ -72,11 +73,11 @@ def get_config(argument: str = "") -> Experiment:
             num_steps=200 * epoch,
             eval_batch_size=128,
             log_every=20,
-            eval_every=epoch,
             checkpoint_every=epoch,
             keep_checkpoints=1,
-            best_metric="top1",
+            best=Best(metric="eval/top1", mode="max"),
         ),
+        evaluators=(Evaluator(every=epoch),),
         mesh=MeshConfig(),
         seed=0,
         start=Start(

@@ -27,6 +27,7 @@ from gauss_vit.ops.mixing import Mixing
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position import Gaussian, with_terms
 from gauss_vit.tasks.classification import Classification
+from gauss_vit.tasks.evaluator import Best, Evaluator
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.optim import VECTORS, AdamW, Cosine, Optimizer, Schedule, Warmup
@@ -74,11 +75,11 @@ def get_config(argument: str = "") -> Experiment:
             num_steps=39_000,
             eval_batch_size=256,
             log_every=100,
-            eval_every=1000,
             checkpoint_every=1000,
-            best_metric="top1",
+            best=Best(metric="eval/top1", mode="max"),
             ema_decay=0.9998,
         ),
+        evaluators=(Evaluator(every=1000),),
         mesh=MeshConfig(),
         seed=0,
     )

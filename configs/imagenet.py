@@ -29,6 +29,7 @@ from gauss_vit.ops.mixing import Mixing
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position import Gaussian, with_terms
 from gauss_vit.tasks.classification import Classification
+from gauss_vit.tasks.evaluator import Best, Evaluator
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.optim import VECTORS, AdamW, Cooldown, Cosine, Optimizer, Schedule, Warmup
@@ -70,12 +71,12 @@ def get_config(argument: str = "") -> Experiment:
             num_steps=410 * EPOCH,
             eval_batch_size=2048,
             log_every=100,
-            eval_every=5 * EPOCH,
             checkpoint_every=EPOCH,
             observe_every=20 * EPOCH,
-            best_metric="top1",
+            best=Best(metric="eval/top1", mode="max"),
             ema_decay=0.99996,
         ),
+        evaluators=(Evaluator(every=5 * EPOCH),),
         mesh=MeshConfig(),
         seed=0,
     )

@@ -25,6 +25,7 @@ from gauss_vit.models.presets import RELPOS_SMALL
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position import Gaussian, with_terms
 from gauss_vit.tasks.classification import Classification
+from gauss_vit.tasks.evaluator import Best, Evaluator
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.optim import SGD, Optimizer
@@ -72,12 +73,12 @@ def get_config(argument: str = "") -> Experiment:
             num_steps=6 * EPOCH,
             eval_batch_size=280,
             log_every=EPOCH,
-            eval_every=EPOCH,
             checkpoint_every=EPOCH,
             observe_images=8,
             keep_checkpoints=1,
-            best_metric="top1",
+            best=Best(metric="eval/top1", mode="max"),
         ),
+        evaluators=(Evaluator(every=EPOCH),),
         mesh=MeshConfig(),
         seed=0,
         start=Start(weights="runs/pretrained", head="fresh", intervention="none" if bias == "plain" else "reinit"),

@@ -20,6 +20,7 @@ from gauss_vit.models.presets import RELPOS_SMALL
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position import Gaussian, with_terms
 from gauss_vit.tasks.classification import Classification
+from gauss_vit.tasks.evaluator import Best, Evaluator
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.optim import AdamW, Optimizer, Schedule, Warmup
@@ -57,11 +58,11 @@ def get_config(bias: str = "gauss") -> Experiment:
             num_steps=3 * STEPS_PER_EPOCH,
             eval_batch_size=200,
             log_every=39,
-            eval_every=STEPS_PER_EPOCH,
             checkpoint_every=STEPS_PER_EPOCH,
             observe_every=STEPS_PER_EPOCH,
-            best_metric="top1",
+            best=Best(metric="eval/top1", mode="max"),
         ),
+        evaluators=(Evaluator(every=STEPS_PER_EPOCH),),
         mesh=MeshConfig(),
         seed=0,
     )

@@ -12,10 +12,13 @@ from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.tasks.classification import Classification
+from gauss_vit.tasks.evaluator import Evaluator, check_evaluators
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.optim.optimizer import Optimizer
 from gauss_vit.weights.start import Start
+
+_EVALUATOR = Evaluator()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,13 +30,14 @@ class Experiment:
       task: Task with its head: what is minimised and measured.
       data: what is read, and how images become arrays.
       optimizer: how parameters move.
-      training: how long, and how often a run reports, evaluates and saves.
+      training: how long, and how often a run reports and saves.
       mesh: how many devices, and what is split over them.
       seed: where all randomness of the run comes from: initial values, order of examples, augmentation, dropout.
       start: the weights to start from; None draws every parameter.
+      evaluators: What is measured on which split, and how often.
 
     Raises:
-      ConfigError: the seed is out of range.
+      ConfigError: the seed is out of range, or the evaluators do not fit together.
     """
 
     model: ViTConfig | SwinConfig
@@ -44,10 +48,12 @@ class Experiment:
     mesh: MeshConfig
     seed: int
     start: Start | None = None
+    evaluators: tuple[Evaluator, ...] = (_EVALUATOR,)
 
     def __post_init__(self):
         if not 0 <= self.seed < 2**32:
             raise ConfigError(f"seed must be in 0 .. 2^32 - 1, got {self.seed}")
+        check_evaluators(self.evaluators, self.training.best)
 
     @property
     def normalization(self) -> Normalization:

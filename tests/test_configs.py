@@ -93,8 +93,9 @@ def test_training_and_evaluation_steps_trace(source: str):
     shapes, expected = (jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree) for tree in (state, program.abstract))
     assert shapes == expected
     assert outcome.loss.shape == ()
-    metric = jax.eval_shape(program.eval_step, program.abstract.params, _batch(shown, shown.training.eval_batch_size))
-    assert jax.tree.leaves(metric)
+    batch = _batch(shown, shown.training.eval_batch_size)
+    for eval_step in program.eval_steps.values():
+        assert jax.tree.leaves(jax.eval_shape(eval_step, program.abstract.params, batch))
 
 
 @pytest.mark.parametrize("source", TRACED, ids=label)

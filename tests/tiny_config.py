@@ -9,6 +9,7 @@ from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import Position
 from gauss_vit.tasks.classification import Classification
+from gauss_vit.tasks.evaluator import Evaluator
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.optim import AdamW, Optimizer, Schedule, Warmup
@@ -36,9 +37,7 @@ DATA = Data(
     normalization=Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
     num_threads=1,
 )
-TRAINING = Training(
-    batch_size=16, num_steps=4, eval_batch_size=32, log_every=2, eval_every=4, checkpoint_every=2, observe_every=4
-)
+TRAINING = Training(batch_size=16, num_steps=4, eval_batch_size=32, log_every=2, checkpoint_every=2, observe_every=4)
 
 
 FLAG = "--config=tests/tiny_config.py"
@@ -54,6 +53,7 @@ def get_config() -> Experiment:
             rule=AdamW(), learning_rate=1e-3, weight_decay=0.05, schedule=Schedule(warmup=Warmup(steps=1))
         ),
         training=TRAINING,
+        evaluators=(Evaluator(every=4),),
         mesh=MeshConfig(),
         seed=0,
     )

@@ -1,5 +1,6 @@
 """The batches that an experiment's data section describes, for training and for evaluation."""
 
+import dataclasses
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from gauss_vit.data.sources import splits
 from gauss_vit.data.stall_warning import announce_waits
 from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
+from gauss_vit.tasks.evaluator import Evaluator
 from gauss_vit.train.run import Feed
 
 _LOGGER = logging.getLogger(__name__)
@@ -39,7 +41,7 @@ def open_split(experiment: Experiment, split: str) -> Source:
 
 
 def feed(experiment: Experiment, *, bad_files: Path | None = None) -> Feed:
-    """Opens both splits of an experiment as what the training loop reads; this process's share of every batch.
+    """Opens the training split and those of the evaluators as what the training loop reads: this process's share.
 
     Args:
       experiment: whose data is read.
@@ -50,16 +52,31 @@ def feed(experiment: Experiment, *, bad_files: Path | None = None) -> Feed:
       ConfigError: the model has another number of classes.
     """
     train_source = open_split(experiment, experiment.data.train_split)
-    eval_source = open_split(experiment, experiment.data.eval_split)
+    measured = {evaluator.name: evaluated(experiment, evaluator) for evaluator in experiment.evaluators}
+    eval_sources = {name: open_split(shown, shown.data.eval_split) for name, shown in measured.items()}
     batch_size = experiment.training.batch_size
     skips = _skips(experiment.data, bad_files)
     return Feed(
         train=lambda start: announce_waits(
             train_batches(experiment, train_source, start=start, skips=skips), report=_LOGGER.warning
         ),
-        evaluation=lambda: eval_batches(experiment, eval_source, batch_size=experiment.training.eval_batch_size),
+        evaluation=lambda name: eval_batches(
+            measured[name], eval_sources[name], batch_size=experiment.training.eval_batch_size
+        ),
         digest=lambda step: pipeline.batch_digest(train_source, seed=experiment.seed, step=step, batch_size=batch_size),
     )
+
+
+def evaluated(experiment: Experiment, evaluator: Evaluator) -> Experiment:
+    """Returns the experiment whose evaluation split is the one that an evaluator measures."""
+    data = experiment.data
+    chosen = dataclasses.replace(
+        data,
+        name=evaluator.data or data.name,
+        data_dir=evaluator.data_dir or data.data_dir,
+        eval_split=evaluator.split or data.eval_split,
+    )
+    return dataclasses.replace(experiment, data=chosen)
 
 
 def train_batches(experiment: Experiment, source: Source, *, start: int, skips: Skips | None = None) -> Iterator[Batch]:

@@ -48,9 +48,7 @@ def fine_tuning_experiment(name: str, model: ModelConfig) -> Experiment:
         task=Classification(),
         data=data,
         optimizer=Optimizer(rule=SGD(momentum=0.9), learning_rate=0.01, weight_decay=5e-4),
-        training=Training(
-            batch_size=128, num_steps=10_000, eval_batch_size=128, log_every=100, eval_every=1000, checkpoint_every=1000
-        ),
+        training=Training(batch_size=128, num_steps=10_000, eval_batch_size=128, log_every=100, checkpoint_every=1000),
         mesh=MeshConfig(),
         seed=0,
     )
@@ -77,7 +75,7 @@ def write_run(folder: Path, experiment: Experiment, *, params: PyTree, digest: s
         state = _state(experiment, params)
         lock.write_json(folder / lock.CONFIG, as_json)
         lock.write_json(folder / lock.ENVIRONMENT, describe_environment(jax.devices()))
-        with CheckpointWriter(folder, experiment=as_json, num_newest=1, best_metric=None) as writer:
+        with CheckpointWriter(folder, experiment=as_json, num_newest=1, best=None) as writer:
             writer.save(state, Progress(step=0, batch_digest=digest, interval=(), metrics={}))
 
 

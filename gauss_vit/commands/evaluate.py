@@ -29,7 +29,7 @@ from gauss_vit.inspect.result_files import write_arrays, write_text
 from gauss_vit.metrics.class_subsets import CLASS_SUBSETS
 from gauss_vit.metrics.classification_report import ClassificationReport
 from gauss_vit.models import construct
-from gauss_vit.tasks.assessment import ClassSubset, assess
+from gauss_vit.tasks.assessment import Assessment, ClassSubset
 from gauss_vit.train import evaluation, mesh
 from gauss_vit.train.checkpoint import reader
 from gauss_vit.train.step import Forward, make_eval_step
@@ -168,21 +168,21 @@ def _measure(
     devices: Mesh,
 ) -> ClassificationReport:
     """Sums the metrics over the split in batches that divide among the devices."""
-    data, task = experiment.data, experiment.task
-    forward = Forward(graph=graph, task=task, normalization=data.normalization)
+    forward = Forward(graph=graph, task=experiment.task, normalization=experiment.normalization)
     batch_size = -(-experiment.training.eval_batch_size // devices.size) * devices.size
-    report = evaluation.evaluate(
-        make_eval_step(
-            forward, mesh=devices, params=params, measure=functools.partial(assess, task=task, subset=subset)
-        ),
+    assessment = Assessment(subset=subset)
+    sums = assessment.collector()
+    evaluation.evaluate(
+        make_eval_step(forward, mesh=devices, params=params, measure=assessment),
         params,
         feeds.eval_batches(experiment, source, batch_size=batch_size),
+        collector=sums,
         mesh=devices,
         batch_size=batch_size // jax.process_count(),
         should_stop=lambda: False,
     )
-    assert isinstance(report, ClassificationReport), "nothing can stop it"
-    return report
+    assert isinstance(sums.metric, ClassificationReport), "a split without examples is an error"
+    return sums.metric
 
 
 def class_table(class_names: Sequence[str], report: ClassificationReport) -> str:

@@ -6,8 +6,8 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from gauss_vit.metrics.classification import ClassificationMetric
 from gauss_vit.metrics.confusion import Confusion
+from gauss_vit.metrics.metric import Metric
 from gauss_vit.metrics.real_labels import ReassessedMetric
 
 
@@ -22,7 +22,7 @@ class ClassificationReport:
       reassessed: accuracy against sets of labels, or None where there are none.
     """
 
-    classification: ClassificationMetric
+    classification: Metric
     confusion: Confusion
     reassessed: ReassessedMetric | None = None
 

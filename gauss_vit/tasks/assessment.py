@@ -8,9 +8,10 @@ from jaxtyping import Array, Float
 from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.metrics.classification_report import ClassificationReport
 from gauss_vit.metrics.confusion import Confusion
+from gauss_vit.metrics.metric import Sums
 from gauss_vit.metrics.real_labels import ReassessedMetric
 from gauss_vit.ops.class_subset import subset_columns, subset_labels
-from gauss_vit.tasks.classification import Classification
+from gauss_vit.tasks.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,34 +27,42 @@ class ClassSubset:
     num_labels: int
 
 
-def assess(
-    logits: Float[Array, "batch classes"],
-    batch: Batch,
-    *,
-    task: Classification,
-    subset: ClassSubset | None = None,
-) -> ClassificationReport:
-    """Counts one batch; where it says which classes are accepted, against those too.
+@dataclass(frozen=True, kw_only=True)
+class Assessment:
+    """Loss and accuracy, the accuracy by class, and that against accepted classes where the data name them.
 
-    Args:
-      logits: of the whole model.
-      batch: with labels of the data set.
-      task: whose metric is the main one.
-      subset: classes to choose among; an example of another class does not count.
-
-    Raises:
-      ConfigError: the subset does not fit the model or the data set.
+    Attributes:
+      subset: Classes to choose among; an example of another class does not count. None is all classes.
     """
-    if subset is not None:
-        logits, batch = _within(logits, batch, subset)
-    reassessed = None
-    if batch.targets.accepted is not None:
-        reassessed = ReassessedMetric.of_batch(logits, batch.targets.accepted, is_real=batch.is_real)
-    return ClassificationReport(
-        classification=task.measure(logits, batch),
-        confusion=Confusion.of_batch(logits, batch.targets.label, is_real=batch.is_real),
-        reassessed=reassessed,
-    )
+
+    subset: ClassSubset | None = None
+
+    def results(self, task: Task, outputs: Float[Array, "batch classes"], batch: Batch) -> ClassificationReport:
+        """Counts one batch.
+
+        Args:
+          task: Task whose metric is the main one.
+          outputs: Logits of all classes of the model.
+          batch: Images with labels of the data set.
+
+        Raises:
+          ConfigError: the subset does not fit the model or the data set.
+        """
+        logits = outputs
+        if self.subset is not None:
+            logits, batch = _within(logits, batch, self.subset)
+        reassessed = None
+        if batch.targets.accepted is not None:
+            reassessed = ReassessedMetric.of_batch(logits, batch.targets.accepted, is_real=batch.is_real)
+        return ClassificationReport(
+            classification=task.measure(logits, batch),
+            confusion=Confusion.of_batch(logits, batch.targets.label, is_real=batch.is_real),
+            reassessed=reassessed,
+        )
+
+    def collector(self) -> Sums:
+        """Starts the sums over a split."""
+        return Sums()
 
 
 def _within(

@@ -8,6 +8,7 @@ import jax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from gauss_vit.batches import Batch
+from gauss_vit.metrics.metric import Collector, Metric
 
 
 @jax.tree_util.register_dataclass
@@ -24,19 +25,6 @@ class Examples:
     image: PyTree
     targets: PyTree
     batch: PyTree
-
-
-@runtime_checkable
-class Metric(Protocol):
-    """Sums over examples: a pytree of scalars that `merge` adds leaf by leaf."""
-
-    def merge(self, other: "Metric") -> "Metric":
-        """Adds the sums of other examples."""
-        ...
-
-    def compute(self) -> dict[str, float]:
-        """Computes the named values, each a Python number."""
-        ...
 
 
 @runtime_checkable
@@ -73,4 +61,17 @@ class Task(Protocol):
 
     def describe(self, values: Mapping[str, float]) -> str:
         """Formats the values of the metric for a line of progress, such as `loss 1.23 top1 84.1 %`."""
+        ...
+
+
+@runtime_checkable
+class Measure(Protocol):
+    """What an evaluation measures, as a frozen value."""
+
+    def results(self, task: Task, outputs: PyTree, batch: Batch) -> PyTree:
+        """Computes, on the device, what a batch adds: sums, or results of each image, as `task.predict` has them."""
+        ...
+
+    def collector(self) -> Collector:
+        """Starts what the results are added to, on the host."""
         ...

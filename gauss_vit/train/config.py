@@ -1,8 +1,9 @@
-"""How long a run is, and how often it reports, evaluates, draws and saves."""
+"""How long a run is, and how often it reports, observes and saves."""
 
 import dataclasses
 
 from gauss_vit.errors import ConfigError
+from gauss_vit.tasks.evaluator import Best
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -14,14 +15,11 @@ class Training:
       num_steps: updates in all.
       eval_batch_size: examples an evaluation step, over all devices.
       log_every: steps between lines of progress.
-      eval_every: steps between evaluations.
       checkpoint_every: steps between checkpoints.
       observe_every: steps between calls of the observers; None is only at the end.
       observe_images: evaluation images over which an observer averages.
       keep_checkpoints: how many of the newest checkpoints stay on disk, besides the best.
-      best_metric: name of the evaluation metric whose best checkpoint stays on disk, `loss` and `ema_loss` being best
-        when lowest and every other when highest, the earlier of equal ones; None keeps the newest only. Only
-        checkpoints at a step of an evaluation compete.
+      best: Which checkpoint stays on disk as the best; None keeps the newest only.
       accumulate: parts that a batch is cut into, differentiated one after the other to save memory; 1 is the whole.
       ema_decay: d of the moving average of the parameters, a <- d a + (1 - d) p after each update, such as 0.99996. It
         is evaluated too, its metrics begin with `ema_`. None keeps no average.
@@ -31,12 +29,11 @@ class Training:
     num_steps: int
     eval_batch_size: int
     log_every: int
-    eval_every: int
     checkpoint_every: int
     observe_every: int | None = None
     observe_images: int = 64
     keep_checkpoints: int = 3
-    best_metric: str | None = None
+    best: Best | None = None
     accumulate: int = 1
     ema_decay: float | None = None
 
@@ -51,8 +48,6 @@ class Training:
             for field in dataclasses.fields(self)
             if isinstance(value := self.__dict__[field.name], int) and value < 1
         ]
-        if self.best_metric == "":
-            errors.append("best_metric must be the name of a metric or None, got an empty string")
         if self.ema_decay is not None and not 0 <= self.ema_decay < 1:
             errors.append(f"ema_decay must be in [0, 1) or None, got {self.ema_decay}")
         if not errors and self.batch_size % self.accumulate:

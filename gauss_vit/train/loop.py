@@ -7,7 +7,7 @@ stopped or killed at any moment ends with the same bits as one that was not.
 
 import logging
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 
 import jax
@@ -15,6 +15,7 @@ from jaxtyping import PyTree
 
 from gauss_vit.batches import Batch
 from gauss_vit.errors import CheckpointError, ConfigError, DataError, DivergedError
+from gauss_vit.tasks.evaluator import Best, Evaluator
 from gauss_vit.train.checkpoint.metadata import Progress
 from gauss_vit.train.checkpoint.reader import Restored, check_format, restore_state, set_aside, unfinished_steps
 from gauss_vit.train.checkpoint.writer import CheckpointWriter
@@ -29,7 +30,7 @@ from gauss_vit.train.step import Outcome, audited_paths
 from gauss_vit.train.workdir import lock, resume
 from gauss_vit.train.workdir.environment import describe_environment
 from gauss_vit.train.workdir.loggers import Report
-from gauss_vit.train.workdir.metrics_log import EVAL, OBSERVE, TRAIN, is_evaluated
+from gauss_vit.train.workdir.metrics_log import OBSERVE, TRAIN, splits_at
 from gauss_vit.train.workdir.progress import Pace, progress_line
 
 __all__ = ["Feed", "Observer", "Run", "fit"]
@@ -97,8 +98,9 @@ class _Loop:
         """Makes the steps that are left; `interval` is what was summed before the run stopped."""
         training = self._training
         self._interval = Interval(interval, explain=self._explain)
-        if self._step > 0 and _lacks_evaluation(self._run, self._step):
-            self._measure()
+        logged = splits_at(self._run.workdir, self._step) if self._step > 0 else set()
+        if self._step > 0 and (missing := _missing_evaluators(self._run, self._step)):
+            self._measure(missing, is_observed=OBSERVE in logged)
         for batch in place_ahead(batches, self._program.mesh):
             if self._interruption.is_requested():
                 break
@@ -106,7 +108,7 @@ class _Loop:
             self._writer.poll()
             if training.is_due(training.log_every, self._step):
                 self._log()
-            self._measure()
+            self._measure(_due_evaluators(self._run, self._step))
             if training.is_due(training.checkpoint_every, self._step):
                 self._save()
         self._finish()
@@ -140,15 +142,14 @@ class _Loop:
         self._interval.restart()
         self._pace.restart()
 
-    def _measure(self) -> None:
-        """Evaluates and observes, if that is due; a resume repeats both where the evaluation was interrupted."""
-        training = self._training
+    def _measure(self, evaluators: Iterable[Evaluator], *, is_observed: bool = False) -> None:
+        """Evaluates, and observes if that is due; an interrupted evaluation leaves the rest to the resumed run."""
         with self._pace.paused():
-            if training.is_due(training.eval_every, self._step):
+            for evaluator in evaluators:
                 self._interval.settle()
-                if not self._evaluate():
+                if not self._evaluate(evaluator):
                     return
-            if training.is_due(training.observe_every, self._step):
+            if not is_observed and self._training.is_due(self._training.observe_every, self._step):
                 self._interval.settle()
                 self._observe()
 
@@ -162,34 +163,37 @@ class _Loop:
         if values:
             self._report.write(OBSERVE, self._step, values)
 
-    def _evaluate(self) -> bool:
-        """Measures the evaluation split, and says whether it was not interrupted: if it was, nothing is reported."""
-        values = self._metrics_of(self._state.params, prefix="")
+    def _evaluate(self, evaluator: Evaluator) -> bool:
+        """Measures one split, and returns whether it was not interrupted: if it was, nothing is reported."""
+        values = self._metrics_of(evaluator, self._state.params, prefix="")
         if values and self._state.ema is not None:
-            averaged = self._metrics_of(self._state.ema, prefix="ema_")
+            averaged = self._metrics_of(evaluator, self._state.ema, prefix="ema_")
             values = {**values, **averaged} if averaged else {}
         if not values:
             return False
-        _check_best_metric(self._training.best_metric, values)
-        for name, value in values.items():
+        ranked = {f"{evaluator.name}/{name}": value for name, value in values.items()}
+        _check_best(self._training.best, evaluator, ranked)
+        for name, value in ranked.items():
             if not math.isfinite(value):
                 _LOGGER.warning("%s is %s at step %d: not ranked", name, value, self._step)
-        self._evaluation = {name: value for name, value in values.items() if math.isfinite(value)}
-        self._report.write(EVAL, self._step, values)
-        _LOGGER.info("[%d/%d] eval %s", self._step, self._training.num_steps, _sentence(values))
+        self._evaluation |= {name: value for name, value in ranked.items() if math.isfinite(value)}
+        self._report.write(evaluator.name, self._step, values)
+        _LOGGER.info("[%d/%d] %s %s", self._step, self._training.num_steps, evaluator.name, _sentence(values))
         return True
 
-    def _metrics_of(self, params: PyTree, *, prefix: str) -> dict[str, float]:
-        """Measures parameters on the evaluation split; nothing when it is interrupted."""
-        metric = evaluate(
-            self._program.eval_step,
+    def _metrics_of(self, evaluator: Evaluator, params: PyTree, *, prefix: str) -> dict[str, float]:
+        """Measures parameters on the split of an evaluator; nothing when it is interrupted."""
+        collector = evaluator.measure.collector()
+        is_complete = evaluate(
+            self._program.eval_steps[evaluator.measure],
             params,
-            self._run.feed.evaluation(),
+            self._run.feed.evaluation(evaluator.name),
+            collector=collector,
             mesh=self._program.mesh,
             batch_size=self._training.eval_batch_size,
             should_stop=self._interruption.is_requested,
         )
-        return {} if metric is None else {f"{prefix}{name}": value for name, value in metric.compute().items()}
+        return {f"{prefix}{name}": value for name, value in collector.compute().items()} if is_complete else {}
 
     def _save(self) -> None:
         """Starts to save the state, once it is known to be finite and its numbers are on the disk."""
@@ -244,13 +248,19 @@ def _compare_with_recorded(run: Run) -> list[str]:
 def _is_complete(run: Run, restored: Restored | None) -> bool:
     """Whether the last step was made, evaluated and saved."""
     num_steps = run.recipe.training.num_steps
-    return restored is not None and restored.step >= num_steps and not _lacks_evaluation(run, restored.step)
+    return restored is not None and restored.step >= num_steps and not _missing_evaluators(run, restored.step)
 
 
-def _lacks_evaluation(run: Run, step: int) -> bool:
-    """Whether the evaluation that is due at a step was interrupted."""
+def _due_evaluators(run: Run, step: int) -> tuple[Evaluator, ...]:
+    """Lists the evaluators that are due at a step, in their order."""
     training = run.recipe.training
-    return training.is_due(training.eval_every, step) and not is_evaluated(run.workdir, step)
+    return tuple(evaluator for evaluator in run.recipe.evaluators if training.is_due(evaluator.every, step))
+
+
+def _missing_evaluators(run: Run, step: int) -> tuple[Evaluator, ...]:
+    """Lists the evaluators that are due at a step and were interrupted, or never reached."""
+    logged = splits_at(run.workdir, step)
+    return tuple(evaluator for evaluator in _due_evaluators(run, step) if evaluator.name not in logged)
 
 
 def _write_records(run: Run, restored: Restored | None, *, notes: list[str]) -> None:
@@ -299,14 +309,16 @@ def _checkpoint_writer(run: Run) -> CheckpointWriter:
         run.workdir,
         experiment=run.recipe.to_json(),
         num_newest=run.recipe.training.keep_checkpoints,
-        best_metric=run.recipe.training.best_metric,
+        best=run.recipe.training.best,
     )
 
 
-def _check_best_metric(name: str | None, values: dict[str, float]) -> None:
-    """Raises a ConfigError if the metric to rank by does not exist."""
-    if name is not None and name not in values:
-        raise ConfigError(f"best_metric {name!r} is not measured", do=f"choose one of {', '.join(values)}")
+def _check_best(best: Best | None, evaluator: Evaluator, values: Mapping[str, float]) -> None:
+    """Raises a ConfigError if the metric to rank by is one of an evaluator that does not measure it."""
+    if best is not None and best.evaluator == evaluator.name and best.metric not in values:
+        raise ConfigError(
+            f"training.best.metric {best.metric} is not measured", do=f"choose one of {', '.join(values)}"
+        )
 
 
 def _skipped(values: dict[str, float], *, num_places: int) -> dict[str, int]:

@@ -9,8 +9,7 @@ from collections.abc import Callable
 import jax
 
 from gauss_vit.errors import DivergedError
-from gauss_vit.tasks.task import Metric
-from gauss_vit.train.evaluation import to_host, widen
+from gauss_vit.metrics.metric import Metric, to_host, widen
 from gauss_vit.train.step import Outcome
 
 Explain = Callable[[int, Outcome], DivergedError]

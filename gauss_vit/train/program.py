@@ -12,7 +12,8 @@ from jaxtyping import PyTree
 from gauss_vit.config.schema import JsonValue
 from gauss_vit.models.construct import ModelConfig
 from gauss_vit.ops.pixel_normalization import Normalization
-from gauss_vit.tasks.task import Task
+from gauss_vit.tasks.evaluator import Evaluator
+from gauss_vit.tasks.task import Measure, Task
 from gauss_vit.train import mesh as meshes
 from gauss_vit.train import moving_average
 from gauss_vit.train.config import Training
@@ -41,6 +42,11 @@ class Recipe(Protocol):
     @property
     def optimizer(self) -> Optimizer:
         """How parameters move."""
+        ...
+
+    @property
+    def evaluators(self) -> tuple[Evaluator, ...]:
+        """What is measured while training."""
         ...
 
     @property
@@ -83,7 +89,7 @@ class Program:
       transform: The optimizer.
       learning_rate: Learning rate of a step, for the report.
       train_step: One update.
-      eval_step: The metric of one batch.
+      eval_steps: What each measure of the evaluators computes of one batch.
     """
 
     mesh: Mesh
@@ -92,7 +98,7 @@ class Program:
     transform: optax.GradientTransformation
     learning_rate: LearningRate
     train_step: TrainStep
-    eval_step: EvalStep
+    eval_steps: Mapping[Measure, EvalStep]
 
 
 def make_program(recipe: Recipe) -> Program:
@@ -126,7 +132,10 @@ def make_program(recipe: Recipe) -> Program:
             num_parts=training.accumulate,
             ema_decay=decay,
         ),
-        eval_step=make_eval_step(forward, mesh=mesh, params=abstract.params),
+        eval_steps={
+            measure: make_eval_step(forward, mesh=mesh, params=abstract.params, measure=measure)
+            for measure in {evaluator.measure: None for evaluator in recipe.evaluators}
+        },
     )
 
 

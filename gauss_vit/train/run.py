@@ -19,12 +19,12 @@ class Feed:
 
     Attributes:
       train: Training batches from a step on, in order, at least to the end of the run.
-      evaluation: Every example of the evaluation split once.
+      evaluation: Every example of the split of an evaluator once, by its name.
       digest: Short text that identifies the examples in the batch of a step.
     """
 
     train: Callable[[int], Iterable[Batch]]
-    evaluation: Callable[[], Iterable[Batch]]
+    evaluation: Callable[[str], Iterable[Batch]]
     digest: Callable[[int], str]
 
 

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree, UInt8
 from gauss_vit.batches import Batch
 from gauss_vit.ops.flipping import flip
 from gauss_vit.ops.pixel_normalization import Normalization
-from gauss_vit.tasks.task import Examples, Metric, Task
+from gauss_vit.tasks.task import Examples, Measure, Task
 from gauss_vit.train import finite, moving_average
 from gauss_vit.train.accumulation import LossSums, accumulate
 from gauss_vit.train.mesh import batch_sharding, replicated, tree_shardings
@@ -145,22 +145,19 @@ def make_train_step(
     return jax.jit(train_step, in_shardings=entering, out_shardings=leaving, donate_argnums=0)
 
 
-def make_eval_step(
-    forward: Forward, *, mesh: Mesh, params: PyTree, measure: Callable[..., Metric] | None = None
-) -> EvalStep:
-    """Compiles, at its first call, the metric of one batch.
+def make_eval_step(forward: Forward, *, mesh: Mesh, params: PyTree, measure: Measure) -> EvalStep:
+    """Compiles, at its first call, what a measure computes of one batch; every process gets the results of all rows.
 
     Args:
-      forward: the model and the task.
-      mesh: the devices.
-      params: the parameters, or their shapes.
-      measure: (logits, batch) to sums over the real examples; None is the task's own metric.
+      forward: The network and the task.
+      mesh: The devices.
+      params: The parameters, or their shapes.
+      measure: What is measured.
     """
-    sums = forward.task.measure if measure is None else measure
 
     def eval_step(params: PyTree, batch: Batch) -> PyTree:
         with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
-            return sums(forward.outputs(params, batch), batch)
+            return measure.results(forward.task, forward.outputs(params, batch), batch)
 
     return jax.jit(
         eval_step,

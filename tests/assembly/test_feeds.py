@@ -11,6 +11,7 @@ from gauss_vit.data.images.transforms import RandomFlip
 from gauss_vit.errors import ConfigError, DataError
 from gauss_vit.experiment import Experiment
 from gauss_vit.heads.linear import LinearHead
+from gauss_vit.tasks.evaluator import Evaluator
 from tests.data.sources.folder_samples import make_folder
 from tests.tiny_config import get_config
 
@@ -39,7 +40,7 @@ def test_flips_are_drawn_by_the_step_and_the_example_alone(experiment: Experimen
         np.testing.assert_array_equal(first.is_flipped, second.is_flipped)
     drawn = np.concatenate([batch.is_flipped for batch in whole])
     assert 12 <= drawn.sum() <= 52  # Five standard deviations around half of 64.
-    assert all(batch.is_flipped is None for batch in feed.evaluation())
+    assert all(batch.is_flipped is None for batch in feed.evaluation("eval"))
 
 
 def test_digests_tell_steps_and_seeds_apart(experiment: Experiment):
@@ -49,9 +50,23 @@ def test_digests_tell_steps_and_seeds_apart(experiment: Experiment):
 
 
 def test_evaluation_sees_every_example_once(experiment: Experiment):
-    batches = list(feeds.feed(experiment).evaluation())
+    batches = list(feeds.feed(experiment).evaluation("eval"))
     assert [len(batch.is_real) for batch in batches] == [32, 32]
     assert sum(int(batch.is_real.sum()) for batch in batches) == 50
+
+
+def test_every_evaluator_sees_its_own_split(experiment: Experiment):
+    evaluators = (Evaluator(), Evaluator(name="head", split="train[:7]"))
+    feed = feeds.feed(dataclasses.replace(experiment, evaluators=evaluators))
+    counts = [sum(int(batch.is_real.sum()) for batch in feed.evaluation(name)) for name in ("eval", "head")]
+    assert counts == [50, 7]
+
+
+def test_evaluator_names_another_data_set_and_its_folder(experiment: Experiment):
+    evaluator = Evaluator(name="v2", data="imagenet_v2", data_dir="/other", split="test")
+    data = feeds.evaluated(experiment, evaluator).data
+    assert data == dataclasses.replace(experiment.data, name="imagenet_v2", data_dir="/other", eval_split="test")
+    assert feeds.evaluated(experiment, Evaluator()) == experiment
 
 
 def test_model_with_other_classes_is_refused(experiment: Experiment):
@@ -70,7 +85,7 @@ def test_folders_are_trained_on_like_data_sets(experiment: Experiment, tmp_path:
     data = dataclasses.replace(experiment.data, name="folder", data_dir=str(tmp_path), eval_split="validation")
     feed = feeds.feed(dataclasses.replace(experiment, data=data))
     assert next(iter(feed.train(0))).image.shape == (16, 16, 32, 3)
-    assert sum(int(batch.is_real.sum()) for batch in feed.evaluation()) == 1
+    assert sum(int(batch.is_real.sum()) for batch in feed.evaluation("eval")) == 1
 
 
 @pytest.mark.parametrize("on_error", ["raise", "skip"])

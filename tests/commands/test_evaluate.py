@@ -124,7 +124,11 @@ def test_accepted_classes_come_from_the_examples(workdir: Path, monkeypatch: pyt
 def test_best_checkpoint_is_measured_instead_of_the_newest(
     tmp_path: Path, data_flag: str, capsys: pytest.CaptureFixture[str]
 ):
-    flags = ["--config.training.best_metric=num_examples", "--config.training.eval_every=2"]
+    flags = [
+        "--config.training.best.metric=eval/num_examples",
+        "--config.training.best.mode=max",
+        "--config.evaluators[0].every=2",
+    ]
     assert program.main(["--config=tests/tiny_config.py", data_flag, f"--workdir={tmp_path}", *flags]) == 0
     # All have as many examples: the earlier of equal ones is the best.
     assert evaluated(capsys, f"--workdir={tmp_path}", "--best")["step"] == 2

@@ -20,7 +20,7 @@ PATIENCE_SECONDS = 180
 LENGTH = (
     "--config.training.num_steps=120",
     "--config.training.checkpoint_every=10",
-    "--config.training.eval_every=60",
+    "--config.evaluators[0].every=60",
     "--config.training.observe_every=None",
     "--config.training.observe_images=8",
 )

@@ -8,7 +8,8 @@ import pytest
 
 from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.errors import ConfigError
-from gauss_vit.tasks.assessment import ClassSubset, assess
+from gauss_vit.metrics.classification_report import ClassificationReport
+from gauss_vit.tasks.assessment import Assessment, ClassSubset
 from gauss_vit.tasks.classification import Classification
 
 RANDOM = np.random.default_rng(0)
@@ -21,22 +22,26 @@ BATCH = Batch(
 CHOSEN = (1, 3, 4)
 
 
+def assess(batch: Batch, subset: ClassSubset | None = None) -> ClassificationReport:
+    return Assessment(subset=subset).results(Classification(), LOGITS, batch)
+
+
 def test_report_has_the_task_s_metric_and_the_confusion():
-    values = assess(LOGITS, BATCH, task=Classification()).compute()
+    values = assess(BATCH).compute()
     plain = Classification().measure(LOGITS, BATCH).compute()
     assert {name: values[name] for name in plain} == plain
     assert set(values) - set(plain) == {"class_mean_top1"}
 
 
 def test_diagonal_of_the_confusion_is_what_top1_counts():
-    report = assess(LOGITS, BATCH, task=Classification())
+    report = assess(BATCH)
     assert int(np.trace(report.tables()["counts"])) == int(report.classification.num_top1)
 
 
 def test_accepted_classes_are_measured_where_a_batch_has_them():
     accepted = jnp.asarray(RANDOM.random(size=(30, 7)) < 0.3)
     targets = dataclasses.replace(BATCH.targets, accepted=accepted)
-    report = assess(LOGITS, dataclasses.replace(BATCH, targets=targets), task=Classification())
+    report = assess(dataclasses.replace(BATCH, targets=targets))
     answer = np.argmax(LOGITS, axis=1)
     counts = np.asarray(BATCH.is_real) & np.any(accepted, axis=1)
     right = np.asarray(accepted)[np.arange(30), answer] & counts
@@ -50,7 +55,7 @@ def test_subset_chooses_among_its_classes_alone(num_labels: int):
     given = np.searchsorted(CHOSEN, label) % 3 if num_labels == 3 else label
     targets = ClassTargets(label=jnp.asarray(given, jnp.int32))
     batch = dataclasses.replace(BATCH, targets=targets, is_real=jnp.asarray(is_chosen))
-    report = assess(LOGITS, batch, task=Classification(), subset=ClassSubset(indices=CHOSEN, num_labels=num_labels))
+    report = assess(batch, ClassSubset(indices=CHOSEN, num_labels=num_labels))
     answer = np.asarray(CHOSEN)[np.argmax(np.asarray(LOGITS)[:, list(CHOSEN)], axis=1)]
     values = report.compute()
     assert values["num_examples"] == is_chosen.sum()
@@ -59,7 +64,7 @@ def test_subset_chooses_among_its_classes_alone(num_labels: int):
 
 
 def test_examples_of_other_classes_do_not_count():
-    report = assess(LOGITS, BATCH, task=Classification(), subset=ClassSubset(indices=CHOSEN, num_labels=7))
+    report = assess(BATCH, ClassSubset(indices=CHOSEN, num_labels=7))
     expected = np.isin(BATCH.targets.label, CHOSEN) & np.asarray(BATCH.is_real)
     assert report.compute()["num_examples"] == expected.sum()
 
@@ -69,4 +74,4 @@ def test_examples_of_other_classes_do_not_count():
 )
 def test_subset_of_something_else_is_refused(subset: ClassSubset):
     with pytest.raises(ConfigError, match="the subset is"):
-        assess(LOGITS, BATCH, task=Classification(), subset=subset)
+        assess(BATCH, subset)

@@ -5,6 +5,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
+from gauss_vit.tasks.evaluator import Best
 from gauss_vit.train import mesh as meshes
 from gauss_vit.train.checkpoint.metadata import Progress
 from gauss_vit.train.checkpoint.reader import CHECKPOINTS, STATE
@@ -40,10 +41,10 @@ def progress_at(step: int, **metrics: float) -> Progress:
     return Progress(step=step, batch_digest=f"digest-{step}", interval=(0.5, 3), metrics=metrics)
 
 
-def writer_in(workdir: Path, *, num_newest: int = 10, best_metric: str | None = None) -> CheckpointWriter:
+def writer_in(workdir: Path, *, num_newest: int = 10, best: Best | None = None) -> CheckpointWriter:
     """Opens a writer."""
     (workdir / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
-    return CheckpointWriter(workdir, experiment={"seed": 3}, num_newest=num_newest, best_metric=best_metric)
+    return CheckpointWriter(workdir, experiment={"seed": 3}, num_newest=num_newest, best=best)
 
 
 def save_steps(workdir: Path, *steps: int) -> None:

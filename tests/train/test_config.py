@@ -8,7 +8,7 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.train.config import Training
 from tests.train.toy import TRAINING
 
-COUNTS = [field.name for field in dataclasses.fields(Training) if field.name not in ("best_metric", "ema_decay")]
+COUNTS = [field.name for field in dataclasses.fields(Training) if field.name not in ("best", "ema_decay")]
 
 
 @pytest.mark.parametrize("name", COUNTS)
@@ -19,8 +19,8 @@ def test_counts_are_at_least_one(name: str, value: int):
 
 
 def test_all_errors_are_named_at_once():
-    with pytest.raises(ConfigError, match=r"batch_size.*num_steps.*best_metric"):
-        dataclasses.replace(TRAINING, batch_size=0, num_steps=0, best_metric="")
+    with pytest.raises(ConfigError, match=r"batch_size.*num_steps.*ema_decay"):
+        dataclasses.replace(TRAINING, batch_size=0, num_steps=0, ema_decay=2.0)
 
 
 def test_values_are_hashable():
@@ -37,3 +37,8 @@ def test_batch_divides_into_its_parts():
     assert dataclasses.replace(TRAINING, accumulate=4).accumulate == 4
     with pytest.raises(ConfigError, match="batch_size 8 is not divisible by accumulate 3"):
         dataclasses.replace(TRAINING, accumulate=3)
+
+
+@pytest.mark.parametrize(("every", "steps"), [(None, [12]), (5, [5, 10, 12]), (12, [12]), (99, [12])])
+def test_everything_is_due_at_the_last_step(every: int | None, steps: list[int]):
+    assert [step for step in range(1, 13) if TRAINING.is_due(every, step)] == steps

@@ -15,6 +15,7 @@ from jaxtyping import PyTree
 
 from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.errors import BusyError, CheckpointError, ConfigError, DataError, DivergedError, StorageError
+from gauss_vit.tasks.evaluator import Best, Evaluator
 from gauss_vit.train.checkpoint.reader import saved_steps
 from gauss_vit.train.loop import fit
 from gauss_vit.train.mesh import MeshConfig
@@ -111,9 +112,9 @@ def test_signal_before_the_first_update_saves_nothing(tmp_path: Path):
 def test_interrupted_evaluation_is_done_again_and_counted_once(undisturbed: Path, tmp_path: Path, which: int):
     run, calls = run_in(tmp_path), []
 
-    def evaluation() -> Iterator[Batch]:
-        calls.append(None)
-        for index, batch in enumerate(run.feed.evaluation()):
+    def evaluation(name: str) -> Iterator[Batch]:
+        calls.append(name)
+        for index, batch in enumerate(run.feed.evaluation(name)):
             if len(calls) == which and index == 1:
                 os.kill(os.getpid(), signal.SIGTERM)
             yield batch
@@ -242,16 +243,17 @@ def test_nan_is_found_on_every_kind_of_step(tmp_path: Path, step: int):
 
 
 def test_metric_that_is_nan_costs_no_checkpoint(tmp_path: Path, logs: pytest.LogCaptureFixture):
-    run = run_in(tmp_path, dataclasses.replace(TRAINING, best_metric="loss", eval_every=3, keep_checkpoints=1))
+    training = dataclasses.replace(TRAINING, best=Best(metric="eval/loss", mode="min"), keep_checkpoints=1)
+    run = run_in(tmp_path, training, evaluators=(Evaluator(every=3),))
     calls = []
 
-    def evaluation() -> Iterator[Batch]:
-        calls.append(None)
+    def evaluation(name: str) -> Iterator[Batch]:
+        calls.append(name)
         poison = Poison(0 if len(calls) in (3, 4) else 1)
-        yield from (poison(0, batch) for batch in run.feed.evaluation())
+        yield from (poison(0, batch) for batch in run.feed.evaluation(name))
 
     fit(dataclasses.replace(run, feed=dataclasses.replace(run.feed, evaluation=evaluation)))
-    assert "loss is nan at step 9: not ranked" in logs.messages
+    assert "eval/loss is nan at step 9: not ranked" in logs.messages
     losses = {entry["step"]: entry["loss"] for entry in entries(tmp_path / "metrics.jsonl") if entry["split"] == "eval"}
     best = min((3, 6), key=lambda step: losses[step])
     assert losses[9] is None and losses[12] is None
@@ -259,19 +261,25 @@ def test_metric_that_is_nan_costs_no_checkpoint(tmp_path: Path, logs: pytest.Log
 
 
 def test_unknown_best_metric_is_refused(tmp_path: Path):
-    with pytest.raises(ConfigError, match="best_metric 'top2' is not measured"):
-        fit(run_in(tmp_path, dataclasses.replace(TRAINING, best_metric="top2")))
+    best = Best(metric="eval/top2", mode="max")
+    with pytest.raises(ConfigError, match=r"training\.best\.metric eval/top2 is not measured") as caught:
+        fit(run_in(tmp_path, dataclasses.replace(TRAINING, best=best)))
+    assert "eval/top1" in caught.value.do
 
 
 @pytest.mark.parametrize(
-    ("changes", "lines"),
+    ("log_every", "eval_every", "lines"),
     [
-        ({"log_every": 6}, [("eval", 4), ("train", 6), ("eval", 8), ("train", 12), ("eval", 12)]),
-        ({"eval_every": 6}, [("train", 5), ("eval", 6), ("train", 10), ("train", 12), ("eval", 12)]),
+        (6, 4, [("eval", 4), ("train", 6), ("eval", 8), ("train", 12), ("eval", 12)]),
+        (5, 6, [("train", 5), ("eval", 6), ("train", 10), ("train", 12), ("eval", 12)]),
+        (5, None, [("train", 5), ("train", 10), ("train", 12), ("eval", 12)]),
     ],
 )
-def test_intervals_are_those_of_the_config(tmp_path: Path, changes: dict[str, int], lines: list[tuple[str, int]]):
-    fit(run_in(tmp_path, dataclasses.replace(TRAINING, **changes)))
+def test_intervals_are_those_of_the_config(
+    tmp_path: Path, log_every: int, eval_every: int | None, lines: list[tuple[str, int]]
+):
+    training = dataclasses.replace(TRAINING, log_every=log_every)
+    fit(run_in(tmp_path, training, evaluators=(Evaluator(every=eval_every),)))
     assert [(entry["split"], entry["step"]) for entry in entries(tmp_path / "metrics.jsonl")] == lines
 
 
@@ -342,7 +350,7 @@ def test_program_compiles_each_function_once(tmp_path: Path):
     run = run_in(tmp_path, mesh=MeshConfig(data=2, fsdp=4))
     program = make_program(run.recipe)
     fit(dataclasses.replace(run, program=program))
-    assert [function._cache_size() for function in (program.train_step, program.eval_step)] == [1, 1]
+    assert [function._cache_size() for function in (program.train_step, *program.eval_steps.values())] == [1, 1]
 
 
 def test_start_is_checked_once_with_the_first_parameters_and_the_first_batch(undisturbed: Path, tmp_path: Path):

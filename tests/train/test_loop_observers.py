@@ -12,11 +12,12 @@ import pytest
 from jaxtyping import PyTree
 
 from gauss_vit.batches import Batch
+from gauss_vit.tasks.evaluator import Evaluator
 from gauss_vit.train.loop import Run, fit
 from gauss_vit.train.workdir.metrics_log import entries
 from tests.train.bits import trace_of
-from tests.train.incidents import final_state, interrupted_at, with_training
-from tests.train.toy import TRAINING, run_in
+from tests.train.incidents import final_state, interrupted_at
+from tests.train.toy import TRAINING, run_in, with_recipe
 
 
 @pytest.mark.parametrize(("every", "steps"), [(None, [12]), (5, [5, 10, 12]), (6, [6, 12])])
@@ -72,15 +73,15 @@ def test_observed_run_that_is_stopped_logs_the_same_lines(tmp_path: Path):
 def test_observation_after_an_interrupted_evaluation_is_logged_once(tmp_path: Path):
     run = observed(tmp_path)
 
-    def evaluation() -> Iterator[Batch]:
-        for batch in run.feed.evaluation():
+    def evaluation(name: str) -> Iterator[Batch]:
+        for batch in run.feed.evaluation(name):
             os.kill(os.getpid(), signal.SIGTERM)
             yield batch
 
     stopped = dataclasses.replace(run, feed=dataclasses.replace(run.feed, evaluation=evaluation))
-    stopped = with_training(stopped, eval_every=3)
+    stopped = with_recipe(stopped, evaluators=(Evaluator(every=3),))
     with pytest.raises(SystemExit):
         fit(stopped)
-    fit(with_training(run, eval_every=3))
+    fit(with_recipe(run, evaluators=(Evaluator(every=3),)))
     lines = [(entry["step"], entry["split"]) for entry in entries(tmp_path / "metrics.jsonl")]
     assert [line for line in lines if line[0] == 3] == [(3, "eval"), (3, "observe")]

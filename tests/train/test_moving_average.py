@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gauss_vit.errors import CheckpointError
+from gauss_vit.tasks.evaluator import Best
 from gauss_vit.train import moving_average
 from gauss_vit.train.checkpoint.reader import restore_params, restore_state
 from gauss_vit.train.loop import Run, fit
@@ -123,7 +124,9 @@ def test_interrupted_run_with_an_average_ends_with_the_same_bits(averaged: Path,
 
 
 def test_best_of_the_average_is_kept(tmp_path: Path):
-    training = dataclasses.replace(AVERAGED, best_metric="ema_loss", checkpoint_every=4, keep_checkpoints=1)
+    training = dataclasses.replace(
+        AVERAGED, best=Best(metric="eval/ema_loss", mode="min"), checkpoint_every=4, keep_checkpoints=1
+    )
     fit(run_in(tmp_path, training))
     losses = {line["step"]: line["ema_loss"] for line in entries(tmp_path / "metrics.jsonl") if line["split"] == "eval"}
     assert (tmp_path / "checkpoints" / "best").readlink() == Path(str(min(losses, key=losses.get)))

@@ -19,6 +19,7 @@ from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import with_terms
 from gauss_vit.tasks.classification import Classification
+from gauss_vit.tasks.evaluator import TaskMetric
 from gauss_vit.train import mesh as meshes
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.optim import SGD, AdamW, Constant, Optimizer, Schedule
@@ -157,14 +158,14 @@ def test_parameter_that_overflows_in_the_update_is_found():
 def test_metric_counts_real_examples_only():
     setup = bench(8)
     batch = dataclasses.replace(batch_of(0, 16), is_real=np.arange(16) < 11)
-    eval_step = make_eval_step(setup.forward, mesh=setup.mesh, params=setup.state.params)
+    eval_step = make_eval_step(setup.forward, mesh=setup.mesh, params=setup.state.params, measure=TaskMetric())
     metric = eval_step(setup.state.params, meshes.place_batch(batch, setup.mesh))
     assert metric.num_examples == 11
 
 
 def test_evaluation_has_no_dropout_and_keeps_the_parameters():
     setup = bench()
-    eval_step = make_eval_step(setup.forward, mesh=setup.mesh, params=setup.state.params)
+    eval_step = make_eval_step(setup.forward, mesh=setup.mesh, params=setup.state.params, measure=TaskMetric())
     batch = meshes.place_batch(batch_of(0, 16), setup.mesh)
     metric = eval_step(setup.state.params, batch)
     outputs = setup.forward.outputs(setup.state.params, batch)

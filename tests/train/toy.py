@@ -15,6 +15,7 @@ from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.config.schema import JsonValue
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.tasks.classification import Classification
+from gauss_vit.tasks.evaluator import Evaluator
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.optim import AdamW, Constant, Optimizer, Schedule
@@ -76,14 +77,12 @@ def feed(batch_size: int, eval_batch_size: int, *, num_steps: int = 10**6) -> Fe
 
     return Feed(
         train=train,
-        evaluation=lambda: eval_batches(NUM_EVAL, eval_batch_size),
+        evaluation=lambda name: eval_batches(NUM_EVAL, eval_batch_size),
         digest=lambda step: f"digest-{step}",
     )
 
 
-TRAINING = Training(
-    batch_size=8, num_steps=12, eval_batch_size=16, log_every=5, eval_every=4, checkpoint_every=3, keep_checkpoints=2
-)
+TRAINING = Training(batch_size=8, num_steps=12, eval_batch_size=16, log_every=5, checkpoint_every=3, keep_checkpoints=2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +94,7 @@ class ToyConfig:
 
 
 TASK = Classification()
+EVALUATORS = (Evaluator(every=4),)
 NORMALIZATION = Normalization(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 OPTIMIZER = Optimizer(rule=AdamW(), learning_rate=0.01, weight_decay=0.05, schedule=Schedule(curve=Constant()))
 ONE_DEVICE = MeshConfig(data=1)
@@ -108,12 +108,14 @@ class ToyRecipe:
     network: ToyConfig = ToyConfig()
     task: Classification = TASK
     normalization: Normalization = NORMALIZATION
+    evaluators: tuple[Evaluator, ...] = EVALUATORS
     optimizer: Optimizer = OPTIMIZER
     mesh: MeshConfig = ONE_DEVICE
     seed: int = 3
 
     def to_json(self) -> dict[str, JsonValue]:
-        return {"training": dataclasses.asdict(self.training), "seed": 3}
+        evaluators = [{"name": evaluator.name, "every": evaluator.every} for evaluator in self.evaluators]
+        return {"training": dataclasses.asdict(self.training), "evaluators": evaluators, "seed": 3}
 
     def with_defaults(self, recorded: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
         return recorded
@@ -127,9 +129,11 @@ def shared_program(recipe: ToyRecipe) -> Program:
 
 def program_of(recipe: ToyRecipe) -> Program:
     """Returns a program that recipes with another rhythm share, as the rhythm is not compiled."""
-    rhythm = {"log_every": 1, "eval_every": 1, "checkpoint_every": 1, "observe_every": None}
-    training = dataclasses.replace(recipe.training, keep_checkpoints=1, best_metric=None, **rhythm)
-    return shared_program(dataclasses.replace(recipe, training=training))
+    rhythm = {"log_every": 1, "checkpoint_every": 1, "observe_every": None}
+    training = dataclasses.replace(recipe.training, keep_checkpoints=1, best=None, **rhythm)
+    measures = dict.fromkeys(evaluator.measure for evaluator in recipe.evaluators)
+    evaluators = tuple(Evaluator(measure=measure) for measure in measures)
+    return shared_program(dataclasses.replace(recipe, training=training, evaluators=evaluators))
 
 
 def run_in(workdir: Path, training: Training = TRAINING, **changes: object) -> Run:

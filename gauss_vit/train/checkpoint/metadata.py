@@ -48,7 +48,7 @@ class Progress:
       step: updates made.
       batch_digest: of the examples of the next batch.
       interval: the sums of the metric since the last line of progress, as the leaves of its tree.
-      metrics: the values of the evaluation at this step, those that are finite; empty if there was none.
+      metrics: the finite values of the evaluations at this step, as EVALUATOR/METRIC; empty if there was none.
     """
 
     step: int

@@ -128,7 +128,9 @@ def best_step(workdir: Path) -> int:
     link = workdir / CHECKPOINTS / retention.BEST
     if not (link.is_symlink() and link.is_dir()):
         raise CheckpointError(
-            f"{link} does not exist", code="CKPT-MISSING", do="train with training.best_metric, such as top1"
+            f"{link} does not exist",
+            code="CKPT-MISSING",
+            do="train with training.best, such as Best(metric='eval/top1', mode='max')",
         )
     return int(link.readlink().name)
 

@@ -7,22 +7,23 @@ import math
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 BEST = "best"
 _REMOVED = ".removed-"
 
 
-def best_step(values: Mapping[int, float], *, is_lower_better: bool) -> int | None:
+def best_step(values: Mapping[int, float], *, mode: Literal["max", "min"]) -> int | None:
     """Finds the step of the best value; of equal ones the earliest, and one that is not finite never.
 
     Args:
-      values: step to value.
-      is_lower_better: what best means.
+      values: Step to value.
+      mode: Whether the best is the highest value ("max") or the lowest ("min").
 
-    >>> best_step({10: 0.5, 20: 0.9, 30: float("nan"), 40: 0.9}, is_lower_better=False)
+    >>> best_step({10: 0.5, 20: 0.9, 30: float("nan"), 40: 0.9}, mode="max")
     20
     """
-    ranked = {step: value if is_lower_better else -value for step, value in values.items() if math.isfinite(value)}
+    ranked = {step: value if mode == "min" else -value for step, value in values.items() if math.isfinite(value)}
     return min(ranked, key=lambda step: (ranked[step], step), default=None)
 
 

@@ -10,6 +10,7 @@ import orbax.checkpoint as ocp
 
 from gauss_vit.config.schema import JsonValue
 from gauss_vit.errors import StorageError
+from gauss_vit.tasks.evaluator import Best
 from gauss_vit.train.checkpoint import metadata as records
 from gauss_vit.train.checkpoint import retention
 from gauss_vit.train.checkpoint.metadata import DamagedError, Progress, Record
@@ -27,18 +28,18 @@ class CheckpointWriter:
       workdir: folder of the run, held by this process.
       experiment: stored with every checkpoint.
       num_newest: how many of the newest checkpoints stay.
-      best_metric: whose best checkpoint stays too; None for no such.
+      best: Which checkpoint stays too; None keeps the newest only.
     """
 
-    def __init__(self, workdir: Path, *, experiment: Mapping[str, JsonValue], num_newest: int, best_metric: str | None):
+    def __init__(self, workdir: Path, *, experiment: Mapping[str, JsonValue], num_newest: int, best: Best | None):
         self._workdir = workdir
         self._folder = (workdir / CHECKPOINTS).absolute()
         self._experiment = experiment
         self._num_newest = num_newest
-        self._best_metric = best_metric
+        self._best = best
         self._in_flight: Progress | None = None
         self.newest_step = max(saved_steps(workdir), default=None)
-        self._values = {} if best_metric is None else _recorded_values(workdir, best_metric)
+        self._values = {} if best is None else _recorded_values(workdir, best.metric)
         retention.finish_removals(self._folder)
         options = ocp.CheckpointManagerOptions(max_to_keep=None, cleanup_tmp_directories=True)
         self._manager = ocp.CheckpointManager(self._folder, options=options)
@@ -123,10 +124,10 @@ class CheckpointWriter:
     def _retain(self, progress: Progress) -> None:
         """Moves the link to the best checkpoint and removes old ones; the new one is on disk already."""
         best = None
-        if self._best_metric is not None:
-            if self._best_metric in progress.metrics:
-                self._values[progress.step] = float(progress.metrics[self._best_metric])
-            best = retention.best_step(self._values, is_lower_better=self._best_metric.removeprefix("ema_") == "loss")
+        if self._best is not None:
+            if self._best.metric in progress.metrics:
+                self._values[progress.step] = float(progress.metrics[self._best.metric])
+            best = retention.best_step(self._values, mode=self._best.mode)
         if best is not None:
             retention.link_best(self._folder, best)
         for step in retention.steps_to_remove(saved_steps(self._workdir), num_newest=self._num_newest, best=best):

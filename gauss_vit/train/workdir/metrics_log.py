@@ -1,7 +1,7 @@
 """metrics.jsonl: every number of a run, one JSON object a line, the same bits however often the run was interrupted.
 
-A line holds the step, the split (training, evaluation, or what observers say) and the metrics; never a time. A number
-that is not finite is written as null. The same numbers as a table are in metrics.csv, which is written from the lines.
+A line holds the step, the split ("train", "observe", or the name of an evaluator) and the metrics; never a time. A
+number that is not finite is written as null. The same numbers as a table are in metrics.csv, written from the lines.
 """
 
 import csv
@@ -15,7 +15,7 @@ from gauss_vit.errors import StorageError
 from gauss_vit.files import replacing
 
 LINES, TABLE = "metrics.jsonl", "metrics.csv"
-TRAIN, EVAL, OBSERVE = "train", "eval", "observe"
+TRAIN, OBSERVE = "train", "observe"
 
 Entry = dict[str, str | int | float | None]
 
@@ -94,9 +94,9 @@ def entries(path: Path) -> Iterator[Entry]:
                 yield entry
 
 
-def is_evaluated(workdir: Path, step: int) -> bool:
-    """Says whether the numbers of an evaluation at a step are in metrics.jsonl."""
-    return any(entry["step"] == step and entry["split"] == EVAL for entry in entries(workdir / LINES))
+def splits_at(workdir: Path, step: int) -> set[str]:
+    """Lists what is in metrics.jsonl for a step: names of evaluators, "train" and "observe"."""
+    return {str(entry["split"]) for entry in entries(workdir / LINES) if entry["step"] == step}
 
 
 def _drop_after(path: Path, step: int) -> None:

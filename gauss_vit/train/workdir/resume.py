@@ -12,9 +12,10 @@ from gauss_vit.train.checkpoint.reader import read_record, saved_steps
 from gauss_vit.train.workdir.lock import CONFIG
 
 MAY_CHANGE = (
-    r"training\.(log|eval|checkpoint|observe)_every",
+    r"training\.(log|checkpoint|observe)_every",
+    r"evaluators\.[^.]+\.(every|data_dir)",
     r"training\.(eval_batch_size|observe_images|accumulate)",
-    r"training\.(keep_checkpoints|best_metric)",
+    r"training\.(keep_checkpoints|best(\..*)?)",
     r"data\.(data_dir|num_threads)",
     r"mesh\..*",
     r"model\.compute\.(kernel|remat|unroll|platform)",
@@ -22,6 +23,7 @@ MAY_CHANGE = (
 """Paths of the experiment that change how a run is watched, stored or computed, and not what it learns."""
 
 _MAY_GROW = "training.num_steps"
+_EVALUATOR = re.compile(r"(evaluators\.[^.]+\.).*")
 _ABSENT = "absent"
 
 
@@ -73,14 +75,19 @@ def check_same_run(recorded: Mapping[str, JsonValue], current: Mapping[str, Json
 
 
 def _is_allowed(path: str, old: Mapping[str, str], new: Mapping[str, str]) -> bool:
-    """Says whether a difference leaves alone what was learned so far."""
+    """Whether a difference leaves what was learned so far as it is; evaluators may come and go as a whole."""
     if path == _MAY_GROW and path in old and path in new:
         return float(new[path]) > float(old[path])
+    evaluator = _EVALUATOR.fullmatch(path)
+    if evaluator and any(f"{evaluator[1]}name" not in side for side in (old, new)):
+        return True
     return any(re.fullmatch(pattern, path) for pattern in MAY_CHANGE)
 
 
 def _flatten(value: JsonValue | Mapping[str, JsonValue], path: str = "") -> dict[str, str]:
-    """Maps the dotted path of every scalar, list or empty object to its JSON text."""
+    """Maps the dotted path of every scalar, list or empty object to its JSON text; evaluators go by their names."""
+    if path == "evaluators" and isinstance(value, list):
+        value = {str(item["name"]): item for item in value}
     if not isinstance(value, Mapping) or not value:
         return {path: json.dumps(value)}
     flat: dict[str, str] = {}

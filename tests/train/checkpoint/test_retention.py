@@ -14,7 +14,7 @@ VALUES = st.dictionaries(st.integers(1, 50), st.floats(allow_nan=True, allow_inf
 @settings(max_examples=60, deadline=None)
 @given(VALUES, st.integers(1, 4))
 def test_newest_and_best_always_stay(values: dict[int, float], num_newest: int):
-    best = retention.best_step(values, is_lower_better=False)
+    best = retention.best_step(values, mode="max")
     removed = retention.steps_to_remove(list(values), num_newest=num_newest, best=best)
     kept = set(values) - set(removed)
     assert not values or max(values) in kept
@@ -26,14 +26,14 @@ def test_newest_and_best_always_stay(values: dict[int, float], num_newest: int):
 @given(VALUES)
 def test_best_is_finite_and_not_worse_than_any(values: dict[int, float]):
     finite = {step: value for step, value in values.items() if abs(value) < float("inf")}
-    best = retention.best_step(values, is_lower_better=True)
+    best = retention.best_step(values, mode="min")
     assert (best is None) == (not finite)
     assert best is None or finite[best] == min(finite.values())
 
 
-@pytest.mark.parametrize(("is_lower_better", "expected"), [(True, 1), (False, 2)])
-def test_of_equal_values_the_earliest_is_best(is_lower_better: bool, expected: int):
-    assert retention.best_step({3: 0.9, 2: 0.9, 1: 0.5, 4: 0.5}, is_lower_better=is_lower_better) == expected
+@pytest.mark.parametrize(("mode", "expected"), [("min", 1), ("max", 2)])
+def test_of_equal_values_the_earliest_is_best(mode: str, expected: int):
+    assert retention.best_step({3: 0.9, 2: 0.9, 1: 0.5, 4: 0.5}, mode=mode) == expected
 
 
 def test_link_follows_the_best(tmp_path: Path):

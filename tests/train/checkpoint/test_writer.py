@@ -11,8 +11,11 @@ import orbax.checkpoint as ocp
 import pytest
 
 from gauss_vit.errors import StorageError
+from gauss_vit.tasks.evaluator import Best
 from gauss_vit.train.checkpoint.reader import CHECKPOINTS, restore_state, saved_steps
 from tests.train.states import flip_byte, progress_at, save_steps, state_at, target, writer_in
+
+LOWEST_LOSS = Best(metric="eval/loss", mode="min")
 
 
 def best_of(workdir: Path) -> str:
@@ -28,28 +31,28 @@ def test_newest_stay_and_older_ones_go(tmp_path: Path):
 
 
 def test_nan_metric_never_costs_the_best_checkpoint(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    with writer_in(tmp_path, num_newest=1, best_metric="top1") as writer:
-        for step, metrics in enumerate([{"top1": 0.5}, {"top1": 0.9}, {}, {"top1": 0.1}], start=1):
+    with writer_in(tmp_path, num_newest=1, best=Best(metric="eval/top1", mode="max")) as writer:
+        for step, metrics in enumerate([{"eval/top1": 0.5}, {"eval/top1": 0.9}, {}, {"eval/top1": 0.1}], start=1):
             writer.save(state_at(step), progress_at(step, **metrics))
     assert saved_steps(tmp_path) == [2, 4]
     assert best_of(tmp_path) == "2"
 
 
 def test_best_is_known_after_a_restart(tmp_path: Path):
-    with writer_in(tmp_path, num_newest=1, best_metric="loss") as writer:
-        writer.save(state_at(1), progress_at(1, loss=0.1))
-        writer.save(state_at(2), progress_at(2, loss=0.3))
-    with writer_in(tmp_path, num_newest=1, best_metric="loss") as writer:
-        writer.save(state_at(3), progress_at(3, loss=0.2))
+    with writer_in(tmp_path, num_newest=1, best=LOWEST_LOSS) as writer:
+        writer.save(state_at(1), progress_at(1, **{"eval/loss": 0.1}))
+        writer.save(state_at(2), progress_at(2, **{"eval/loss": 0.3}))
+    with writer_in(tmp_path, num_newest=1, best=LOWEST_LOSS) as writer:
+        writer.save(state_at(3), progress_at(3, **{"eval/loss": 0.2}))
     assert (saved_steps(tmp_path), best_of(tmp_path)) == ([1, 3], "1")
 
 
 def test_damaged_checkpoint_does_not_compete(tmp_path: Path):
-    with writer_in(tmp_path, best_metric="loss") as writer:
-        writer.save(state_at(1), progress_at(1, loss=0.1))
+    with writer_in(tmp_path, best=LOWEST_LOSS) as writer:
+        writer.save(state_at(1), progress_at(1, **{"eval/loss": 0.1}))
     flip_byte(tmp_path / CHECKPOINTS / "1" / "meta" / "metadata")
-    with writer_in(tmp_path, best_metric="loss") as writer:
-        writer.save(state_at(2), progress_at(2, loss=0.3))
+    with writer_in(tmp_path, best=LOWEST_LOSS) as writer:
+        writer.save(state_at(2), progress_at(2, **{"eval/loss": 0.3}))
     assert best_of(tmp_path) == "2"
 
 

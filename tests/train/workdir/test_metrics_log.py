@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gauss_vit.errors import StorageError
-from gauss_vit.train.workdir.metrics_log import EVAL, TRAIN, MetricsLog, entries, is_evaluated
+from gauss_vit.train.workdir.metrics_log import TRAIN, MetricsLog, entries, splits_at
 
 
 def write(workdir: Path, *, step: int, steps: range) -> None:
@@ -48,7 +48,7 @@ def test_whole_file_is_left_alone(tmp_path: Path):
 
 def test_numbers_that_are_not_finite_are_null(tmp_path: Path):
     log = MetricsLog(tmp_path, step=0)
-    log.append(EVAL, 1, {"loss": float("nan"), "top1": float("inf"), "num_examples": 3})
+    log.append("eval", 1, {"loss": float("nan"), "top1": float("inf"), "num_examples": 3})
     line = json.loads((tmp_path / "metrics.jsonl").read_text(), parse_constant=pytest.fail)
     assert line == {"step": 1, "split": "eval", "loss": None, "top1": None, "num_examples": 3}
     log.close()
@@ -57,7 +57,7 @@ def test_numbers_that_are_not_finite_are_null(tmp_path: Path):
 def test_table_has_a_column_for_every_name(tmp_path: Path):
     log = MetricsLog(tmp_path, step=0)
     log.append(TRAIN, 1, {"loss": 0.5, "learning_rate": 0.1})
-    log.append(EVAL, 2, {"loss": 0.25, "top1": 1.0})
+    log.append("eval", 2, {"loss": 0.25, "top1": 1.0})
     log.write_table()
     log.close()
     assert (tmp_path / "metrics.csv").read_text().splitlines() == [
@@ -67,13 +67,14 @@ def test_table_has_a_column_for_every_name(tmp_path: Path):
     ]
 
 
-def test_evaluation_is_found_by_its_step(tmp_path: Path):
-    assert not is_evaluated(tmp_path, 1)
+def test_splits_are_found_by_their_step(tmp_path: Path):
+    assert splits_at(tmp_path, 1) == set()
     log = MetricsLog(tmp_path, step=0)
     log.append(TRAIN, 1, {"loss": 0.5})
-    log.append(EVAL, 2, {"loss": 0.5})
+    log.append("eval", 2, {"loss": 0.5})
+    log.append("v2", 2, {"loss": 0.5})
     log.sync()
-    assert (is_evaluated(tmp_path, 1), is_evaluated(tmp_path, 2)) == (False, True)
+    assert (splits_at(tmp_path, 1), splits_at(tmp_path, 2)) == ({"train"}, {"eval", "v2"})
     log.close()
 
 

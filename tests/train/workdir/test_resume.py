@@ -19,12 +19,11 @@ EXPERIMENT = {
         "batch_size": 8,
         "num_steps": 40,
         "log_every": 5,
-        "eval_every": 5,
         "eval_batch_size": 8,
         "checkpoint_every": 5,
         "observe_every": None,
         "keep_checkpoints": 2,
-        "best_metric": None,
+        "best": None,
     },
     "seed": 0,
 }
@@ -48,12 +47,11 @@ def test_same_experiment_has_no_difference():
     ("path", "value"),
     [
         ("training.log_every", 1),
-        ("training.eval_every", 1),
         ("training.checkpoint_every", 1),
         ("training.observe_every", 3),
         ("training.eval_batch_size", 4),
         ("training.keep_checkpoints", 9),
-        ("training.best_metric", "top1"),
+        ("training.best", {"metric": "eval/top1", "mode": "max"}),
         ("data.data_dir", "/other"),
         ("data.num_threads", 0),
         ("model.compute.kernel", "rows"),
@@ -66,7 +64,30 @@ def test_same_experiment_has_no_difference():
     ],
 )
 def test_what_does_not_change_the_learning_may_change_and_is_noted(path: str, value: object):
-    assert [note.split(":")[0] for note in resume.check_same_run(EXPERIMENT, changed(path, value))] == [path]
+    notes = resume.check_same_run(EXPERIMENT, changed(path, value))
+    assert notes and all(note.split(":")[0].startswith(path) for note in notes)
+
+
+def with_evaluators(*evaluators: dict) -> dict:
+    return {**EXPERIMENT, "evaluators": list(evaluators)}
+
+
+def test_evaluators_may_come_and_go_and_change_their_period():
+    old = with_evaluators({"name": "eval", "every": 5, "split": None})
+    new = with_evaluators({"name": "test", "every": None, "split": "test"}, {"name": "eval", "every": 9, "split": None})
+    assert resume.check_same_run(old, new) == [
+        "evaluators.eval.every: 5 -> 9",
+        "evaluators.test.every: absent -> null",
+        'evaluators.test.name: absent -> "test"',
+        'evaluators.test.split: absent -> "test"',
+    ]
+    assert len(resume.check_same_run(new, old)) == 4
+
+
+def test_evaluator_of_one_name_always_measures_the_same():
+    old, new = ({"name": "eval", "every": 5, "split": split} for split in (None, "test"))
+    with pytest.raises(ConfigError, match=r'evaluators\.eval\.split: null -> "test"'):
+        resume.check_same_run(with_evaluators(old), with_evaluators(new))
 
 
 @pytest.mark.parametrize(

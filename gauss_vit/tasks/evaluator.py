@@ -1,0 +1,101 @@
+"""Evaluations as values: what is measured on which split, and how often."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from jaxtyping import PyTree
+
+from gauss_vit.batches import Batch
+from gauss_vit.errors import ConfigError
+from gauss_vit.metrics.metric import Metric, Sums
+from gauss_vit.tasks.assessment import Assessment
+from gauss_vit.tasks.task import Measure, Task
+
+RESERVED = ("train", "observe", "speed")
+"""Names under which a run logs other numbers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskMetric:
+    """The metric that the task also reports in training, summed on the device."""
+
+    def results(self, task: Task, outputs: PyTree, batch: Batch) -> Metric:
+        """Computes the sums of a batch."""
+        return task.measure(outputs, batch)
+
+    def collector(self) -> Sums:
+        """Starts the sums over a split."""
+        return Sums()
+
+
+_TASK_METRIC = TaskMetric()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluator:
+    """One evaluation of a run; the last step always evaluates.
+
+    Attributes:
+      name: Name of its lines in metrics.jsonl.
+      every: Steps between evaluations; None evaluates at the end only.
+      split: Split to measure on, such as "validation" or "test"; None is `data.eval_split`.
+      data: Name of another data set with the run's classes, such as "imagenet_v2"; None is `data.name`.
+      data_dir: Folder of that data set; None is `data.data_dir`.
+      measure: What is measured: the task's own metric, or a value with `results` and `collector`.
+    """
+
+    name: str = "eval"
+    every: int | None = None
+    split: str | None = None
+    data: str | None = None
+    data_dir: str | None = None
+    measure: TaskMetric | Assessment | Measure = _TASK_METRIC
+
+    def __post_init__(self):
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", self.name) or self.name in RESERVED:
+            raise ConfigError(
+                f"name must be letters, digits, _ or -, and none of {', '.join(RESERVED)}, got {self.name!r}"
+            )
+        if self.every is not None and self.every < 1:
+            raise ConfigError(f"every must be an integer >= 1 or None, got {self.every}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Best:
+    """Which checkpoint is the best: it stays on disk, the earlier of equal ones.
+
+    Only checkpoints at a step of the evaluation compete, and only with a finite value.
+
+    Attributes:
+      metric: EVALUATOR/METRIC, such as "eval/top1", or "eval/ema_top1" of the moving average.
+      mode: "max" where higher is better, "min" where lower is.
+    """
+
+    metric: str
+    mode: Literal["max", "min"]
+
+    def __post_init__(self):
+        if not re.fullmatch(r"[^/]+/.+", self.metric):
+            raise ConfigError(f"metric must be EVALUATOR/METRIC, such as eval/top1, got {self.metric!r}")
+
+    @property
+    def evaluator(self) -> str:
+        """Name of the evaluator that measures it."""
+        return self.metric.partition("/")[0]
+
+
+def check_evaluators(evaluators: tuple[Evaluator, ...], best: Best | None) -> None:
+    """Checks that names are unique and that what decides about the best checkpoint is measured.
+
+    Raises:
+      ConfigError: a name occurs twice, or the evaluator of `best` does not exist.
+    """
+    names = [evaluator.name for evaluator in evaluators]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"evaluators must have different names, got {', '.join(names)}")
+    if best is not None and best.evaluator not in names:
+        raise ConfigError(
+            f"training.best.metric {best.metric} is measured by no evaluator",
+            do=f"begin it with one of {', '.join(names) or 'the names in evaluators, of which there are none'}",
+        )
