@@ -44,7 +44,7 @@ class Interruption:
         return self._name
 
     def is_requested(self) -> bool:
-        """Says whether the run is to stop."""
+        """Whether the run is to stop."""
         return bool(self._name)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:

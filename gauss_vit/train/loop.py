@@ -21,7 +21,7 @@ from gauss_vit.train.checkpoint.reader import Restored, check_format, restore_st
 from gauss_vit.train.checkpoint.writer import CheckpointWriter
 from gauss_vit.train.evaluation import evaluate
 from gauss_vit.train.interruption import EXIT_STATUS, Interruption
-from gauss_vit.train.metric_window import Interval
+from gauss_vit.train.metric_window import MetricWindow
 from gauss_vit.train.prefetch import place_ahead
 from gauss_vit.train.program import fresh_state
 from gauss_vit.train.run import Feed, Observer, Run
@@ -29,7 +29,7 @@ from gauss_vit.train.state import TrainState
 from gauss_vit.train.step import Outcome, audited_paths
 from gauss_vit.train.workdir import lock, resume
 from gauss_vit.train.workdir.environment import describe_environment
-from gauss_vit.train.workdir.loggers import Report
+from gauss_vit.train.workdir.loggers import Loggers
 from gauss_vit.train.workdir.metrics_log import OBSERVE, TRAIN, splits_at
 from gauss_vit.train.workdir.progress import Pace, progress_line
 
@@ -62,10 +62,10 @@ def fit(run: Run) -> None:
         hold.announce()
         state = fresh_state(run.recipe, run.program, run.initial()) if restored is None else _resume(run, restored)
         batches = _open_batches(run, state)
-        with Report(run.workdir, step=int(state.step)) as report:
+        with Loggers(run.workdir, step=int(state.step)) as loggers:
             _write_records(run, restored, notes=notes)
             with _checkpoint_writer(run) as writer:
-                loop = _Loop(run, state, report=report, writer=writer, interruption=interruption)
+                loop = _Loop(run, state, loggers=loggers, writer=writer, interruption=interruption)
                 loop.go(batches, interval=() if restored is None else restored.record.progress.interval)
             _LOGGER.info("finished at step %d", run.recipe.training.num_steps)
 
@@ -78,7 +78,7 @@ class _Loop:
         run: Run,
         state: TrainState,
         *,
-        report: Report,
+        loggers: Loggers,
         writer: CheckpointWriter,
         interruption: Interruption,
     ):
@@ -87,17 +87,17 @@ class _Loop:
         self._program = run.program
         self._state = state
         self._step = int(jax.device_get(state.step))
-        self._report = report
+        self._loggers = loggers
         self._writer = writer
         self._interruption = interruption
         self._pace = Pace()
-        self._interval = Interval((), explain=self._explain)
+        self._window = MetricWindow((), explain=self._explain)
         self._evaluation: dict[str, float] = {}
 
     def go(self, batches: Iterable[Batch], *, interval: tuple[int | float, ...]) -> None:
         """Makes the steps that are left; `interval` is what was summed before the run stopped."""
         training = self._training
-        self._interval = Interval(interval, explain=self._explain)
+        self._window = MetricWindow(interval, explain=self._explain)
         logged = splits_at(self._run.workdir, self._step) if self._step > 0 else set()
         if self._step > 0 and (missing := _missing_evaluators(self._run, self._step)):
             self._measure(missing, is_observed=OBSERVE in logged)
@@ -118,7 +118,7 @@ class _Loop:
         self._state, outcome = self._program.train_step(self._state, batch)
         self._step += 1
         self._evaluation = {}
-        self._interval.take(self._step, outcome)
+        self._window.take(self._step, outcome)
         self._pace.count()
 
     def _log(self) -> None:
@@ -126,10 +126,10 @@ class _Loop:
         training = self._training
         rate = float(self._program.learning_rate(self._step - 1))
         num_places = ((self._step - 1) % training.log_every + 1) * training.batch_size
-        values = self._interval.values()
+        values = self._window.values()
         values = {**values, **_skipped(values, num_places=num_places), "learning_rate": rate}
-        self._report.write(TRAIN, self._step, values)
-        self._report.write_speed(self._step, self._pace.steps_per_second * training.batch_size)
+        self._loggers.write(TRAIN, self._step, values)
+        self._loggers.write_speed(self._step, self._pace.steps_per_second * training.batch_size)
         line = progress_line(
             self._step,
             training.num_steps,
@@ -139,18 +139,18 @@ class _Loop:
             pace=self._pace,
         )
         _LOGGER.info("%s", line)
-        self._interval.restart()
+        self._window.restart()
         self._pace.restart()
 
     def _measure(self, evaluators: Iterable[Evaluator], *, is_observed: bool = False) -> None:
         """Evaluates, and observes if that is due; an interrupted evaluation leaves the rest to the resumed run."""
         with self._pace.paused():
             for evaluator in evaluators:
-                self._interval.settle()
+                self._window.settle()
                 if not self._evaluate(evaluator):
                     return
             if not is_observed and self._training.is_due(self._training.observe_every, self._step):
-                self._interval.settle()
+                self._window.settle()
                 self._observe()
 
     def _observe(self) -> None:
@@ -161,7 +161,7 @@ class _Loop:
             for name, value in observer(self._step, self._state.params).items()
         }
         if values:
-            self._report.write(OBSERVE, self._step, values)
+            self._loggers.write(OBSERVE, self._step, values)
 
     def _evaluate(self, evaluator: Evaluator) -> bool:
         """Measures one split, and returns whether it was not interrupted: if it was, nothing is reported."""
@@ -177,7 +177,7 @@ class _Loop:
             if not math.isfinite(value):
                 _LOGGER.warning("%s is %s at step %d: not ranked", name, value, self._step)
         self._evaluation |= {name: value for name, value in ranked.items() if math.isfinite(value)}
-        self._report.write(evaluator.name, self._step, values)
+        self._loggers.write(evaluator.name, self._step, values)
         _LOGGER.info("[%d/%d] %s %s", self._step, self._training.num_steps, evaluator.name, _sentence(values))
         return True
 
@@ -203,10 +203,10 @@ class _Loop:
             progress = Progress(
                 step=self._step,
                 batch_digest=self._run.feed.digest(self._step),
-                interval=self._interval.leaves(),
+                interval=self._window.leaves(),
                 metrics=self._evaluation,
             )
-            self._report.sync()
+            self._loggers.sync()
             self._writer.save(self._state, progress)
 
     def _finish(self) -> None:

@@ -53,7 +53,7 @@ def make(config: MeshConfig, devices: Sequence[jax.Device]) -> Mesh:
 
 
 def make_abstract(config: MeshConfig, num_devices: int) -> AbstractMesh:
-    """Makes the mesh that so many devices would form, to plan a layout without having them.
+    """Builds the mesh that so many devices would form, to plan a layout without having them.
 
     Raises:
       ConfigError: as `make`.
@@ -81,7 +81,7 @@ def axis_sizes(config: MeshConfig, num_devices: int) -> tuple[int, int]:
 
 
 def check_batch_size(name: str, batch_size: int, mesh: Mesh | AbstractMesh) -> None:
-    """Makes sure that every device gets the same number of examples.
+    """Checks that every device gets the same number of examples.
 
     Args:
       name: the field of the config, for the message.
@@ -99,17 +99,17 @@ def check_batch_size(name: str, batch_size: int, mesh: Mesh | AbstractMesh) -> N
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """Gives the sharding of an array that every device holds whole."""
+    """Returns the sharding of an array that every device holds whole."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """Gives the sharding of an array whose leading axis is the batch."""
+    """Returns the sharding of an array whose leading axis is the batch."""
     return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
 
 
 def tree_shardings(mesh: Mesh | AbstractMesh, tree: PyTree) -> PyTree:
-    """Gives the sharding of every leaf of parameters or of a whole train state.
+    """Returns the sharding of every leaf of parameters or of a whole train state.
 
     Args:
       mesh: the devices.

@@ -15,12 +15,12 @@ from gauss_vit.train.step import Outcome
 Explain = Callable[[int, Outcome], DivergedError]
 
 
-class Interval:
-    """Adds up outcomes.
+class MetricWindow:
+    """Adds up the outcomes of updates.
 
     Args:
-      leaves: sums that an earlier process had when it saved, as `leaves` gave them.
-      explain: makes the error for an outcome on the host that is not finite, of the update with this number.
+      leaves: Sums that an earlier process had when it saved, as `leaves` gave them.
+      explain: Builds the error for an outcome on the host that is not finite, of the update with this number.
     """
 
     def __init__(self, leaves: tuple[int | float, ...], *, explain: Explain):
@@ -55,18 +55,18 @@ class Interval:
         self._add(to_host(outcome.metric))
 
     def values(self) -> dict[str, float]:
-        """Gives the metric of the interval, and the gradient norm of its last update."""
+        """Computes the metric of the window, and the gradient norm of its last update."""
         self.settle()
         values = {} if self._sums is None else self._sums.compute()
         return {**values, "gradient_norm": self._gradient_norm}
 
     def leaves(self) -> tuple[int | float, ...]:
-        """Gives the sums in a form that JSON keeps to the last bit."""
+        """Returns the sums in a form that JSON keeps to the last bit."""
         self.settle()
         return self._restored if self._sums is None else tuple(leaf.tolist() for leaf in jax.tree.leaves(self._sums))
 
     def restart(self) -> None:
-        """Begins a new interval."""
+        """Starts an empty window."""
         self._sums, self._restored = None, ()
 
     def _add(self, metric: Metric) -> None:

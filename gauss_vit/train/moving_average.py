@@ -13,8 +13,8 @@ def begin(state: TrainState, decay: float | None) -> TrainState:
     """Starts the average of a run at its parameters.
 
     Args:
-      state: without an average.
-      decay: of the run; None keeps no average.
+      state: State without an average.
+      decay: Decay per update; None keeps no average.
     """
     if decay is None:
         return state

@@ -13,7 +13,7 @@ AHEAD = 2
 
 
 def place_ahead(batches: Iterable[PyTree], mesh: Mesh, *, ahead: int = AHEAD) -> Iterator[PyTree]:
-    """Gives all batches on the devices, in order, and sends each while earlier ones are still to be used.
+    """Yields all batches on the devices, in order, and sends each while earlier ones are still to be used.
 
     Transfers and steps only start here and end by themselves. So when the caller has started a step and asks for the
     next batch, that one lies on the devices already, and the one that is fetched and sent now has the time of the step.
@@ -21,9 +21,9 @@ def place_ahead(batches: Iterable[PyTree], mesh: Mesh, *, ahead: int = AHEAD) ->
     making a batch comes when that batch is asked for.
 
     Args:
-      batches: on the host.
-      mesh: the devices.
-      ahead: batches sent before they are asked for, 1 or more.
+      batches: Batches on the host.
+      mesh: Devices.
+      ahead: Number of batches sent before they are asked for, 1 or more.
     """
     sent: deque[PyTree] = deque()
     try:

@@ -21,10 +21,10 @@ class TrainState:
     """Everything that the next update depends on, besides the batch.
 
     Attributes:
-      step: int32 scalar, how many updates were made.
-      params: nested dict of float32 parameters.
-      opt_state: the state of the gradient transformation.
-      ema: the moving average of the parameters, or None where none is kept, as in runs of earlier versions.
+      step: int32 scalar, number of updates made.
+      params: Nested dict of float32 parameters.
+      opt_state: State of the gradient transformation.
+      ema: Moving average of the parameters, or None where none is kept.
     """
 
     step: PyTree
@@ -38,8 +38,8 @@ class AbstractModel:
     """A model without numbers.
 
     Attributes:
-      graph: what `flax.nnx.merge` needs besides parameters.
-      params: nested dict of jax.ShapeDtypeStruct.
+      graph: What `flax.nnx.merge` needs besides parameters.
+      params: Nested dict of jax.ShapeDtypeStruct.
     """
 
     graph: nnx.GraphDef
@@ -60,11 +60,11 @@ def abstract_model(build: Make) -> AbstractModel:
 
 
 def abstract_state(params: PyTree, transform: optax.GradientTransformation) -> TrainState:
-    """Gives the shapes and types of a train state, without shardings.
+    """Returns the shapes and types of a train state, without shardings.
 
     Args:
-      params: nested dict of jax.ShapeDtypeStruct.
-      transform: the optimizer.
+      params: Nested dict of jax.ShapeDtypeStruct.
+      transform: Optimizer.
     """
     return jax.eval_shape(lambda concrete: start(concrete, transform), params)
 
@@ -84,12 +84,12 @@ def init_state(build: Make, transform: optax.GradientTransformation, *, mesh: Me
 
 
 def place_state(params: PyTree, transform: optax.GradientTransformation, *, mesh: Mesh) -> TrainState:
-    """Makes the state of step 0 from given parameters, each device only its own part.
+    """Builds the state of step 0 from given parameters, each device only its own part.
 
     Args:
-      params: nested dict of arrays, the same in every process.
-      transform: the optimizer.
-      mesh: the devices.
+      params: Nested dict of arrays, the same in every process.
+      transform: Optimizer.
+      mesh: Devices.
     """
 
     def begin(given: PyTree) -> TrainState:
@@ -99,12 +99,12 @@ def place_state(params: PyTree, transform: optax.GradientTransformation, *, mesh
 
 
 def run_key(seed: int) -> PRNGKeyArray:
-    """Gives the key of a run: threefry, whatever the default, as its numbers do not depend on devices or versions."""
+    """Returns the key of a run: threefry, whatever the default, as its numbers do not depend on devices or versions."""
     return jax.random.key(seed, impl="threefry2x32")
 
 
 def start(params: PyTree, transform: optax.GradientTransformation) -> TrainState:
-    """Makes the state of step 0 from parameters."""
+    """Builds the state of step 0 from parameters."""
     with jax.numpy_dtype_promotion("standard"):
         opt_state = transform.init(params)
     return TrainState(step=jnp.zeros((), jnp.int32), params=params, opt_state=opt_state)

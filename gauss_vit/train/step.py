@@ -111,13 +111,13 @@ def make_train_step(
     """Compiles, at its first call, one update.
 
     Args:
-      forward: the model and the task.
-      transform: the optimizer.
-      mesh: the devices.
-      seed: of the run; dropout and augmentation at a step depend on both.
-      state: the train state, or its shapes.
-      num_parts: how many parts of the batch are differentiated one after the other.
-      ema_decay: of the moving average, if the state has one.
+      forward: Network and task.
+      transform: Optimizer.
+      mesh: Devices.
+      seed: Seed of the run; dropout and augmentation depend on it and on the step.
+      state: Train state, or its shapes.
+      num_parts: Number of micro-batches that are differentiated one after the other.
+      ema_decay: Decay of the moving average, if the state has one.
     """
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Outcome]:
@@ -149,9 +149,9 @@ def make_eval_step(forward: Forward, *, mesh: Mesh, params: PyTree, measure: Mea
     """Compiles, at its first call, what a measure computes of one batch; every process gets the results of all rows.
 
     Args:
-      forward: The network and the task.
-      mesh: The devices.
-      params: The parameters, or their shapes.
+      forward: Network and task.
+      mesh: Devices.
+      params: Parameters, or their shapes.
       measure: What is measured.
     """
 
@@ -170,7 +170,7 @@ def audited_paths(state: TrainState) -> list[str]:
     """Names the arrays of which `Outcome.first_bad` counts, in its order.
 
     Args:
-      state: the train state, or its shapes.
+      state: Train state, or its shapes.
     """
     loss = jax.ShapeDtypeStruct((), jnp.float32)
     return list(flatten_paths(finite.floating(_audited(loss, state.params, state))))

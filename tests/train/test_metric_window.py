@@ -8,7 +8,7 @@ import pytest
 
 from gauss_vit.errors import DivergedError
 from gauss_vit.metrics.classification import ClassificationMetric
-from gauss_vit.train.metric_window import Interval
+from gauss_vit.train.metric_window import MetricWindow
 from gauss_vit.train.step import Outcome
 
 
@@ -30,14 +30,14 @@ def explain(step: int, bad: Outcome) -> DivergedError:
 
 
 def test_values_are_means_over_the_interval():
-    interval = Interval((), explain=explain)
+    interval = MetricWindow((), explain=explain)
     interval.take(1, outcome(2.0))
     interval.take(2, outcome(4.0))
     assert interval.values() == {"loss": 1.5, "top1": 0.5, "top5": 1.0, "num_examples": 4, "gradient_norm": 4.0}
 
 
 def test_restart_forgets():
-    interval = Interval((), explain=explain)
+    interval = MetricWindow((), explain=explain)
     interval.take(1, outcome(2.0))
     interval.values()
     interval.restart()
@@ -46,15 +46,15 @@ def test_restart_forgets():
 
 
 def test_bad_outcome_is_raised_at_the_next_one_with_its_own_step():
-    interval = Interval((), explain=explain)
+    interval = MetricWindow((), explain=explain)
     interval.take(6, outcome(float("nan"), is_finite=False))
     with pytest.raises(DivergedError, match="step 6 nan"):
         interval.take(7, outcome(1.0))
 
 
-@pytest.mark.parametrize("ask", [Interval.settle, Interval.values, Interval.leaves])
+@pytest.mark.parametrize("ask", [MetricWindow.settle, MetricWindow.values, MetricWindow.leaves])
 def test_bad_outcome_is_raised_before_anything_is_made_of_it(ask):
-    interval = Interval((), explain=explain)
+    interval = MetricWindow((), explain=explain)
     interval.take(6, outcome(float("nan"), is_finite=False))
     with pytest.raises(DivergedError, match="step 6"):
         ask(interval)
@@ -63,12 +63,12 @@ def test_bad_outcome_is_raised_before_anything_is_made_of_it(ask):
 @pytest.mark.parametrize("stop", [0, 1, 3, 5])
 def test_sums_have_the_same_bits_after_a_stop(stop: int):
     losses = np.random.default_rng(0).normal(size=6) ** 2
-    whole, first = Interval((), explain=explain), Interval((), explain=explain)
+    whole, first = MetricWindow((), explain=explain), MetricWindow((), explain=explain)
     for step, loss in enumerate(losses):
         whole.take(step, outcome(loss))
     for step, loss in enumerate(losses[:stop]):
         first.take(step, outcome(loss))
-    second = Interval(tuple(json.loads(json.dumps(first.leaves()))), explain=explain)
+    second = MetricWindow(tuple(json.loads(json.dumps(first.leaves()))), explain=explain)
     for step, loss in enumerate(losses[stop:]):
         second.take(step, outcome(loss))
     assert second.values() == whole.values()
@@ -76,4 +76,4 @@ def test_sums_have_the_same_bits_after_a_stop(stop: int):
 
 
 def test_restored_sums_are_kept_by_a_save_without_a_step():
-    assert Interval((1.5, 2, 3, 4), explain=explain).leaves() == (1.5, 2, 3, 4)
+    assert MetricWindow((1.5, 2, 3, 4), explain=explain).leaves() == (1.5, 2, 3, 4)

@@ -27,7 +27,7 @@ class CheckpointWriter:
     Args:
       workdir: folder of the run, held by this process.
       experiment: stored with every checkpoint.
-      num_newest: how many of the newest checkpoints stay.
+      num_newest: Number of the newest checkpoints that stay.
       best: Which checkpoint stays too; None keeps the newest only.
     """
 
@@ -66,7 +66,7 @@ class CheckpointWriter:
             self._manager.close()
 
     def covers(self, step: int) -> bool:
-        """Says whether a step is the newest on disk, or on its way there."""
+        """Whether a step is the newest on disk, or on its way there."""
         return step == self.newest_step or (self._in_flight is not None and step == self._in_flight.step)
 
     def save(self, state: TrainState, progress: Progress) -> None:
@@ -136,7 +136,7 @@ class CheckpointWriter:
         self._manager.reload()
 
     def _failure(self, error: Exception) -> StorageError:
-        """Makes the error of the save in flight, which thereby ends."""
+        """Builds the error of the save in flight, and ends it."""
         step = -1 if self._in_flight is None else self._in_flight.step
         self._in_flight = None
         previous = "none is on disk yet" if self.newest_step is None else f"checkpoint {self.newest_step} is intact"

@@ -28,7 +28,7 @@ def describe_environment(devices: Sequence[jax.Device]) -> dict[str, JsonValue]:
 
 
 def _version(package: str) -> str | None:
-    """Gives the version of an installed package, or None."""
+    """Returns the version of an installed package, or None."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -36,7 +36,7 @@ def _version(package: str) -> str | None:
 
 
 def _revision(folder: Path) -> str | None:
-    """Gives the git revision of the source, with "+changes" if files differ from it; None outside of a repository."""
+    """Returns the git revision of the source, with "+changes" if files differ from it; None outside of a repository."""
     head = _git(folder, "rev-parse", "HEAD")
     changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
     return f"{head}+changes" if head and changes else head

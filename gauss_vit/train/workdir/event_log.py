@@ -52,6 +52,6 @@ class EventLog:
             self._disable(error)
 
     def _disable(self, error: OSError) -> None:
-        """Says once that there will be no more events."""
+        """Warns once that there will be no more events."""
         self._writer = None
         _LOGGER.warning("TensorBoard events disabled: %s; training goes on", error.strerror or error)

@@ -39,7 +39,7 @@ class Hold:
 
 @contextlib.contextmanager
 def hold(workdir: Path) -> Iterator[Hold]:
-    """Makes the folder of a run where it is missing, and keeps other processes from writing to it.
+    """Locks the folder of a run, which is created where it is missing, and keeps other processes from writing to it.
 
     Files that exist already are not touched.
 

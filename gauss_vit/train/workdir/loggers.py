@@ -1,4 +1,4 @@
-"""What a run says: numbers to metrics.jsonl, metrics.csv and TensorBoard, words to train.log and the console."""
+"""Logs of a run: numbers to metrics.jsonl, metrics.csv and TensorBoard, words to train.log and the console."""
 
 import logging
 from collections.abc import Mapping
@@ -12,10 +12,10 @@ TEXT = "train.log"
 _PACKAGE_LOGGER = logging.getLogger("gauss_vit")
 
 
-class Report:
+class Loggers:
     """Opens the files of a run for the time of a `with` block.
 
-    Within it, whatever the package logs goes to train.log too.
+    Within it, what the package logs also goes to train.log.
 
     Args:
       workdir: folder of the run.
@@ -35,7 +35,7 @@ class Report:
             _PACKAGE_LOGGER.setLevel(logging.INFO)
         self._events = EventLog(workdir, step=step)
 
-    def __enter__(self) -> "Report":
+    def __enter__(self) -> "Loggers":
         """Starts the scope at whose end the files are closed."""
         return self
 
@@ -66,7 +66,7 @@ class Report:
         self._events.append("speed", step, {"images_per_second": images_per_second})
 
     def sync(self) -> None:
-        """Brings the numbers to the disk before a checkpoint makes them final.
+        """Writes the numbers to the disk before a checkpoint makes them final.
 
         Raises:
           StorageError: metrics.jsonl or metrics.csv cannot be written.

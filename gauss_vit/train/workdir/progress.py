@@ -22,7 +22,7 @@ class Pace:
         self._start = clock()
 
     def restart(self) -> None:
-        """Begins a new interval."""
+        """Starts a new interval."""
         self._start, self._paused, self._num_steps = self._clock(), 0.0, 0
 
     def count(self) -> None:

@@ -51,8 +51,8 @@ def check_same_run(recorded: Mapping[str, JsonValue], current: Mapping[str, Json
     """Compares two experiments.
 
     Args:
-      recorded: what the workdir was started with; fields that did not exist then stand at their defaults.
-      current: what is asked for now.
+      recorded: Experiment that the workdir was started with; fields that did not exist then have their defaults.
+      current: Experiment that is asked for now.
 
     Returns:
       Every difference that is allowed, as "path: old -> new". The number of steps may grow: a schedule without a length

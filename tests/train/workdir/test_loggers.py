@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from gauss_vit.train.workdir.loggers import Report
+from gauss_vit.train.workdir.loggers import Loggers
 
 LOGGER = logging.getLogger("gauss_vit")
 
 
 def test_numbers_and_words_go_to_their_files(tmp_path: Path):
-    with Report(tmp_path, step=0) as report:
-        report.write("train", 1, {"loss": 0.5})
-        report.write_speed(1, 800.0)
+    with Loggers(tmp_path, step=0) as loggers:
+        loggers.write("train", 1, {"loss": 0.5})
+        loggers.write_speed(1, 800.0)
         logging.getLogger("gauss_vit.train.loop").info("hello")
-        report.sync()
+        loggers.sync()
     assert (tmp_path / "metrics.jsonl").read_text() == '{"step": 1, "split": "train", "loss": 0.5}\n'
     assert (tmp_path / "metrics.csv").read_text().splitlines() == ["step,split,loss", "1,train,0.5"]
     assert (tmp_path / "train.log").read_text().endswith("INFO hello\n")
@@ -26,7 +26,7 @@ def test_numbers_and_words_go_to_their_files(tmp_path: Path):
 def test_logging_is_left_as_it_was(tmp_path: Path, level: int, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(LOGGER, "level", level)
     handlers = list(LOGGER.handlers)
-    with pytest.raises(KeyError), Report(tmp_path, step=0):
+    with pytest.raises(KeyError), Loggers(tmp_path, step=0):
         assert LOGGER.getEffectiveLevel() <= logging.INFO
         raise KeyError
     assert (LOGGER.handlers, LOGGER.level) == (handlers, level)
