@@ -28,12 +28,12 @@ class Experiment:
     Attributes:
       model: Backbone.
       task: Task with its head: what is minimised and measured.
-      data: what is read, and how images become arrays.
-      optimizer: how parameters move.
-      training: how long, and how often a run reports and saves.
-      mesh: how many devices, and what is split over them.
-      seed: where all randomness of the run comes from: initial values, order of examples, augmentation, dropout.
-      start: the weights to start from; None draws every parameter.
+      data: What is read, and how images become arrays.
+      optimizer: How parameters move.
+      training: How long the run is, and how often it reports and saves.
+      mesh: How many devices there are, and what is split over them.
+      seed: Source of all randomness of the run: initial values, order of examples, augmentation, dropout.
+      start: Weights to start from; None draws every parameter.
       evaluators: What is measured on which split, and how often.
 
     Raises:
@@ -115,13 +115,13 @@ def from_json(data: schema.JsonValue, *, known: Sequence[type] = ()) -> Experime
 
 
 def read(path: Path, *, known: Sequence[type] = ()) -> Experiment:
-    """Reads the experiment that a run has stored as JSON.
+    """Reads the experiment that a run stored as JSON.
 
     Args:
       path: The file.
       known: Classes that a user defined, such as position terms, which the file may name as well.
 
     Raises:
-      ConfigError: the file is no JSON or does not describe an experiment.
+      ConfigError: the file is not JSON, or does not describe an experiment.
     """
     return loading.read_json(path, Experiment, known=known)

@@ -8,21 +8,22 @@ from gauss_vit.tasks.evaluator import Best
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Training:
-    """The rhythm of a run. All intervals are in steps; the last step always evaluates, observes and saves.
+    """The rhythm of a run. All intervals are in steps; the last step always observes and saves.
 
     Attributes:
-      batch_size: examples an update, over all devices.
-      num_steps: updates in all.
-      eval_batch_size: examples an evaluation step, over all devices.
-      log_every: steps between lines of progress.
-      checkpoint_every: steps between checkpoints.
-      observe_every: steps between calls of the observers; None is only at the end.
-      observe_images: evaluation images over which an observer averages.
-      keep_checkpoints: how many of the newest checkpoints stay on disk, besides the best.
+      batch_size: Examples per update, over all devices.
+      num_steps: Number of updates.
+      eval_batch_size: Examples per evaluation step, over all devices.
+      log_every: Steps between lines of progress.
+      checkpoint_every: Steps between checkpoints.
+      observe_every: Steps between calls of the observers; None observes at the end only.
+      observe_images: Evaluation images over which an observer averages.
+      keep_checkpoints: Number of the newest checkpoints that stay on disk, besides the best.
       best: Which checkpoint stays on disk as the best; None keeps the newest only.
-      accumulate: parts that a batch is cut into, differentiated one after the other to save memory; 1 is the whole.
-      ema_decay: d of the moving average of the parameters, a <- d a + (1 - d) p after each update, such as 0.99996. It
-        is evaluated too, its metrics begin with `ema_`. None keeps no average.
+      accumulate: Micro-batches that a batch is split into, differentiated one after the other to save memory; 1 is the
+        whole batch.
+      ema_decay: Decay d of the moving average of parameters, a <- d a + (1 - d) p after each update, such as 0.99996.
+        The average is evaluated too, its metrics begin with `ema_`. None keeps no average.
     """
 
     batch_size: int
