@@ -35,8 +35,8 @@ class Task(Protocol):
         """Augments a training batch on the device.
 
         Args:
-          images: The batch's images, normalised, and flipped where `batch.is_flipped`.
-          batch: Targets that are not flipped yet.
+          images: The batch's images, normalised.
+          batch: The batch; flips are done, on images and on the masks and boxes among the targets.
           key: Decides everything that is drawn.
         """
         ...

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from gauss_vit.batches import BATCH_AXES
 from gauss_vit.tasks.task import Examples
 
 

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree, UInt8
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from gauss_vit.batches import Batch
-from gauss_vit.ops.flipping import flip
+from gauss_vit.ops.flipping import flip_batch
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.tasks.task import Examples, Measure, Task
 from gauss_vit.train import finite, moving_average
@@ -80,22 +80,14 @@ class Forward:
 
     def examples(self, batch: Batch, *, key: PRNGKeyArray) -> Examples:
         """Flips, normalises and augments a training batch."""
-        return self.task.prepare(self.normalization(flipped(batch)), batch, key=key)
+        batch = flip_batch(batch)
+        return self.task.prepare(self.normalization(batch.image), batch, key=key)
 
     def loss(self, params: PyTree, examples: Examples, key: PRNGKeyArray) -> LossSums:
         """Computes the sums of the training loss and of the metric."""
         outputs = self.apply(params, examples.image, key=key)
         total, weight = self.task.loss(outputs, examples, key=jax.random.fold_in(key, _LOSS))
         return LossSums(total=total, weight=weight, metric=self.task.measure(outputs, examples.batch))
-
-
-def flipped(batch: Batch) -> UInt8[Array, "batch height width 3"]:
-    """Returns the images of a training batch, flipped horizontally where the batch says so.
-
-    Bytes are flipped, before they are normalised: a GPU does that in the same pass, a TPU reverses in one of its own,
-    and of floats that moves four times as much.
-    """
-    return batch.image if batch.is_flipped is None else flip(batch.image, batch.is_flipped)
 
 
 def make_train_step(

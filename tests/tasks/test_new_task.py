@@ -67,12 +67,8 @@ class ColourRegression:
 
     def prepare(self, images, batch, *, key) -> Examples:
         del key
-        flips = batch.is_flipped[:, None, None]
-        colour = jnp.where(flips[..., None], batch.targets.colour[:, :, ::-1], batch.targets.colour)
-        is_labelled = jnp.where(flips, batch.targets.is_labelled[:, :, ::-1], batch.targets.is_labelled)
-        targets = ColourTargets(colour=colour, is_labelled=is_labelled)
-        measured = dataclasses.replace(batch, image=None, is_flipped=None, targets=targets)
-        return Examples(image=images, targets=targets, batch=measured)
+        measured = dataclasses.replace(batch, image=None)
+        return Examples(image=images, targets=batch.targets, batch=measured)
 
     def loss(self, outputs, examples, *, key):
         del key
@@ -171,19 +167,18 @@ class Regression:
         return recorded
 
 
-def batch_of(seed: int, size: int, *, is_flipped: bool) -> Batch:
+def batch_of(seed: int, size: int) -> Batch:
     random = np.random.default_rng(seed)
     height, width = GRID
     image = random.integers(256, size=(size, height * SIDE, width * SIDE, 3)).astype(np.uint8)
     colour = image.reshape(size, height, SIDE, width, SIDE, 3).mean(axis=(2, 4)) / 255
     targets = ColourTargets(colour=colour.astype(np.float32), is_labelled=random.random((size, *GRID)) < 0.6)
-    flips = random.random(size) < 0.5 if is_flipped else None
-    return Batch(image=image, is_real=np.ones(size, bool), targets=targets, is_flipped=flips)
+    return Batch(image=image, is_real=np.ones(size, bool), targets=targets)
 
 
 def eval_batches(name: str) -> Iterator[Batch]:
     """Cuts another data set for every evaluator, the last batch short."""
-    whole = batch_of({"eval": 10**6, "other": 10**6 + 1}[name], NUM_EVAL, is_flipped=False)
+    whole = batch_of({"eval": 10**6, "other": 10**6 + 1}[name], NUM_EVAL)
     for start in range(0, NUM_EVAL, 8):
         yield jax.tree.map(lambda leaf, start=start: leaf[start : start + 8], whole)
 
@@ -204,7 +199,7 @@ TRAINING = Training(
 def run_in(workdir: Path) -> Run:
     recipe = Regression(training=TRAINING, evaluators=EVALUATORS)
     feed = Feed(
-        train=lambda start: (batch_of(step, 16, is_flipped=True) for step in range(start, TRAINING.num_steps)),
+        train=lambda start: (batch_of(step, 16) for step in range(start, TRAINING.num_steps)),
         evaluation=eval_batches,
         digest=str,
     )
@@ -229,7 +224,7 @@ def test_it_learns_the_mean_over_labelled_patches(trained: Path):
     lines = [entry for entry in entries(trained / "metrics.jsonl") if entry["split"] == "eval"]
     assert [line["step"] for line in lines] == [10, 20, 30, 40]
     assert lines[-1]["loss"] < 0.3 * lines[0]["loss"]
-    labelled = batch_of(10**6, NUM_EVAL, is_flipped=False).targets.is_labelled
+    labelled = batch_of(10**6, NUM_EVAL).targets.is_labelled
     assert {line["num_patches"] for line in lines} == {labelled.sum()}
 
 
@@ -238,7 +233,7 @@ def test_both_evaluators_agree_with_numpy(trained: Path):
     found = {entry["split"]: entry for entry in entries(trained / "metrics.jsonl") if entry["step"] == 40}
     errors = {}
     for name, seed in (("eval", 10**6), ("other", 10**6 + 1)):
-        batch = batch_of(seed, NUM_EVAL, is_flipped=False)
+        batch = batch_of(seed, NUM_EVAL)
         patches = batch.image.reshape(NUM_EVAL, 2, SIDE, 3, SIDE, 3).transpose(0, 1, 3, 2, 4, 5) / 255
         outputs = patches.reshape(NUM_EVAL, *GRID, -1) @ kernel
         clipped = outputs if name == "eval" else np.clip(outputs, 0, 1)
@@ -252,14 +247,6 @@ def test_best_checkpoint_has_the_lowest_collected_error(trained: Path):
     lines = [entry for entry in entries(trained / "metrics.jsonl") if entry["split"] == "other"]
     best = min(lines, key=lambda line: line["median_error"])["step"]
     assert (trained / "checkpoints" / "best").readlink() == Path(str(best))
-
-
-def test_flipped_images_have_flipped_targets():
-    batch = jax.tree.map(jnp.asarray, batch_of(0, 16, is_flipped=True))
-    images = jnp.where(batch.is_flipped[:, None, None, None], batch.image[:, :, ::-1], batch.image) / 255
-    examples = ColourRegression().prepare(images, batch, key=jax.random.key(0))
-    means = images.reshape(16, 2, SIDE, 3, SIDE, 3).mean(axis=(2, 4))
-    np.testing.assert_allclose(examples.targets.colour, means, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["eval", "other"])
