@@ -12,7 +12,7 @@ from flax import nnx
 from gauss_vit.assembly import named_model
 from gauss_vit.errors import CheckpointError, ConfigError
 from gauss_vit.models import presets
-from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position import Gaussian, without_terms
 from tests.command_lines import invocation
 from tests.tiny_config import MODEL, get_config
 

@@ -16,7 +16,7 @@ from gauss_vit.errors import ConfigError, StorageError
 from gauss_vit.experiment import Experiment
 from gauss_vit.inspect import observers
 from gauss_vit.inspect.position import PositionGroup
-from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position import Gaussian, without_terms
 from gauss_vit.train import mesh
 from gauss_vit.train.workdir.metrics_log import entries
 from tests.models.built import build
