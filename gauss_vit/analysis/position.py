@@ -20,9 +20,9 @@ class LearnedGaussian:
       sigma_x: the same along columns; equal to `sigma_y` for an isotropic term.
     """
 
-    amplitude: Float[np.ndarray, "depth #heads"]
-    sigma_y: Float[np.ndarray, "depth #heads"]
-    sigma_x: Float[np.ndarray, "depth #heads"]
+    amplitude: Float[np.ndarray, " depth #heads"]
+    sigma_y: Float[np.ndarray, " depth #heads"]
+    sigma_x: Float[np.ndarray, " depth #heads"]
 
 
 @dataclass(frozen=True, kw_only=True)

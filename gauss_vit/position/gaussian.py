@@ -127,7 +127,9 @@ class Gaussian(BiasTerm):
 
 @jax.custom_jvp
 def _gaussian(
-    amplitude: Float[Array, "#heads 1 1"], sigma: Float[Array, "axes #heads 1 1"], squares: Float[Array, "axes 1 dy dx"]
+    amplitude: Float[Array, "#heads 1 1"],
+    sigma: Float[Array, " axes #heads 1 1"],
+    squares: Float[Array, "axes 1 dy dx"],
 ) -> Float[Array, "#heads dy dx"]:
     return amplitude**2 * _decay(sigma, squares)
 
@@ -144,7 +146,7 @@ def _gaussian_jvp(primals: tuple[Array, Array, Array], tangents: tuple[Array, Ar
 
 
 def _decay(
-    sigma: Float[Array, "axes #heads 1 1"], squares: Float[Array, "axes 1 dy dx"]
+    sigma: Float[Array, " axes #heads 1 1"], squares: Float[Array, "axes 1 dy dx"]
 ) -> Float[Array, "#heads dy dx"]:
     """Computes exp(-d^2 / (2 sigma^2)), the exponents of both axes added."""
     return jnp.exp(-jnp.sum(squares * (1 / sigma) ** 2, axis=0) / 2)
