@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,5 +34,5 @@ def test_a_step_sees_what_it_would_see_had_the_host_flipped():
     run = jax.jit(forward.examples)
     for seed in range(3):
         found, expected = (run(batch, key=jax.random.key(seed)) for batch in (NAMED, ON_THE_HOST))
-        jax.tree.map(np.testing.assert_array_equal, found, expected)
+        chex.assert_trees_all_equal(found, expected)
         assert np.any(found.image != normalization(jnp.asarray(IMAGES)))

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -90,7 +91,7 @@ def test_interrupted_run_ends_with_the_same_bits(
     fit(run)
     assert f"resumed from step {step} (verified)" in logs.messages
     assert trace_of(tmp_path) == trace_of(undisturbed)
-    jax.tree.map(np.testing.assert_array_equal, final_state(run), final_state(run_in(undisturbed)))
+    chex.assert_trees_all_equal(final_state(run), final_state(run_in(undisturbed)))
 
 
 def test_many_interruptions_end_with_the_same_bits(undisturbed: Path, tmp_path: Path):

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def test_observers_see_steps_and_parameters(tmp_path: Path, every: int | None, s
 
     fit(dataclasses.replace(run, observers=(keep,)))
     assert [step for step, _ in seen] == steps
-    jax.tree.map(np.testing.assert_array_equal, seen[-1][1], final_state(run).params)
+    chex.assert_trees_all_equal(seen[-1][1], final_state(run).params)
     assert "observe" not in {entry["split"] for entry in entries(tmp_path / "metrics.jsonl")}
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -98,7 +99,7 @@ def test_average_is_restored_instead_of_the_parameters(averaged: Path):
     state = final_state(run_in(averaged, AVERAGED))
     for which, wanted in (("params", state.params), ("ema", state.ema)):
         restored = restore_params(averaged, abstract.params, which=which)
-        jax.tree.map(np.testing.assert_array_equal, jax.device_get(restored.arrays), wanted)
+        chex.assert_trees_all_equal(jax.device_get(restored.arrays), wanted)
 
 
 def test_average_that_was_not_kept_is_an_error(tmp_path: Path):

@@ -143,7 +143,7 @@ def test_update_that_is_not_finite_is_not_applied(bad: float):
     before = jax.device_get(state)
     after, outcome = setup.step(state, meshes.place_batch(batch_of(0, 16), setup.mesh))
     assert not outcome.is_finite
-    jax.tree.map(np.testing.assert_array_equal, jax.device_get(after), before)
+    chex.assert_trees_all_equal(jax.device_get(after), before)
     assert audited_paths(before)[int(outcome.first_bad)] == "0.loss"
 
 
@@ -152,7 +152,7 @@ def test_parameter_that_overflows_in_the_update_is_found():
     after, outcomes = setup.go(1)
     assert np.isfinite(outcomes[0].loss) and not outcomes[0].is_finite
     assert audited_paths(setup.state)[int(outcomes[0].first_bad)].startswith("2.params.")
-    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(jax.device_get(after)))
+    chex.assert_tree_all_finite(jax.device_get(after))
 
 
 def test_metric_counts_real_examples_only():
@@ -213,7 +213,7 @@ def test_padding_has_no_gradient():
         bench_.step(bench_.state, meshes.place_batch(batch, bench_.mesh))[0]
         for bench_, batch in ((setup, padded), (again, other))
     ]
-    jax.tree.map(np.testing.assert_array_equal, states[0].params, states[1].params)
+    chex.assert_trees_all_equal(states[0].params, states[1].params)
 
 
 def vision_transformer(dtype: str) -> ViTConfig:
