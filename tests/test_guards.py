@@ -44,12 +44,7 @@ MODEL = dataclasses.replace(
     width=32,
     depth=2,
     num_heads=2,
-    position=Position(
-        terms=(
-            RelativeTable(),
-            Gaussian(),
-        )
-    ),
+    position=Position(terms=(RelativeTable(), Gaussian())),
 )
 BFLOAT16 = Compute(dtype="bfloat16")
 OPTIMIZER = Optimizer(rule=AdamW(), learning_rate=0.01, weight_decay=0.05, schedule=Schedule(curve=Constant()))
@@ -63,6 +58,7 @@ SWIN = SwinConfig(
     depths=(2, 1),
     num_heads=(2, 2),
     window=(2, 4),
+    position=MODEL.position,
     biases="all",
     similarity="product",
     norm="before",
