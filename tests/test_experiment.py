@@ -168,7 +168,7 @@ def value_at(data: schema.JsonValue, path: str) -> schema.JsonValue:
             {"task.mixing.mixup": 0.2, "task.erasing.probability": 0.25},
             dataclasses.replace(
                 TINY,
-                task=Classification(label_smoothing=0.1, mixing=Mixing(mixup=0.2), erasing=Erasing(probability=0.25)),
+                task=dataclasses.replace(TINY.task, mixing=Mixing(mixup=0.2), erasing=Erasing(probability=0.25)),
             ),
         ),
         (
