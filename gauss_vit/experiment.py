@@ -8,17 +8,22 @@ from gauss_vit.config import loading, overrides, schema
 from gauss_vit.data.config import Data
 from gauss_vit.errors import ConfigError
 from gauss_vit.heads.network import NetworkConfig
+from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.tasks.evaluator import Evaluator, check_evaluators
+from gauss_vit.tasks.task import Task
 from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.optim.optimizer import Optimizer
 from gauss_vit.weights.start import Start
 
 _EVALUATOR = Evaluator()
+
+Model = ViTConfig | SwinConfig | BackboneConfig
+"""The backbones of this package, which stored configs may name, and any other that is defined where a config is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +45,8 @@ class Experiment:
       ConfigError: the seed is out of range, or the evaluators do not fit together.
     """
 
-    model: ViTConfig | SwinConfig
-    task: Classification
+    model: Model
+    task: Classification | Task
     data: Data
     optimizer: Optimizer
     training: Training

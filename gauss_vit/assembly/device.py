@@ -9,7 +9,7 @@ import jax
 from gauss_vit.experiment import Experiment
 from gauss_vit.kernels import cudnn
 from gauss_vit.kernels.choice import AttentionShape, KernelChoice, Platform, cudnn_obstacle
-from gauss_vit.weights.name_tables import ModelConfig
+from gauss_vit.models.backbone import BackboneConfig
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ def experiment_here(experiment: Experiment) -> Experiment:
     return dataclasses.replace(experiment, model=model_here(experiment.model))
 
 
-def model_here(config: ModelConfig) -> ModelConfig:
+def model_here(config: BackboneConfig) -> BackboneConfig:
     """Returns a model that is computed for the device of this process.
 
     The kernel "auto" becomes "cudnn" where cuDNN can compute the model's attention and agrees with the reference on the

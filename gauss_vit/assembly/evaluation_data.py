@@ -20,7 +20,7 @@ def open_source(experiment: Experiment, subset: str | None) -> Source:
     if subset not in CLASS_SUBSETS:
         raise ConfigError(f"unknown subset {subset!r}", do=f"use one of {', '.join(CLASS_SUBSETS)}")
     source = splits.open_split(experiment.data, experiment.data.eval_split)
-    num_classes = experiment.task.head.num_classes
+    num_classes = experiment.task.num_classes
     if num_classes != 1000 or source.num_classes not in (num_classes, len(CLASS_SUBSETS[subset])):
         raise ConfigError(
             f"{subset} is 200 of ImageNet's 1000 classes; the model has {num_classes} and {experiment.data.name} has"

@@ -31,8 +31,8 @@ def open_split(experiment: Experiment, split: str) -> Source:
     """
     data = experiment.data
     source = splits.open_split(data, split)
-    num_classes = experiment.task.head.num_classes
-    if source.num_classes != num_classes:
+    num_classes = experiment.task.num_classes
+    if num_classes is not None and source.num_classes != num_classes:
         raise ConfigError(
             f"task.head.num_classes is {num_classes}, but {data.name} has {source.num_classes} classes",
             do=f"set task.head.num_classes to {source.num_classes}",

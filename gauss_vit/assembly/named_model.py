@@ -21,6 +21,7 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.heads.linear import LinearHead
 from gauss_vit.heads.network import HeadConfig, NetworkConfig
 from gauss_vit.models import construct
+from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.presets import PRESETS
 from gauss_vit.ops.grid import Grid
 from gauss_vit.ops.pixel_normalization import Normalization
@@ -69,7 +70,7 @@ class NamedModel:
     """
 
     name: str
-    config: ModelConfig
+    config: BackboneConfig
     head: HeadConfig
     params: PyTree
     step: int

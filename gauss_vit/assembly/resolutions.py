@@ -7,7 +7,7 @@ from jaxtyping import PyTree
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
-from gauss_vit.weights.name_tables import ModelConfig
+from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.weights.resample_positions import regridded
 
 
@@ -68,7 +68,7 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(sides[0]), int(sides[-1])
 
 
-def fitted(params: PyTree, config: ModelConfig, *, target: ModelConfig, abstract: PyTree) -> PyTree:
+def fitted(params: PyTree, config: BackboneConfig, *, target: BackboneConfig, abstract: PyTree) -> PyTree:
     """Resamples the parameters of a model to another image size.
 
     Args:

@@ -49,8 +49,8 @@ def check(invocation: Invocation) -> None:
         for line in how_to_get.steps(data.name, data.data_dir):
             say(f"  {line}")
         raise missing[0]
-    of_head = experiment.task.head.num_classes
-    if num_classes != of_head:
+    of_head = experiment.task.num_classes
+    if of_head is not None and num_classes != of_head:
         raise ConfigError(
             f"task.head.num_classes is {of_head}, but {data.name} has {num_classes} classes",
             do=f"set task.head.num_classes to {num_classes}",

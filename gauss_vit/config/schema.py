@@ -4,8 +4,9 @@ A config is a tree of frozen dataclasses whose fields are numbers, text, None, t
 The annotations are the whole schema: they form a closed set of types, so that data from a file never names code.
 A dataclass that is one of several in a union carries its class name as "type" in JSON.
 
-A union may have an abstract class as a member: instances of dataclasses that derive from it are accepted, too. JSON may
-name such a dataclass only where the caller hands over its class, which it has from a config file that a user ran.
+A union may have an abstract class or a protocol as a member: dataclasses that derive from it, or have what it asks for,
+are accepted, too. JSON may name such a dataclass only where the caller hands over its class, which it has from a config
+file that a user ran.
 """
 
 import inspect
@@ -14,7 +15,7 @@ import re
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
-from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Protocol, Union, cast, get_args, get_origin, get_type_hints
 
 from gauss_vit.errors import ConfigError, UserError
 
@@ -164,7 +165,8 @@ def encode(value: object, annotation: object) -> JsonValue:
       annotation: as for `conform`.
     """
     if is_dataclass(value):
-        tag: JsonObject = {"type": type(value).__name__} if len(dataclass_members(annotation)) > 1 else {}
+        is_alone = tuple(dataclass_members(annotation).values()) == (type(value),)
+        tag: JsonObject = {} if is_alone else {"type": type(value).__name__}
         return tag | encode_fields(value)
     if isinstance(value, tuple):
         return [encode(item, item_annotation) for item, item_annotation in items_of(value, annotation)]
@@ -322,12 +324,12 @@ def _located(message: str, cls: type, path: str, *, remedy: str) -> list[Problem
 
 def _conform_member(value: object, annotation: object, path: str, *, known: Sequence[type]) -> object:
     """Finds the member of a union that a value belongs to: by class or by "type" tag, else the first that fits."""
-    bases = tuple(member for member in get_args(annotation) if inspect.isabstract(member))
+    bases = tuple(member for member in get_args(annotation) if _is_open(member))
     dataclasses = dataclass_members(annotation)
     if type(value) in dataclasses.values() or (is_dataclass(value) and isinstance(value, bases)):
         return conform(value, type(value), path, known=known)
     if isinstance(value, Mapping) and dataclasses:
-        others = {cls.__name__: cls for cls in known if issubclass(cls, bases)}
+        others = {cls.__name__: cls for cls in known if any(_fits(cls, base) for base in bases)}
         return conform(value, _tagged_type(value, others | dataclasses, path, bases=bases), path, known=known)
     structured = [member for member in get_args(annotation) if get_origin(member) is tuple]
     if isinstance(value, tuple | list) and len(structured) == 1:
@@ -339,6 +341,19 @@ def _conform_member(value: object, annotation: object, path: str, *, known: Sequ
         except MismatchError:
             continue
     raise _wrong(value, annotation, path)
+
+
+def _is_open(member: object) -> bool:
+    """Whether a member of a union stands for classes that users define: an abstract class or a protocol."""
+    return inspect.isabstract(member) or (isinstance(member, type) and Protocol in member.__bases__)
+
+
+def _fits(cls: type, base: type) -> bool:
+    """Whether a dataclass derives from an abstract class, or has the fields, properties and methods of a protocol."""
+    if Protocol not in base.__bases__:
+        return issubclass(cls, base)
+    asked = {name for name in vars(base) if not name.startswith("_")}
+    return is_dataclass(cls) and asked <= {*field_names(cls), *dir(cls)}
 
 
 def _tagged_type(

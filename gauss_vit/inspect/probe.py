@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, PyTree, UInt8
 
 from gauss_vit.assembly import feeds, named_model
 from gauss_vit.config.schema import JsonValue
+from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
 from gauss_vit.metrics.probe import few_of_each, fit_least_squares, neighbour_scores
 from gauss_vit.models import construct
@@ -66,7 +67,9 @@ def probe_run(
     data = experiment.data
     read = functools.partial(read_features, experiment, graph, params=restored.arrays, devices=devices)
     known, queries = read(split=data.train_split), read(split=data.eval_split)
-    num_classes = experiment.task.head.num_classes
+    num_classes = experiment.task.num_classes
+    if num_classes is None:
+        raise ConfigError("probe needs classes, and the task has none", do="probe a run that was trained to classify")
     few = few_of_each(known.label, settings.num_shots, seed=experiment.seed)
     linear = fit_least_squares(known.features[few], known.label[few], num_classes=num_classes, penalty=settings.penalty)
     answers = linear.scores(queries.features).argmax(axis=1)

@@ -11,6 +11,7 @@ from gauss_vit.models.features import AttentionInputs, Features, Intermediates
 from gauss_vit.models.layers import Init
 from gauss_vit.models.stage import Stage
 from gauss_vit.ops.grid import Grid
+from gauss_vit.position.position import Position
 
 
 @runtime_checkable
@@ -110,6 +111,11 @@ class BackboneConfig(Protocol):
     @property
     def class_blocks(self) -> int:
         """Number of blocks behind the stages in which only a class token is updated."""
+        ...
+
+    @property
+    def position(self) -> Position:
+        """Its bias terms and its absolute embedding; `Position()` where it has neither."""
         ...
 
     @property

@@ -68,6 +68,11 @@ class Classification:
         if self.target_threshold == 0 and self.label_smoothing > 0:
             raise ConfigError("with label_smoothing every class is above target_threshold 0", do="set one of them")
 
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, those of the head."""
+        return self.head.num_classes
+
     def prepare(self, images: Float[Array, "batch height width 3"], batch: Batch, *, key: PRNGKeyArray) -> Examples:
         """Erases and mixes training images; they are measured against the class that has the larger share."""
         images, classes = augment(images, batch, erasing=self.erasing, mixing=self.mixing, key=key)

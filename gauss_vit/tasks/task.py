@@ -8,6 +8,7 @@ import jax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from gauss_vit.batches import Batch
+from gauss_vit.heads.network import HeadConfig
 from gauss_vit.metrics.metric import Collector, Metric
 
 
@@ -30,6 +31,16 @@ class Examples:
 @runtime_checkable
 class Task(Protocol):
     """What is minimised, measured and predicted, as a frozen value."""
+
+    @property
+    def head(self) -> HeadConfig:
+        """What the task puts on a backbone."""
+        ...
+
+    @property
+    def num_classes(self) -> int | None:
+        """Number of classes that the labels of its data may name; None where they name none."""
+        ...
 
     def prepare(self, images: Float[Array, "batch height width 3"], batch: Batch, *, key: PRNGKeyArray) -> Examples:
         """Augments a training batch on the device.

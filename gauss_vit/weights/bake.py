@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from gauss_vit.errors import ConfigError
+from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.stage import SHARED_BIAS
 from gauss_vit.position import term
 from gauss_vit.position.gaussian import Gaussian
@@ -22,9 +23,8 @@ from gauss_vit.position.relative import RelativeTable
 from gauss_vit.position.term import BiasTerm
 from gauss_vit.tree import flatten_paths, subtree, unflatten_paths
 from gauss_vit.weights.bias_sites import BiasSite, bias_sites
-from gauss_vit.weights.name_tables import ModelConfig
 
-Config = TypeVar("Config", bound=ModelConfig)
+Config = TypeVar("Config", bound=BackboneConfig)
 
 
 def bake(config: Config, params: PyTree) -> tuple[Config, PyTree]:

@@ -30,18 +30,18 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from gauss_vit.errors import ConfigError
+from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.stage import POSITION_EMBED
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import without_terms
 from gauss_vit.position.term import BiasTerm
 from gauss_vit.tree import flatten_paths, unflatten_paths
 from gauss_vit.weights.bias_sites import BiasSite, bias_sites
-from gauss_vit.weights.name_tables import ModelConfig
 
 Intervention = Literal["none", "reinit", "paper_code", "zero", "without_gaussian"]
 """What to do to a model's position information; `none` leaves it."""
 
-Config = TypeVar("Config", bound=ModelConfig)
+Config = TypeVar("Config", bound=BackboneConfig)
 
 
 def intervene(config: Config, params: PyTree, name: Intervention, *, key: PRNGKeyArray) -> tuple[Config, PyTree]:
@@ -72,7 +72,7 @@ def intervene(config: Config, params: PyTree, name: Intervention, *, key: PRNGKe
     return config, unflatten_paths(leaves | changed)
 
 
-def applicable(config: ModelConfig) -> tuple[Intervention, ...]:
+def applicable(config: BackboneConfig) -> tuple[Intervention, ...]:
     """Lists the interventions that make sense for a model, `none` first."""
     terms = config.position.all_terms
     has_embedding = config.position.absolute is not None
@@ -87,7 +87,7 @@ def applicable(config: ModelConfig) -> tuple[Intervention, ...]:
     return tuple(name for name, fits in applies.items() if fits)
 
 
-def check_applies(config: ModelConfig, name: Intervention) -> None:
+def check_applies(config: BackboneConfig, name: Intervention) -> None:
     """Refuses an intervention that a model has nothing for.
 
     Raises:
@@ -133,7 +133,7 @@ def _without_gaussian(config: Config, leaves: Mapping[str, Array]) -> tuple[Conf
 
 
 def _embedding(
-    config: ModelConfig, leaves: Mapping[str, Array], name: Intervention, *, key: PRNGKeyArray
+    config: BackboneConfig, leaves: Mapping[str, Array], name: Intervention, *, key: PRNGKeyArray
 ) -> dict[str, Array]:
     embedding = config.position.absolute
     if embedding is None:

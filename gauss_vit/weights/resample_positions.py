@@ -17,7 +17,6 @@ from gauss_vit.ops.grid import Grid, num_patches, offset_shape
 from gauss_vit.ops.resize import resize_grid, resize_offset_table
 from gauss_vit.tree import flatten_paths, unflatten_paths
 from gauss_vit.weights.bias_sites import bias_sites, term_at
-from gauss_vit.weights.name_tables import ModelConfig
 from gauss_vit.weights.naming import Expected, Tensor
 
 
@@ -59,7 +58,7 @@ def is_position(path: str, config: BackboneConfig) -> bool:
     return path == POSITION_EMBED or _term_grid(path, config) is not None
 
 
-def regridded(params: PyTree, config: ModelConfig, *, target: ModelConfig) -> PyTree:
+def regridded(params: PyTree, config: BackboneConfig, *, target: BackboneConfig) -> PyTree:
     """Fits parameters of ours to another image size, as `Regrid` does foreign ones.
 
     Args:

@@ -16,7 +16,6 @@ from gauss_vit.models.construct import abstract
 from gauss_vit.tree import flatten_paths, unflatten_paths
 from gauss_vit.weights.bias_sites import starts_fresh
 from gauss_vit.weights.intervention import intervene
-from gauss_vit.weights.name_tables import ModelConfig
 from gauss_vit.weights.naming import Tensor, refuse
 from gauss_vit.weights.pretrained import HEAD, Head, Imported, draw
 
@@ -82,7 +81,7 @@ def carry_over(params: PyTree, network: NetworkConfig, *, source: BackboneConfig
     return Imported(params=params, table="gauss_vit", resampled=(), fresh=fresh)
 
 
-def redraw(config: ModelConfig, params: PyTree, name: Redrawing, *, key: PRNGKeyArray) -> PyTree:
+def redraw(config: BackboneConfig, params: PyTree, name: Redrawing, *, key: PRNGKeyArray) -> PyTree:
     """Gives the parameters with their position information changed, as NumPy arrays.
 
     Raises:

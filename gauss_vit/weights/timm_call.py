@@ -4,9 +4,9 @@ import dataclasses
 
 from gauss_vit.heads.linear import LinearHead
 from gauss_vit.heads.network import HeadConfig
+from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.presets import PRESETS
 from gauss_vit.position.relative import RelativeTable
-from gauss_vit.weights.name_tables import ModelConfig
 
 # What does not change which stock model it is: sizes that are arguments, starts, and how training runs.
 _FREE = (
@@ -23,7 +23,7 @@ _FREE = (
 )
 
 
-def timm_call(config: ModelConfig, head: HeadConfig) -> str | None:
+def timm_call(config: BackboneConfig, head: HeadConfig) -> str | None:
     """Writes `timm.create_model(...)` for a backbone without a Gaussian and its head.
 
     Returns:
@@ -49,11 +49,11 @@ def timm_call(config: ModelConfig, head: HeadConfig) -> str | None:
     return f"timm.create_model({', '.join(arguments)})"
 
 
-def _has_table(config: ModelConfig) -> bool:
+def _has_table(config: BackboneConfig) -> bool:
     return any(isinstance(term, RelativeTable) for term in config.position.all_terms)
 
 
-def _architecture(config: ModelConfig) -> dict[str, object]:
+def _architecture(config: BackboneConfig) -> dict[str, object]:
     """Lists what makes a config the stock model that it is."""
     kinds = {
         "stock term": not any(term.is_in_foreign_files for term in config.position.all_terms),

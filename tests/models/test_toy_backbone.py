@@ -1,13 +1,17 @@
 """A backbone that is defined here alone is classified with, trained and drawn with no change in the package."""
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from PIL import Image
 
+from gauss_vit import main as program
 from gauss_vit.analysis.erf import accumulate, batch_of
 from gauss_vit.analysis.protocol import PRE_NORM
 from gauss_vit.inspect.features import features_of, grid_of_layer
@@ -19,6 +23,7 @@ from gauss_vit.models.layers import LayerNorm, Linear, stack
 from gauss_vit.models.stage import Stage, stage_of_block
 from gauss_vit.models.tokens import patch_embedding
 from gauss_vit.ops.patches import patchify
+from gauss_vit.position import Position
 from gauss_vit.tree import flatten_paths
 from tests.networks import classifier, network_params
 
@@ -34,6 +39,7 @@ class MixerConfig:
     width: int = 8
     depth: int = 2
     compute: Compute = _COMPUTE
+    position = Position()
     has_position_bias = False
     class_blocks = 0
     num_keys = 2
@@ -137,3 +143,53 @@ def test_its_receptive_field_is_drawn_behind_every_block(layer, reach):
     # A block looks at the patch itself and at the one above it.
     seen[4 - reach :, 2] = True
     np.testing.assert_array_equal(patches > 0, seen)
+
+
+FILE = """
+import dataclasses
+from tests import tiny_config
+from tests.models.test_toy_backbone import MixerConfig
+
+def get_config():
+    return dataclasses.replace(tiny_config.get_config(), model=MixerConfig())
+"""
+
+
+@pytest.fixture(scope="module")
+def config_flag(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("configs") / "mixed.py"
+    path.write_text(FILE)
+    return f"--config={path}"
+
+
+@pytest.fixture(scope="module")
+def run(config_flag: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of four steps that was then resumed for two more."""
+    folder = tmp_path_factory.mktemp("runs") / "mixed"
+    assert program.main([config_flag, f"--workdir={folder}"]) == 0
+    assert program.main([config_flag, f"--workdir={folder}", "--config.training.num_steps=6"]) == 0
+    return folder
+
+
+def test_it_trains_resumes_and_is_observed(run: Path):
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if line["split"] == "eval"] == [4, 6]
+    assert "erf/half_mass_radius" in [line for line in lines if line["split"] == "observe"][-1]
+    assert "resumed from step 4 (verified)" in (run / "train.log").read_text()
+    assert json.loads((run / "config.json").read_text())["model"]["type"] == "MixerConfig"
+
+
+def test_it_is_evaluated_and_its_receptive_field_drawn(run: Path, config_flag: str, tmp_path: Path, capsys):
+    assert program.main(["evaluate", config_flag, f"--workdir={run}"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["num_examples"] == 50
+    photo = tmp_path / "photos" / "noise.png"
+    photo.parent.mkdir()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)).save(photo)
+    words = ["erf", config_flag, f"--workdir={run}", f"--images={photo.parent}", f"--out={tmp_path}"]
+    assert program.main([*words, "--protocol=pre_norm"]) == 0
+    assert (tmp_path / "mixed_pre_norm.png").is_file()
+
+
+def test_a_workdir_without_the_file_names_the_missing_backbone(run: Path, tmp_path: Path, capsys):
+    assert program.main(["position", f"--workdir={run}", f"--out={tmp_path}"]) != 0
+    assert "model is a MixerConfig" in capsys.readouterr().err

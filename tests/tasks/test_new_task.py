@@ -65,6 +65,9 @@ class SquaredError:
 class ColourRegression:
     """The mean colour of every patch, by least squares over the labelled patches."""
 
+    head = None
+    num_classes = None
+
     def prepare(self, images, batch, *, key) -> Examples:
         del key
         measured = dataclasses.replace(batch, image=None)
