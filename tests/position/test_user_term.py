@@ -104,7 +104,7 @@ def test_overrides_reach_the_term(config_file: Path):
 
 def test_the_position_verb_draws_the_sum_with_it(run: Path, config_file: Path, tmp_path: Path):
     assert program.main(["position", f"--workdir={run}", f"--config={config_file}", f"--out={tmp_path}"]) == 0
-    assert (tmp_path / "sloped_position.png").is_file()
+    assert (tmp_path / "sloped_position_tables.png").is_file()
 
 
 def test_a_workdir_without_the_file_names_the_missing_term(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
