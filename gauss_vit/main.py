@@ -22,7 +22,7 @@ from absl import flags
 from gauss_vit import __version__
 from gauss_vit.command_line import completion, parsing
 from gauss_vit.command_line import help as help_pages
-from gauss_vit.command_line.parsing import PROGRAM, CommandLine, UnknownFlagError, UsageError
+from gauss_vit.command_line.parsing import PROGRAM, CommandLine, UsageError
 from gauss_vit.commands.verbs import VERBS
 from gauss_vit.errors import ConfigError, UserError
 
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if answer is not None:
             sys.stdout.write(answer)
             return 0
-        line = _parse(given)
+        line = parsing.parse(given, VERBS)
         workdir = _workdir(line)
         _run(line)
         return 0
@@ -64,16 +64,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except Exception as error:
         return _report_bug(error, workdir)
-
-
-def _parse(arguments: Sequence[str]) -> CommandLine:
-    """Reads the command line; a flag that resembles no other is looked up in the config, which takes a second more."""
-    try:
-        return parsing.parse(arguments, VERBS)
-    except UnknownFlagError as error:
-        if error.config is not None:
-            _function(_INVOCATION, "refuse_with_nearest_key", needed_by=PROGRAM)(error)
-        raise
 
 
 def _run(line: CommandLine) -> None:

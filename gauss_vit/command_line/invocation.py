@@ -7,13 +7,10 @@ A verb's module is composition only. It reads flags with the methods below, writ
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from gauss_vit import experiment as experiments
-from gauss_vit.command_line.parsing import CommandLine, UnknownFlagError
-from gauss_vit.command_line.verb import CONFIG, OptionValue
-from gauss_vit.config import schema
-from gauss_vit.config.keys import keys_of
+from gauss_vit.command_line.parsing import CommandLine
+from gauss_vit.command_line.verb import OptionValue
 from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
 
@@ -87,15 +84,3 @@ def invoke(line: CommandLine) -> Invocation:
     if experiment is not None and line.overrides:
         experiment = experiments.override(experiment, line.overrides)
     return Invocation(verb=line.verb, experiment=experiment, options=line.options, arguments=line.arguments)
-
-
-def refuse_with_nearest_key(error: UnknownFlagError) -> NoReturn:
-    """Refuses a flag that the verb does not have, and suggests the key of the config that it resembles.
-
-    Raises:
-      UnknownFlagError: always.
-      ConfigError: the config file is wrong.
-    """
-    keys = [f"{CONFIG}.{key.path}" for key in keys_of(experiments.load(str(error.config)))]
-    suggestion = schema.nearest(error.flag, keys)
-    raise UnknownFlagError(error.flag, usage=error.usage, config=None, suggestion=suggestion) from error

@@ -30,16 +30,6 @@ class UsageError(ConfigError):
         self.usage = usage
 
 
-class UnknownFlagError(UsageError):
-    """No flag of the verb is called `flag` or nearly so; it may be a key of the config file `config`."""
-
-    def __init__(self, flag: str, *, usage: str, config: str | None, suggestion: str | None = None):
-        hint = f"; did you mean --{suggestion}?" if suggestion else ""
-        super().__init__(f"unknown flag --{flag}{hint}", usage=usage)
-        self.flag = flag
-        self.config = None if suggestion else config
-
-
 @dataclass(frozen=True, kw_only=True)
 class CommandLine:
     """What was typed.
@@ -167,8 +157,11 @@ def _unknown_flag(name: str, known: Iterable[str], verb: Verb, config: str | Non
     if verb.config == "none" and re.fullmatch(rf"{CONFIG}|(no)?{CONFIG}\..*", name):
         return UsageError(f"{verb.name} takes no config", do=f"leave --{name} out", usage=usage_line(verb))
     suggestion = nearest(name, known)
-    config = None if verb.config == "none" else config
-    return UnknownFlagError(name, usage=usage_line(verb), config=config, suggestion=suggestion)
+    hint = f"; did you mean --{suggestion}?" if suggestion else ""
+    may_be_key = config is not None and verb.config != "none" and not suggestion
+    # The keys themselves are known to the config file alone, which takes a second to run.
+    remedy = f"write a key of the config as --{CONFIG}.KEY=VALUE; --help lists them" if may_be_key else ""
+    return UsageError(f"unknown flag --{name}{hint}", do=remedy, usage=usage_line(verb))
 
 
 def config_of(arguments: Sequence[str]) -> str | None:

@@ -4,10 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gauss_vit.command_line import parsing
-from gauss_vit.command_line.invocation import Invocation, refuse_with_nearest_key
-from gauss_vit.command_line.parsing import UnknownFlagError
-from gauss_vit.commands.verbs import VERBS
+from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.errors import ConfigError
 from tests.command_lines import invocation
 from tests.tiny_config import get_config
@@ -68,12 +65,3 @@ def test_order_of_flags_does_not_matter():
 
 def test_config_may_follow_after_a_space():
     assert invocation(["show", "--config", "tests/tiny_config.py"]).experiment == get_config()
-
-
-def test_key_of_the_config_is_suggested_for_an_unknown_flag():
-    with pytest.raises(UnknownFlagError) as caught:
-        parsing.parse(["show", CONFIG, "--learning_rate=3"], VERBS)
-    with pytest.raises(
-        UnknownFlagError, match=r"unknown flag --learning_rate; .* --config\.optimizer\.learning_rate\?"
-    ):
-        refuse_with_nearest_key(caught.value)
