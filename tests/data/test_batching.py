@@ -136,6 +136,15 @@ def test_closing_begins_no_further_group_and_ends_the_threads():
     assert list(batches) == []
 
 
+@pytest.fixture
+def interruptible():
+    """SIGINT raises KeyboardInterrupt, also in a process that was started to ignore it."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupted_wait_is_not_prolonged_by_slow_slots():
     slow = Slow()
     batches = fill_batches(slow, steps=range(9), num_slots=NUM_SLOTS, num_threads=2)
