@@ -3,7 +3,7 @@
 `configs/b16_gauss.py:none` is the same without the Gaussian.
 
 Command:  python -m gauss_vit.main --config=configs/b16_gauss.py --workdir=W --config.data.data_dir=TFDS
-Data:     `tfds build imagenet2012 --file_format=array_record --data_dir=TFDS`, once, from the official archives.
+Data:     `gauss-vit data prepare --from=ARCHIVES --name=imagenet2012 --data_dir=TFDS`, once, ARCHIVES being official.
 Recipe:   AdamW, learning rate 5e-4, 400 epochs of 2,304 images, cosine from and to 1e-6, weight decay 0.05, label
           smoothing 0.1, stochastic depth 0.1, mixup 0.2, CutMix 1.0, random erasing 0.25, a moving average of the
           weights of 0.99996, rand-m9-mstd0.5-inc1 (Kim et al., BMVC 2023, supplement B).
