@@ -1,4 +1,4 @@
-"""Compiles the train step for an accelerator that is not there, and counts what it would do.
+"""Compiles the train step for an accelerator that this machine does not have, and counts what it would do.
 
 python -m benchmarks.ahead --target=h200 [--model=vit_relpos_small_patch16_224] [--batch_size=512] [--dtype=bfloat16]
     [--kernels=auto,einsum,whole] [--loop] [--depth=12] [--image_size=224] [--out=F.json]

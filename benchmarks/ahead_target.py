@@ -71,7 +71,7 @@ class Target:
 
 
 def target_of(name: str) -> Target:
-    """Finds the devices that a name stands for: a GPU of `GPUS`, or a topology of TPUs such as "v5e:2x2".
+    """Finds the devices of a name: a GPU of `GPUS`, or a topology of TPUs such as "v5e:2x2".
 
     Raises:
       ConfigError: nothing has this name, or the plugin that compiles for it is not installed.
@@ -83,7 +83,7 @@ def target_of(name: str) -> Target:
         described = topologies.get_topology_desc(name, "cuda", target_config=GPUS[name], topology="1x1x1")
         return Target(name=name, platform="gpu", compiler=compiler, devices=described.devices)
     if not _TPU.fullmatch(name):
-        raise ConfigError(f"--target={name} is no target", do=f"choose {', '.join(GPUS)} or TPUs such as v5e:2x2")
+        raise ConfigError(f"--target={name} is not a target", do=f"choose {', '.join(GPUS)} or TPUs such as v5e:2x2")
     compiler = _version(("libtpu",), name, "libtpu", "pip install -e '.[tpu]'")
     # libtpu asks a cloud machine's metadata server what it is part of, and waits long where there is none.
     os.environ.update(TPU_SKIP_MDS_QUERY="1", TPU_WORKER_HOSTNAMES="localhost")

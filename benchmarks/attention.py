@@ -4,8 +4,8 @@ python -m benchmarks.attention [--cases=1x196,1x784,1x3136,1x4096] [--check=64,5
     [--prefix_tokens=0] [--onednn] [--huge_pages] [--threads=1] [--core=0] [--out=F.json]
 
 A case is a batch by a square number of tokens; `--cases=` times none. Six heads of 64 channels, and as bias a free
-table over offsets plus the Gaussian, one value each of amplitude and sigma. Differentiated is by queries, keys, values,
-table, amplitude and sigma. "port" is what one writes first, and what a line-by-line port of the PyTorch code does: the
+table over offsets plus the Gaussian, one value each of amplitude and sigma. The backward pass has the gradients of
+queries, keys, values, table, amplitude and sigma. "port" is what a line-by-line port of the PyTorch code does: the
 table is gathered to [heads, query, key] and added to the logits, whose softmax is differentiated automatically.
 "whole", "einsum" and "rows" are `kernels`' own, and "chosen" what `kernels.attention` picks for the size. On a GPU, in
 bfloat16, "cudnn" is the vendor's with the bias and "unbiased" the same without one. Prefix tokens come on top of the

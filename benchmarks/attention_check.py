@@ -1,4 +1,4 @@
-"""Whether every kernel of attention is right on this machine: results and gradients beside the reference in float32."""
+"""Checks every kernel of attention on this machine: results and gradients beside the reference in float32."""
 
 from functools import partial
 

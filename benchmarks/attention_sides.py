@@ -1,4 +1,4 @@
-"""The attentions that `benchmarks.attention` compares, forward and backward, and the numbers they work on."""
+"""The attentions that `benchmarks.attention` compares, forward and backward, and their inputs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -3,10 +3,10 @@
 python -m benchmarks.compile [--depth=12] [--batch_size=8] [--rounds=3] [--threads=1] [--core=0] [--onednn]
     [--huge_pages] [--out=F.json]
 
-The model is ViT-S/16 with the Gaussian beside a relative bias; seconds of compiling are the processor's, and so are
-those of a step on a CPU. A start is a
-process of its own, from its beginning to the end of its first step, imports and fresh parameters included, by the
-clock. The first start fills jax's persistent compilation cache in a folder of its own; those after it find all there.
+The model is ViT-S/16 with the Gaussian beside a relative bias. Seconds of compiling, and of a step on a CPU, are those
+of the processor. A start is a process of its own, timed by the clock from its beginning to the end of its first step,
+with imports and fresh parameters. The first start fills JAX's persistent compilation cache in a folder of its own; the
+others read it.
 """
 
 import argparse

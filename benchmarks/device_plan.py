@@ -1,4 +1,4 @@
-"""What a borrowed accelerator is asked, the most valuable first: commands with the time that each may take."""
+"""The checks that a borrowed accelerator runs, the most valuable first: commands with the time that each may take."""
 
 import dataclasses
 from collections.abc import Sequence

@@ -4,12 +4,12 @@ python -m benchmarks.input --images=DIR [--tf-python=PYTHON] [--torch-python=PYT
 [--num_images=64] [--quality=98] [--out=F.json]
 
 DIR holds photos; they are resized to 500 x 375 and encoded as JPEG first, which is about ImageNet's size and weight.
-Measured is, from bytes in memory to uint8 arrays, decoding, a random resized crop to 224 x 224 (bicubic, antialiased)
-and a random flip. "pillow" is torchvision's recipe and no more: open, convert, crop, resize, transpose, array, with the
-boxes drawn before. "ours" is what the input pipeline does for an image, with all its checks, by either resampler:
-Pillow's must give the very pixels of the recipe. The rows of batches are whole pipelines: shuffling, drawing and
-stacking too, ours by `train_batches`. "packed" is ours on the same photos as `gauss-vit data prepare --size=256` stores
-them, beside Pillow on the whole ones: other pixels, what packing saves.
+What is measured, from bytes in memory to uint8 arrays, is decoding, a random resized crop to 224 x 224 (bicubic,
+antialiased) and a random flip. "pillow" is torchvision's recipe and no more: open, convert, crop, resize, transpose,
+array, with the boxes drawn before. "ours" is what the input pipeline does for an image, with all its checks, by either
+resampler: Pillow's must give the very pixels of the recipe. The rows of batches are whole pipelines: shuffling, drawing
+and stacking too, ours by `train_batches`. "packed" is ours on the same photos as `gauss-vit data prepare --size=256`
+stores them, beside Pillow on the whole ones: other pixels, what packing saves.
 
 All sides take turns, pinned to one core, every other round in reverse; processor seconds keep a busy machine from
 favouring one, and a pass that is not counted comes before each that is. tf.data and torch run in interpreters of their

@@ -1,4 +1,4 @@
-"""Which kernel computes attention on this machine, for the record."""
+"""Finds the kernel that computes attention on this machine, for the record."""
 
 from collections.abc import Iterable
 

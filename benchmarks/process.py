@@ -22,7 +22,7 @@ SHARED_MEMORY = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 """Leaves to the peer what JAX would take of a GPU's memory at its start: three quarters."""
 
 LISTS = {"XLA_FLAGS": " ", "GLIBC_TUNABLES": ":"}
-"""Settings that are lists, and what stands between their items."""
+"""Settings that are lists, and what separates their items."""
 
 PLUGINS = ("jax_plugins", "libtpu")
 ACCELERATORS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd", "/dev/accel0", "/dev/vfio/0")
@@ -39,7 +39,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def prepare(arguments: argparse.Namespace) -> None:
-    """Pins this process, and starts it anew where its environment must differ; before JAX looks at either.
+    """Pins this process, and starts it again where its environment must differ; before JAX looks at either.
 
     OpenMP's threads wait without spinning: on a busy machine they would take the time of others, and of the peer. What
     the package says in its log, such as which kernel gives way to which, goes to standard error.
@@ -65,7 +65,7 @@ def prepare(arguments: argparse.Namespace) -> None:
 
 
 def added(settings: Mapping[str, str], present: Mapping[str, str]) -> dict[str, str]:
-    """Adds items to the lists that a user has set, behind what stands there; other settings replace the user's.
+    """Adds items to the lists that a user has set, behind those that are there; other settings replace the user's.
 
     >>> added({"XLA_FLAGS": "--b=1", "OMP_NUM_THREADS": "2"}, {"XLA_FLAGS": "--a=1", "OMP_NUM_THREADS": "8"})
     {'XLA_FLAGS': '--a=1 --b=1', 'OMP_NUM_THREADS': '2'}

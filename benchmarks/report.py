@@ -1,8 +1,8 @@
-"""Makes the page of performance numbers out of the JSON records of the benchmarks.
+"""Writes the page of performance numbers from the JSON records of the benchmarks.
 
 python -m benchmarks.report benchmarks/records/*.json > docs/performance.md
 
-The records of the page stand in `benchmarks/records`, in the order of their names.
+The records of the page are in `benchmarks/records`, in the order of their names.
 """
 
 import argparse
@@ -17,27 +17,28 @@ from benchmarks.rows import Figure, Row, text, verdict
 
 HEAD = """# Performance
 
-Every table is one run of one benchmark; `python -m benchmarks.report benchmarks/records/*.json` makes this page of the
-records. Both sides of a row ran in turns in the same minutes; figures are medians over the rounds, with the smallest
-and the largest, and ratios are taken within a round. On a CPU seconds are those of the processor, of threads pinned to
-the same cores, which machines that others use too change least; where "wall" or "clock" is said, they are those of the
-clock. Absolute figures of a busy machine say little; ratios are what counts. `--huge_pages` sets the environment as the
-line "settings" says, for both sides; `--onednn` means something to ours alone, as torch uses oneDNN anyway.
+Every table is one run of one benchmark; `python -m benchmarks.report benchmarks/records/*.json` writes this page from
+the records. Both sides of a row ran in turns in the same minutes; figures are medians over the rounds, with the
+smallest and the largest, and ratios are taken within a round. On a CPU, seconds are processor seconds of threads pinned
+to the same cores, which depend least on what else a machine does; where "wall" or "clock" is said, they are those of
+the clock. Absolute figures of a busy machine say little; compare the ratios. `--huge_pages` sets the environment as the
+line "settings" says, for both sides; `--onednn` changes our side alone, as torch uses oneDNN anyway.
 
 In "ahead" nothing was timed: the training step was compiled for an accelerator on a machine without one. Temporary
 memory is what the compiler sets aside on a device. Traffic is counted in the compiled program: every kernel reads each
-operand once and writes each result once, slices and updates in place count as such, loops as often as they turn; what
-caches save and what libraries need for themselves is not in it. Cycles of a TPU are the compiler's own estimates,
-added. Products are not tuned without the device. Take the ratios, and expect times to follow where memory is the limit.
+operand once and writes each result once, slices and updates in place count as such, and loops as often as they run;
+caches and the workspaces of libraries are left out. Cycles of a TPU are the sum of the compiler's own estimates.
+Products are not tuned without the device. Use the ratios, and expect times to follow where memory is the limit.
 """
 
 ON_A_GPU = """
 ## Not run yet: needs a GPU
 
 {state}
-`python -m benchmarks.device --minutes=8` asks a GPU that is lent for minutes what matters most, in time boxes. On an
-H200, whose memory they count on, these commands do everything, and each is meant to end within ten minutes;
-`--peak_tflops` is its dense peak in bfloat16. What the compiler makes of the step for an H200 is above, under "ahead".
+`python -m benchmarks.device --minutes=8` runs the most valuable checks on a GPU that is lent for minutes, each in a
+time box. On an H200, whose memory they count on, these commands do everything, and each is meant to end within ten
+minutes; `--peak_tflops` is its dense peak in bfloat16. What the compiler makes of the step for an H200 is above, under
+"ahead".
 
 | what | bar | command |
 |---|---|---|

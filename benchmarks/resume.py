@@ -1,4 +1,4 @@
-"""Kills a training run, lets it go on, and compares what it logged with a run that was left alone; writes JSON.
+"""Kills a training run, resumes it, and compares what it logged with an uninterrupted run; writes JSON.
 
 python -m benchmarks.resume [--config=configs/digits_gauss.py] [--num_steps=200] [--checkpoint_every=50] [--out=F.json]
 

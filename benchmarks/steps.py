@@ -88,7 +88,7 @@ class Steps:
 
 
 def time_compilation(config: ViTConfig, *, batch_size: int) -> Seconds:
-    """Times tracing and compiling the step anew, on shapes alone.
+    """Times tracing and compiling the step from scratch, on shapes alone.
 
     Garbage is not collected meanwhile, as in `timeit`: one collection takes as long as a hundredth of a compilation,
     and which side it falls to is chance.

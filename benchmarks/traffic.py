@@ -224,7 +224,7 @@ def _product_flops(computation: Computation, product: Instruction, contracted: s
 
 
 def _attention_flops(computation: Computation, kernel: Instruction, target: str) -> int:
-    """Counts the products of cuDNN's attention: two forward, five backward with the logits anew."""
+    """Counts the products of cuDNN's attention: two forward, five backward, the logits computed again among them."""
     logits = kernel.attribute(r'"intermediate_tensor_shape":\s*\{[^\[\]]*"dimensions":\s*\[([^\]]*)\]')
     channels = computation.operand(kernel, 0).arrays[0].sizes[-1]
     products = 5 if "Backward" in target else 2

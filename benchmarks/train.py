@@ -20,8 +20,8 @@ operations, nothing recomputed, over the peak). There, what whole models on one 
 images a second as well.
 
 With `--input=real` ours takes turns with itself: fed by the input pipeline, which reads, decodes, crops, resizes and
-flips the photos of a folder on threads, and on one batch of noise that stays on the device. Several steps a round,
-please: what threads make ahead is then little beside what is used.
+flips the photos of a folder on threads, and on one batch of noise that stays on the device. Use several steps a round,
+so that what the threads prefetch is little beside what is used.
 """
 
 import argparse

@@ -44,7 +44,7 @@ def test_a_missing_plugin_is_named_in_one_line(monkeypatch, target, extra):
 
 
 def test_a_target_that_is_none_is_refused():
-    with pytest.raises(ConfigError, match="--target=h20 is no target"):
+    with pytest.raises(ConfigError, match="--target=h20 is not a target"):
         ahead_target.target_of("h20")
 
 
