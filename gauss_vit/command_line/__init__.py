@@ -1,1 +1,1 @@
-"""The command line: verbs and flags as values, parsing, help, completion, and what a verb is given."""
+"""The command line: verbs and flags as values, parsing, help, completion, and invocation of a verb."""

@@ -1,4 +1,4 @@
-"""Completion of the command line in bash and zsh: scripts made from the table of verbs."""
+"""Completion of the command line in bash and zsh: scripts generated from the table of verbs."""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -8,8 +8,8 @@ from gauss_vit.command_line.verb import CONFIG, Flag, Verb, Verbs
 
 SHELLS = ("bash", "zsh")
 
-# bash splits words at "=", zsh does not: both forms end as $flag, the part to complete, and what stands before it.
-# The names of models are asked for once in a shell, when the first is completed.
+# bash splits words at "=", zsh does not: both forms become $flag, $word (the part to complete) and $before.
+# The names of models are listed once in a shell, when the first is completed.
 _BASH = """\
 _gauss_vit_models() {
   [ -n "$_gauss_vit_model_names" ] || _gauss_vit_model_names="$(PROGRAM models --names 2>/dev/null)"
@@ -53,11 +53,11 @@ _CONFIG_FLAG = Flag(name=CONFIG, value="FILE", help="")
 
 
 def script(shell: str, verbs: Verbs) -> str:
-    """Writes the script that a shell reads to complete verbs, flags, their choices, files and names of models.
+    """Returns the script with which a shell completes verbs, flags, their choices, files and names of models.
 
     Args:
-      shell: one of `SHELLS`; zsh reads bash's script.
-      verbs: all verbs; the first is the default.
+      shell: One of `SHELLS`; zsh uses bash's script.
+      verbs: All verbs; the first is the default.
     """
     names = list(verbs)
     bash = (
@@ -67,17 +67,17 @@ def script(shell: str, verbs: Verbs) -> str:
         .replace("VERBS", "|".join(names))
         .replace("DEFAULT", names[0])
         .replace("PROGRAM", PROGRAM)
-        # Names of files may hold blanks, and folders get a slash.
+        # File names may contain spaces, and folders get a trailing slash.
         .replace("PATHS", "IFS=$'\\n'; compopt -o filenames 2>/dev/null")
     )
     return (_ZSH if shell == "zsh" else "") + bash
 
 
 def shell_of(arguments: Sequence[str]) -> str:
-    """Reads which shell is meant by what follows the word `completion`.
+    """Returns the shell that the words after `completion` name.
 
     Raises:
-      UsageError: it is not the name of one shell.
+      UsageError: they are not the name of one shell.
     """
     if len(arguments) != 1 or arguments[0] not in SHELLS:
         message = f"completion is written for {' or '.join(SHELLS)}, got {' '.join(arguments)!r}"
@@ -90,7 +90,7 @@ def _all_flags(verb: Verb) -> tuple[Flag, ...]:
 
 
 def _flags(verb: Verb) -> str:
-    """Spells the flags of a verb, those with a value with "="."""
+    """Returns the flags of a verb as they are typed, with "=" if they take a value."""
     words = [
         f"--{'no' * bool(flag.default)}{flag.name}" if flag.type is bool else f"--{flag.name}="
         for flag in _all_flags(verb)
@@ -99,7 +99,7 @@ def _flags(verb: Verb) -> str:
 
 
 def _cases(verb: Verb) -> Iterator[str]:
-    """Says, for every flag of a verb that has something to choose from, what that is."""
+    """Writes a shell case for every flag of a verb whose values can be completed."""
     for flag in _all_flags(verb):
         reply = _reply(flag)
         if reply:
@@ -107,7 +107,7 @@ def _cases(verb: Verb) -> Iterator[str]:
 
 
 def _reply(flag: Flag) -> str:
-    """Writes the command that sets COMPREPLY to the values of a flag; nothing where any text will do."""
+    """Returns the command that sets COMPREPLY to the values of a flag; empty if any text is allowed."""
     if flag.value in _PATHS:
         return f"PATHS; {_reply_of(_PATHS[flag.value])}"
     if flag.value == "MODEL":

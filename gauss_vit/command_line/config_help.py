@@ -1,4 +1,4 @@
-"""The help of a config: every key with its value, type and meaning."""
+"""Help of a config: every key with its value, type and meaning."""
 
 import ast
 import re
@@ -21,11 +21,11 @@ def config_help(source: str, *, width: int) -> str:
     """Describes a config file: its docstring, then its keys, group by group.
 
     Args:
-      source: `FILE` or `FILE:ARGUMENT`, as `--config` names it.
-      width: columns of the terminal.
+      source: Value of `--config`, `FILE` or `FILE:ARGUMENT`.
+      width: Columns of the terminal.
 
     Raises:
-      ConfigError: the file is wrong.
+      ConfigError: the config cannot be loaded.
     """
     experiment = experiments.load(source)
     keys = keys_of(experiment)
@@ -46,7 +46,7 @@ def _docstring(path: Path) -> str:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    """Wraps the lines that are too long below their label or their indentation, and leaves the others as they are."""
+    """Wraps long lines, indented to the text after their label or to their indentation; keeps the others."""
     lines = []
     for line in text.splitlines():
         label = _LABEL.match(line)
@@ -69,7 +69,7 @@ def _heading(group: Key, width: int) -> list[str]:
 
 
 def _entry(key: Key, sentence: str, width: int, *, indent: int) -> list[str]:
-    """A key with its value and type, and the sentence about it in lines of its own."""
+    """Formats a key with its value and type, and the text about it on lines below."""
     first = f"{' ' * indent}--{CONFIG}.{key.path}={_text(key)}"
     kind = f"({describe(key.annotation)})" if key.owner is not None else ""
     inside = " " * (indent + 4)
@@ -83,7 +83,7 @@ def _entry(key: Key, sentence: str, width: int, *, indent: int) -> list[str]:
 
 
 def describe(annotation: object) -> str:
-    """Names what a key takes, shorter than a sentence would.
+    """Describes the values that a key takes, more briefly than `schema.describe`.
 
     >>> describe(tuple[int, int] | None)
     '2 integers or None'
@@ -102,14 +102,14 @@ def describe(annotation: object) -> str:
 
 
 def _sentence(key: Key) -> str:
-    """The sentence about a key, from the docstring of the dataclass that has it or, in a tuple, of its own."""
+    """Returns the text about a key, from its dataclass's docstring; for an item of a tuple, from the item's class."""
     if key.owner is None:
         return docs.summary(type(key.value))
     return docs.attribute_docs(key.owner).get(key.name, "")
 
 
 def _text(key: Key) -> str:
-    """A value as the command line takes it; dots where one is required and none is there."""
+    """Formats a value as it is typed; "..." for a required value that is missing."""
     if key.value is None and types.NoneType not in get_args(key.annotation):
         return "..."
     return _written(key.value)

@@ -1,15 +1,15 @@
-"""Lines to the person at the terminal: results on standard output, warnings on standard error."""
+"""Output to the terminal: results on standard output, warnings on standard error."""
 
 import sys
 
 
 def say(line: str) -> None:
-    """Writes a line to standard output, at once."""
+    """Writes a line to standard output and flushes it."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
 def warn(line: str) -> None:
-    """Writes a warning to standard error, at once."""
+    """Writes a warning to standard error and flushes it."""
     sys.stderr.write(f"gauss_vit: warning: {line}\n")
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""The texts of `--help`, made from the table of verbs."""
+"""Texts of `--help`, generated from the table of verbs."""
 
 import textwrap
 from collections.abc import Iterable
@@ -13,11 +13,11 @@ _CONFIG_HELP = (
 
 
 def program_help(verbs: Verbs, *, width: int) -> str:
-    """Lists the verbs.
+    """Returns the help of the program: a list of its verbs.
 
     Args:
-      verbs: all of them; the first is the default.
-      width: columns of the terminal.
+      verbs: All verbs; the first is the default.
+      width: Columns of the terminal.
     """
     default = next(iter(verbs))
     more = {
@@ -40,7 +40,7 @@ def program_help(verbs: Verbs, *, width: int) -> str:
 
 
 def verb_help(verb: Verb, *, width: int) -> str:
-    """Shows how a verb is used, with all its flags."""
+    """Returns the help of a verb: its usage and all its flags."""
     rows = [(_spelling(flag), _explanation(flag)) for flag in verb.flags]
     config = [] if verb.config == "none" else list(_CONFIG_HELP)
     usage = textwrap.wrap(usage_line(verb), width, subsequent_indent=" " * len("usage: "), break_on_hyphens=False)
@@ -49,7 +49,7 @@ def verb_help(verb: Verb, *, width: int) -> str:
 
 
 def table(rows: Iterable[tuple[str, str]], *, width: int) -> list[str]:
-    """Sets names and sentences in two columns; a name that is too long for its column has a line of its own.
+    """Formats names and texts in two columns; a name that is too long for its column has a separate line.
 
     >>> table([("--a=N", "First."), ("--a_long_name=N", "Second.")], width=40)
     ['  --a=N  First.', '  --a_long_name=N', '         Second.']

@@ -1,7 +1,8 @@
-"""What a verb is given: its flags, its other words and the experiment of its config.
+"""The input of a verb: its flags, its other arguments and the experiment of its config.
 
-A verb's module is composition only. It reads flags with the methods below, writes results with `console.say`, raises a
-`gauss_vit.errors.UserError` for whatever the user can put right, and returns nothing; `main` makes the exit status.
+A verb's module only composes functions of other modules. It reads flags with the methods below, writes results with
+`console.say`, raises a `gauss_vit.errors.UserError` for everything that the user can correct, and returns nothing;
+`main` sets the exit status.
 """
 
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ class Invocation:
     Attributes:
       verb: Name of the verb.
       experiment: The experiment of `--config` and its overrides; None without `--config`.
-      options: Value of every flag of the verb, by name; None where a flag without a default is not given.
+      options: Value of every flag of the verb, by name; None for a flag that has no default and is not given.
       arguments: Words that are not flags, such as file names.
     """
 

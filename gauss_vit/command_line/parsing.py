@@ -1,6 +1,6 @@
 """A command line as a value: verb, flags, config file and overrides, checked without importing anything heavy.
 
-absl splits `--name=value`, `--name value`, `--name` and `--noname`; the table of verbs says what each may be.
+absl splits `--name=value`, `--name value`, `--name` and `--noname`; the table of verbs defines their types and values.
 """
 
 import re
@@ -15,7 +15,7 @@ from gauss_vit.errors import ConfigError
 
 PROGRAM = "gauss-vit"
 _OVERRIDE = re.compile(rf"--?(?P<negation>no)?(?P<name>{CONFIG}\.[^=]+)(?P<value>=.*)?", re.DOTALL)
-# absl would read further arguments from a file, and take unknown ones.
+# With these flags, absl would read further arguments from a file, and accept unknown ones.
 _ABSL_FLAG = re.compile(r"--?(flagfile|undefok)(?:=|$)")
 _NUMBER = re.compile(r"-\.?\d")
 
@@ -32,12 +32,12 @@ class UsageError(ConfigError):
 
 @dataclass(frozen=True, kw_only=True)
 class CommandLine:
-    """What was typed.
+    """A parsed command line.
 
     Attributes:
       verb: Name of the verb.
       options: Value of every flag of the verb, by name.
-      config: `FILE` or `FILE:ARGUMENT` of `--config`; None where it is not given.
+      config: `FILE` or `FILE:ARGUMENT` of `--config`; None if it is not given.
       overrides: Texts of `--config.KEY=VALUE` by key; True and False for `--config.KEY` and `--noconfig.KEY`.
       arguments: Words that are not flags.
     """
@@ -50,15 +50,15 @@ class CommandLine:
 
 
 def usage_line(verb: Verb) -> str:
-    """Returns the line that shows how a verb is used."""
+    """Returns the usage line of a verb."""
     return f"usage: {PROGRAM} {verb.name} {verb.usage}"
 
 
 def find_verb(arguments: Sequence[str], verbs: Verbs) -> Verb:
-    """Returns the verb of a command line: its first word, or the table's first verb where it begins with a flag.
+    """Returns the verb of a command line: its first word, or the default verb if it begins with a flag.
 
     Raises:
-      UsageError: there is nothing on the command line, or no such verb.
+      UsageError: the command line is empty, or there is no such verb.
     """
     usage = f"usage: {PROGRAM} [VERB] FLAGS; {PROGRAM} --help lists the verbs"
     if not arguments:
@@ -74,15 +74,15 @@ def find_verb(arguments: Sequence[str], verbs: Verbs) -> Verb:
 
 
 def parse(arguments: Sequence[str], verbs: Verbs) -> CommandLine:
-    """Reads a command line.
+    """Parses a command line.
 
     Args:
-      arguments: the command line without the program's name.
-      verbs: what it may begin with.
+      arguments: Command line without the program's name.
+      verbs: All verbs; the first is the default.
 
     Raises:
-      UsageError: a verb or flag is unknown (the nearest name is suggested), misses its value, has a wrong one, or is
-        given twice; or something that the verb needs is not given.
+      UsageError: a verb or flag is unknown (the nearest name is suggested); a flag lacks its value, has a wrong one, or
+        is given twice; or something that the verb needs is not given.
     """
     verb = find_verb(arguments, verbs)
     rest = list(arguments[1:] if arguments[0] == verb.name else arguments)
@@ -108,7 +108,7 @@ def parse(arguments: Sequence[str], verbs: Verbs) -> CommandLine:
 
 
 def _declare(verb: Verb, arguments: Sequence[str]) -> flags.FlagValues:
-    """Declares the flags of a verb, and those that override keys of its config: text first, types come later."""
+    """Declares the flags of a verb and its config overrides, as texts or switches; types are checked later."""
     flag_values = flags.FlagValues()
     for flag in verb.flags:
         define = flags.DEFINE_bool if flag.type is bool else flags.DEFINE_string
@@ -122,7 +122,7 @@ def _declare(verb: Verb, arguments: Sequence[str]) -> flags.FlagValues:
 
 
 def _overrides(arguments: Sequence[str]) -> dict[str, bool]:
-    """Finds `--config.KEY` before `--`, and whether it stands there without a value, as truth values may."""
+    """Finds every `--config.KEY` before `--`, and whether it has no value, which is allowed for booleans."""
     found: dict[str, bool] = {}
     before = _before_terminator(arguments)
     for argument, following in zip(before, [*before[1:], "-"], strict=False):
@@ -138,7 +138,7 @@ def _before_terminator(arguments: Sequence[str]) -> Sequence[str]:
 
 
 def _split(flag_values: flags.FlagValues, arguments: Sequence[str], verb: Verb) -> tuple[str, ...]:
-    """Parses a command line into its flags and returns the other words."""
+    """Parses the flags of a command line and returns the other words."""
     hidden = [match[1] for match in map(_ABSL_FLAG.match, _before_terminator(arguments)) if match]
     if hidden:
         raise _unknown_flag(hidden[0], flag_values, verb, config_of(arguments))
@@ -159,13 +159,13 @@ def _unknown_flag(name: str, known: Iterable[str], verb: Verb, config: str | Non
     suggestion = nearest(name, known)
     hint = f"; did you mean --{suggestion}?" if suggestion else ""
     may_be_key = config is not None and verb.config != "none" and not suggestion
-    # The keys themselves are known to the config file alone, which takes a second to run.
+    # Only the config file knows its keys, and it takes a second to run.
     remedy = f"write a key of the config as --{CONFIG}.KEY=VALUE; --help lists them" if may_be_key else ""
     return UsageError(f"unknown flag --{name}{hint}", do=remedy, usage=usage_line(verb))
 
 
 def config_of(arguments: Sequence[str]) -> str | None:
-    """Finds the value of `--config` without parsing the rest, which may be wrong or incomplete."""
+    """Returns the value of `--config` without parsing the rest, which may be wrong or incomplete."""
     named = re.search(rf"(?:^|\0)--?{CONFIG}[=\0]([^\0]+)", "\0".join(arguments))
     return named[1] if named else None
 
@@ -186,7 +186,7 @@ def _read(flag: Flag, value: OptionValue, verb: Verb) -> OptionValue:
 
 
 def _check_complete(line: CommandLine, verb: Verb) -> None:
-    """Refuses a command line that lacks what the verb needs, or overrides keys of no config."""
+    """Checks that everything that the verb needs is given, and that overrides have a config to change."""
     if line.overrides and line.config is None:
         raise _no_config(f"{CONFIG}.{next(iter(line.overrides))}", verb)
     if verb.config == "required" and line.config is None:

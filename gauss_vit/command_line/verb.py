@@ -1,6 +1,6 @@
 """Verbs and flags as values; `gauss_vit.commands.verbs` is the table of them.
 
-Nothing heavy is imported here: help, completion and the answer to a wrong flag are made from these values alone.
+Nothing heavy is imported here: help, completion and messages about wrong flags need only these values.
 """
 
 import math
@@ -21,14 +21,14 @@ class Flag:
 
     Attributes:
       name: Name without dashes.
-      help: One sentence about it.
-      value: Word for its value in the help: DIR and FILE are completed as paths, MODEL as the name of a preset.
+      help: One sentence about the flag.
+      value: Placeholder for its value in the help: DIR and FILE are completed as paths, MODEL as the name of a preset.
       type: Type of its value; a bool is written `--name` or `--noname`.
-      default: Value where the flag is not given; None for no value.
+      default: Value if the flag is not given; None for no value.
       lowest: Smallest number allowed.
       highest: Largest number allowed.
-      choices: All values allowed; empty where any text is.
-      required: Whether the verb cannot do without it.
+      choices: All allowed values; empty if any text is allowed.
+      required: Whether the flag must be given.
     """
 
     name: str
@@ -80,11 +80,11 @@ class Verb:
 
     Attributes:
       name: The word.
-      summary: One line about what it does.
-      usage: What follows the word, in one line.
-      module: Module that holds its `run(invocation)`; imported when the verb is run.
-      flags: Its flags, apart from `--config`.
-      config: Whether it takes `--config` and `--config.KEY=VALUE`.
+      summary: One line that describes the verb.
+      usage: Flags and arguments after the word, in one line.
+      module: Module with its `run(invocation)`; imported when the verb is run.
+      flags: Flags of the verb, without `--config`.
+      config: Whether it takes, or requires, `--config` and `--config.KEY=VALUE`.
       takes_arguments: Whether it takes words that are not flags, such as file names.
     """
 

@@ -1,1 +1,1 @@
-"""Config values from files and flags, and as JSON."""
+"""Configs: loading from files, overrides by flags, checks against annotations, and JSON."""

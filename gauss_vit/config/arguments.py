@@ -1,4 +1,4 @@
-"""The argument of a config file that stands for a family of experiments: `FILE.py:model=b16,bias=none`."""
+"""Arguments of config files that define a family of experiments: `FILE.py:model=b16,bias=none`."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,17 +6,17 @@ from gauss_vit.errors import ConfigError
 
 
 def choose(argument: str, choices: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Reads `KEY=CHOICE,KEY=CHOICE`; a key that is left out has its first choice.
+    """Reads `KEY=CHOICE,KEY=CHOICE`; an omitted key has its first choice.
 
     >>> choose("bias=none", {"model": ("s16", "b16"), "bias": ("gauss", "none")})
     {'model': 's16', 'bias': 'none'}
 
     Args:
-      argument: what follows the colon; may be empty.
-      choices: what each key can be.
+      argument: Text after the colon; may be empty.
+      choices: Choices of each key.
 
     Raises:
-      ConfigError: a key or a choice is unknown, or a key comes twice; the message lists all that there are.
+      ConfigError: a key or a choice is unknown, or a key occurs twice; the message lists all keys and choices.
     """
     pairs = [part.strip().partition("=") for part in argument.split(",") if part.strip()]
     chosen = {key: choice for key, _, choice in pairs}

@@ -1,4 +1,4 @@
-"""The sentences about a config's keys, from the docstrings of its dataclasses."""
+"""Help texts of a config's keys, from the docstrings of its dataclasses."""
 
 import inspect
 import re
@@ -7,7 +7,7 @@ _ENTRY = re.compile(r"  (?P<names>\w+(, \w+)*): (?P<text>.*)")
 
 
 def attribute_docs(cls: type) -> dict[str, str]:
-    """Returns the sentence about every attribute, from the section "Attributes:" of a class's docstring.
+    """Returns the text about every attribute, from the section "Attributes:" of a class's docstring.
 
     >>> class Part:
     ...     '''A part.

@@ -1,4 +1,4 @@
-"""The dotted keys of a config: what a command line can change, a help page lists and a misspelling is compared with."""
+"""Dotted keys of a config, for overrides, help pages and the suggestions for misspelled keys."""
 
 import types
 from collections.abc import Iterator
@@ -10,14 +10,14 @@ from gauss_vit.config import schema
 
 @dataclass(frozen=True, kw_only=True)
 class Key:
-    """A place in a config.
+    """A key of a config with its value.
 
     Attributes:
       path: Dotted key, such as `model.depth` or `data.train_transforms[0].scale`.
-      annotation: Type of what may stand there.
-      value: What stands there; below a part that is None, the default of its dataclass.
+      annotation: Type of the value.
+      value: Present value; below a part that is None, the default of its dataclass.
       owner: Dataclass that has the field; None for an item of a tuple.
-      is_group: Whether there are keys below.
+      is_group: Whether there are keys below this one.
     """
 
     path: str
@@ -33,7 +33,7 @@ class Key:
 
 
 def keys_of(config: object) -> tuple[Key, ...]:
-    """Lists every key of a config, a dataclass, each group before what is in it."""
+    """Lists every key of a config, a dataclass; each group comes before its keys."""
     return tuple(_below("", config, type(config)))
 
 
@@ -51,9 +51,9 @@ def _below(path: str, value: object, annotation: object) -> Iterator[Key]:
 
 
 def _children(value: object, annotation: object) -> list[tuple[str | int, object, object]] | None:
-    """Lists (name, value, annotation) of what lies directly below a value; None for a leaf.
+    """Lists (name, value, annotation) of the keys directly below a value; None for a leaf.
 
-    Below a part that is None and could only be one dataclass lie the defaults of that dataclass.
+    For a part that is None and could only be one dataclass, they are the fields of that dataclass with their defaults.
     """
     absent = optional_dataclass(annotation) if value is None else None
     if absent is not None:
@@ -73,7 +73,7 @@ def _children(value: object, annotation: object) -> list[tuple[str | int, object
 
 
 def optional_dataclass(annotation: object) -> type | None:
-    """Returns the X of an annotation `X | None`, if it is a dataclass."""
+    """Returns the X of an annotation `X | None` if it is a dataclass, else None."""
     others = [member for member in get_args(annotation) if member is not types.NoneType]
     is_optional = get_origin(annotation) in (Union, types.UnionType) and len(others) == 1
     return others[0] if is_optional and is_dataclass(others[0]) else None

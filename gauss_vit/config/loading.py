@@ -1,7 +1,7 @@
-"""Config files: Python that returns a dataclass or a ConfigDict with its keys, or JSON that is data and nothing else.
+"""Loads config files: Python that returns a dataclass or a ConfigDict with its keys, or JSON, which holds only data.
 
-A Python config is code that the user runs on purpose; whatever goes wrong in it is reported with its own file and line.
-A JSON config is checked against the same annotations and can only ever become values of these types.
+A Python config is code that the user runs on purpose; an error in it is reported with its file and line. A JSON config
+is checked against the same annotations and can only become values of these types.
 """
 
 import importlib.abc
@@ -24,7 +24,7 @@ Config = TypeVar("Config")
 
 
 class _SourceLoader(importlib.abc.FileLoader, importlib.abc.SourceLoader):
-    """Compiles a file on every load: no stale byte code, and none left beside the user's file."""
+    """Compiles a file on every load, so that bytecode is never stale and none is written beside the user's file."""
 
 
 def load(source: str, config_type: type[Config]) -> Config:
@@ -33,10 +33,10 @@ def load(source: str, config_type: type[Config]) -> Config:
     Args:
       source: `FILE.json`, `FILE.py`, or `FILE.py:ARGUMENT`, where the file defines `get_config()` or, with an argument,
         `get_config(argument)` and the argument is passed as text.
-      config_type: the dataclass that the file must give, or a ConfigDict that describes one.
+      config_type: Dataclass that the file must return or describe in a ConfigDict.
 
     Raises:
-      ConfigError: the file is missing, fails, or gives something else; one line with everything that is wrong in it.
+      ConfigError: the file is missing, fails, or returns something else; one line names everything that is wrong.
     """
     path, argument = path_of(source), argument_of(source)
     if not path.is_file():
@@ -53,8 +53,8 @@ def read_json(path: Path, config_type: type[Config], *, known: Sequence[type] = 
     """Builds the config that a JSON file describes; nothing in it is executed or imported.
 
     Args:
-      path: The file.
-      config_type: The dataclass that it must be.
+      path: Path of the file.
+      config_type: Dataclass that the file describes.
       known: Dataclasses that it may name besides those of the annotations; see `schema.conform`.
 
     Raises:
@@ -73,13 +73,13 @@ def build(value: object, config_type: type[Config], *, where: str = "", known: S
     """Checks an instance or decoded JSON and builds the config from it.
 
     Args:
-      value: what a file holds.
-      config_type: the dataclass that it must be.
-      where: the file, for the message.
+      value: Content of a file.
+      config_type: Dataclass to build.
+      where: File, for the message.
       known: Dataclasses that JSON may name besides those of the annotations; see `schema.conform`.
 
     Raises:
-      ConfigError: one line with everything that is wrong.
+      ConfigError: the value does not fit the dataclass; one line names everything that is wrong.
     """
     try:
         return cast(Config, schema.conform(value, config_type, known=known))
@@ -102,7 +102,7 @@ def path_of(source: str) -> Path:
 
 
 def argument_of(source: str) -> str | None:
-    """Returns the argument of `FILE.py:ARGUMENT`, which may contain further colons; None where there is none."""
+    """Returns the argument of `FILE.py:ARGUMENT`, which may contain further colons; None if there is none."""
     _, separator, argument = source.partition(".py:")
     return argument if separator else None
 
@@ -144,7 +144,7 @@ def _run(path: Path, argument: str | None) -> object:
 
 
 def _execute(path: Path) -> ModuleType:
-    """Imports a file under a name of its own; its folder is not searched for further modules."""
+    """Imports a file under a unique name; its folder is not added to the import path."""
     name = f"gauss_vit_config_{path.stem}"
     spec = importlib.util.spec_from_loader(name, _SourceLoader(name, str(path)), origin=str(path))
     if spec is None or spec.loader is None:
@@ -155,7 +155,7 @@ def _execute(path: Path) -> ModuleType:
 
 
 def _located_error(error: BaseException, path: Path, complaints: Sequence[schema.Problem]) -> ConfigError:
-    """Describes what failed at which line of the user's file, or everything that is wrong with the values in it."""
+    """Returns an error about the failing line of the user's file, or about everything that is wrong with its values."""
     line = _line_of(error, path)
     where = f"{path} line {line}" if line else str(path)
     if complaints:
@@ -177,9 +177,9 @@ def _line_of(error: BaseException, path: Path) -> int | None:
 def _complaints(path: Path, argument: str | None, config_type: type) -> tuple[schema.Problem, ...]:
     """Lists everything that is wrong with the values of a file whose first wrong value has already raised.
 
-    What raises is often not what is wrong: a text where a number belongs fails in a comparison inside a constructor.
-    So the file runs once more, with constructors that accept anything, and the result is checked as a whole. If it does
-    not get to its end that way either, there is nothing to add.
+    The exception is often not the cause: a text in place of a number fails in a comparison inside a constructor. So the
+    file runs once more, with constructors that accept anything, and the result is checked as a whole. If that fails,
+    too, the list is empty.
     """
     try:
         with _recording(schema.config_types(config_type)):
@@ -195,7 +195,7 @@ def _complaints(path: Path, argument: str | None, config_type: type) -> tuple[sc
 
 @contextmanager
 def _recording(config_types: Sequence[type]) -> Iterator[None]:
-    """Lets constructors keep whatever they are given, right or wrong, without their checks."""
+    """Replaces constructors by ones that keep their arguments without any checks."""
 
     def record(self: object, **given: object) -> None:
         vars(self).update(given)

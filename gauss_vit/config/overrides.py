@@ -1,9 +1,9 @@
 """Command-line overrides, `--config.KEY=VALUE`, of a config that is a tree of frozen dataclasses.
 
-The config's own values are laid out in an ml_collections `ConfigDict`, changed there, and built into a new config by
-`schema`, so that all checks run again on the whole. Texts are read by the annotation of their key. The type of the
-present value, which ml_collections' `config_flags` would go by, says nothing where that value is None and too little
-where several types are allowed.
+The values of the config are copied to an ml_collections `ConfigDict`, changed there, and built into a new config by
+`schema`, so that all checks run again on the whole. Texts are read by the annotation of their key: the type of the
+present value, which ml_collections' `config_flags` uses, is not enough if that value is None or if several types are
+allowed.
 """
 
 import ast
@@ -25,15 +25,15 @@ _WORDS = {"true": True, "false": False, "True": True, "False": False, "None": No
 def override(config: object, changes: Mapping[str, schema.JsonValue]) -> schema.JsonObject:
     """Changes values of a config and returns the whole as JSON, for `schema.conform` to check and build.
 
-    A group is changed before the keys in it. A key below a part that is None makes that part, with its defaults.
+    A group is changed before the keys in it. A key below a part that is None creates that part, with its defaults.
 
     Args:
-      config: a dataclass.
-      changes: values by dotted key; a text is read as `read_text` does. A group can be None, the name of a dataclass
-        that needs no arguments, or, where several may stand, () or such names with commas between them.
+      config: A dataclass.
+      changes: Values by dotted key; texts are read by `read_text`. The value of a group can be None, the name of a
+        dataclass that needs no arguments, or, for a tuple, () or such names separated by commas.
 
     Raises:
-      ConfigError: a key does not exist, and all such keys are named; or it lies in a group that is set to None.
+      ConfigError: keys do not exist (the message names all of them), or a key is in a group that is set to None.
     """
     keys = keys_of(config)
     draft = _Draft(config, keys)
@@ -74,12 +74,12 @@ def read_text(text: str, annotation: object) -> schema.JsonValue:
 
 
 def _item_classes(annotation: object) -> set[str]:
-    """Names the dataclasses that items of a tuple can be."""
+    """Returns the names of the dataclasses that items of a tuple can be."""
     return {name for item in get_args(annotation) for name in schema.dataclass_members(item)}
 
 
 class _NoKeyError(Exception):
-    """A key does not exist; `leaf` is the value without keys that stands above it, if there is one."""
+    """A key does not exist; `leaf` is the path of a value without keys above it, if there is one."""
 
     def __init__(self, leaf: str | None = None):
         super().__init__()
@@ -95,7 +95,7 @@ class _Draft:
         self._classes = {type(key.value).__name__: type(key.value) for key in keys if is_dataclass(key.value)}
 
     def change(self, path: str, value: schema.JsonValue, *, others: Collection[str]) -> None:
-        """Sets the value of a key; `others` are the keys that the command line changes besides."""
+        """Sets the value of a key; `others` are all keys that the command line changes."""
         *above, last = schema.split(path) or ("",)
         node, annotation, place = cast(_Node, self.values), cast(object, self._root), ""
         for name in above:
@@ -111,7 +111,7 @@ class _Draft:
         node[last] = read_text(value, annotation) if isinstance(value, str) else value
 
     def _annotation(self, node: object, annotation: object, place: str, name: str | int) -> object:
-        """Returns the annotation of what lies directly below a place."""
+        """Returns the annotation of a key directly below `place`."""
         if isinstance(node, list):
             annotations: dict[str | int, object] = dict(enumerate(_item_annotations(annotation, len(node))))
         elif isinstance(node, ConfigDict | dict):
@@ -129,20 +129,20 @@ class _Draft:
 
 
 def _item_annotations(annotation: object, length: int) -> Sequence[object]:
-    """Returns the annotations of the items of a tuple that may have been given a wrong length."""
+    """Returns the annotations of the items of a tuple whose length may be wrong."""
     members = [annotation, *get_args(annotation)]
     arguments = next((get_args(member) for member in members if get_origin(member) is tuple), ())
     return arguments[:1] * length if Ellipsis in arguments else arguments[:length]
 
 
 def _child(node: object, name: str | int) -> object:
-    # A ConfigDict behaves as a mapping and is not registered as one, which checked annotations would refuse.
+    # A ConfigDict behaves as a mapping but is not registered as one, so run-time type checks would refuse it.
     values = cast(_Node, node)
     return values[name] if isinstance(node, list) or name in values else None
 
 
 def _unknown_key(path: str, leaf: str | None, keys: Sequence[Key]) -> schema.Problem:
-    """Reports a key that does not exist, and why if there is a value without keys above it."""
+    """Describes a key that does not exist, with the reason if there is a value without keys above it."""
     if leaf is not None:
         message = f"there is no {path}: {leaf} is a single value here"
         return schema.Problem(message=message, remedy="set it in the file")
@@ -150,7 +150,7 @@ def _unknown_key(path: str, leaf: str | None, keys: Sequence[Key]) -> schema.Pro
 
 
 def _literal(text: str) -> schema.JsonValue:
-    """Reads a number, a text in quotes, or a tuple of these, as Python writes them; any other text is itself."""
+    """Reads a number, a quoted text, or a tuple of these, in Python's notation; returns any other text unchanged."""
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):

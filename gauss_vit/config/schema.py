@@ -1,12 +1,12 @@
 """Config values as data: checked against their annotations, written as JSON, and built again.
 
 A config is a tree of frozen dataclasses whose fields are numbers, text, None, tuples, literals and further dataclasses.
-The annotations are the whole schema: they form a closed set of types, so that data from a file never names code.
+The annotations are the whole schema: they form a closed set of types, so data from a file can never name code.
 A dataclass that is one of several in a union carries its class name as "type" in JSON.
 
-A union may have an abstract class or a protocol as a member: dataclasses that derive from it, or have what it asks for,
-are accepted, too. JSON may name such a dataclass only where the caller hands over its class, which it has from a config
-file that a user ran.
+A union may have an abstract class or a protocol as a member: dataclasses that derive from it, or have its members, are
+accepted, too. JSON may name such a dataclass only if the caller passes its class, which comes from a config file that a
+user ran.
 """
 
 import inspect
@@ -19,7 +19,7 @@ from typing import Any, Literal, Protocol, Union, cast, get_args, get_origin, ge
 
 from gauss_vit.errors import ConfigError, UserError
 
-# Not recursive: run-time type checkers look a name in quotes up in the module that uses the alias, and do not find it.
+# Not recursive: run-time type checkers would look up a quoted name in the module that uses the alias, and not find it.
 JsonValue = bool | int | float | str | None | list[Any] | dict[str, Any]
 JsonObject = dict[str, JsonValue]
 
@@ -33,8 +33,8 @@ class Problem:
     """One thing that is wrong with a config.
 
     Attributes:
-      message: what was expected and what came, beginning with the dotted key.
-      remedy: what to do about it; empty when the message says it.
+      message: Expected and actual value, beginning with the dotted key.
+      remedy: Remedy; empty if the message says it.
     """
 
     message: str
@@ -42,7 +42,7 @@ class Problem:
 
 
 class MismatchError(Exception):
-    """A value is not what its annotation says; `problems` holds everything that is wrong with it."""
+    """A value does not fit its annotation; `problems` holds everything that is wrong with it."""
 
     def __init__(self, problems: Sequence[Problem]):
         super().__init__("; ".join(problem.message for problem in problems))
@@ -63,7 +63,7 @@ def join(path: str, key: str | int) -> str:
 
 
 def split(path: str) -> tuple[str | int, ...]:
-    """Takes a dotted path apart; the inverse of `join`.
+    """Splits a dotted path; the inverse of `join`.
 
     >>> split("bias[0].sigma")
     ('bias', 0, 'sigma')
@@ -73,9 +73,9 @@ def split(path: str) -> tuple[str | int, ...]:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Returns the known dotted name that `name` most likely stands for, or None.
+    """Returns the known dotted name that `name` most likely means, or None.
 
-    The last part counts most: a forgotten or wrong prefix is as common as a slip of the fingers.
+    The last part counts most, because a missing or wrong prefix is as common as a misspelling.
 
     >>> nearest("bset", ["subset", "best"])
     'best'
@@ -95,9 +95,9 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def _similarity(first: str, second: str) -> float:
-    """Computes how alike two texts are, from 0 to 1, by the letters to insert, delete, replace or swap.
+    """Computes the similarity of two texts, from 0 to 1, from the letters to insert, delete, replace or swap.
 
-    Source: Damerau (1964), the restricted edit distance, where no letter is changed twice.
+    Source: Damerau (1964), the restricted edit distance, which changes no letter twice.
     """
     before, row = [], list(range(len(second) + 1))
     for i, letter in enumerate(first, 1):
@@ -110,7 +110,7 @@ def _similarity(first: str, second: str) -> float:
 
 
 def unknown_key(path: str, known: Iterable[str]) -> Problem:
-    """Reports a key that does not exist, with the one that was probably meant."""
+    """Describes a key that does not exist, with the one that was probably meant."""
     suggestion = nearest(path, known)
     hint = f"; did you mean {suggestion}?" if suggestion else ""
     return Problem(message=f"unknown key {path}{hint}")
@@ -120,8 +120,8 @@ def config_error(problems: Sequence[Problem], *, where: str = "") -> ConfigError
     """Joins problems into one error, on one line.
 
     Args:
-      problems: at least one.
-      where: the file that holds the values, put before the message.
+      problems: Problems, at least one.
+      where: File that holds the values, put before the message.
     """
     prefix = f"{where}: " if where else ""
     if len(problems) == 1:
@@ -131,19 +131,19 @@ def config_error(problems: Sequence[Problem], *, where: str = "") -> ConfigError
 
 
 def conform(value: object, annotation: object, path: str = "", *, known: Sequence[type] = ()) -> object:
-    """Checks a value against an annotation and gives it in its final form.
+    """Checks a value against an annotation and returns it in its final form.
 
-    Dataclasses may come as instances or as JSON objects, tuples also as lists, floats also as whole numbers; the result
-    has tuples, floats and freshly constructed dataclasses, whose own checks have run.
+    Dataclasses may be given as instances or as JSON objects, tuples also as lists, floats also as integers; the result
+    has tuples, floats and newly constructed dataclasses, whose own checks have run.
 
     Args:
-      value: an instance or decoded JSON.
-      annotation: a dataclass, a scalar type, `tuple[...]`, `Literal[...]` or a union of these.
-      path: the dotted key of the value, for messages.
+      value: An instance or decoded JSON.
+      annotation: A dataclass, a scalar type, `tuple[...]`, `Literal[...]` or a union of these.
+      path: Dotted key of the value, for messages.
       known: Dataclasses that JSON may name besides those of the annotations, where it may name one of their bases.
 
     Raises:
-      MismatchError: with every problem in the tree, not only the first.
+      MismatchError: the value does not fit; the error holds every problem in the tree, not only the first.
     """
     origin = get_origin(annotation)
     if isinstance(annotation, type) and is_dataclass(annotation):
@@ -158,11 +158,11 @@ def conform(value: object, annotation: object, path: str = "", *, known: Sequenc
 
 
 def encode(value: object, annotation: object) -> JsonValue:
-    """Turns a checked value into JSON: dataclasses become objects, tuples become arrays.
+    """Converts a checked value to JSON: dataclasses become objects, tuples become arrays.
 
     Args:
-      value: what `conform` returned for this annotation.
-      annotation: as for `conform`.
+      value: Result of `conform` for this annotation.
+      annotation: Annotation, as in `conform`.
     """
     if is_dataclass(value):
         is_alone = tuple(dataclass_members(annotation).values()) == (type(value),)
@@ -174,7 +174,7 @@ def encode(value: object, annotation: object) -> JsonValue:
 
 
 def encode_fields(value: object) -> JsonObject:
-    """Turns a checked dataclass into a JSON object of its fields."""
+    """Converts a checked dataclass to a JSON object of its fields."""
     hints = get_type_hints(type(value))
     return {name: encode(vars(value)[name], hints[name]) for name in field_names(type(value))}
 
@@ -215,13 +215,13 @@ def classes_in(value: object) -> tuple[type, ...]:
 
 
 def dataclass_members(annotation: object) -> dict[str, type]:
-    """The dataclasses of a union, or the one that the annotation is, by name."""
+    """Returns the dataclasses of a union, or the annotation itself if it is one, by name."""
     members = [annotation, *get_args(annotation)]
     return {member.__name__: member for member in members if isinstance(member, type) and is_dataclass(member)}
 
 
 def describe(annotation: object) -> str:
-    """Names what an annotation accepts.
+    """Describes the values that an annotation accepts.
 
     >>> describe(tuple[int, int] | None)
     'a tuple of 2 integers or None'
@@ -249,7 +249,7 @@ def _wrong(value: object, annotation: object, path: str) -> MismatchError:
 
 
 def _shown(value: object) -> str:
-    """Formats a value as Python writes it, cut short; Python refuses to write integers of thousands of digits."""
+    """Formats a value in Python's notation, shortened; Python refuses to format integers of thousands of digits."""
     if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
         return f"an integer of {value.bit_length()} bits"
     text = repr(value)
@@ -273,7 +273,7 @@ def _conform_fields(value: object, cls: type, path: str, *, known: Sequence[type
 
 
 def _given_fields(value: object, cls: type, path: str) -> Mapping[str, object]:
-    """Returns the fields of an instance or a JSON object; attributes that the class computes itself are left out."""
+    """Returns the fields of an instance or a JSON object, without attributes that the class computes itself."""
     if type(value) is cls:
         computed = set(dir(cls)) - set(field_names(cls))
         return {name: item for name, item in vars(value).items() if name not in computed}
@@ -283,7 +283,7 @@ def _given_fields(value: object, cls: type, path: str) -> Mapping[str, object]:
 
 
 def _key_problems(given: Mapping[str, object], cls: type, path: str) -> list[Problem]:
-    """Names unknown keys, and missing ones unless an unknown key was meant to be the missing one."""
+    """Lists unknown keys, and missing keys unless an unknown key is probably a misspelling of them."""
     names = field_names(cls)
     unknown = [key for key in given if key not in names]
     meant = {nearest(key, names) for key in unknown}
@@ -299,7 +299,7 @@ def _is_required(field: Field) -> bool:
 
 
 def _construct(cls: type, arguments: Mapping[str, object], path: str) -> object:
-    """Builds the dataclass; whatever its own checks refuse is reported with the dotted key."""
+    """Builds the dataclass; an error of its own checks is reported with the dotted key."""
     try:
         return cls(**arguments)
     except UserError as error:
@@ -309,9 +309,9 @@ def _construct(cls: type, arguments: Mapping[str, object], path: str) -> object:
 
 
 def _located(message: str, cls: type, path: str, *, remedy: str) -> list[Problem]:
-    """Puts the dotted key before the message of a constructor, which speaks of bare field names.
+    """Puts the dotted key before the message of a constructor, which contains bare field names.
 
-    Constructors join several complaints with semicolons; if each begins with a field, they are taken apart.
+    Constructors join several complaints with semicolons; if each begins with a field, they are split.
     """
     names = field_names(cls)
     complaints = message.split("; ")
@@ -323,7 +323,7 @@ def _located(message: str, cls: type, path: str, *, remedy: str) -> list[Problem
 
 
 def _conform_member(value: object, annotation: object, path: str, *, known: Sequence[type]) -> object:
-    """Finds the member of a union that a value belongs to: by class or by "type" tag, else the first that fits."""
+    """Checks a value against the member of a union that its class or "type" tag selects, else the first that fits."""
     bases = tuple(member for member in get_args(annotation) if _is_open(member))
     dataclasses = dataclass_members(annotation)
     if type(value) in dataclasses.values() or (is_dataclass(value) and isinstance(value, bases)):
@@ -344,12 +344,12 @@ def _conform_member(value: object, annotation: object, path: str, *, known: Sequ
 
 
 def _is_open(member: object) -> bool:
-    """Whether a member of a union stands for classes that users define: an abstract class or a protocol."""
+    """Returns whether a member of a union admits classes that users define: an abstract class or a protocol."""
     return inspect.isabstract(member) or (isinstance(member, type) and Protocol in member.__bases__)
 
 
 def _fits(cls: type, base: type) -> bool:
-    """Whether a dataclass derives from an abstract class, or has the fields, properties and methods of a protocol."""
+    """Returns whether a dataclass derives from an abstract class, or has all members of a protocol."""
     if Protocol not in base.__bases__:
         return issubclass(cls, base)
     asked = {name for name in vars(base) if not name.startswith("_")}
@@ -393,7 +393,7 @@ def _conform_literal(value: object, annotation: object, path: str) -> object:
 
 
 def _conform_scalar(value: object, annotation: object, path: str) -> object:
-    """Checks a number, text, truth value or None; a bool is not a number, and numbers are finite."""
+    """Checks a number, text, boolean or None; a boolean is not a number, and numbers must be finite."""
     if annotation is float and type(value) is int and abs(value) <= _LARGEST_INTEGER:
         return float(value)
     if type(value) is not annotation:

@@ -27,22 +27,25 @@ _LARGEST_COSINE_SCALE = 100.0
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionConfig:
-    """What an attention layer is made of.
+    """Config of an attention layer.
 
     Attributes:
-      width: channels of a token.
-      num_heads: heads; must divide the width.
-      grid: the (height, width) of the patches, or of a window of them.
-      prefix_tokens: tokens before the patches, such as a class token.
-      terms: position biases of the logits; their sum is added.
-      biases: which of query, key and value are shifted: "all", "none", or "query_value" (BEiT, SwinV2).
-      similarity: logits are products over the root of the channels ("product"), or cosines times a learned scale a
-        head, at most 100 ("cosine", SwinV2).
-      mixes_heads: linear maps over the heads before and after the softmax (CaiT's talking heads).
-      attention_dropout: the rate at which attention weights are dropped in training.
-      projection_dropout: the rate at which outputs are dropped in training.
-      start: how the dense layers start.
-      compute: how it is computed.
+      width: Number of channels of a token.
+      num_heads: Number of attention heads; must divide the width.
+      grid: The (height, width) of the patches, or of a window of them.
+      prefix_tokens: Number of tokens before the patches, such as a class token.
+      terms: Position biases of the logits; their sum is added.
+      biases: Which of the query, key and value layers have a bias: "all", "none", or "query_value" (BEiT, SwinV2).
+      similarity: Whether logits are dot products over the square root of the channels of a head ("product"), or cosines
+        times a learned scale of each head, at most 100 ("cosine", SwinV2).
+      mixes_heads: Whether heads are mixed before and after the softmax (talking heads, CaiT).
+      attention_dropout: Dropout rate of the attention weights, in training.
+      projection_dropout: Dropout rate of the outputs, in training.
+      start: Initialiser of the dense layers.
+      compute: Settings of the computation: dtype, kernels and loops.
+
+    Raises:
+      ConfigError: the width is not divisible by the number of heads.
     """
 
     width: int
@@ -68,7 +71,7 @@ class AttentionConfig:
             )
 
     def shape(self, *, has_mask: bool = False, is_training: bool = True) -> AttentionShape:
-        """Returns what the choice of a kernel depends on."""
+        """Returns the properties that the choice of a kernel depends on."""
         return AttentionShape(
             num_patches=num_patches(self.grid),
             prefix_tokens=self.prefix_tokens,
@@ -97,7 +100,7 @@ class PositionBias(nnx.Module):
         return tuple(f"{each.name}.{name}" for each in self.terms for name in each.undecayed)
 
     def params(self) -> Mapping[str, term.TermParams]:
-        """Gives the parameters by term and name."""
+        """Returns the parameters by term and name."""
         return nnx.to_pure_dict(nnx.state(self))
 
     def tables(self, *, key: PRNGKeyArray | None = None) -> dict[str, Float[Array, "#heads dy dx"]]:
@@ -105,16 +108,16 @@ class PositionBias(nnx.Module):
         return term.tables(self.terms, self.params(), self.grid, key=key)
 
     def prefix(self) -> Float[Array, "#heads 3"] | None:
-        """Gives the logits of prefix tokens, or None."""
+        """Returns the sum of the terms' logits for prefix tokens, see `term.expand`; None if no term has any."""
         return term.prefix(self.terms, self.params())
 
 
 class Attention(nnx.Module):
-    """Self-attention whose logits get the sum of its position terms.
+    """Self-attention with the sum of its position terms added to the logits.
 
-    Parameters: `query_key_value` [width, 3 width] (query, key, value in this order, each head after head),
-    `projection` [width, width], `bias.<term>.<parameter>`, and what the config asks for of `query_bias` and
-    `value_bias` [width], `logit_scale` [heads], `logits_mixing` and `weights_mixing` [heads, heads].
+    Parameters: `query_key_value` [width, 3 width] (query, key and value in this order, each grouped by head),
+    `projection` [width, width], `bias.<term>.<parameter>`, and, depending on the config, `query_bias` and `value_bias`
+    [width], `logit_scale` [heads], `logits_mixing` and `weights_mixing` [heads, heads].
     """
 
     def __init__(self, config: AttentionConfig, *, key: PRNGKeyArray):
@@ -140,13 +143,13 @@ class Attention(nnx.Module):
         mask: Float[Array, "windows tokens tokens"] | None = None,
         key: PRNGKeyArray | None = None,
     ) -> Float[Array, "batch tokens channels"]:
-        """Mixes the tokens; a key turns every dropout on.
+        """Applies attention to the tokens; a key enables dropout.
 
         Args:
-          tokens: prefix tokens first, then the patches row by row.
-          shared: an offset table that comes from outside and is added to this layer's own.
-          mask: logits of every window, where the batch is images by windows.
-          key: randomness.
+          tokens: Prefix tokens first, then the patches row by row.
+          shared: Offset table that all layers share; added to this layer's own.
+          mask: Logits added in every window, if the batch is images by windows.
+          key: Random key; None means inference.
         """
         bias_key, mix_key = split_key(key, 2)
         return self.mix(tokens, table=self.table(shared=shared, key=bias_key), mask=mask, key=mix_key)
@@ -154,7 +157,7 @@ class Attention(nnx.Module):
     def table(
         self, *, shared: Float[Array, "#heads dy dx"] | None = None, key: PRNGKeyArray | None = None
     ) -> Float[Array, "#heads dy dx"] | None:
-        """Computes the sum of this layer's terms and a shared table, or None where there is neither."""
+        """Computes the sum of this layer's offset tables and a shared one; None if there are none."""
         tables = self.bias.tables(key=key)
         if shared is not None:
             tables = {**tables, "shared": shared}
@@ -168,7 +171,7 @@ class Attention(nnx.Module):
         mask: Float[Array, "windows tokens tokens"] | None = None,
         key: PRNGKeyArray | None = None,
     ) -> Float[Array, "batch tokens channels"]:
-        """Mixes the tokens under a given offset table."""
+        """Applies attention to the tokens with a given offset table."""
         config = self.config
         weights_key, output_key = split_key(key, 2)
         query, keys, value = self._project(tokens)
@@ -192,7 +195,7 @@ class Attention(nnx.Module):
         return dropout(outputs, rate=config.projection_dropout, key=output_key)
 
     def logits_bias(self, *, shared: Float[Array, "#heads dy dx"] | None = None) -> Float[Array, "#heads query key"]:
-        """Computes what is added to the logits of every pair of tokens; zeros where there is no term."""
+        """Computes the position bias of the logits for every pair of tokens; zeros if there are no terms."""
         config = self.config
         table = self.table(shared=shared)
         table = term.add({}, config.grid) if table is None else table
@@ -205,7 +208,7 @@ class Attention(nnx.Module):
         shared: Float[Array, "#heads dy dx"] | None = None,
         mask: Float[Array, "windows tokens tokens"] | None = None,
     ) -> Float[Array, "batch heads query key"]:
-        """Computes the attention weights, float32, by the reference formula: they exist whatever kernel mixes."""
+        """Computes the attention weights, float32, by the reference formula, whichever kernel the layer uses."""
         query, keys, _ = self._project(tokens)
         bias = self.logits_bias(shared=shared)
         logits = attention_logits(query, keys, scale=self._scale(), bias=bias, mask=mask)
@@ -218,12 +221,12 @@ class Attention(nnx.Module):
         *,
         shared: Float[Array, "#heads dy dx"] | None = None,
     ) -> Float[Array, "batch 1 channels"]:
-        """Mixes the tokens for one of them alone, without dropout: a row of what the layer computes.
+        """Computes the output of the layer at one token, without dropout.
 
         Args:
-          tokens: prefix tokens first, then the patches row by row.
-          index: of the token, prefix tokens counted.
-          shared: an offset table that is added to this layer's own.
+          tokens: Prefix tokens first, then the patches row by row.
+          index: Index of the token; prefix tokens count.
+          shared: Offset table that all layers share; added to this layer's own.
         """
         (query,) = self._heads(jax.lax.dynamic_slice_in_dim(tokens, index, 1, axis=1), slice(0, 1))
         keys, value = self._heads(tokens, slice(1, 3))
@@ -234,12 +237,12 @@ class Attention(nnx.Module):
         return self.projection(mixed.reshape(tokens.shape[0], 1, tokens.shape[2]))
 
     def _project(self, tokens: Float[Array, "batch tokens channels"]) -> tuple[Array, Array, Array]:
-        """Gives query, key and value, each [batch, tokens, heads, channels of a head]."""
+        """Computes query, key and value, each [batch, tokens, heads, channels of a head]."""
         query, keys, value = self._heads(tokens, slice(0, 3))
         return *self._compared(query, keys), value
 
     def _heads(self, tokens: Float[Array, "batch tokens channels"], parts: slice) -> tuple[Array, ...]:
-        """Gives some of query (0), key (1) and value (2), each [batch, tokens, heads, channels of a head]."""
+        """Computes a slice of (query, key, value), each [batch, tokens, heads, channels of a head]."""
         config = self.config
         kernel, bias = self.query_key_value.arrays()
         if self.query_bias is not None and self.value_bias is not None:
@@ -255,7 +258,7 @@ class Attention(nnx.Module):
         query: Float[Array, "batch query heads channels"],
         key: Float[Array, "batch key heads channels"],
     ) -> tuple[Float[Array, "batch query heads channels"], Float[Array, "batch key heads channels"]]:
-        """Brings queries and keys to the form whose products are logits: of unit length, where those are cosines."""
+        """Normalises and scales queries and keys for cosine attention; returns them unchanged for dot products."""
         if self.logit_scale is None:
             return query, key
         limit = jnp.log(jnp.float32(_LARGEST_COSINE_SCALE))
@@ -269,7 +272,7 @@ class Attention(nnx.Module):
         return channels**-0.5 if self.config.similarity == "product" else 1.0
 
     def _mixing(self, dtype: jnp.dtype) -> HeadMixing | None:
-        """Gives the maps over heads, whose products are in the type of the activations."""
+        """Returns the linear maps over heads, with kernels in the dtype of the activations, or None."""
         if self.logits_mixing is None or self.weights_mixing is None:
             return None
         (before, before_bias), (after, after_bias) = self.logits_mixing.arrays(), self.weights_mixing.arrays()
@@ -277,8 +280,8 @@ class Attention(nnx.Module):
 
 
 def _normalised(vectors: Float[Array, "batch tokens heads channels"]) -> Float[Array, "batch tokens heads channels"]:
-    """Divides every vector by its length, at least 1e-12, in float32, as torch's `normalize`."""
+    """Divides every vector by its length, at least 1e-12, in float32, as torch's `normalize` does."""
     values = vectors.astype(jnp.float32)
     squared = jnp.sum(jnp.square(values), axis=-1, keepdims=True)
-    # The root of the maximum, not the maximum of the root: its gradient at a vector of zeros is finite.
+    # The maximum is taken before the root, so that the gradient at a vector of zeros is finite.
     return values * jnp.broadcast_to(jax.lax.rsqrt(jnp.maximum(squared, 1e-24)), values.shape)

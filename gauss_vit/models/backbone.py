@@ -1,4 +1,4 @@
-"""What heads, analyses and training ask of a backbone."""
+"""The protocols of a backbone and its config, which heads, analyses and training rely on."""
 
 from collections.abc import Sequence
 from dataclasses import Field
@@ -16,7 +16,7 @@ from gauss_vit.position.position import Position
 
 @runtime_checkable
 class Backbone(Protocol):
-    """What every backbone computes of images; `key=None` means inference."""
+    """A model from images to feature maps; `key=None` means inference."""
 
     def features(self, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None = None) -> Features:
         """Computes the feature maps at the end of the backbone."""
@@ -29,62 +29,62 @@ class Backbone(Protocol):
         *,
         key: PRNGKeyArray | None = None,
     ) -> tuple[Float[Array, "batch rows columns channels"], ...]:
-        """Computes the maps that some blocks leave, from 1 through all stages, before any normalisation."""
+        """Computes the output maps of some blocks, counted from 1 through all stages, before the final norm."""
         ...
 
     def intermediates(self, images: Float[Array, "batch height width 3"]) -> tuple[Intermediates, ...]:
-        """Computes what every block does, blocks of equal shape together and in order."""
+        """Computes the intermediate arrays of every block; blocks of equal shape are stacked, in order."""
         ...
 
     def attention_inputs(self, images: Float[Array, "batch height width 3"]) -> tuple[AttentionInputs, ...]:
-        """Computes what enters every attention layer, layers of equal shape together."""
+        """Computes the inputs of every attention layer; layers of equal shape are stacked."""
         ...
 
 
 @runtime_checkable
 class BlockMaps(Protocol):
-    """A backbone that computes the map behind any block of a stage by one compiled program."""
+    """A backbone that computes the output map of any block of a stage with one compiled program."""
 
     def block_map(
         self, images: Float[Array, "batch height width 3"], num_blocks: Int32[Array, ""], *, stage: int
     ) -> Float[Array, "batch rows columns channels"]:
-        """Computes the map that one of the first blocks of a stage leaves; their number is an argument."""
+        """Computes the map after the first `num_blocks` blocks of a stage; the number may be traced."""
         ...
 
 
 @runtime_checkable
 class TokenMaps(Protocol):
-    """A backbone of one stage that computes a single patch of a map at less cost than the map.
+    """A backbone of one stage that computes a single patch of a map at a lower cost than the whole map.
 
-    Parameters of its blocks are stacked at `blocks`.
+    The parameters of its blocks are stacked in its attribute `blocks`.
     """
 
     def before_last_block(self, images: Float[Array, "batch height width 3"]) -> Float[Array, "batch tokens channels"]:
-        """Computes the stream that enters the last block, without dropout."""
+        """Computes the residual stream that enters the last block, without dropout."""
         ...
 
     def token_features(
         self, tokens: Float[Array, "batch tokens channels"], position: Int[Array, "2"], *, is_normalized: bool
     ) -> Float[Array, "batch channels"]:
-        """Computes one patch of `features` from `before_last_block`."""
+        """Computes one patch of `features` from the result of `before_last_block`."""
         ...
 
     def before_block(
         self, images: Float[Array, "batch height width 3"], num_blocks: Int32[Array, ""]
     ) -> Float[Array, "batch tokens channels"]:
-        """Computes the stream that enters the last of the first blocks."""
+        """Computes the residual stream that enters block `num_blocks`, counted from 1."""
         ...
 
     def block_token(
         self, tokens: Float[Array, "batch tokens channels"], position: Int[Array, "2"], *, num_blocks: Int32[Array, ""]
     ) -> Float[Array, "batch channels"]:
-        """Computes one patch of `block_map` from `before_block`."""
+        """Computes one patch of `block_map` from the result of `before_block`."""
         ...
 
 
 @runtime_checkable
 class BackboneConfig(Protocol):
-    """A backbone as a frozen dataclass."""
+    """The config of a backbone, as a frozen dataclass."""
 
     __dataclass_fields__: ClassVar[dict[str, Field]]
 
@@ -100,7 +100,7 @@ class BackboneConfig(Protocol):
 
     @property
     def compute(self) -> Compute:
-        """Types, kernels and loops of the computation."""
+        """Settings of the computation: dtype, kernels and loops."""
         ...
 
     @property
@@ -110,12 +110,12 @@ class BackboneConfig(Protocol):
 
     @property
     def class_blocks(self) -> int:
-        """Number of blocks behind the stages in which only a class token is updated."""
+        """Number of blocks after the stages that update only a class token."""
         ...
 
     @property
     def position(self) -> Position:
-        """Its bias terms and its absolute embedding; `Position()` where it has neither."""
+        """Bias terms and absolute embedding; `Position()` for a backbone with neither."""
         ...
 
     @property
@@ -125,7 +125,7 @@ class BackboneConfig(Protocol):
 
     @property
     def num_features(self) -> int:
-        """Channels of the pooled features."""
+        """Number of channels of the pooled features."""
         ...
 
     @property
@@ -135,13 +135,13 @@ class BackboneConfig(Protocol):
 
     @property
     def dense_init(self) -> Init:
-        """Initialiser of dense layers, those of a head included."""
+        """Initialiser of dense layers, including those of a head."""
         ...
 
     def stages(self) -> tuple[Stage, ...]:
-        """Lists the stages, in the order in which they run."""
+        """Returns the stages in the order in which they run."""
         ...
 
     def make(self, key: PRNGKeyArray) -> Backbone:
-        """Draws the parameters."""
+        """Builds the backbone with newly drawn parameters."""
         ...

@@ -1,4 +1,4 @@
-"""Stacked blocks, run one after the other: all of them, or the first so many."""
+"""Loops over stacked blocks: all of them, all but the last, or the first few."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -28,11 +28,11 @@ def run_blocks(
 
     Args:
       blocks: Blocks whose parameters are stacked.
-      tokens: Stream that enters the first.
-      rates: Rates of stochastic depth, a block each.
+      tokens: Stream that enters the first block.
+      rates: Stochastic-depth rate of each block.
       shared: Offset table that all blocks share.
       compute: Loop over the blocks, and what the backward pass recomputes.
-      key: Randomness; None means inference.
+      key: Random key; None means inference.
       collect: Whether to return the streams.
     """
     graph, stacked = nnx.split(blocks)
@@ -56,7 +56,7 @@ def run_all_but_last(
     shared: Float[Array, "#heads dy dx"] | None,
     compute: Compute,
 ) -> Float[Array, "batch tokens channels"]:
-    """Computes the stream that enters the last of `depth` blocks, without dropout; the rest as in `run_blocks`."""
+    """Computes the stream that enters the last of `depth` blocks, without dropout; arguments as in `run_blocks`."""
 
     def body(stream: Array, index: Array | np.int32) -> tuple[Array, None]:
         return block_at(blocks, index)(stream, drop_rate=jnp.float32(0), shared=shared), None
@@ -75,16 +75,16 @@ def run_first(
     shared: Float[Array, "#heads dy dx"] | None,
     compute: Compute,
 ) -> Float[Array, "batch tokens channels"]:
-    """Runs the first of stacked blocks, whose number is an argument: one compiled program serves every block.
+    """Runs the first `num_blocks` of stacked blocks; the number may be traced, so one program serves every block.
 
-    Blocks behind them are skipped by `jax.lax.cond`, forward and backward, so that an early block costs little. Nothing
-    is dropped.
+    Later blocks are skipped by `jax.lax.cond`, forward and backward, so that an early block costs little. There is no
+    dropout.
 
     Args:
       blocks: Blocks whose parameters are stacked.
-      tokens: Stream that enters the first.
+      tokens: Stream that enters the first block.
       num_blocks: Number of blocks that run.
-      layouts: Layouts that the blocks take in turn; None where all tokens of an image meet.
+      layouts: Layouts that successive blocks use in turn; None for attention among all tokens of an image.
       shared: Offset table that all blocks share.
       compute: Loop over the blocks, and what the backward pass recomputes.
     """
@@ -95,7 +95,7 @@ def run_first(
 
     def body(stream: Array, first: Array | np.int32) -> tuple[Array, None]:
         for offset, layout in enumerate(layouts):
-            # Where turns outnumber blocks, the index is too large, and the block is skipped.
+            # The last iteration may reach past the last block: its index is too large, and the block is skipped.
             index = jnp.asarray(first + np.int32(offset), jnp.int32)
             stream = jax.lax.cond(index < num_blocks, partial(run, index=index, layout=layout), _unchanged, stream)
         return stream, None
@@ -112,7 +112,7 @@ def run_class_blocks(
     *,
     key: PRNGKeyArray | None,
 ) -> Float[Array, "batch 1 channels"]:
-    """Updates the class token by stacked blocks, while the patches stay."""
+    """Updates the class token with stacked blocks; the patches do not change."""
     graph, stacked = nnx.split(blocks)
     depth = len(jax.tree.leaves(stacked)[0])
     keys = None if key is None else jax.random.split(key, depth)
@@ -125,7 +125,7 @@ def run_class_blocks(
 
 
 def block_at(blocks: Block, index: Int32[Array, ""] | np.int32 | int) -> Block:
-    """Takes a block from stacked ones. Their parameters are indexed: a slice would copy them."""
+    """Returns one of the stacked blocks."""
     graph, stacked = nnx.split(blocks)
     return nnx.merge(graph, jax.tree.map(lambda leaf: leaf[index], stacked))
 

@@ -1,4 +1,4 @@
-"""The block of every transformer here: attention and an MLP on a residual stream."""
+"""Transformer blocks: attention and an MLP on a residual stream."""
 
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
@@ -18,15 +18,15 @@ from gauss_vit.ops.dropout import split_key, stochastic_depth
 
 @dataclass(frozen=True, kw_only=True)
 class BlockConfig:
-    """What a block is made of.
+    """Config of a block.
 
     Attributes:
-      attention: its attention; width, dropout and the start of dense layers hold for the whole block.
-      mlp_ratio: hidden channels of the MLP over the width.
-      norm: each branch is normalised "before" it, or "after" it, from a scale of 0 (SwinV2).
-      norm_epsilon: added to the variance in every normalisation.
-      layer_scale: where the gain of each residual branch starts; None for no such gain.
-      drops_paths: stochastic depth is on in training.
+      attention: Config of its attention; width, dropout and initialiser are those of the MLP, too.
+      mlp_ratio: Ratio of the hidden channels of the MLP to the width.
+      norm: Place of normalisation: "before" each residual branch, or "after" it with an initial scale of 0 (SwinV2).
+      norm_epsilon: Constant added to the variance in every normalisation.
+      layer_scale: Initial gain of each residual branch (LayerScale); None for no gain.
+      drops_paths: Whether stochastic depth is used in training.
     """
 
     attention: AttentionConfig
@@ -39,15 +39,15 @@ class BlockConfig:
 
 @runtime_checkable
 class Layout(Protocol):
-    """How the tokens of an image are brought before the attention: as windows, for example."""
+    """The arrangement of the tokens of an image for attention, for example in windows."""
 
     @property
     def mask(self) -> Float[np.ndarray, "windows tokens tokens"] | None:
-        """Logits that keep tokens of one window apart; None where all may meet."""
+        """Logits that mask pairs of tokens in a window; None if no pair is masked."""
         ...
 
     def split(self, tokens: Float[Array, "batch tokens channels"]) -> Float[Array, "windows window_tokens channels"]:
-        """Brings the tokens into windows, those of one image in a row."""
+        """Splits the tokens into windows; the windows of an image are consecutive."""
         ...
 
     def join(self, windows: Float[Array, "windows window_tokens channels"]) -> Float[Array, "batch tokens channels"]:
@@ -58,13 +58,13 @@ class Layout(Protocol):
 class Block(nnx.Module):
     """Attention and an MLP, each normalised, scaled, and added to the residual stream.
 
-    Parameters: `norm1`, `attention`, `norm2`, `mlp`, and `layer_scale1` and `layer_scale2` [width] where there is one.
+    Parameters: `norm1`, `attention`, `norm2`, `mlp`, and, with LayerScale, `layer_scale1` and `layer_scale2` [width].
     """
 
     def __init__(self, config: BlockConfig, *, key: PRNGKeyArray):
         attention_key, mlp_key = jax.random.split(key)
         attention = config.attention
-        # A branch that is normalised at its end starts at zero: the block starts as the identity (SwinV2, section 3.2).
+        # With normalisation after each branch, a scale of 0 makes the initial block the identity (SwinV2, section 3.2).
         start = 0.0 if config.norm == "after" else 1.0
         self.norm1 = LayerNorm(attention.width, epsilon=config.norm_epsilon, start=start)
         self.attention = Attention(attention, key=attention_key)
@@ -83,14 +83,14 @@ class Block(nnx.Module):
         layout: Layout | None = None,
         key: PRNGKeyArray | None = None,
     ) -> Float[Array, "batch tokens channels"]:
-        """Transforms the residual stream.
+        """Applies the block to the residual stream.
 
         Args:
-          tokens: the stream.
-          drop_rate: this block's rate of stochastic depth.
-          shared: an offset table that all blocks share.
-          layout: how tokens meet in attention; all of an image when None.
-          key: randomness; None means inference.
+          tokens: Residual stream.
+          drop_rate: Stochastic-depth rate of this block.
+          shared: Offset table that all blocks share, or None.
+          layout: Arrangement of the tokens for attention; None for attention among all tokens of an image.
+          key: Random key; None means inference.
         """
         attention_key, mlp_key, *path_keys = split_key(key, 4)
         if not self.config.drops_paths:
@@ -107,12 +107,12 @@ class Block(nnx.Module):
         *,
         shared: Float[Array, "#heads dy dx"] | None = None,
     ) -> Float[Array, "batch 1 channels"]:
-        """Computes one token as it leaves the block, without dropout; of the others only what attention reads of them.
+        """Computes the output of the block at one token, without dropout; of other tokens, only the keys and values.
 
         Args:
-          tokens: the stream; all tokens of an image meet.
-          index: of the token, prefix tokens counted.
-          shared: an offset table that all blocks share.
+          tokens: Residual stream; attention is among all tokens of an image.
+          index: Index of the token; prefix tokens count.
+          shared: Offset table that all blocks share, or None.
         """
         mixed = self.attention.at_token(self.before(tokens, self.norm1), index, shared=shared)
         token = jax.lax.dynamic_slice_in_dim(tokens, index, 1, axis=1)
@@ -127,7 +127,7 @@ class Block(nnx.Module):
         layout: Layout | None,
         key: PRNGKeyArray | None,
     ) -> Float[Array, "batch tokens channels"]:
-        """Computes what attention adds to the stream."""
+        """Computes the attention branch, which is added to the residual stream."""
         inputs = self.before(tokens, self.norm1)
         if layout is None:
             mixed = self.attention(inputs, shared=shared, key=key)
@@ -139,13 +139,13 @@ class Block(nnx.Module):
     def before(
         self, tokens: Float[Array, "batch tokens channels"], norm: LayerNorm
     ) -> Float[Array, "batch tokens channels"]:
-        """Computes what enters a branch."""
+        """Normalises the input of a branch, if normalisation comes before it."""
         return norm(tokens) if self.config.norm == "before" else tokens
 
     def _mlp_branch(
         self, tokens: Float[Array, "batch tokens channels"], *, key: PRNGKeyArray | None
     ) -> Float[Array, "batch tokens channels"]:
-        """Computes what the MLP adds to the stream."""
+        """Computes the MLP branch, which is added to the residual stream."""
         transformed = self.mlp(self.before(tokens, self.norm2), key=key)
         return scale(self._after(transformed, self.norm2), self.layer_scale2)
 
@@ -156,7 +156,7 @@ class Block(nnx.Module):
 
 
 class ClassBlock(nnx.Module):
-    """A block in which only the class token is updated: it asks the patches and itself.
+    """A block that updates only the class token, which attends to itself and the patches.
 
     Parameters: `query`, `key`, `value`, `projection` [width, width], `norm1`, `norm2`, `mlp`, `layer_scale1` and
     `layer_scale2`.
@@ -199,14 +199,14 @@ class ClassBlock(nnx.Module):
 
 
 def make_mlp(config: BlockConfig, *, key: PRNGKeyArray) -> Mlp:
-    """Makes the MLP of a block."""
+    """Builds the MLP of a block."""
     attention = config.attention
     hidden = int(attention.width * config.mlp_ratio)
     return Mlp(attention.width, hidden, start=attention.start, dropout_rate=attention.projection_dropout, key=key)
 
 
 def make_gain(config: BlockConfig) -> nnx.Param | None:
-    """Makes the LayerScale of a residual branch (Touvron et al., CaiT, ICCV 2021, equation 4)."""
+    """Builds the LayerScale gain of a residual branch, or None (Touvron et al., CaiT, ICCV 2021, equation 4)."""
     if config.layer_scale is None:
         return None
     return nnx.Param(jnp.full((config.attention.width,), config.layer_scale, jnp.float32))

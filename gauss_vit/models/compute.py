@@ -1,4 +1,4 @@
-"""How a model is computed: what changes its speed and its rounding, and not what it is."""
+"""Settings that change the speed and the rounding of a model, but not the function that it computes."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,24 +9,24 @@ from gauss_vit.kernels.choice import KernelChoice, Platform
 ActivationType = Literal["float32", "bfloat16"]
 
 Remat = Literal["none", "dots", "full"]
-"""What the backward pass recomputes of a block: nothing, all but its dense layers, or all of it."""
+"""What the backward pass recomputes in a block: nothing, all but its dense layers, or all of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Compute:
-    """How a model is computed.
+    """Settings of the computation: dtype, kernels and loops.
 
     Attributes:
-      dtype: type of the activations; parameters, statistics and logits are float32.
-      kernel: what computes attention: chosen by the rule of `kernels.choice` ("auto"), or "reference", "whole",
+      dtype: Type of the activations; parameters, statistics and logits are float32.
+      kernel: Implementation of attention: chosen by the rule of `kernels.choice` ("auto"), or "reference", "whole",
         "einsum", "rows" or "cudnn".
-      remat: what the backward pass recomputes: nothing ("none"), all but the dense layers ("dots"), or whole blocks
-        ("full"). A CPU needs the loop for it, so an `unroll` below the depth.
-      unroll: number of blocks that are compiled one by one in the scan over blocks, or over the blocks of a stage; the
-        depth compiles longer and saves the loop. Where windows are shifted it is two at least. None is as few as can be
-        in float32 on a CPU or where something is recomputed, and otherwise the depth.
-      platform: platform that kernels and loops are chosen for. The commands set it to the one that they run on,
-        whatever a config says (`assembly.device`).
+      remat: What the backward pass recomputes: nothing ("none"), all but the dense layers ("dots"), or whole blocks
+        ("full"). On a CPU it only saves memory with an `unroll` below the depth.
+      unroll: Number of blocks in one iteration of the loop over blocks, or over the blocks of a stage; at least 2 are
+        used with shifted windows. The depth takes longer to compile but needs no loop. None chooses the smallest number
+        in float32 on a CPU or with rematerialisation, and the depth otherwise.
+      platform: Platform that kernels and loops are chosen for. The commands replace it by the platform they run on
+        (`assembly.device`).
 
     Raises:
       ConfigError: `unroll` is out of range.

@@ -1,4 +1,4 @@
-"""A model from its config value: a backbone, or a network of a backbone and a head."""
+"""Builds a model from its config: a backbone, or a network of a backbone and a head."""
 
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
@@ -10,34 +10,34 @@ from jaxtyping import PRNGKeyArray, PyTree
 
 @runtime_checkable
 class ModelConfig(Protocol):
-    """A model as a frozen value."""
+    """The config of a model, as a frozen value."""
 
     def make(self, key: PRNGKeyArray) -> object:
-        """Draws the parameters; the result is an `nnx.Module`."""
+        """Builds the model, an `nnx.Module`, with newly drawn parameters."""
         ...
 
 
 Make = Callable[[PRNGKeyArray], object]
-"""A function of a key to an `nnx.Module` with drawn parameters, such as `ModelConfig.make`."""
+"""A function from a random key to an `nnx.Module` with newly drawn parameters, such as `ModelConfig.make`."""
 
 
 def build(config: ModelConfig, key: PRNGKeyArray) -> nnx.Module:
-    """Builds a model with drawn parameters, in one compiled function."""
+    """Builds a model with newly drawn parameters, in one compiled function."""
     graph, _ = abstract(config)
     return nnx.merge(graph, jax.jit(lambda key: nnx.split(config.make(key))[1])(key))
 
 
 def abstract(config: ModelConfig) -> tuple[nnx.GraphDef, PyTree]:
-    """Finds the structure of a model, and the shapes and types of its parameters as a nested dict; computes nothing."""
+    """Returns the structure of a model, and its parameters' shapes and dtypes as a nested dict; draws no parameters."""
     return abstract_of(config.make)
 
 
 def abstract_of(make: Make) -> tuple[nnx.GraphDef, PyTree]:
-    """Finds the structure and the parameters' shapes and types of what a function makes; computes nothing."""
+    """Returns the same as `abstract` for the module that a function builds."""
     graph, state = nnx.split(nnx.eval_shape(lambda: make(jax.random.key(0))))
     return graph, nnx.to_pure_dict(state)
 
 
 def draw(make: Make, key: PRNGKeyArray) -> PyTree:
-    """Draws parameters as a nested dict; to be compiled by the caller, with the shardings that it wants."""
+    """Draws parameters as a nested dict; the caller compiles it, with its own output shardings."""
     return nnx.to_pure_dict(nnx.state(make(key)))

@@ -1,4 +1,4 @@
-"""What a model returns beside its logits, as typed values."""
+"""What a model returns besides its logits, as typed values."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,14 +11,14 @@ from jaxtyping import PyTree
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
 class Features:
-    """The feature maps at the end of a model's trunk.
+    """The feature maps at the end of a backbone.
 
     Attributes:
-      last: [batch, height, width, channels], the patches as the trunk leaves them: after its final normalisation
-        where that stands before pooling, else the residual stream itself. The paper's target of receptive fields.
+      last: [batch, height, width, channels], patches after the final normalisation if that comes before pooling, else
+        the residual stream itself. Receptive fields are computed from it, as in the paper.
       pre_norm: [batch, height, width, channels], the residual stream before any final normalisation.
-      prefix: [batch, prefix, channels], the class tokens beside `last`.
-      pooled: [batch, channels], what the head reads.
+      prefix: [batch, prefix, channels], the prefix tokens, normalised as `last`.
+      pooled: [batch, channels], the input of the head.
     """
 
     last: PyTree
@@ -30,15 +30,15 @@ class Features:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
 class Intermediates:
-    """What blocks of equal shape do, stacked over depth.
+    """Intermediate arrays of blocks of equal shape, stacked over depth.
 
-    Where attention runs in windows, its batch is images by windows, windows fastest.
+    For attention in windows, the batch is images by windows, windows fastest.
 
     Attributes:
       tokens: [depth, batch, tokens, channels], the residual stream as it leaves each block; prefix tokens first.
-      attention_weights: float32 [depth, batch, heads, query, key], rows sum to 1 unless heads are mixed after the
-        softmax.
-      logits_bias: float32 [depth, heads or 1, query, key], what position adds to the logits.
+      attention_weights: float32 [depth, batch, heads, query, key], rows sum to 1 unless heads are mixed after
+        the softmax.
+      logits_bias: float32 [depth, heads or 1, query, key], the position bias of the logits.
     """
 
     tokens: PyTree
@@ -49,15 +49,15 @@ class Intermediates:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
 class AttentionInputs:
-    """Attention layers of equal shape with what enters them on given images.
+    """Attention layers of equal shape with their inputs on given images.
 
     Attributes:
-      graph: structure of one layer, `models.attention.Attention`.
-      params: its parameters, stacked: [layers, ...].
-      tokens: [layers, batch, tokens, channels], the input of each.
-      mask: [windows, tokens, tokens], logits of every window, or None.
-      shared: [heads or 1, dy, dx], an offset table that comes from outside of the layers, or None.
-      layers: int [layers], their places among all layers of the model, from 0.
+      graph: Structure of one layer, `models.attention.Attention`.
+      params: Parameters of the layers, stacked: [layers, ...].
+      tokens: [layers, batch, tokens, channels], the input of each layer.
+      mask: [windows, tokens, tokens], logits added in every window, or None.
+      shared: [heads or 1, dy, dx], the offset table that all layers share, or None.
+      layers: int [layers], indices of the layers among all layers of the model, from 0.
     """
 
     graph: nnx.GraphDef = field(metadata={"static": True})
@@ -68,7 +68,7 @@ class AttentionInputs:
     layers: PyTree
 
     def map(self, function: Callable[..., PyTree]) -> PyTree:
-        """Stacks what a function of (layer, tokens, mask, shared) gives for every layer."""
+        """Applies a function of (layer, tokens, mask, shared) to every layer and stacks the results."""
 
         def of_layer(layer: tuple[PyTree, PyTree]) -> PyTree:
             return function(nnx.merge(self.graph, layer[0]), layer[1], self.mask, self.shared)

@@ -1,4 +1,4 @@
-"""A stage in which all tokens of an image meet: its stacked blocks, run as a whole, in part, or for one token."""
+"""A stage with attention among all tokens of an image: runs all its blocks, the first ones, or one for one token."""
 
 from dataclasses import dataclass
 
@@ -15,13 +15,13 @@ from gauss_vit.models.stage import Stage
 
 @dataclass(frozen=True, kw_only=True)
 class GlobalStage:
-    """Stacked blocks with what they are run with; the parameters stay where they are.
+    """Stacked blocks and everything that running them needs; parameters are referenced, not copied.
 
     Attributes:
       stage: Shape of the blocks.
       blocks: Blocks whose parameters are stacked.
-      shared: Offset table that all blocks share.
-      compute: Loop over the blocks, and what the backward pass recomputes.
+      shared: Offset table that all blocks share, or None.
+      compute: Settings of the loop over the blocks and of rematerialisation.
     """
 
     stage: Stage
@@ -49,14 +49,14 @@ class GlobalStage:
         )
 
     def run_all_but_last(self, tokens: Float[Array, "batch tokens channels"]) -> Float[Array, "batch tokens channels"]:
-        """Computes the stream that enters the last block, without dropout."""
+        """Computes the residual stream that enters the last block, without dropout."""
         depth, shared = self.stage.depth, self.shared
         return run_all_but_last(self.blocks, tokens, depth=depth, shared=shared, compute=self.compute)
 
     def run_first(
         self, tokens: Float[Array, "batch tokens channels"], num_blocks: Int32[Array, ""]
     ) -> Float[Array, "batch tokens channels"]:
-        """Runs the first blocks, whose number is an argument, without dropout."""
+        """Runs the first `num_blocks` blocks, without dropout; the number may be traced."""
         return run_first(
             self.blocks,
             tokens,
@@ -73,7 +73,7 @@ class GlobalStage:
         *,
         block: Int32[Array, ""] | int,
     ) -> Float[Array, "batch channels"]:
-        """Computes one patch as it leaves a block, without dropout; the block is computed for that patch alone.
+        """Computes the output of a block at one patch, without dropout; the block is computed for that patch alone.
 
         Args:
           tokens: Stream that enters the block.
@@ -84,9 +84,9 @@ class GlobalStage:
         return block_at(self.blocks, block).at_token(tokens, index, shared=self.shared)[:, 0]
 
     def patches(self, tokens: Float[Array, "batch tokens channels"]) -> Float[Array, "batch rows columns channels"]:
-        """Lays the patches out on their grid and drops the prefix tokens."""
+        """Drops the prefix tokens and reshapes the patches to their grid."""
         return tokens[:, self.stage.prefix_tokens :].reshape(tokens.shape[0], *self.stage.grid, tokens.shape[2])
 
     def attention_inputs(self, entering: Float[Array, "depth batch tokens channels"]) -> tuple[AttentionInputs, ...]:
-        """Computes what enters the attention of every block, from the stream that enters each."""
+        """Computes the inputs of the attention of every block, from the stream that enters each."""
         return attention_inputs(self.blocks, entering, layouts=(None,), shared=self.shared)

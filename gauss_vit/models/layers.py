@@ -1,4 +1,4 @@
-"""Holders of parameters that every model is made of; the arithmetic is in `ops`."""
+"""Layers shared by all models, and loops over stacked layers; the arithmetic is in `ops`."""
 
 from collections.abc import Callable
 from typing import Literal, TypeVar
@@ -24,7 +24,7 @@ Carry = TypeVar("Carry", bound=PyTree)
 
 
 class Linear(nnx.Module):
-    """A dense layer: `kernel` [inputs, outputs] and, if wanted, `bias` [outputs]."""
+    """A dense layer: `kernel` [inputs, outputs] and, with `use_bias`, `bias` [outputs]."""
 
     def __init__(self, inputs: int, outputs: int, *, start: Init, key: PRNGKeyArray, use_bias: bool = True):
         kernel_key, bias_key = jax.random.split(key)
@@ -38,17 +38,17 @@ class Linear(nnx.Module):
         self.bias = nnx.Param(bias) if use_bias else None
 
     def __call__(self, inputs: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
-        """Applies the layer in the type of the inputs."""
+        """Applies the layer in the dtype of the inputs."""
         return dense(inputs, self.kernel[...], None if self.bias is None else self.bias[...])
 
     def arrays(self) -> tuple[Float[Array, "inputs outputs"], Float[Array, " outputs"]]:
-        """Returns kernel and bias; the bias is zeros where there is none."""
+        """Returns the kernel and the bias; zeros for a layer without a bias."""
         kernel = self.kernel[...]
         return kernel, jnp.zeros_like(kernel[0]) if self.bias is None else self.bias[...]
 
 
 class LayerNorm(nnx.Module):
-    """Layer normalisation: `scale` [channels], from `start`, and `bias` [channels], from 0."""
+    """Layer normalisation: `scale` [channels], initially `start`, and `bias` [channels], initially 0."""
 
     def __init__(self, channels: int, *, epsilon: float, start: float = 1.0):
         self.scale = nnx.Param(jnp.full((channels,), start, jnp.float32))
@@ -56,7 +56,7 @@ class LayerNorm(nnx.Module):
         self.epsilon = epsilon
 
     def __call__(self, inputs: Float[Array, "*batch channels"]) -> Float[Array, "*batch channels"]:
-        """Normalises over the last axis; statistics in float32."""
+        """Normalises over the last axis, with statistics in float32."""
         return layer_norm(inputs, self.scale[...], self.bias[...], epsilon=self.epsilon)
 
 
@@ -72,7 +72,7 @@ class Mlp(nnx.Module):
     def __call__(
         self, tokens: Float[Array, "batch tokens channels"], *, key: PRNGKeyArray | None = None
     ) -> Float[Array, "batch tokens channels"]:
-        """Transforms every token; a key turns dropout on after each layer."""
+        """Applies both layers to every token; a key enables dropout after each of them."""
         first, second = split_key(key, 2)
         hidden = gelu(self.fc1(tokens))
         hidden = dropout(hidden, rate=self.dropout_rate, key=first)
@@ -80,22 +80,22 @@ class Mlp(nnx.Module):
 
 
 def stack(make: Callable[[PRNGKeyArray], Module], keys: Key[Array, " depth"]) -> Module:
-    """Makes one module a key and stacks their parameters on a leading axis, for `jax.lax.scan`."""
+    """Builds one module for each key and stacks their parameters on a leading axis, for `jax.lax.scan`."""
     graph, _ = nnx.split(nnx.eval_shape(lambda: make(keys[0])))
     return nnx.merge(graph, jax.vmap(lambda key: nnx.split(make(key))[1])(keys))
 
 
 def layers_per_turn(compute: Compute, depth: int, *, blocks_per_layer: int = 1) -> int:
-    """Returns how many of `depth` layers one turn of a loop over them holds; all of them mean no loop.
+    """Returns how many of `depth` layers one iteration of the loop over them runs; `depth` means no loop.
 
-    Without an `unroll` it is one in float32 on a CPU, where a loop compiles in half the time and runs nearly as fast,
-    and where something is recomputed, which saves most memory in a loop; otherwise all, as a loop copies what the
-    backward pass needs (docs/decisions/0003-compiled-programs.md).
+    If `compute.unroll` is None, it is 1 in float32 on a CPU, where a loop compiles in half the time and runs nearly as
+    fast, and 1 with rematerialisation, which saves most memory in a loop; otherwise it is `depth`, because a loop
+    copies what the backward pass needs (docs/decisions/0003-compiled-programs.md).
 
     Args:
-      compute: its `unroll` counts blocks.
-      depth: number of layers.
-      blocks_per_layer: number of blocks that each of them holds.
+      compute: Settings of the computation, whose `unroll` counts blocks.
+      depth: Number of layers.
+      blocks_per_layer: Number of blocks in a layer.
     """
     if compute.unroll is None:
         is_cheap = compute.platform == "cpu" and compute.dtype == "float32"
@@ -113,16 +113,16 @@ def scan_layers(
     unroll: int,
     remat: Remat = "none",
 ) -> tuple[Carry, PyTree]:
-    """Runs layers one after the other: `jax.lax.scan`, or a program without a loop where one turn holds them all.
+    """Runs layers one after the other: by `jax.lax.scan`, or unrolled without a loop if `unroll` covers all of them.
 
-    `jax.lax.scan` stacks what the backward pass needs of every layer even then, which copies all of it twice.
+    A fully unrolled `jax.lax.scan` would still stack what the backward pass needs of every layer, and copy it twice.
 
     Args:
-      body: one layer, a function of (carry, layer) to (carry, output).
-      start: what enters the first.
-      layers: arrays with a leading axis of layers; without a loop, NumPy's are known when the program is made.
-      unroll: number of layers in one turn of the loop, see `layers_per_turn`.
-      remat: what the backward pass recomputes, see `rematerialise`.
+      body: One layer, a function from (carry, layer) to (carry, output).
+      start: Initial carry.
+      layers: Arrays with a leading axis of layers; without a loop, NumPy arrays are constants of the program.
+      unroll: Number of layers in one iteration of the loop, see `layers_per_turn`.
+      remat: What the backward pass recomputes, see `rematerialise`.
     """
     depth = len(jax.tree.leaves(layers)[0])
     is_looped = depth == 0 or unroll < depth
@@ -137,7 +137,7 @@ def scan_layers(
 
 
 def _apart(layers: PyTree, depth: int) -> list[PyTree]:
-    """Takes stacked layers apart, by an operation whose gradient is a concatenation, not a sum of padded slices."""
+    """Splits stacked layers by an operation whose gradient is a concatenation, not a sum of padded slices."""
     leaves, structure = jax.tree.flatten(layers)
     parts = [
         [leaf[index] for index in range(depth)]
@@ -149,13 +149,13 @@ def _apart(layers: PyTree, depth: int) -> list[PyTree]:
 
 
 def rematerialise(body: Callable, remat: Remat, *, is_looped: bool) -> Callable:
-    """Lets the backward pass recompute nothing of a function, all but its dense layers, or all of it.
+    """Wraps a function so that the backward pass recomputes nothing of it, all but its dense layers, or all of it.
 
     Args:
-      body: the function.
+      body: The function.
       remat: "none", "dots" or "full".
-      is_looped: it is the body of a loop. Elsewhere the compiler would find that the same was computed before, and
-        keep it; it is held off, but XLA:CPU finds it all the same.
+      is_looped: Whether it is the body of a loop. Elsewhere common-subexpression elimination would undo the
+        recomputation, so it is prevented; XLA:CPU eliminates it all the same.
     """
     if remat == "none":
         return body

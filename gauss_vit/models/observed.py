@@ -1,4 +1,4 @@
-"""What blocks do to given images, layer by layer: attention inputs, attention weights, logits biases."""
+"""Intermediate arrays of blocks on given images: attention inputs, attention weights and logits biases."""
 
 from collections.abc import Sequence
 
@@ -21,14 +21,14 @@ def attention_inputs(
     shared: Float[Array, "#heads dy dx"] | None = None,
     first: int = 0,
 ) -> tuple[AttentionInputs, ...]:
-    """Computes what enters the attention of stacked blocks, those of one layout together.
+    """Computes the inputs of the attention of stacked blocks; blocks with the same layout are one group.
 
     Args:
       blocks: Blocks whose parameters are stacked.
       entering: Stream that enters each block.
-      layouts: Layouts that the blocks take in turn; None where all tokens of an image meet.
+      layouts: Layouts that successive blocks use in turn; None for attention among all tokens of an image.
       shared: Offset table that all blocks share.
-      first: Number of blocks of the backbone before these.
+      first: Number of earlier blocks in the backbone.
     """
     graph, stacked = nnx.split(blocks)
     attention_graph, attention_params = nnx.split(blocks.attention)
@@ -59,12 +59,12 @@ def intermediates(
     entering: Float[Array, "depth batch tokens channels"],
     leaving: Float[Array, "batch tokens channels"],
 ) -> Intermediates:
-    """Computes what blocks of equal shape do.
+    """Computes the intermediate arrays of blocks of equal shape.
 
     Args:
       groups: Inputs of all their attention layers.
       entering: Stream that enters each block.
-      leaving: Stream that leaves the last.
+      leaving: Stream that leaves the last block.
     """
     weights, biases = zip(*(group.map(_weights_and_bias) for group in groups), strict=True)
     order = np.argsort(np.concatenate([group.layers for group in groups]))

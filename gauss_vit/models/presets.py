@@ -1,4 +1,4 @@
-"""timm's model names as config values."""
+"""Configs of backbones by timm's model names."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -134,7 +134,7 @@ PRESETS_VIT: Mapping[str, ViTConfig] = MappingProxyType(
         "cait_s24_384": _sized(CAIT_S24, patch=16, image=384),
     }
 )
-"""Every vision transformer by timm's name."""
+"""Config of every vision transformer by timm's model name."""
 
 PRESETS: Mapping[str, ViTConfig | SwinConfig] = MappingProxyType({**PRESETS_VIT, **PRESETS_SWIN})
-"""Every model by timm's name, as timm builds it for 1,000 classes; `dataclasses.replace` varies one."""
+"""Config of every backbone by timm's model name; `dataclasses.replace` derives variants."""

@@ -1,4 +1,4 @@
-"""timm's names of Swin transformers as config values."""
+"""Configs of Swin transformers by timm's model names."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -47,4 +47,4 @@ PRESETS_SWIN: Mapping[str, SwinConfig] = MappingProxyType(
         "swinv2_base_window16_256": dataclasses.replace(SWINV2_BASE, window=(16, 16)),
     }
 )
-"""Every Swin transformer by timm's name, as timm builds it for 1,000 classes."""
+"""Config of every Swin transformer by timm's model name."""

@@ -1,4 +1,4 @@
-"""Blocks of equal shape on one grid: what a backbone is a row of."""
+"""Stages of a backbone: blocks of equal shape on one grid."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,9 +27,9 @@ class Stage:
       grid: The (height, width) of the map, in patches of the stage.
       patch_size: The (height, width) of such a patch in pixels.
       attention: Config of the blocks' attention, whose grid is the window; None for blocks without attention.
-      shared_terms: Position terms that serve the blocks of all stages, on the same window.
+      shared_terms: Position terms that the blocks of all stages share, on the same window.
       shift: Shift of the windows in every second block, in patches; (0, 0) for none.
-      pads_first: Whether maps are padded to whole windows before they are shifted, or after it.
+      pads_first: Whether maps are padded to whole windows before they are shifted; otherwise they are padded after it.
     """
 
     path: str
@@ -49,7 +49,7 @@ class Stage:
 
     @property
     def window(self) -> Grid:
-        """The (height, width) of patches that meet in attention; the grid where there is no attention."""
+        """The (height, width) of an attention window, in patches; the grid for blocks without attention."""
         return self.grid if self.attention is None else self.attention.grid
 
     @property
@@ -64,7 +64,7 @@ class Stage:
 
     @property
     def terms(self) -> tuple[BiasTerm, ...]:
-        """Position terms that every block has of its own."""
+        """Position terms with parameters of their own in every block."""
         return () if self.attention is None else self.attention.terms
 
     @property
@@ -74,16 +74,16 @@ class Stage:
 
     @property
     def mixes_heads(self) -> bool:
-        """Whether heads are mixed after the softmax, so that attention weights are not shares."""
+        """Whether heads are mixed after the softmax, so that attention weights do not sum to 1."""
         return self.attention is not None and self.attention.mixes_heads
 
     @property
     def is_global(self) -> bool:
-        """Whether all patches of the map meet in the attention of every block."""
+        """Whether every block has attention among all patches of the map."""
         return self.attention is not None and self.window == self.grid and not any(self.shift)
 
     def layouts(self, grid: Grid) -> tuple[WindowLayout, ...]:
-        """Lists the windows that the blocks take in turn on a map: one layout, or one without and one with a shift."""
+        """Returns the layouts that successive blocks use in turn on a map: one, or one without and one with a shift."""
         plain = WindowLayout(grid=grid, window=self.window, pads_first=self.pads_first)
         shifted = WindowLayout(grid=grid, window=self.window, shift=self.shift, pads_first=self.pads_first)
         return (plain, shifted) if any(self.shift) else (plain,)
@@ -94,7 +94,7 @@ def stage_of_block(stages: Sequence[Stage], block: int) -> int:
 
     Args:
       stages: Stages of a backbone.
-      block: Number of the block, from 1.
+      block: Number of the block, from 1 through all stages.
 
     Returns:
       The index of the stage, from 0.

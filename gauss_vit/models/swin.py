@@ -1,4 +1,4 @@
-"""Swin transformers: attention in windows on a pyramid of four maps."""
+"""Swin transformers: attention in windows on a pyramid of feature maps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,36 +34,38 @@ _NUM_KEYS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class SwinConfig:
-    """A Swin transformer without a head, as a value; `construct.build` makes it.
+    """Config of a Swin transformer without a head; `construct.build` builds the model.
 
     Every stage but the first halves the map and doubles the width.
 
     Attributes:
-      image_size: (height, width) in pixels, divisible by the patch; it decides the windows of every stage.
-      windows: "fitted" for classification, as in timm: a window is cut to a map that is smaller, and where one window
-        covers a side of the map of `image_size` nothing is shifted along it; maps are padded after the shift. "fixed"
-        for dense tasks, as in MMDetection: windows and shifts are the same on every map, and maps are padded before the
-        shift; images of any size are taken.
-      takes_any_size: With fitted windows, images of other sizes are taken, too, if the patch divides them; the windows
-        remain, and maps that they do not tile are padded.
-      patch_size: (height, width) in pixels.
-      width: channels of the first stage.
-      depths: number of blocks, a stage each.
-      num_heads: attention heads, a stage each; they must divide its width.
-      window: (height, width) in tokens.
-      mlp_ratio: hidden channels of the MLP over the width.
-      position: Bias terms of every block, on the window. Terms in units of the image take the image of `image_size`.
-      biases: which of query, key and value are shifted: "all", "none", or "query_value" (SwinV2).
-      similarity: attention by "product" or "cosine" (SwinV2).
-      norm: branches and patch merging are normalised "before" or "after" (SwinV2).
-      norm_epsilon: added to the variance in every normalisation.
-      projection_dropout: rate after the attention's projection and each layer of the MLP, in training, as those below.
-      attention_dropout: rate on the attention weights.
-      stochastic_depth: rate of the last block's residual branches; it grows linearly from 0 at the first.
-      compute: types, kernels and loops of the computation.
+      image_size: Image (height, width) in pixels; must be divisible by the patch size. It sets the windows of every
+        stage.
+      windows: Rule for the windows of a stage. "fitted", as in timm, for classification: a window is at most as large
+        as the stage's map, and is not shifted along a side that it covers; maps are padded after the shift.
+        "fixed", as in MMDetection, for dense tasks: windows and shifts are the same on every map, maps are padded
+        before the shift, and images may have any size.
+      takes_any_size: Whether, with fitted windows, images may have other sizes that the patch size divides; the windows
+        stay the same, and maps that they do not tile are padded.
+      patch_size: Patch (height, width) in pixels.
+      width: Number of channels in the first stage.
+      depths: Number of blocks in each stage.
+      num_heads: Number of attention heads in each stage; must divide its width.
+      window: Window (height, width) in tokens.
+      mlp_ratio: Ratio of the hidden channels of the MLP to the width.
+      position: Bias terms of every block, on the window. Terms in units of the image use the map of `image_size`.
+      biases: Which of the query, key and value layers have a bias: "all", "none", or "query_value" (SwinV2).
+      similarity: Attention logits by dot "product" or by "cosine" (SwinV2).
+      norm: Place of normalisation: "before" each residual branch and patch merging, or "after" it (SwinV2).
+      norm_epsilon: Constant added to the variance in every normalisation.
+      projection_dropout: Dropout rate after the attention's projection and each layer of the MLP; like the rates below,
+        for training only.
+      attention_dropout: Dropout rate of the attention weights.
+      stochastic_depth: Stochastic-depth rate of the last block; it grows linearly from 0 at the first.
+      compute: Settings of the computation: dtype, kernels and loops.
 
     Raises:
-      ConfigError: a value is out of range or two do not fit.
+      ConfigError: a value is out of range, or two values do not fit together.
 
     Source: Liu et al., Swin Transformer (ICCV 2021) and Swin Transformer V2 (CVPR 2022); timm `swin_transformer.py`
     and `swin_transformer_v2.py`. The Gaussian in windows: Kim et al., BMVC 2023, section 5.
@@ -102,17 +104,17 @@ class SwinConfig:
 
     @property
     def depth(self) -> int:
-        """The number of blocks in all stages."""
+        """Number of blocks in all stages."""
         return sum(self.depths)
 
     @property
     def num_features(self) -> int:
-        """Channels of the pooled features: those of the last stage."""
+        """Number of channels of the pooled features: the width of the last stage."""
         return self.width * 2 ** (len(self.depths) - 1)
 
     @property
     def class_blocks(self) -> int:
-        """Number of blocks in which only a class token is updated: none."""
+        """Number of blocks that update only a class token: 0."""
         return 0
 
     @property
@@ -127,7 +129,7 @@ class SwinConfig:
 
     @property
     def has_position_bias(self) -> bool:
-        """Whether attention has position terms on its logits."""
+        """Whether position terms are added to attention logits."""
         return bool(self.position.all_terms)
 
     @property
@@ -143,11 +145,11 @@ class SwinConfig:
         return grid
 
     def stages(self) -> tuple[Stage, ...]:
-        """Lists the stages."""
+        """Returns the stages in the order in which they run."""
         return tuple(self.stage(index).stage for index in range(len(self.depths)))
 
     def stage(self, index: int) -> WindowStageConfig:
-        """The config of a stage, from 0."""
+        """Returns the config of a stage, counted from 0."""
         grid = self.grid_of_stage(index)
         window, shift = _windows(self, grid)
         attention = AttentionConfig(
@@ -186,13 +188,13 @@ class SwinConfig:
         )
 
     def rates(self, index: int) -> Float[np.ndarray, " depth"]:
-        """Returns the rates of stochastic depth of a stage, one for each block."""
+        """Returns the stochastic-depth rate of each block of a stage."""
         rates = np.linspace(0, self.stochastic_depth, self.depth, dtype=np.float32)
         first = sum(self.depths[:index])
         return rates[first : first + self.depths[index]]
 
     def make(self, key: PRNGKeyArray) -> "Swin":
-        """Makes the model with fresh parameters."""
+        """Builds the model with newly drawn parameters."""
         return Swin(self, key=key)
 
 
@@ -209,7 +211,7 @@ def _check_ranges(config: SwinConfig) -> None:
 
 
 def _windows(config: SwinConfig, grid: Grid) -> tuple[Grid, Grid]:
-    """Computes the window on a map, and the shift of every second block."""
+    """Computes the window size on a map, and the shift of every second block."""
     rows, columns = config.window
     if config.windows == "fixed":
         return (rows, columns), (rows // 2, columns // 2)
@@ -218,17 +220,17 @@ def _windows(config: SwinConfig, grid: Grid) -> tuple[Grid, Grid]:
 
 
 def _shift(side: int, window: int) -> int:
-    """Half a window, but nothing where one window covers the side."""
+    """Returns half a window, or 0 if one window covers the side."""
     return window // 2 if side > window else 0
 
 
 class StageOutputs(NamedTuple):
-    """What a stage did to images.
+    """Outputs of a stage.
 
     Attributes:
-      grid: the (height, width) of its map.
-      tokens: the residual stream that leaves it, row by row.
-      entering: the stream that enters each of its blocks; [0, ...] where nobody asked.
+      grid: The (height, width) of its map.
+      tokens: Residual stream that leaves it, row by row.
+      entering: Residual stream that enters each of its blocks; [0, ...] if not collected.
     """
 
     grid: Grid
@@ -255,9 +257,9 @@ class Swin(nnx.Module):
         self.config = config
 
     def features(self, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None = None) -> Features:
-        """Computes the feature maps at the end of the backbone, in the type of the activations.
+        """Computes the feature maps at the end of the backbone, in the dtype of the activations.
 
-        A key turns dropout and stochastic depth on.
+        A key enables dropout and stochastic depth.
         """
         grid, stream, _ = self.run_stages(images, key=key)[-1]
         tokens = self.norm(stream)
@@ -275,7 +277,7 @@ class Swin(nnx.Module):
         *,
         key: PRNGKeyArray | None = None,
     ) -> tuple[Float[Array, "batch rows columns channels"], ...]:
-        """Computes the maps that some blocks leave, from 1 through all stages, before any normalisation.
+        """Computes the output maps of some blocks, counted from 1 through all stages, before the final normalisation.
 
         Raises:
           ConfigError: there is no such block.
@@ -294,12 +296,12 @@ class Swin(nnx.Module):
     def block_map(
         self, images: Float[Array, "batch height width 3"], num_blocks: Int32[Array, ""], *, stage: int
     ) -> Float[Array, "batch rows columns channels"]:
-        """Computes the map that one of the first blocks of a stage leaves, without dropout.
+        """Computes the map after the first `num_blocks` blocks of a stage, without dropout.
 
         Args:
-          images: normalised.
-          num_blocks: how many blocks of the stage run, from 1 to its depth; those of earlier stages all do.
-          stage: from 0.
+          images: Normalised images.
+          num_blocks: Number of blocks of the stage to run, from 1 to its depth; earlier stages run in full.
+          stage: Index of the stage, from 0.
         """
         stream, grid = self.embed(images), self._embedded_grid(images)
         for index in range(stage + 1):
@@ -310,7 +312,7 @@ class Swin(nnx.Module):
         return _as_map(stream, grid)
 
     def intermediates(self, images: Float[Array, "batch height width 3"]) -> tuple[Intermediates, ...]:
-        """Computes what every block does to the images, a stage each; attention's batch is images by windows."""
+        """Computes the intermediate arrays of every block, by stage; the batch of attention is images by windows."""
         return tuple(
             intermediates(
                 self.stages[str(index)].attention_inputs(output.entering, grid=output.grid),
@@ -321,7 +323,7 @@ class Swin(nnx.Module):
         )
 
     def attention_inputs(self, images: Float[Array, "batch height width 3"]) -> tuple[AttentionInputs, ...]:
-        """Computes what enters the attention of every block: blocks of a stage that share windows are one group."""
+        """Computes the inputs of the attention of every block; blocks of a stage with equal windows are one group."""
         return tuple(
             group
             for index, output in enumerate(self.run_stages(images, collect=True))

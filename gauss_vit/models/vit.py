@@ -1,4 +1,4 @@
-"""Vision transformers: plain ones with absolute embeddings and those with relative position biases."""
+"""Vision transformers with absolute position embeddings, relative position biases, or both."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,34 +34,34 @@ _NUM_KEYS = 6
 
 @dataclass(frozen=True, kw_only=True)
 class ViTConfig:
-    """A vision transformer without a head, as a value; `construct.build` makes it.
+    """Config of a vision transformer without a head; `construct.build` builds the model.
 
     Attributes:
-      image_size: (height, width) in pixels; divisible by the patch.
-      patch_size: (height, width) in pixels.
-      width: channels of a token.
-      depth: number of blocks.
-      num_heads: attention heads; must divide the width.
-      mlp_ratio: hidden channels of the MLP over `width`.
-      class_token: a learned token before the patches.
-      distillation_token: another one, after the class token (DeiT); the head reads the class token alone.
-      pool: what the head reads: the class "token" or the "mean" of the patches.
-      norm: the final normalisation stands "before_pool" (over every token) or "after_pool".
-      norm_epsilon: added to the variance in every normalisation.
-      position: How it knows positions: bias terms of every block, shared ones, and an absolute embedding.
-      biases: which of query, key and value are shifted: "all", "none", or "query_value" (BEiT).
-      mixes_heads: talking heads (CaiT).
-      class_blocks: blocks at the end in which only the class token is updated (CaiT); with any, the token joins there.
-      layer_scale: where the gain of every residual branch starts; None for no such gain.
-      start: how dense layers start.
-      position_dropout: rate after the embedding, in training, as the rates below.
-      projection_dropout: rate after the attention's projection and each layer of the MLP.
-      attention_dropout: rate on the attention weights.
-      stochastic_depth: rate of the last block's residual branches; it grows linearly from 0 at the first.
-      compute: types, kernels and loops of the computation.
+      image_size: Image (height, width) in pixels; must be divisible by the patch size.
+      patch_size: Patch (height, width) in pixels.
+      width: Number of channels of a token.
+      depth: Number of blocks.
+      num_heads: Number of attention heads; must divide the width.
+      mlp_ratio: Ratio of the hidden channels of the MLP to the width.
+      class_token: Whether there is a learned class token before the patches.
+      distillation_token: Whether a second learned token follows the class token (DeiT); the head does not read it.
+      pool: Input of the head: the class "token" or the "mean" of the patches.
+      norm: Place of the final normalisation: "before_pool" (over every token) or "after_pool".
+      norm_epsilon: Constant added to the variance in every normalisation.
+      position: Position information: bias terms of every block, shared terms, and an absolute embedding.
+      biases: Which of the query, key and value layers have a bias: "all", "none", or "query_value" (BEiT).
+      mixes_heads: Whether heads are mixed before and after the softmax (talking heads, CaiT).
+      class_blocks: Number of final blocks that update only the class token (CaiT); if not 0, the token enters there.
+      layer_scale: Initial gain of every residual branch (LayerScale); None for no gain.
+      start: Initialiser of the dense layers.
+      position_dropout: Dropout rate after the embedding; like the rates below, for training only.
+      projection_dropout: Dropout rate after the attention's projection and each layer of the MLP.
+      attention_dropout: Dropout rate of the attention weights.
+      stochastic_depth: Stochastic-depth rate of the last block; it grows linearly from 0 at the first.
+      compute: Settings of the computation: dtype, kernels and loops.
 
     Raises:
-      ConfigError: a value is out of range or two do not fit.
+      ConfigError: a value is out of range, or two values do not fit together.
 
     Source: Dosovitskiy et al. (ICLR 2021); timm `vision_transformer.py` and `vision_transformer_relpos.py`.
     """
@@ -110,22 +110,22 @@ class ViTConfig:
 
     @property
     def has_position_bias(self) -> bool:
-        """Whether attention has position terms on its logits."""
+        """Whether position terms are added to attention logits."""
         return bool(self.position.all_terms)
 
     @property
     def grid(self) -> Grid:
-        """The (height, width) in patches."""
+        """The (height, width) of the map, in patches."""
         return grid_of(self.image_size, self.patch_size)
 
     @property
     def prefix_tokens(self) -> int:
-        """How many tokens stand before the patches in the blocks."""
+        """Number of tokens before the patches in the blocks."""
         return int(self.class_token and not self.class_blocks) + int(self.distillation_token)
 
     @property
     def num_features(self) -> int:
-        """Channels of the pooled features."""
+        """Number of channels of the pooled features."""
         return self.width
 
     @property
@@ -139,11 +139,11 @@ class ViTConfig:
         return self.start
 
     def make(self, key: PRNGKeyArray) -> "ViT":
-        """Makes the model with fresh parameters."""
+        """Builds the model with newly drawn parameters."""
         return ViT(self, key=key)
 
     def stages(self) -> tuple[Stage]:
-        """Lists the stages: one, of all blocks that update patches."""
+        """Returns the only stage: all blocks that update patches."""
         stage = Stage(
             path="backbone.blocks",
             first=0,
@@ -156,7 +156,7 @@ class ViTConfig:
         return (stage,)
 
     def block(self) -> BlockConfig:
-        """The config of every block."""
+        """Returns the config of every block."""
         attention = AttentionConfig(
             width=self.width,
             num_heads=self.num_heads,
@@ -180,7 +180,7 @@ class ViTConfig:
 
 
 class ViT(nnx.Module):
-    """A vision transformer; the parameters of its blocks are stacked on a leading axis and scanned over."""
+    """A vision transformer; the parameters of its blocks are stacked on a leading axis."""
 
     def __init__(self, config: ViTConfig, *, key: PRNGKeyArray):
         keys = jax.random.split(key, _NUM_KEYS)
@@ -201,9 +201,9 @@ class ViT(nnx.Module):
         self.config = config
 
     def features(self, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None = None) -> Features:
-        """Computes the feature maps at the end of the backbone, in the type of the activations.
+        """Computes the feature maps at the end of the backbone, in the dtype of the activations.
 
-        A key turns dropout and stochastic depth on.
+        A key enables dropout and stochastic depth.
         """
         config = self.config
         embed_key, blocks_key, class_key = split_key(key, 3)
@@ -222,7 +222,7 @@ class ViT(nnx.Module):
         )
 
     def before_last_block(self, images: Float[Array, "batch height width 3"]) -> Float[Array, "batch tokens channels"]:
-        """Computes the stream that enters the last block, without dropout."""
+        """Computes the residual stream that enters the last block, without dropout."""
         return self._stage().run_all_but_last(self.embed(images))
 
     def token_features(
@@ -231,9 +231,9 @@ class ViT(nnx.Module):
         """Computes the features of one patch; the last block is computed for that patch alone, without dropout.
 
         Args:
-          tokens: of `before_last_block`.
-          position: (row, column) of the patch.
-          is_normalized: whether to read `last` or `pre_norm`.
+          tokens: Result of `before_last_block`.
+          position: The (row, column) of the patch.
+          is_normalized: Whether to compute the patch of `Features.last`, else of `Features.pre_norm`.
         """
         config = self.config
         token = self._stage().token(tokens, position, block=config.depth - 1)
@@ -246,7 +246,7 @@ class ViT(nnx.Module):
         *,
         key: PRNGKeyArray | None = None,
     ) -> tuple[Float[Array, "batch rows columns channels"], ...]:
-        """Computes the maps of patches that some blocks leave, from 1 to the depth, before any normalisation.
+        """Computes the output maps of some blocks, counted from 1 to the depth, before the final normalisation.
 
         Raises:
           ConfigError: there is no such block.
@@ -263,35 +263,35 @@ class ViT(nnx.Module):
     def block_map(
         self, images: Float[Array, "batch height width 3"], num_blocks: Int32[Array, ""], *, stage: int = 0
     ) -> Float[Array, "batch rows columns channels"]:
-        """Computes the map that one of the first blocks leaves, without dropout; there is one stage, 0."""
+        """Computes the map after the first `num_blocks` blocks, without dropout; the only stage is 0."""
         del stage
         return self._stage().patches(self._stage().run_first(self.embed(images), num_blocks))
 
     def before_block(
         self, images: Float[Array, "batch height width 3"], num_blocks: Int32[Array, ""]
     ) -> Float[Array, "batch tokens channels"]:
-        """Computes the stream that enters the last of the first blocks, for `block_token`."""
+        """Computes the residual stream that enters block `num_blocks`, counted from 1, for `block_token`."""
         return self._stage().run_first(self.embed(images), num_blocks - 1)
 
     def block_token(
         self, tokens: Float[Array, "batch tokens channels"], position: Int[Array, "2"], *, num_blocks: Int32[Array, ""]
     ) -> Float[Array, "batch channels"]:
-        """Computes one patch of `block_map` from `before_block`; that block is computed for the patch alone."""
+        """Computes one patch of `block_map` from the result of `before_block`; runs the block for that patch alone."""
         return self._stage().token(tokens, position, block=num_blocks - 1)
 
     def intermediates(self, images: Float[Array, "batch height width 3"]) -> tuple[Intermediates]:
-        """Computes what every block does to the images: its output, its attention weights, its logits bias."""
+        """Computes the output, the attention weights and the logits bias of every block."""
         last, entering = self._streams(images)
         return (intermediates(self._stage().attention_inputs(entering), entering, last),)
 
     def attention_inputs(self, images: Float[Array, "batch height width 3"]) -> tuple[AttentionInputs, ...]:
-        """Computes what enters the attention of every block."""
+        """Computes the inputs of the attention of every block."""
         return self._stage().attention_inputs(self._streams(images)[1])
 
     def embed(
         self, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None = None
     ) -> Float[Array, "batch tokens channels"]:
-        """Embeds the patches and adds class token and positions.
+        """Embeds the patches and adds the class token and the position embedding.
 
         Raises:
           ConfigError: the images are not of the model's size.
@@ -313,7 +313,7 @@ class ViT(nnx.Module):
         return dropout(tokens, rate=config.position_dropout, key=key)
 
     def shared_table(self, *, key: PRNGKeyArray | None = None) -> Float[Array, "#heads dy dx"] | None:
-        """Computes the offset table that serves all blocks, or None."""
+        """Computes the offset table that all blocks share, or None."""
         tables = self.shared_bias.tables(key=key)
         return add(tables, self.config.grid) if tables else None
 
@@ -346,7 +346,7 @@ class ViT(nnx.Module):
     def _join_class_token(
         self, patches: Float[Array, "batch tokens channels"], *, key: PRNGKeyArray | None
     ) -> Float[Array, "batch tokens_and_class channels"]:
-        """Runs the blocks of the class token, where there are any, and puts it before the patches."""
+        """Runs the blocks of the class token, if there are any, and puts the token before the patches."""
         if self.class_blocks is None or self.class_token is None:
             return patches
         token = run_class_blocks(self.class_blocks, repeated(self.class_token, patches), patches, key=key)

@@ -1,4 +1,4 @@
-"""A stage of a windowed transformer: patch merging, then blocks whose windows are shifted in every second one."""
+"""A stage of a windowed transformer: patch merging, then blocks, every second of which shifts its windows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from gauss_vit.ops.windows import WindowLayout, halved, neighbours
 
 @dataclass(frozen=True, kw_only=True)
 class WindowStageConfig:
-    """What a stage of windows is built from.
+    """Config of a stage with attention in windows.
 
     Attributes:
       stage: Shape of its blocks.
       block: Config of its blocks; the grid of their attention is the window.
-      merges: 2 x 2 patches of half the width are merged to one before the blocks.
+      merges: Whether 2 x 2 patches of half the width are merged into one before the blocks.
     """
 
     stage: Stage
@@ -35,12 +35,12 @@ class WindowStageConfig:
 
     @property
     def compute(self) -> Compute:
-        """How the blocks are computed."""
+        """Settings of the computation: dtype, kernels and loops."""
         return self.block.attention.compute
 
 
 class PatchMerging(nnx.Module):
-    """Merges 2 x 2 patches to one of twice the width: `norm` and `reduction`, in the order that the blocks have."""
+    """Merges 2 x 2 patches into one of twice the width: `norm` and `reduction`, in the order of the blocks."""
 
     def __init__(self, config: BlockConfig, *, key: PRNGKeyArray):
         width = config.attention.width
@@ -52,7 +52,7 @@ class PatchMerging(nnx.Module):
     def __call__(
         self, tokens: Float[Array, "batch tokens half_channels"], *, grid: Grid
     ) -> Float[Array, "batch merged channels"]:
-        """Merges the tokens of a grid; zeros complete an odd side."""
+        """Merges the tokens of a grid; an odd side is padded with zeros."""
         joined = neighbours(tokens.reshape(tokens.shape[0], *grid, tokens.shape[2]))
         if self.norm_place == "before":
             return self.reduction(self.norm(joined))
@@ -62,7 +62,7 @@ class PatchMerging(nnx.Module):
 class WindowStage(nnx.Module):
     """Patch merging and blocks, whose parameters are stacked on a leading axis.
 
-    Parameters: `merging`, where there is any, and `blocks`.
+    Parameters: `merging`, if the stage merges patches, and `blocks`.
     """
 
     def __init__(self, config: WindowStageConfig, *, key: PRNGKeyArray):
@@ -76,7 +76,7 @@ class WindowStage(nnx.Module):
     def enter(
         self, tokens: Float[Array, "batch tokens channels"], grid: Grid
     ) -> tuple[Float[Array, "batch merged merged_channels"], Grid]:
-        """Merges patches, where the stage does so; returns the tokens of the blocks and their grid."""
+        """Merges patches, if the stage does so; returns the tokens that enter the blocks and their grid."""
         return (tokens, grid) if self.merging is None else (self.merging(tokens, grid=grid), halved(grid))
 
     def scan_blocks(
@@ -88,14 +88,14 @@ class WindowStage(nnx.Module):
         key: PRNGKeyArray | None = None,
         collect: bool = False,
     ) -> tuple[Float[Array, "batch tokens channels"], Float[Array, "entered batch tokens channels"]]:
-        """Runs all blocks; with `collect` also returns the residual stream that enters each, otherwise none of them.
+        """Runs all blocks; with `collect` also returns the residual stream that enters each, otherwise [0, ...].
 
         Args:
-          tokens: the stream.
-          grid: the (height, width) of the tokens.
-          rates: of stochastic depth, a block each.
-          key: randomness; None means inference.
-          collect: whether to return the streams.
+          tokens: Residual stream that enters the first block.
+          grid: The (height, width) of the tokens.
+          rates: Stochastic-depth rate of each block.
+          key: Random key; None means inference.
+          collect: Whether to return the streams.
         """
         config, depth = self.config, self.config.stage.depth
         layouts = config.stage.layouts(grid)
@@ -118,12 +118,12 @@ class WindowStage(nnx.Module):
         streams = streams.reshape(-1, *tokens.shape)
         if whole == depth:
             return stream, streams
-        # An odd depth ends with a block without a shift.
+        # With an odd depth, the last block does not shift its windows.
         last = self._step(layouts[0], is_looped=False)(stream, _layer(layers, whole))
         return last, jnp.concatenate([streams, stream[None]]) if collect else streams
 
     def _step(self, layout: WindowLayout, *, is_looped: bool) -> Callable[[Array, PyTree], Array]:
-        """Returns one block under a layout as a function of the stream and of (parameters, rate, key)."""
+        """Returns a block with a layout as a function of the stream and of (parameters, rate, key)."""
         graph, _ = nnx.split(self.blocks)
 
         def step(stream: Array, layer: PyTree) -> Array:
@@ -135,7 +135,7 @@ class WindowStage(nnx.Module):
     def attention_inputs(
         self, entering: Float[Array, "depth batch tokens channels"], *, grid: Grid
     ) -> tuple[AttentionInputs, ...]:
-        """Computes what enters the attention of every block, those of one layout together.
+        """Computes the inputs of the attention of every block; blocks with the same layout are stacked.
 
         Args:
           entering: Stream that enters each block.
@@ -147,7 +147,7 @@ class WindowStage(nnx.Module):
     def run_first(
         self, tokens: Float[Array, "batch tokens channels"], num_blocks: Int32[Array, ""], *, grid: Grid
     ) -> Float[Array, "batch tokens channels"]:
-        """Runs the first blocks of the stage, see `block_scan.run_first`."""
+        """Runs the first `num_blocks` blocks of the stage, see `block_scan.run_first`."""
         return run_first(
             self.blocks,
             tokens,

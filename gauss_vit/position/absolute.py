@@ -1,4 +1,4 @@
-"""The learned absolute position embedding: one vector for every token, added to the patches."""
+"""Learned absolute position embedding: one vector for every token, added to the embedded patches."""
 
 from dataclasses import dataclass
 
@@ -10,11 +10,12 @@ from gauss_vit.ops.initializers import truncated_normal
 
 @dataclass(frozen=True, kw_only=True)
 class AbsoluteEmbedding:
-    """A free vector for every token, in units of the embedded patches.
+    """A learned vector for every token, added to the embedded patches.
 
     Attributes:
-      embeds_prefix: class tokens have a position, too (ViT, DeiT); otherwise they are joined after it (DeiT III, CaiT).
-      init_std: the standard deviation of its truncated normal start.
+      embeds_prefix: Whether prefix tokens have a position, too (ViT, DeiT); otherwise they are joined after the
+        positions are added (DeiT III, CaiT).
+      init_std: Standard deviation of its truncated normal initialisation.
 
     Source: Dosovitskiy et al., An Image is Worth 16x16 Words (ICLR 2021), equation 1; timm `VisionTransformer`.
     """

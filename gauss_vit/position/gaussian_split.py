@@ -1,7 +1,7 @@
-"""Any relative position table as a Gaussian and the rest, to start training the Gaussian where a table has arrived.
+"""Splits relative position tables into a Gaussian and a rest, so that a trained table initialises the Gaussian.
 
-The fit needs no iteration over its linear part: for a given width the best amplitude and offset are a projection, so
-only the width is searched, on a logarithmic grid that is then refined. It cannot run away as general fits do.
+The fit is linear in all but the width: for a given width, the best amplitude and constant are a projection. So only the
+width is searched, on a logarithmic grid that is then refined; unlike general nonlinear fits, it cannot diverge.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from gauss_vit.position.gaussian import Gaussian
 _NARROWEST = 0.3  # patches: a neighbour gets less than 1 % of the peak
 _WIDEST = 2.0  # sides of the grid: inside, the Gaussian is a parabola
 _NUM_COARSE, _NUM_ROUNDS, _SHRINK = 24, 40, 0.75
-# An amplitude of 0 has no gradient and would stay there.
+# An amplitude of 0 has no gradient and would never change.
 _SMALLEST_AMPLITUDE = 0.01
 
 Axes = tuple[Float[np.ndarray, " dy"], Float[np.ndarray, " dx"]]
@@ -27,11 +27,11 @@ Axes = tuple[Float[np.ndarray, " dy"], Float[np.ndarray, " dx"]]
 
 @dataclass(frozen=True, kw_only=True)
 class GaussianSplit:
-    """A Gaussian and a rest that together are the given tables.
+    """A Gaussian and a rest that sum to the given tables.
 
     Attributes:
-      params: `amplitude` and `sigma` of every layer, as `Gaussian` has them, on a leading axis.
-      residual: float32 [layers, heads, dy, dx], the tables less the Gaussian.
+      params: Parameters `amplitude` and `sigma` of `Gaussian`, stacked over layers on a leading axis.
+      residual: Rest, the tables minus the Gaussian, float32 [layers, heads, dy, dx].
     """
 
     params: Mapping[str, Float[Array, "..."]]
@@ -39,15 +39,15 @@ class GaussianSplit:
 
 
 def split_gaussian(tables: Float[np.ndarray, "layers heads dy dx"], gaussian: Gaussian, *, grid: Grid) -> GaussianSplit:
-    """Fits `constant + amplitude^2 exp(-distance^2 / (2 sigma^2))` to tables by least squares and takes it off.
+    """Fits `constant + amplitude^2 exp(-distance^2 / (2 sigma^2))` to tables by least squares; subtracts it.
 
-    The constant stays in the rest; the softmax does not see it. A Gaussian that heads share is fitted to their mean,
-    which is the least-squares fit to all of them. Where only a dip would fit, the amplitude is all but 0.
+    The constant stays in the rest; it does not change the softmax. A Gaussian that heads share is fitted to their mean,
+    which is the least-squares fit to all of them. If only a negative Gaussian would fit, the amplitude is close to 0.
 
     Args:
-      tables: logits over offsets, those of every layer.
-      gaussian: shared or per head, isotropic or not, and in which unit; its start values play no part.
-      grid: the (height, width) of the patches.
+      tables: Logits over offsets, of every layer.
+      gaussian: Variant to fit: shared or per head, isotropic or not, and its unit; its initial values are not used.
+      grid: The (height, width) of the patches.
     """
     layers = tables.shape[0]
     values = tables.astype(np.float64)
@@ -76,7 +76,7 @@ def _axes(gaussian: Gaussian, grid: Grid) -> Axes:
 def _search(
     targets: Float[np.ndarray, "tables dy dx"], gaussian: Gaussian, grid: Grid
 ) -> Float[np.ndarray, "tables 2"]:
-    """Finds the widths (dy, dx) under which a Gaussian explains most of each table's variance."""
+    """Finds the widths (dy, dx) with which a Gaussian explains most of each table's variance."""
     axes = _axes(gaussian, grid)
     reach = max(float(axis[-1]) for axis in axes) + 1e-9
     step = min(float(axis[-1]) / (axis.size // 2) for axis in axes if axis.size > 1) if max(grid) > 1 else 1.0
@@ -92,7 +92,7 @@ def _search(
 
 
 def _exponents(count: int, gaussian: Gaussian) -> Float[np.ndarray, "candidates 2"]:
-    """Lists pairs of 0 ... count - 1: all of them, or those of equal numbers."""
+    """Lists pairs of numbers from 0 to count - 1: all pairs if anisotropic, else pairs of equal numbers."""
     steps = np.arange(count, dtype=np.float64)
     if not gaussian.anisotropic:
         return np.stack([steps, steps], axis=1)
@@ -102,7 +102,7 @@ def _exponents(count: int, gaussian: Gaussian) -> Float[np.ndarray, "candidates 
 def _best(
     targets: Float[np.ndarray, "tables dy dx"], sigmas: Float[np.ndarray, "tables candidates 2"], axes: Axes
 ) -> Float[np.ndarray, "tables 2"]:
-    """Picks for each table the candidate that explains most with a peak that is not negative."""
+    """Returns for each table the candidate that explains most of its variance with a non-negative peak."""
     bumps = _bumps(sigmas, axes)
     products = np.einsum("tyx,tcyx->tc", targets, bumps)
     squares = np.sum(np.square(bumps), axis=(2, 3))
@@ -113,7 +113,7 @@ def _best(
 def _strength(
     targets: Float[np.ndarray, "tables dy dx"], sigmas: Float[np.ndarray, "tables candidates 2"], axes: Axes
 ) -> Float[np.ndarray, "tables candidates"]:
-    """Gives the least-squares height of a Gaussian beside a constant."""
+    """Computes the height of a Gaussian in the least-squares fit of a Gaussian plus a constant."""
     bumps = _bumps(sigmas, axes)
     products = np.einsum("tyx,tcyx->tc", targets, bumps)
     return products / np.maximum(np.sum(np.square(bumps), axis=(2, 3)), 1e-30)
@@ -122,7 +122,7 @@ def _strength(
 def _bumps(
     sigmas: Float[np.ndarray, "tables candidates 2"], axes: Axes
 ) -> Float[np.ndarray, "tables candidates dy dx"]:
-    """Draws Gaussians of height 1 less their mean, which makes the constant beside them drop out."""
+    """Computes Gaussians of height 1 minus their mean, so that the constant of the fit drops out."""
     rows, columns = (np.exp(-np.square(axis / sigmas[..., index, None]) / 2) for index, axis in enumerate(axes))
     drawn = rows[..., :, None] * columns[..., None, :]
     return drawn - drawn.mean(axis=(2, 3), keepdims=True)

@@ -1,4 +1,4 @@
-"""How a backbone knows where a patch is: its bias terms and its absolute embedding, as one value of the config."""
+"""Position information of a backbone: its bias terms and its absolute embedding, as one value of the config."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from gauss_vit.position.relative_mlp import RelativeMlp
 from gauss_vit.position.term import BiasTerm
 
 Term = Gaussian | RelativeMlp | RelativeTable | BiasTerm
-"""The terms of this package, which stored configs may name, and any other that is defined where a config is."""
+"""The terms of this package, which stored configs may name, and any other that a config file defines."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Position:
-    """The position information of a backbone; nothing by default.
+    """Position information of a backbone; none by default.
 
     Attributes:
-      terms: Position biases of the attention logits that every block has of its own; their sum is added.
+      terms: Position biases of the attention logits with separate parameters in every block; their sum is added.
       shared: Position biases with one set of parameters for all blocks.
-      absolute: Learned embedding that is added to the patches; None for none.
+      absolute: Learned embedding added to the patches, or None.
 
     Raises:
       ConfigError: two terms have the same name.
@@ -43,17 +43,17 @@ class Position:
 
     @property
     def all_terms(self) -> tuple[BiasTerm, ...]:
-        """The terms of every block and the shared ones."""
+        """Terms of every block and shared terms."""
         return (*self.terms, *self.shared)
 
     def with_terms(self, *terms: Term) -> "Position":
-        """Adds terms to every block; one that is there under the same name is replaced."""
+        """Returns a copy with terms added to every block; a term of the same name is replaced."""
         given = {term.name: term for term in terms}
         kept = [given.pop(term.name, term) for term in self.terms]
         return dataclasses.replace(self, terms=(*kept, *given.values()))
 
     def without(self, kind: type[BiasTerm]) -> "Position":
-        """Leaves out all terms of a class."""
+        """Returns a copy without any terms of a class."""
         terms, shared = (
             tuple(term for term in group if not isinstance(term, kind)) for group in (self.terms, self.shared)
         )
@@ -74,10 +74,10 @@ Config = TypeVar("Config", bound=_HasPosition)
 
 
 def with_terms(config: Config, *terms: Term) -> Config:
-    """Adds terms to every block of a backbone's config; one that is there under the same name is replaced."""
+    """Adds terms to every block of a backbone's config; a term of the same name is replaced."""
     return dataclasses.replace(config, position=config.position.with_terms(*terms))
 
 
 def without_terms(config: Config, kind: type[BiasTerm]) -> Config:
-    """Leaves all terms of a class out of a backbone's config."""
+    """Removes all terms of a class from a backbone's config."""
     return dataclasses.replace(config, position=config.position.without(kind))

@@ -1,4 +1,4 @@
-"""The relative position bias of Swin and BEiT: one learned number for every head and offset."""
+"""Relative position bias of Swin and BEiT: one learned number for every head and offset."""
 
 import math
 from collections.abc import Mapping
@@ -14,17 +14,17 @@ from gauss_vit.ops.resize import resize_offset_table
 from gauss_vit.position.term import BiasTerm, TermParams
 
 _NUM_PREFIX = 3
-# The standard deviation of timm's `trunc_normal_` where no other is asked for.
+# Default standard deviation of timm's `trunc_normal_`.
 _STD_OF_PAPER_CODE = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class RelativeTable(BiasTerm):
-    """A free table over patch offsets (timm's `RelPosBias`), tied to the grid on which it was made.
+    """A learned table over patch offsets (timm's `RelPosBias`), tied to the grid on which it was made.
 
     Attributes:
-      init_std: the standard deviation of its truncated normal start; 0 starts at zeros, as BEiT does.
-      has_prefix: three more numbers a head, for pairs with a class token (BEiT).
+      init_std: Standard deviation of its truncated normal initialisation; 0 for zeros, as in BEiT.
+      has_prefix: Whether each head has three more numbers, for pairs of tokens with a class token (BEiT).
 
     Source: Liu et al., Swin Transformer (ICCV 2021), equation 4; timm `RelPosBias`.
     """
@@ -34,11 +34,11 @@ class RelativeTable(BiasTerm):
 
     @property
     def name(self) -> str:
-        """The key of its parameters in the tree."""
+        """Key of its parameters in the tree."""
         return "relative"
 
     def init(self, key: PRNGKeyArray, *, grid: Grid, num_heads: int) -> dict[str, Array]:
-        """Gives `table`, float32 [heads, 2 height - 1, 2 width - 1].
+        """Draws `table`, float32 [heads, 2 height - 1, 2 width - 1].
 
         With `has_prefix` it is `table_and_prefix` instead, [heads, (2 height - 1) (2 width - 1) + 3], as in BEiT.
         """
@@ -48,10 +48,10 @@ class RelativeTable(BiasTerm):
         return {"table": truncated_normal(key, (num_heads, *offset_shape(grid)), std=self.init_std)}
 
     def table(self, params: TermParams, grid: Grid, *, key: PRNGKeyArray | None = None) -> Float[Array, "heads dy dx"]:
-        """Gives the table itself, in float32 logits.
+        """Returns the table itself, in float32 logits.
 
         Raises:
-          ValueError: the grid is not the one of the parameters; a table must be resampled when it is loaded.
+          ValueError: the table was made on another grid; it must be resampled when it is loaded.
         """
         del key
         offset_table = self._offsets(params, grid).astype(jnp.float32)
@@ -60,21 +60,21 @@ class RelativeTable(BiasTerm):
         return offset_table
 
     def prefix(self, params: TermParams) -> Float[Array, "heads 3"] | None:
-        """Gives the logits from class token to patch, from patch to class token, and of the class token to itself."""
+        """Returns the logits from class token to patch, from patch to class token, and from class token to itself."""
         return params["table_and_prefix"][:, -_NUM_PREFIX:].astype(jnp.float32) if self.has_prefix else None
 
     @property
     def is_tied_to_grid(self) -> bool:
-        """Whether its parameters fit one grid only: they do."""
+        """Whether its parameters fit one grid only: True."""
         return True
 
     @property
     def is_in_foreign_files(self) -> bool:
-        """Whether weight files of timm and Hugging Face hold its parameters: they do."""
+        """Whether weight files of timm and Hugging Face hold its parameters: True."""
         return True
 
     def resample(self, params: Mapping[str, np.ndarray], *, source: Grid, target: Grid) -> dict[str, np.ndarray]:
-        """Resamples tables, behind any axes of layers, as timm does when it loads weights; prefix numbers stay."""
+        """Resamples tables, with any leading axes, as timm does when it loads weights; prefix numbers do not change."""
         shape, new_shape = offset_shape(source), offset_shape(target)
         if not self.has_prefix:
             table = params["table"]
@@ -86,7 +86,7 @@ class RelativeTable(BiasTerm):
         return {"table_and_prefix": np.concatenate([resized.reshape(*joined.shape[:-1], -1), prefix], axis=-1)}
 
     def as_in_paper_code(self) -> "RelativeTable | None":
-        """Returns the table as the paper's code draws it for Swin (`swinz`); it leaves BEiT's alone."""
+        """Returns the table as the paper's code draws it for Swin (`swinz`); None for BEiT's, which it keeps."""
         return None if self.has_prefix else replace(self, init_std=_STD_OF_PAPER_CODE)
 
     def _offsets(self, params: TermParams, grid: Grid) -> Float[Array, "heads dy dx"]:

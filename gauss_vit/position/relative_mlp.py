@@ -1,4 +1,4 @@
-"""The relative position bias as a small network of the offset: timm's `RelPosMlp` and SwinV2's continuous bias."""
+"""Relative position bias from a small network of the offset: timm's `RelPosMlp` and SwinV2's continuous bias."""
 
 import math
 from dataclasses import dataclass, replace
@@ -17,18 +17,21 @@ from gauss_vit.position.term import BiasTerm, TermParams
 
 @dataclass(frozen=True, kw_only=True)
 class RelativeMlp(BiasTerm):
-    """Two dense layers from the logarithmic offset (dy, dx) to one logit a head; it is defined on every grid.
+    """Two dense layers from the logarithmic offset (dy, dx) to a logit of each head; defined on every grid.
 
       table[:, dy, dx] = output(fc2 relu(fc1 log_offset(dy, dx)))
 
     Attributes:
-      hidden: the width between the layers.
-      mode: "cr" takes sign(d) ln(1 + |d|) of the offset in patches and gives the output as it is (timm's default, all
-        `vit_relpos_*`); "swin" divides the offset by the window first, scales to +-8, takes base-2 logarithms over 3,
-        has no bias in fc2 and gives 16 sigmoid(output) (SwinV2).
-      dropout: the rate at which hidden units are dropped in training; timm uses 0.125 for "cr".
-      reference: the window at which "swin" was trained; offsets are divided by its size less one. The grid itself
-        when None.
+      hidden: Number of hidden units between the layers.
+      mode: Input and output of the network. "cr" uses sign(d) ln(1 + |d|) of the offset d in patches and returns the
+        output unchanged (timm's default, all `vit_relpos_*`); "swin" scales offsets in the window to +-8, uses sign(d)
+        log2(1 + |d|) / 3, has no bias in fc2 and returns 16 sigmoid(output) (SwinV2).
+      dropout: Dropout rate of the hidden units, in training; timm uses 0.125 for "cr".
+      reference: Window (height, width) on which "swin" was trained; offsets are divided by its size minus 1. None is
+        the grid itself.
+
+    Raises:
+      ConfigError: a value is out of range.
 
     Source: Liu et al., Swin Transformer V2 (CVPR 2022), equations 3 and 4; timm `RelPosMlp`.
     """
@@ -48,11 +51,11 @@ class RelativeMlp(BiasTerm):
 
     @property
     def name(self) -> str:
-        """The key of its parameters in the tree."""
+        """Key of its parameters in the tree."""
         return "relative_mlp"
 
     def init(self, key: PRNGKeyArray, *, grid: Grid, num_heads: int) -> dict[str, Array]:
-        """Gives `fc1_kernel` [2, hidden], `fc1_bias`, `fc2_kernel` [hidden, heads] and, for "cr", `fc2_bias`.
+        """Draws `fc1_kernel` [2, hidden], `fc1_bias`, `fc2_kernel` [hidden, heads] and, for "cr", `fc2_bias`.
 
         For "cr" all are uniform within +-1 / sqrt(fan-in), PyTorch's default, as in timm's relative-position
         transformers; for "swin" kernels are truncated normal with a standard deviation of 0.02 and the bias is 0.
@@ -73,7 +76,7 @@ class RelativeMlp(BiasTerm):
         }
 
     def table(self, params: TermParams, grid: Grid, *, key: PRNGKeyArray | None = None) -> Float[Array, "heads dy dx"]:
-        """Runs the network on every offset, in float32 logits; a key turns its dropout on."""
+        """Computes the network's output at every offset, in float32 logits; a key enables dropout."""
         coordinates = jnp.asarray(log_offsets(grid, mode=self.mode, reference=self.reference or grid)).reshape(-1, 2)
         weights = {name: value.astype(jnp.float32) for name, value in params.items()}
         # Exact products: on accelerators the default precision would round the coordinates to bfloat16 or TF32.
@@ -88,11 +91,11 @@ class RelativeMlp(BiasTerm):
 
     @property
     def is_in_foreign_files(self) -> bool:
-        """Whether weight files of timm and Hugging Face hold its parameters: they do."""
+        """Whether weight files of timm and Hugging Face hold its parameters: True."""
         return True
 
     def as_in_paper_code(self) -> "RelativeMlp":
-        """Returns the network as the paper's code draws it: both kinds as PyTorch's linear layers, which "cr" does."""
+        """Returns the network as the paper's code draws it: as PyTorch's linear layers, like "cr", in both modes."""
         return replace(self, mode="cr")
 
 

@@ -1,13 +1,13 @@
-"""One algebra for every position bias of the attention logits.
+"""Position biases of the attention logits as terms that can be added.
 
-All learned or fixed biases of this field depend on query and key only through their offset. So a bias term is a frozen
-value whose pure function maps (parameters, grid) to an offset table [heads or 1, 2 height - 1, 2 width - 1], in
+The usual position biases, learned or fixed, depend on query and key only through their offset. So a bias term is a
+frozen value whose pure function maps (parameters, grid) to an offset table [heads or 1, 2 height - 1, 2 width - 1], in
 logits; a tuple of terms is their sum and `()` is zero; a table expands to [heads, query, key]:
 
   bias[h, i, j] = table[h, y_i - y_j + height - 1, x_i - x_j + width - 1],    i = y_i width + x_i
 
-The offset is query minus key and patches are numbered row by row, as in timm. The same table is what plots draw, what
-the Gaussian fit reads, and what is written into a stock relative-position table when weights are exported.
+The offset is query minus key and patches are numbered row by row, as in timm. Plots, the Gaussian
+fit and the export to stock relative-position tables use the same table.
 """
 
 from abc import ABC, abstractmethod
@@ -23,20 +23,20 @@ from gauss_vit.ops.grid import Grid, num_patches, offset_shape
 from gauss_vit.ops.toeplitz import toeplitz
 
 TermParams = Mapping[str, Array]
-"""The parameters of one term, by name; where layers are stacked on a leading axis, terms run under `scan` or `vmap`."""
+"""Parameters of one term, by name; for layers stacked on a leading axis, terms run under `scan` or `vmap`."""
 
 
 class BiasTerm(ABC):
     """A position bias as a value: a frozen dataclass that derives from this class.
 
-    A term must have a name, initial parameters and an offset table. Everything else that the program asks of a term has
-    a default here, so that a term that is defined elsewhere, such as in a config file, needs no more than these three.
+    A term must define a name, initial parameters and an offset table. Everything else that the program needs of a term
+    has a default here, so a term that is defined elsewhere, such as in a config file, needs only these three.
     """
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """The key of its parameters in the tree, unique among the terms of an attention layer."""
+        """Key of its parameters in the tree, unique among the terms of an attention layer."""
 
     @abstractmethod
     def init(self, key: PRNGKeyArray, *, grid: Grid, num_heads: int) -> dict[str, Array]:
@@ -47,7 +47,7 @@ class BiasTerm(ABC):
         """Computes its offset table in float32 logits; `key=None` means inference."""
 
     def prefix(self, params: TermParams) -> Float[Array, "#heads 3"] | None:
-        """Returns its logits for prefix tokens (see `expand`); None where these have no bias."""
+        """Returns its logits for prefix tokens (see `expand`); None if these have no bias."""
         del params
         return None
 
@@ -58,34 +58,34 @@ class BiasTerm(ABC):
 
     @property
     def is_tied_to_grid(self) -> bool:
-        """Whether its parameters fit one grid only, so that they are resampled for another."""
+        """Whether its parameters fit one grid only, so that they must be resampled for another."""
         return False
 
     @property
     def is_in_foreign_files(self) -> bool:
-        """Whether weight files of timm and Hugging Face hold its parameters; otherwise these start fresh."""
+        """Whether weight files of timm and Hugging Face hold its parameters; otherwise they are newly drawn."""
         return False
 
     def on_image(self, grid: Grid) -> "BiasTerm":
-        """Returns the term for windows of an image of so many patches."""
+        """Returns the term for windows of a map of `grid` patches."""
         del grid
         return self
 
     def resample(self, params: Mapping[str, np.ndarray], *, source: Grid, target: Grid) -> dict[str, np.ndarray]:
-        """Fits parameters of one grid to another; axes of layers may come first."""
+        """Resamples parameters of one grid for another, with any leading axes."""
         del source, target
         return dict(params)
 
     def zero(self, params: TermParams) -> dict[str, Array]:
-        """Returns the parameters that change where the bias is taken away: all of them, as zeros."""
+        """Returns new values of the parameters to change so that the bias vanishes: by default zeros for all."""
         return {name: jnp.zeros_like(leaf) for name, leaf in params.items()}
 
     def as_in_paper_code(self) -> "BiasTerm | None":
-        """Returns a term that is drawn as the paper's code draws this one; None where that code leaves it alone."""
+        """Returns a term that is drawn as the paper's code draws this one; None if that code does not change it."""
         return None
 
     def numbers(self, params: Mapping[str, np.ndarray], grid: Grid) -> dict[str, Float[np.ndarray, "depth _"]]:
-        """Returns the numbers that a training run logs, by name, for parameters that are stacked over layers."""
+        """Returns the numbers that a training run logs, by name, for parameters stacked over layers."""
         del params, grid
         return {}
 
@@ -127,12 +127,12 @@ def table(
     *,
     key: PRNGKeyArray | None = None,
 ) -> Float[Array, "#heads dy dx"]:
-    """Sums the offset tables of all terms; no terms give zeros of shape [1, 2 height - 1, 2 width - 1]."""
+    """Sums the offset tables of all terms; zeros [1, 2 height - 1, 2 width - 1] if there are none."""
     return add(tables(terms, params, grid, key=key), grid)
 
 
 def add(parts: Mapping[str, Float[Array, "#heads dy dx"]], grid: Grid) -> Float[Array, "#heads dy dx"]:
-    """Adds offset tables of one or of all heads; no tables give zeros of shape [1, 2 height - 1, 2 width - 1]."""
+    """Adds offset tables of one or of all heads; zeros [1, 2 height - 1, 2 width - 1] if there are none."""
     total = jnp.zeros((1, *offset_shape(grid)), jnp.float32)
     for part in parts.values():
         shape = (max(total.shape[0], part.shape[0]), *total.shape[1:])
@@ -141,7 +141,7 @@ def add(parts: Mapping[str, Float[Array, "#heads dy dx"]], grid: Grid) -> Float[
 
 
 def prefix(terms: Sequence[BiasTerm], params: Mapping[str, TermParams]) -> Float[Array, "#heads 3"] | None:
-    """Sums the terms' logits for prefix tokens; None where no term has any."""
+    """Sums the terms' logits for prefix tokens; None if no term has any."""
     parts = [part for term in terms if (part := term.prefix(params[term.name])) is not None]
     if not parts:
         return None
@@ -159,11 +159,11 @@ def expand(
     """Expands an offset table to the bias of every pair of tokens.
 
     Args:
-      offset_table: logits over offsets, [heads, 2 height - 1, 2 width - 1].
-      grid: the (height, width) of the patches.
-      prefix_tokens: how many class or register tokens stand before the patches.
-      prefix_bias: logits [heads, 3] from prefix to patch, from patch to prefix, and from prefix to prefix (query to
-        key), as in BEiT. Zero when None, as in timm's `RelPosMlp`.
+      offset_table: Logits over offsets, [heads or 1, 2 height - 1, 2 width - 1].
+      grid: The (height, width) of the patches.
+      prefix_tokens: Number of tokens before the patches, such as class tokens.
+      prefix_bias: Logits [heads or 1, 3] from prefix to patch, from patch to prefix, and from prefix to prefix (query
+        to key), as in BEiT. None for zeros, as in timm's `RelPosMlp`.
 
     Raises:
       ValueError: the table does not fit the grid.
@@ -175,7 +175,7 @@ def expand(
     if offset_table.shape[1:] != offset_shape(grid):
         raise ValueError(f"a grid of {grid} needs a table of {offset_shape(grid)}, got {offset_table.shape[1:]}")
     heads, tokens = offset_table.shape[0], num_patches(grid)
-    # [heads, query column, key column, query row, key row], from the matrices of both axes.
+    # [heads, query column, key column, query row, key row], from the Toeplitz matrices of both axes.
     spread = toeplitz(jnp.moveaxis(toeplitz(offset_table), 1, 3))
     bias = jnp.transpose(spread, (0, 3, 1, 4, 2)).reshape(heads, tokens, tokens)
     if prefix_tokens == 0:
@@ -188,7 +188,7 @@ def expand(
 def _with_prefix(
     bias: Float[Array, "#heads query key"], prefix_tokens: int, prefix_bias: Float[Array, "#heads 3"]
 ) -> Float[Array, "#heads query_all key_all"]:
-    """Puts the rows and columns of prefix tokens before those of the patches."""
+    """Adds the rows and columns of prefix tokens before those of the patches."""
     heads = max(bias.shape[0], prefix_bias.shape[0])
     patches = bias.shape[-1]
     to_patch, from_patch, among = (

@@ -1,6 +1,6 @@
-"""Position biases into plain tables, which stock timm and Swin have, and tables into a Gaussian and a rest.
+"""Bakes position biases into plain tables, which stock timm models have, and splits tables into a Gaussian and a rest.
 
-Baking is exact: every bias is a table over offsets, and their sum is one, too. Nothing is dropped.
+Baking is exact: every bias is a table over offsets, and so is their sum.
 """
 
 from collections.abc import Mapping
@@ -28,20 +28,20 @@ Config = TypeVar("Config", bound=BackboneConfig)
 
 
 def bake(config: Config, params: PyTree) -> tuple[Config, PyTree]:
-    """Turns all position biases of every block into one table that computes the same.
+    """Replaces all position biases of every block by one equivalent table.
 
     Args:
-      config: Config of a backbone with any position terms, of every block or shared.
+      config: Config of a backbone with any position terms, per block or shared.
       params: Parameters of its network.
 
     Returns:
-      The config of a backbone whose only term is a `RelativeTable`, which has rows for prefix tokens where there are
-      any, and its parameters. A bias that all blocks share stays shared if no block has one of its own. A backbone
-      without a bias stays as it is.
+      The config of a backbone whose only term is a `RelativeTable`, which has rows for prefix tokens if there are any,
+      and its parameters. A bias that all blocks share stays shared if no block has one of its own. A backbone without
+      a bias does not change.
 
     Raises:
-      ConfigError: the attention is of cosines (SwinV2): stock files of it hold the network that makes the bias, so no
-        stock model could take the table.
+      ConfigError: the backbone has cosine attention (SwinV2): stock files hold the network that computes the bias, so
+        no stock model could take the table.
     """
     position = config.position
     if not position.all_terms:
@@ -70,15 +70,15 @@ def bake(config: Config, params: PyTree) -> tuple[Config, PyTree]:
 
 
 def unbake(config: Config, params: PyTree, gaussian: Gaussian) -> tuple[Config, PyTree]:
-    """Takes a Gaussian out of the relative tables of every block, as a start for training both; computes the same.
+    """Splits the relative table of every block into a Gaussian and a rest with the same sum, to train both.
 
     Args:
-      config: Config of a backbone whose position bias is a `RelativeTable` of its own in every block.
+      config: Config of a backbone whose only position bias is a separate `RelativeTable` in every block.
       params: Parameters of its network.
-      gaussian: The variant to fit.
+      gaussian: Variant of the Gaussian to fit.
 
     Raises:
-      ConfigError: the backbone has another position bias; `bake` returns one that fits.
+      ConfigError: the backbone has another position bias; `bake` returns a backbone that can be split.
     """
     match config.position.terms:
         case (RelativeTable() as table,) if not config.position.shared:
@@ -97,7 +97,7 @@ def unbake(config: Config, params: PyTree, gaussian: Gaussian) -> tuple[Config, 
 
 
 def _shared_table(site: BiasSite | None, leaves: Mapping[str, Array]) -> Float[Array, "heads dy dx"] | None:
-    """Computes the table that serves all blocks, for every head, or None."""
+    """Computes the table that all blocks share, for every head; None if they share none."""
     if site is None or not site.terms:
         return None
     table = term.table(site.terms, subtree(leaves, site.path), site.grid)
@@ -110,7 +110,7 @@ def _sums(
     shared: Float[Array, "heads dy dx"] | None,
     terms: tuple[BiasTerm, ...],
 ) -> tuple[Float[Array, "depth heads dy dx"], Float[Array, "depth heads 3"] | None]:
-    """Sums the biases of every block, for every head; the second result is that of prefix tokens."""
+    """Sums the biases of every block, for every head; the second result is the bias of prefix tokens."""
 
     def of_layer(layer: PyTree) -> tuple[Array, Array | None]:
         parts = term.tables(terms, layer, site.grid)
@@ -129,7 +129,7 @@ def _table_leaves(
     *,
     has_prefix: bool,
 ) -> dict[str, Array]:
-    """Gives tables as the parameters of a `RelativeTable`; prefix tokens without a bias get zeros."""
+    """Returns tables as the parameters of a `RelativeTable`; prefix tokens without a bias get zeros."""
     if not has_prefix:
         return {f"{path}.relative.table": tables}
     flat = tables.reshape(*tables.shape[:-2], -1)

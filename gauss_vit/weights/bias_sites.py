@@ -1,4 +1,4 @@
-"""Where a backbone has position terms: what is below which path, on which grid, and for how many blocks."""
+"""The sites of position terms in a backbone: their paths, their grids and their numbers of blocks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ class BiasSite:
     Attributes:
       path: Path of their parameters.
       terms: The terms.
-      grid: The (height, width) of patches that meet in attention.
-      num_heads: Attention heads.
-      depth: Number of blocks, whose parameters are stacked; None where one set serves all blocks.
+      grid: The (height, width) of an attention window, in patches.
+      num_heads: Number of attention heads.
+      depth: Number of blocks, whose parameters are stacked; None if all blocks share one set.
     """
 
     path: str
@@ -31,17 +31,17 @@ class BiasSite:
     depth: int | None
 
     def owned(self, term: BiasTerm, leaves: Mapping[str, Leaf]) -> dict[str, Leaf]:
-        """Picks the parameters of a term out of those of a network, and names them as the term does."""
+        """Selects the parameters of a term from those of a network, by their names in the term."""
         start = f"{self.path}.{term.name}."
         return {path.removeprefix(start): leaf for path, leaf in leaves.items() if path.startswith(start)}
 
     def paths(self, term: BiasTerm, params: Mapping[str, Leaf]) -> dict[str, Leaf]:
-        """Names parameters of a term by their whole paths; the inverse of `owned`."""
+        """Returns parameters of a term by their full paths; the inverse of `owned`."""
         return {f"{self.path}.{term.name}.{name}": leaf for name, leaf in params.items()}
 
 
 def bias_sites(config: BackboneConfig) -> tuple[BiasSite, ...]:
-    """Lists the sites of a backbone: the shared one first, where stages could share a table, then the stages."""
+    """Lists the sites of a backbone: the shared one first, if all stages could share a table, then each stage's."""
     stages = config.stages()
     own = tuple(
         BiasSite(
@@ -70,6 +70,6 @@ def term_at(path: str, config: BackboneConfig) -> tuple[BiasSite, BiasTerm] | No
 
 
 def starts_fresh(path: str, config: BackboneConfig) -> bool:
-    """Whether a parameter belongs to a term that weights from elsewhere need not have."""
+    """Returns whether a parameter belongs to a term that foreign weights may lack, so that it is newly drawn."""
     found = term_at(path, config)
     return found is not None and not found[1].is_in_foreign_files

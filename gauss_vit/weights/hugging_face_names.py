@@ -1,7 +1,7 @@
 """Hugging Face's parameter names, as `save_pretrained` writes them: ViT, DeiT and Swin with a classifier.
 
-Query, key and value are separate tensors there and one kernel here. Plain DeiT is published in ViT's names; DeiT's own
-names have a distillation token.
+Query, key and value are separate tensors there and one kernel here. DeiT without a distillation
+token is published with ViT's names.
 """
 
 from gauss_vit.models.swin import SwinConfig
@@ -11,7 +11,7 @@ from gauss_vit.weights.timm_names import BATCH_OF_ONE, dense, offset_table, patc
 
 
 def vit_rules(config: ViTConfig) -> tuple[Rule, ...]:
-    """Gives the names of `ViTForImageClassification`, or of `DeiTForImageClassification` with a distillation token."""
+    """Returns the names of `ViTForImageClassification`; with a distillation token, of `DeiTForImageClassification`."""
     root = "deit" if config.distillation_token else "vit"
     return (
         *patch_embedding(f"{root}.embeddings.patch_embeddings.projection", config.patch_size),
@@ -25,7 +25,7 @@ def vit_rules(config: ViTConfig) -> tuple[Rule, ...]:
 
 
 def swin_rules(config: SwinConfig) -> tuple[Rule, ...]:
-    """Gives the names of `SwinForImageClassification`, whose stages merge patches at their end, not at their start."""
+    """Returns the names of `SwinForImageClassification`, whose stages merge patches at their end, not their start."""
     num_stages = len(config.depths)
     return (
         *patch_embedding("swin.embeddings.patch_embeddings.projection", config.patch_size),
@@ -52,7 +52,7 @@ def _stage(config: SwinConfig, index: int) -> tuple[Rule, ...]:
 
 
 def _block(theirs: str, ours: str, *, attention: str) -> tuple[Rule, ...]:
-    """Names a block; `attention` is what they call the part that holds query, key and value."""
+    """Returns the names of a block; `attention` is their name of the module with query, key and value."""
     return (
         *_norm(f"{theirs}.layernorm_before", f"{ours}.norm1"),
         *_norm(f"{theirs}.layernorm_after", f"{ours}.norm2"),

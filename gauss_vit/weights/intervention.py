@@ -1,7 +1,7 @@
-"""Changes a model's position information: drawn again, zeroed or taken out, all else as it was.
+"""Changes a model's position information: draws it again, zeroes it or removes it, and keeps everything else.
 
 The paper says that position embeddings and biases were "re-initialised to random parameters"; its code does that to
-some families and other things to others. Both are here, under names of their own:
+some families and something else to others. Both are here, under different names:
 
 | of the model               | `reinit`                     | `paper_code`                        | `zero`             |
 |----------------------------|------------------------------|-------------------------------------|--------------------|
@@ -15,9 +15,9 @@ some families and other things to others. Both are here, under names of their ow
 | Gaussian                   | its initial values           | untouched: the code has none        | amplitude 0        |
 | any other term             | its `init`                   | its `as_in_paper_code`, if any      | its `zero`         |
 
-Where `reinit` says std 0.02, it is the `init_std` of the model's config. `zero` is also the code's `vrelz`. The softmax
-does not see a bias that is the same everywhere. `without_gaussian` takes the Gaussian out of config and parameters and
-keeps the rest. In Swin transformers windows, shifts and merging still tell positions apart, in all cases.
+Where `reinit` says std 0.02, it is the `init_std` of the model's config. `zero` is also the code's `vrelz`. A bias that
+is the same everywhere does not change the softmax. `without_gaussian` removes the Gaussian from config and parameters
+and keeps the rest. Swin transformers still have position information from windows, shifts and merging in all cases.
 
 Source: Kim et al., BMVC 2023, section 3 and figure 4, and the `--type` switches of its reference code.
 """
@@ -39,22 +39,22 @@ from gauss_vit.tree import flatten_paths, unflatten_paths
 from gauss_vit.weights.bias_sites import BiasSite, bias_sites
 
 Intervention = Literal["none", "reinit", "paper_code", "zero", "without_gaussian"]
-"""What to do to a model's position information; `none` leaves it."""
+"""Change of a model's position information; `none` keeps it."""
 
 Config = TypeVar("Config", bound=BackboneConfig)
 
 
 def intervene(config: Config, params: PyTree, name: Intervention, *, key: PRNGKeyArray) -> tuple[Config, PyTree]:
-    """Changes the position information of a model as the table above says; all other parameters stay the same arrays.
+    """Changes the position information of a model as in the table above; all other parameters stay the same arrays.
 
     Args:
       config: Config of the backbone.
       params: Parameters of its network, a nested dict.
       name: The intervention.
-      key: Randomness of what is drawn again.
+      key: Random key of the parameters that are drawn again.
 
     Returns:
-      Config and parameters of the changed model. The config is the same but for `without_gaussian`.
+      Config and parameters of the changed model. Only `without_gaussian` changes the config.
 
     Raises:
       ConfigError: the model has nothing that the intervention could change.
@@ -73,7 +73,7 @@ def intervene(config: Config, params: PyTree, name: Intervention, *, key: PRNGKe
 
 
 def applicable(config: BackboneConfig) -> tuple[Intervention, ...]:
-    """Lists the interventions that make sense for a model, `none` first."""
+    """Lists the interventions that apply to a model, `none` first."""
     terms = config.position.all_terms
     has_embedding = config.position.absolute is not None
     has_stock = has_embedding or any(term.is_in_foreign_files for term in terms)
@@ -88,10 +88,10 @@ def applicable(config: BackboneConfig) -> tuple[Intervention, ...]:
 
 
 def check_applies(config: BackboneConfig, name: Intervention) -> None:
-    """Refuses an intervention that a model has nothing for.
+    """Checks that a model has something that an intervention could change.
 
     Raises:
-      ConfigError: it has not; the message says what it has something for.
+      ConfigError: it has nothing; the message lists the interventions that apply.
     """
     fitting = applicable(config)
     if name not in fitting:
@@ -103,7 +103,7 @@ def check_applies(config: BackboneConfig, name: Intervention) -> None:
 
 
 def parse_interventions(text: str) -> tuple[Intervention, ...]:
-    """Reads names that commas separate, each once.
+    """Reads a comma-separated list of interventions.
 
     Raises:
       ConfigError: a name is unknown or comes twice.
@@ -147,18 +147,18 @@ def _embedding(
 
 
 def _biases(site: BiasSite, leaves: Mapping[str, Array], name: Intervention, *, key: PRNGKeyArray) -> dict[str, Array]:
-    """Computes the new parameters of all terms at a site, by path."""
+    """Computes the changed parameters of all terms at a site, by path."""
     changed = {}
     for index, term in enumerate(site.terms):
         old = site.owned(term, leaves)
         new = term.zero(old) if name == "zero" else _drawn(site, term, name, key=jax.random.fold_in(key, index))
-        # A "swin" network has no bias in its last layer, which the paper's code draws with the others.
+        # The paper's code also draws a bias of the last layer, which a "swin" network does not have.
         changed |= site.paths(term, {parameter: new[parameter] for parameter in old if parameter in new})
     return changed
 
 
 def _drawn(site: BiasSite, term: BiasTerm, name: Intervention, *, key: PRNGKeyArray) -> dict[str, Array]:
-    """Draws a term again; nothing where the intervention leaves it alone."""
+    """Draws the parameters of a term again; returns none if the intervention does not change it."""
     source = term if name == "reinit" else term.as_in_paper_code()
     if source is None:
         return {}

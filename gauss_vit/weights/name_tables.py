@@ -1,4 +1,4 @@
-"""Every naming of weights that is known, as a closed table: nothing in a file is looked up anywhere else."""
+"""Tables of timm's and Hugging Face's parameter names; names in a file are looked up nowhere else."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -15,7 +15,7 @@ Rules = Callable[[BackboneConfig], tuple[Rule, ...]]
 
 
 def timm_rules(config: BackboneConfig) -> tuple[Rule, ...]:
-    """Gives timm's names for any backbone with a linear head.
+    """Returns timm's names for any backbone with a linear head.
 
     Raises:
       CheckpointError: timm has no such model.
@@ -31,7 +31,7 @@ def timm_rules(config: BackboneConfig) -> tuple[Rule, ...]:
 
 
 def hugging_face_rules(config: BackboneConfig) -> tuple[Rule, ...]:
-    """Gives Hugging Face's names for any backbone with a linear head; parameters that its models lack have none.
+    """Returns Hugging Face's names for any backbone with a linear head; parameters that its models lack have no name.
 
     Raises:
       CheckpointError: Hugging Face has no such backbone.
@@ -65,7 +65,7 @@ def _check_has_counterpart(config: ViTConfig) -> None:
 
 
 def _tables_with_prefix(config: ViTConfig) -> tuple[Rule, ...]:
-    """Where `vision_transformer_relpos` has what `beit` has beside it: a table with rows for the class token."""
+    """Returns the names of tables with rows for the class token in `vision_transformer_relpos`; BEiT has others."""
     if config.biases == "query_value":
         return ()
     return tuple(
@@ -82,14 +82,14 @@ def _tables_with_prefix(config: ViTConfig) -> tuple[Rule, ...]:
 
 
 NAME_TABLES: Mapping[str, Rules] = MappingProxyType({"timm": timm_rules, "hugging_face": hugging_face_rules})
-"""The tables by the name that a command line uses."""
+"""Tables by their names on the command line."""
 
 
 def rules_named(name: str) -> Rules:
-    """Gives a table by its name.
+    """Returns a table by its name.
 
     Raises:
-      ConfigError: there is none.
+      ConfigError: there is no such table.
     """
     if name not in NAME_TABLES:
         raise ConfigError(f"unknown weight format {name!r}", do=f"use one of {', '.join(NAME_TABLES)}")

@@ -1,7 +1,7 @@
-"""Other projects' parameter names as tables: (their name, our path, how the array changes on the way).
+"""Tables of other projects' parameter names: (their name, our path, transform of the array).
 
-One table reads weights and writes them: names are templates such as `blocks.{layer}.attn.qkv.weight`. `{layer}` in
-their name is an index into our stacked leading axis; every other placeholder stands in both names. Several of their
+One table serves to read and to write weights. Names are templates such as `blocks.{layer}.attn.qkv.weight`: `{layer}`
+in their name is an index into our stacked leading axis; every other placeholder occurs in both names. Several of their
 tensors may be parts of one of ours, as query, key and value are.
 """
 
@@ -21,11 +21,11 @@ _LISTED = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Transform:
-    """How an array changes between the two conventions, both ways exactly.
+    """An exact conversion of an array between the two conventions, in both directions.
 
     Attributes:
-      to_ours: their array as ours, one layer of it.
-      to_theirs: its inverse.
+      to_ours: Function from their array to one layer of ours.
+      to_theirs: Inverse of `to_ours`.
     """
 
     to_ours: Callable[[Tensor], Tensor]
@@ -49,10 +49,11 @@ class Rule:
     """One kind of tensor in both conventions.
 
     Attributes:
-      theirs: a template of their name.
-      ours: a template of our path.
-      transform: how the array changes.
-      part: which of how many equal parts of our last axis their tensor is; all parts need a rule.
+      theirs: Template of their name.
+      ours: Template of our path.
+      transform: Conversion of the array.
+      part: Index and number of the equal parts of our last axis, if their tensor is one of them; every part needs a
+        rule.
     """
 
     theirs: str
@@ -62,19 +63,19 @@ class Rule:
 
     @property
     def is_stacked(self) -> bool:
-        """Their tensors of all layers are one array of ours."""
+        """Whether their tensors of all layers are one array of ours."""
         return "{layer}" in self.theirs
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Place:
-    """Where one of their tensors goes.
+    """The place of one of their tensors in our tree.
 
     Attributes:
-      rule: the line of the table.
-      path: our parameter.
-      layer: the index into its leading axis; None where it has no such axis.
-      shape: of our array there: one layer, one part.
+      rule: Line of the table.
+      path: Path of our parameter.
+      layer: Index into its leading axis; None if it has no such axis.
+      shape: Shape of our array at this place: one layer, one part.
     """
 
     rule: Rule
@@ -84,18 +85,18 @@ class _Place:
 
 
 def from_theirs(tensors: Mapping[str, Tensor], rules: Sequence[Rule], target: PyTree) -> PyTree:
-    """Brings foreign tensors into our tree.
+    """Converts foreign tensors to our tree.
 
     Args:
-      tensors: their arrays by name.
-      rules: the table of names.
-      target: our tree of arrays or of shapes and types; it says what must come.
+      tensors: Their arrays by name.
+      rules: Table of names.
+      target: Our tree of arrays or of shapes and dtypes; it determines the tensors that are expected.
 
     Returns:
-      A tree like `target` of NumPy arrays in the types of `tensors`.
+      A tree like `target` of NumPy arrays in the dtypes of `tensors`.
 
     Raises:
-      CheckpointError: every missing, unexpected or misshaped tensor, all at once, by name.
+      CheckpointError: tensors are missing, unexpected or misshaped; the message names all of them.
     """
     places = _places(rules, target)
     misshaped = []
@@ -115,7 +116,7 @@ def from_theirs(tensors: Mapping[str, Tensor], rules: Sequence[Rule], target: Py
 
 
 def to_theirs(params: PyTree, rules: Sequence[Rule]) -> dict[str, Tensor]:
-    """Brings our tree into their names, the inverse of `from_theirs`.
+    """Converts our tree to their tensors by name, the inverse of `from_theirs`.
 
     Raises:
       CheckpointError: a parameter of ours has no name of theirs.
@@ -129,11 +130,11 @@ def to_theirs(params: PyTree, rules: Sequence[Rule]) -> dict[str, Tensor]:
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
-    """One of their tensors as our tree wants it.
+    """A tensor of theirs that our tree needs.
 
     Attributes:
-      shape: in their layout.
-      path: of our parameter that it belongs to.
+      shape: Shape in their layout.
+      path: Path of our parameter that it belongs to.
     """
 
     shape: tuple[int, ...]
@@ -141,7 +142,7 @@ class Expected:
 
 
 def expected(rules: Sequence[Rule], target: PyTree) -> dict[str, Expected]:
-    """Says which tensors of theirs our tree of arrays or of shapes wants, by name.
+    """Lists the tensors of theirs that our tree of arrays or of shapes needs, by name.
 
     Raises:
       CheckpointError: a parameter of ours has no name of theirs.
@@ -158,7 +159,7 @@ def expected(rules: Sequence[Rule], target: PyTree) -> dict[str, Expected]:
 
 
 def shown_name(name: str) -> str:
-    r"""Makes a name that anybody may have written fit for a message: escaped, and cut.
+    r"""Escapes and shortens an untrusted name for a message.
 
     >>> print(shown_name(chr(27) + "[31m"))
     \x1b[31m
@@ -167,14 +168,14 @@ def shown_name(name: str) -> str:
 
 
 def refuse(problems: Mapping[str, Sequence[str]], *, do: str = "") -> None:
-    """Raises one error that names every problem; does nothing where there is none.
+    """Raises one error that names every problem; does nothing if there are none.
 
     Args:
-      problems: what is wrong by kind, such as "missing": names, shown escaped and cut.
-      do: the remedy.
+      problems: Names by kind of problem, such as "missing"; they are shown escaped and shortened.
+      do: Remedy.
 
     Raises:
-      CheckpointError: code CKPT-TREE.
+      CheckpointError: there is a problem (code CKPT-TREE).
     """
     parts = []
     for kind, entries in problems.items():
@@ -187,14 +188,14 @@ def refuse(problems: Mapping[str, Sequence[str]], *, do: str = "") -> None:
 
 
 def _cut(leaf: Tensor, place: _Place) -> Tensor:
-    """Takes the layer and the part of a place out of our array."""
+    """Returns the layer and the part of our array at a place."""
     layer = leaf if place.layer is None else leaf[place.layer]
     index, count = place.rule.part
     return np.split(layer, count, axis=-1)[index] if count > 1 else layer
 
 
 def _places(rules: Sequence[Rule], target: PyTree) -> dict[str, _Place]:
-    """Lists where each of their tensors goes in our tree."""
+    """Finds the place of each of their tensors in our tree."""
     places = {}
     unnamed = []
     for path, leaf in flatten_paths(target).items():
@@ -214,7 +215,7 @@ def _places(rules: Sequence[Rule], target: PyTree) -> dict[str, _Place]:
 
 
 def _pattern(template: str) -> str:
-    """Turns a template into a regular expression with a group for every placeholder."""
+    """Converts a template to a regular expression with a group for every placeholder."""
     parts = re.split(r"\{(\w+)\}", template)
     return "".join(f"(?P<{part}>[^.]+)" if index % 2 else re.escape(part) for index, part in enumerate(parts))
 

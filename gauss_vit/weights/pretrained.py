@@ -1,4 +1,4 @@
-"""Foreign weights into a model: found out, checked as a whole, resampled where asked for, or not loaded at all."""
+"""Loads foreign weights: detects their naming, checks them as a whole, and resamples positions of another grid."""
 
 import contextlib
 import re
@@ -33,13 +33,13 @@ _BUFFERS = r".*\.(relative_position_index|relative_coords_table|attn_mask)"
 
 @dataclass(frozen=True, kw_only=True)
 class Imported:
-    """A model's parameters from a file.
+    """Parameters of a model from a file or another run.
 
     Attributes:
-      params: nested dict of float32 NumPy arrays, complete.
-      table: whose names the file has: a key of `NAME_TABLES`.
-      resampled: the file's tensors that came from another grid.
-      fresh: our parameters that did not come from the file.
+      params: All parameters, a nested dict of float32 NumPy arrays.
+      table: Naming of the file: a key of `NAME_TABLES`, or "gauss_vit" for a run of this program.
+      resampled: Names of the file's tensors that were resampled from another grid.
+      fresh: Paths of our parameters that did not come from the file.
     """
 
     params: PyTree
@@ -50,14 +50,14 @@ class Imported:
 
 @dataclass(frozen=True, kw_only=True)
 class _Plan:
-    """What will be read, made from a file's header alone.
+    """What will be read from a file, planned from its header alone.
 
     Attributes:
-      table: whose names the file has.
-      rules: that table for the config.
-      target: our tree of shapes, without what is fresh.
-      wanted: what the target wants, by their name.
-      regrids: how those among them change whose grid is another.
+      table: Naming of the file: a key of `NAME_TABLES`.
+      rules: Table of names for the config.
+      target: Our tree of shapes, without newly drawn parameters.
+      wanted: Tensors that the target needs, by their name.
+      regrids: Changes of grid of those that were made on another, by their name.
     """
 
     table: str
@@ -72,21 +72,21 @@ def load_weights(
 ) -> Imported:
     """Reads a network's weights from a safetensors file in timm's or Hugging Face's names.
 
-    Absolute embeddings and relative tables that were made on another grid are resampled as timm does. The Gaussian has
-    no place in such files, nor have terms that a user defines: they start fresh.
+    Absolute embeddings and relative tables that were made on another grid are resampled as timm does. Such files hold
+    neither the Gaussian nor terms that a user defines: their parameters are newly drawn.
 
     Args:
-      path: the file.
+      path: Path of the file.
       network: Config of the network.
-      head: "file" takes the head from the file; "fresh" starts a new one, whatever the file has; "fitting" takes that
-        of the file where it has as many classes as the model, and else starts a new one.
-      source_grid: the (height, width) in patches, of a window for Swin, on which the file's positions were made.
-        Without it a position of the model's own size is taken as it is, and any other as made on a square.
-      seed: of what starts fresh.
+      head: Source of the head: "file" takes it from the file; "fresh" draws a new one in any case; "fitting" takes that
+        of the file if it has as many classes as the model, and otherwise draws a new one.
+      source_grid: The (height, width) in patches, of a window for Swin, on which the file's positions were made. None
+        keeps positions of the model's own size unchanged and assumes a square grid for all others.
+      seed: Seed of newly drawn parameters.
 
     Raises:
-      CheckpointError: the file is refused (code IMPORT), or does not fit the model (CKPT-TREE): everything that does
-        not fit is named at once, and nothing is loaded.
+      CheckpointError: the file is refused (code IMPORT) or does not fit the model (code CKPT-TREE); the message names
+        everything that does not fit.
     """
     file = open_weights(path)
     leaves = flatten_paths(abstract(network)[1])
@@ -105,7 +105,7 @@ def load_weights(
 
 
 def draw(network: NetworkConfig, paths: Sequence[str], *, seed: int) -> dict[str, Tensor]:
-    """Draws some of a network's parameters; the compiler leaves the others out."""
+    """Draws some of a network's parameters, by path; the compiler removes the others."""
     if not paths:
         return {}
 
@@ -127,7 +127,7 @@ def _plan(
     """Compares a file's header with the model, whose parameters' shapes are `leaves`.
 
     Raises:
-      CheckpointError: the file's names are of no table, or anything in it does not fit.
+      CheckpointError: no table knows the file's names, or something in it does not fit.
     """
     known = {path: leaf for path, leaf in leaves.items() if not starts_fresh(path, config)}
     table = _table_of(file, config, unflatten_paths(known))
@@ -151,20 +151,20 @@ def _plan(
 
 
 def _has_head(file: WeightFile, nameable: Mapping[str, Expected]) -> bool:
-    """Says whether the file has a head of the model's shape."""
+    """Returns whether the file has a head of the model's shape."""
     heads = {name: each.shape for name, each in nameable.items() if re.fullmatch(HEAD, each.path)}
     return all(name in file.entries and file.entries[name].shape == shape for name, shape in heads.items())
 
 
 def _table_of(file: WeightFile, config: BackboneConfig, target: PyTree) -> str:
-    """Finds out whose names a file has: the table that knows most of them.
+    """Detects the naming of a file: returns the table that knows most of its names.
 
     Raises:
       CheckpointError: no table knows any.
     """
     counts: dict[str, int] = {}
     for table, rules in NAME_TABLES.items():
-        with contextlib.suppress(CheckpointError):  # the table has no names for such a model
+        with contextlib.suppress(CheckpointError):  # The table has no names for such a model.
             counts[table] = len(set(expected(rules(config), target)) & set(file.entries))
     best = max(counts, key=lambda table: counts[table], default=None)
     if best is None or counts[best] == 0:
@@ -180,16 +180,16 @@ def _table_of(file: WeightFile, config: BackboneConfig, target: PyTree) -> str:
 def _check(
     entries: Mapping[str, Entry], wanted: Mapping[str, Expected], config: BackboneConfig, *, exempt: Set[str]
 ) -> None:
-    """Refuses a file with everything that is wrong with it.
+    """Checks names, shapes and dtypes of a file against the model.
 
     Args:
-      entries: the tensors of the file that count.
-      wanted: those of the model.
+      entries: Tensors of the file that matter.
+      wanted: Tensors that the model needs.
       config: Config of the backbone.
-      exempt: names whose shape may differ.
+      exempt: Names whose shape may differ.
 
     Raises:
-      CheckpointError: code CKPT-TREE.
+      CheckpointError: something does not fit (code CKPT-TREE); the message names everything that does not.
     """
     shared = sorted(set(entries) & set(wanted))
     misshaped = [name for name in shared if name not in exempt and entries[name].shape != wanted[name].shape]
@@ -211,7 +211,7 @@ def _check(
 
 
 def _remedy(paths: Sequence[str], config: BackboneConfig) -> str:
-    """Says what helps against parameters that are missing or misshaped, where something does."""
+    """Returns the remedy for missing or misshaped parameters."""
     if paths and all(re.fullmatch(HEAD, path) for path in paths):
         return "to train a new head on other classes, ask for it with --head=fresh"
     if any(is_position(path, config) for path in paths):

@@ -1,4 +1,4 @@
-"""Position parameters from another grid, resampled: foreign ones, found by their shapes, in their layout, and our own.
+"""Resamples position parameters from another grid: foreign ones, detected by their shapes, and our own.
 
 Every known foreign format stores absolute embeddings as [1, prefix tokens + patches, channels] and relative tables as
 [offsets + prefix rows, heads].
@@ -25,10 +25,10 @@ class Regrid:
     """A change of grid for one tensor of theirs.
 
     Attributes:
-      kind: "absolute" for an embedding, "relative" for a table over offsets.
-      source: the (height, width) in patches on which it was made.
-      target: the one that is wanted.
-      num_extra: prefix tokens before the patches, or prefix rows after the offsets, which stay as they are.
+      kind: Kind of tensor: "absolute" for an embedding, "relative" for a table over offsets.
+      source: The (height, width) in patches on which it was made.
+      target: The (height, width) that is needed.
+      num_extra: Number of prefix tokens before the patches, or of prefix rows after the offsets; they do not change.
     """
 
     kind: Literal["absolute", "relative"]
@@ -37,7 +37,7 @@ class Regrid:
     num_extra: int
 
     def __call__(self, tensor: Tensor) -> Tensor:
-        """Resamples a tensor as timm does when it loads weights."""
+        """Resamples a tensor in their layout, as timm does when it loads weights."""
         return self._absolute(tensor) if self.kind == "absolute" else self._relative(tensor)
 
     def _absolute(self, tensor: Tensor) -> Tensor:
@@ -54,17 +54,17 @@ class Regrid:
 
 
 def is_position(path: str, config: BackboneConfig) -> bool:
-    """Whether a parameter of ours is tied to a grid."""
+    """Returns whether a parameter of ours is tied to a grid."""
     return path == POSITION_EMBED or _term_grid(path, config) is not None
 
 
 def regridded(params: PyTree, config: BackboneConfig, *, target: BackboneConfig) -> PyTree:
-    """Fits parameters of ours to another image size, as `Regrid` does foreign ones.
+    """Resamples our parameters for another image size, as `Regrid` does foreign ones.
 
     Args:
       params: Parameters of a network with the backbone of `config`, a nested dict of NumPy arrays.
-      config: Backbone as it was trained.
-      target: The same but for its grid.
+      config: Config of the backbone as it was trained.
+      target: The same config with another grid.
     """
     leaves = flatten_paths(params)
     resampled = {}
@@ -86,13 +86,13 @@ def _regridded_embedding(leaf: Tensor, source: Grid, target: Grid) -> Tensor:
 def regrid_of(
     wanted: Expected, shape: tuple[int, ...], config: BackboneConfig, *, source_grid: Grid | None
 ) -> Regrid | None:
-    """Finds how a tensor of a file must change to fit; None where it is taken, or refused, as it is.
+    """Returns the change of grid that makes a tensor of a file fit; None if it is used, or refused, unchanged.
 
     Args:
-      wanted: what the model wants.
-      shape: of the tensor in the file.
-      config: of the model.
-      source_grid: where its positions were made; found from the shape when None, as a square.
+      wanted: Tensor that the model needs.
+      shape: Shape of the tensor in the file.
+      config: Config of the backbone.
+      source_grid: The (height, width) in patches on which it was made; None assumes a square grid, from the shape.
     """
     if not is_position(wanted.path, config) or len(shape) != len(wanted.shape):
         return None
@@ -114,7 +114,7 @@ def regrid_of(
 
 
 def _term_grid(path: str, config: BackboneConfig) -> Grid | None:
-    """The grid that a term's parameter is tied to: the map, or the window of a stage."""
+    """Returns the grid that a term's parameter is tied to: the map, or the window of a stage."""
     found = term_at(path, config)
     return found[0].grid if found is not None and found[1].is_tied_to_grid else None
 
@@ -124,7 +124,7 @@ def _num_offsets(grid: Grid) -> int:
 
 
 def _square(length: int, *, is_absolute: bool) -> Grid:
-    """The square grid of so many patches or offsets, or the nearest below."""
+    """Returns the largest square grid with at most `length` patches or offsets."""
     side = math.isqrt(max(length, 1))
     side = side if is_absolute else (side + 1) // 2
     return side, side

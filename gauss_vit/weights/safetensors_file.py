@@ -1,8 +1,8 @@
-"""Weight files in the safetensors format, and in no other: names, shapes and bytes, nothing that can run.
+"""Reads and writes weight files in the safetensors format: names, shapes and numbers, never code.
 
-A file is 8 bytes with the length of the header, the header in JSON, and the numbers. Everything that the header claims
-is checked against the size of the file before a byte is reserved for it, and every name is unique, so that a file
-means one thing. Reading has no second parser: the ranges that are read are the ones that were checked.
+A file consists of 8 bytes with the length of the header, the header in JSON, and the numbers. Everything that the
+header claims is checked against the size of the file before memory is allocated for it, and names must be unique, so
+that a file is unambiguous. There is no second parser: the ranges that are read are the ones that were checked.
 
 Source: https://github.com/huggingface/safetensors, "Format".
 """
@@ -50,13 +50,13 @@ _TYPES: Mapping[str, np.dtype] = MappingProxyType(
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """Where one tensor lies.
+    """A tensor in the header of a file.
 
     Attributes:
-      dtype: type of the numbers.
-      shape: sizes of the axes.
-      start: its first byte, counted from the end of the header.
-      stop: the byte after its last.
+      dtype: Type of the numbers.
+      shape: Sizes of the axes.
+      start: Position of its first byte, counted from the end of the header.
+      stop: Position after its last byte.
     """
 
     dtype: np.dtype
@@ -72,12 +72,12 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class WeightFile:
-    """A file whose header was checked; its numbers are still on disk.
+    """A file whose header was checked; its numbers are not read yet.
 
     Attributes:
-      path: the file.
-      entries: where every tensor lies, by name.
-      data_start: length of everything before the numbers, in bytes.
+      path: Path of the file.
+      entries: Tensors by name.
+      data_start: Position of the first number, in bytes.
     """
 
     path: Path
@@ -85,7 +85,7 @@ class WeightFile:
     data_start: int
 
     def read(self, names: Sequence[str]) -> dict[str, Tensor]:
-        """Reads some tensors, each in its own type.
+        """Reads some tensors, each in its own dtype.
 
         Raises:
           CheckpointError: the file has changed since it was opened.
@@ -103,10 +103,10 @@ class WeightFile:
 
 
 def open_weights(path: Path) -> WeightFile:
-    """Checks a file's header; reads no numbers and reserves no memory for them.
+    """Reads and checks a file's header; reads no numbers and allocates no memory for them.
 
     Raises:
-      CheckpointError: code IMPORT, the file is missing, is a pickle, or claims what it does not hold.
+      CheckpointError: the file is missing, is a pickle, or has an invalid header (code IMPORT).
     """
     if not path.is_file():
         raise CheckpointError(f"there is no file {shown_name(str(path))}", code=CODE, do="correct --weights")
@@ -127,7 +127,7 @@ def open_weights(path: Path) -> WeightFile:
 
 
 def write(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Writes tensors as torch's own libraries do, to the byte; a reader never sees half a file.
+    """Writes tensors byte for byte as PyTorch's libraries do; a reader never sees an incomplete file.
 
     Raises:
       StorageError: the file cannot be written.
@@ -148,9 +148,10 @@ def _open(path: Path) -> io.BufferedReader:
 
 
 def _refuse_pickles(path: Path) -> None:
-    """Turns away what can run code when it is loaded, by its name or by its first bytes.
+    """Refuses files that can run code when they are loaded, by their suffix or their first bytes.
 
-    A safetensors file may begin like a pickle (a header of 640 bytes does), so the bytes of a header decide first.
+    A safetensors file may begin like a pickle (with a header of 640 bytes, it does), so a safetensors header is looked
+    for first.
     """
     with _open(path) as file:
         start = file.read(_LENGTH_BYTES + 1)
@@ -166,10 +167,10 @@ def _refuse_pickles(path: Path) -> None:
 
 
 def _parse(path: Path, text: bytes) -> dict[str, object]:
-    """Decodes the header: one JSON object, no key twice at any depth."""
+    """Decodes the header: one JSON object without repeated keys at any depth."""
     try:
         header = json.loads(text, object_pairs_hook=_without_repeats)
-    # Too deep a nesting is a RecursionError, a number of 5,000 digits a ValueError, as are bytes that are not UTF-8.
+    # Deep nesting raises RecursionError; a number of 5,000 digits or bytes that are not UTF-8 raise ValueError.
     except (ValueError, RecursionError) as error:
         reason = str(error) if isinstance(error, _RepeatError) else "it is not JSON"
         raise _refusal(path, f"its header cannot be read: {reason}") from error
@@ -179,7 +180,7 @@ def _parse(path: Path, text: bytes) -> dict[str, object]:
 
 
 class _RepeatError(ValueError):
-    """A key stands twice in one JSON object."""
+    """A key occurs twice in one JSON object."""
 
 
 def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -192,7 +193,7 @@ def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _entry(path: Path, name: str, value: object) -> Entry:
-    """Checks one line of the header by itself."""
+    """Checks the header's entry of one tensor and decodes it."""
     what = f"tensor {shown_name(name)}"
     if not isinstance(value, dict) or set(value) != _ENTRY_KEYS:
         raise _refusal(path, f"{what} is not described by dtype, shape and data_offsets")
@@ -211,12 +212,12 @@ def _entry(path: Path, name: str, value: object) -> Entry:
 
 
 def _is_sizes(value: object) -> bool:
-    """Whether it is a list of whole numbers from 0 to 2^63 - 1; True and 1.0 are none."""
+    """Returns whether it is a list of integers from 0 to 2^63 - 1; True and 1.0 are not integers."""
     return isinstance(value, list) and all(type(item) is int and 0 <= item < 2**63 for item in value)
 
 
 def _check_ranges(path: Path, entries: Mapping[str, Entry], size: int) -> None:
-    """Makes sure that the tensors fill the data one after the other: no gap, no overlap, nothing beyond its end."""
+    """Checks that the tensors fill the data without gaps or overlaps, and nothing lies beyond its end."""
     end = 0
     for name, entry in sorted(entries.items(), key=lambda item: (item[1].start, item[1].stop)):
         if entry.start != end:

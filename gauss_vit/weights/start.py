@@ -1,4 +1,4 @@
-"""Where a run starts when not all of its parameters are drawn: at given weights, with some of them made anew."""
+"""Starting a run from given weights, some of which may be drawn again or replaced."""
 
 import re
 from collections.abc import Mapping
@@ -20,22 +20,22 @@ from gauss_vit.weights.naming import Tensor, refuse
 from gauss_vit.weights.pretrained import HEAD, Head, Imported, draw
 
 Redrawing = Literal["none", "reinit", "paper_code", "zero"]
-"""The interventions that leave the model's config as it is."""
+"""Interventions that do not change the model's config."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """Given weights, and what of them is not kept. A Gaussian that they lack starts at its start values.
+    """Weights that a run starts from. A Gaussian that they lack starts at its initial values.
 
     Attributes:
-      weights: a safetensors file in timm's or Hugging Face's names, or the workdir of a run, whose newest checkpoint
-        is taken. It is read once, at step 0: a run that goes on does not need it.
-      head: "fitting": the classifier of the weights where it has as many classes as the model, else a new one; "fresh":
-        a new one in any case, for other classes; "file": that of the weights or an error.
-      intervention: what becomes of the weights' position information; see `gauss_vit.weights.intervention`.
+      weights: Safetensors file with timm's or Hugging Face's names, or the workdir of a run, whose newest checkpoint is
+        used. It is read once, at step 0: a resumed run does not need it.
+      head: Source of the classifier: "fitting" takes that of the weights if it has as many classes as the model, and
+        otherwise draws a new one; "fresh" always draws a new one; "file" requires that of the weights.
+      intervention: Change of the weights' position information; see `gauss_vit.weights.intervention`.
 
     Raises:
-      ConfigError: there are no weights.
+      ConfigError: `weights` is empty.
     """
 
     weights: str
@@ -48,17 +48,18 @@ class Start:
 
 
 def carry_over(params: PyTree, network: NetworkConfig, *, source: BackboneConfig, head: Head, seed: int) -> Imported:
-    """Fits the parameters of another run to a network that may have other classes, and a Gaussian more or less.
+    """Fits the parameters of another run to a network that may have other classes, and may add or lack a Gaussian.
 
     Args:
-      params: of the other run, a nested dict.
+      params: Parameters of the other run, a nested dict.
       network: Config of the network.
-      source: Backbone of the other run.
-      head: as in `Start`.
-      seed: of what starts fresh.
+      source: Config of the other run's backbone.
+      head: Source of the head, as in `Start`.
+      seed: Seed of newly drawn parameters.
 
     Raises:
-      CheckpointError: code CKPT-TREE, the models differ in more; everything that does not fit is named.
+      CheckpointError: the models differ in more than that (code CKPT-TREE); the message names everything that does not
+        fit.
     """
     given, wanted = flatten_paths(jax.device_get(params)), flatten_paths(abstract(network)[1])
     keeps_head = head == "file" or (head == "fitting" and _heads_agree(given, wanted))
@@ -82,23 +83,23 @@ def carry_over(params: PyTree, network: NetworkConfig, *, source: BackboneConfig
 
 
 def redraw(config: BackboneConfig, params: PyTree, name: Redrawing, *, key: PRNGKeyArray) -> PyTree:
-    """Gives the parameters with their position information changed, as NumPy arrays.
+    """Applies an intervention to the parameters and returns them as NumPy arrays.
 
     Raises:
-      ConfigError: the model has nothing that could be changed so.
+      ConfigError: the model has nothing that the intervention could change.
     """
     return jax.device_get(intervene(config, jax.tree.map(jnp.asarray, params), name, key=key)[1])
 
 
 def _may_be_fresh(path: str, given: Mapping[str, Tensor], config: BackboneConfig, *, keeps_head: bool) -> bool:
-    """Says whether a parameter is drawn: those of a new head, and of a Gaussian that the run did not have."""
+    """Returns whether a parameter may be newly drawn: those of a new head, and of a Gaussian that the run lacks."""
     if re.fullmatch(HEAD, path):
         return not keeps_head
     return path not in given and starts_fresh(path, config)
 
 
 def _heads_agree(given: Mapping[str, Tensor], wanted: Mapping[str, jax.ShapeDtypeStruct]) -> bool:
-    """Says whether the classifiers have the same shapes."""
+    """Returns whether the classifiers have the same shapes."""
     shapes = [
         {path: tuple(leaf.shape) for path, leaf in leaves.items() if re.fullmatch(HEAD, path)}
         for leaves in (given, wanted)

@@ -1,4 +1,4 @@
-"""Which call of timm makes the stock model of a config, for whoever loads an exported file."""
+"""Writes the timm call that builds the stock model of a config, to load an exported file into."""
 
 import dataclasses
 
@@ -8,7 +8,7 @@ from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.presets import PRESETS
 from gauss_vit.position.relative import RelativeTable
 
-# What does not change which stock model it is: sizes that are arguments, starts, and how training runs.
+# Fields that do not select the stock model: sizes that timm takes as arguments, initialisation, and training settings.
 _FREE = (
     "image_size",
     "position",
@@ -27,7 +27,7 @@ def timm_call(config: BackboneConfig, head: HeadConfig) -> str | None:
     """Writes `timm.create_model(...)` for a backbone without a Gaussian and its head.
 
     Returns:
-      The call, or None where timm has no name for them.
+      The call, or None if timm has no such model.
     """
     if not isinstance(head, LinearHead):
         return None
@@ -54,7 +54,7 @@ def _has_table(config: BackboneConfig) -> bool:
 
 
 def _architecture(config: BackboneConfig) -> dict[str, object]:
-    """Lists what makes a config the stock model that it is."""
+    """Returns the properties of a config that select its stock model."""
     kinds = {
         "stock term": not any(term.is_in_foreign_files for term in config.position.all_terms),
         "absolute embedding": config.position.absolute,

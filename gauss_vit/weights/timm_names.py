@@ -1,4 +1,4 @@
-"""timm's parameter names for the models of this package."""
+"""timm's parameter names for vision transformers."""
 
 import numpy as np
 
@@ -8,9 +8,9 @@ from gauss_vit.weights.naming import TRANSPOSED, Rule, Tensor, Transform
 
 
 def vit_rules(config: ViTConfig) -> tuple[Rule, ...]:
-    """Gives timm's names for a config: of `vision_transformer`, `vision_transformer_relpos`, `beit` or `cait`.
+    """Returns the names of `vision_transformer`, `vision_transformer_relpos`, `beit` or `cait` for a config.
 
-    The Gaussian has no name there: it must be baked into a relative table first.
+    The Gaussian has no name in timm: it must be baked into a relative table first.
     """
     return (
         *patch_embedding("patch_embed.proj", config.patch_size),
@@ -27,7 +27,7 @@ def vit_rules(config: ViTConfig) -> tuple[Rule, ...]:
 
 
 def patch_embedding(theirs: str, patch_size: Grid) -> tuple[Rule, ...]:
-    """Names the embedding of patches, a convolution of theirs."""
+    """Returns the names of the patch embedding, a convolution of theirs."""
     return (
         Rule(theirs=f"{theirs}.weight", ours="backbone.patch_embed.kernel", transform=patch_kernel(patch_size)),
         Rule(theirs=f"{theirs}.bias", ours="backbone.patch_embed.bias"),
@@ -39,12 +39,12 @@ def _final_norm(config: ViTConfig) -> str:
 
 
 def _gain_name(config: ViTConfig) -> str:
-    """LayerScale is `ls1.gamma` in the vision transformers and `gamma_1` in BEiT and CaiT."""
+    """Returns the template of LayerScale's name: `ls1.gamma` in most models, `gamma_1` in BEiT and CaiT."""
     return "gamma_{index}" if config.biases == "query_value" or config.class_blocks else "ls{index}.gamma"
 
 
 def dense(theirs: str, ours: str) -> tuple[Rule, ...]:
-    """Names a dense layer, with its bias if there is one."""
+    """Returns the names of a dense layer's kernel and bias."""
     return (
         Rule(theirs=f"{theirs}.weight", ours=f"{ours}.kernel", transform=TRANSPOSED),
         Rule(theirs=f"{theirs}.bias", ours=f"{ours}.bias"),
@@ -52,7 +52,7 @@ def dense(theirs: str, ours: str) -> tuple[Rule, ...]:
 
 
 def trunk(theirs: str, ours: str, *, gain: str) -> tuple[Rule, ...]:
-    """Names what blocks of patches and blocks of the class token have in common."""
+    """Returns the names that blocks of patches and blocks of the class token have in common."""
     block = f"{theirs}.{{layer}}"
     return (
         Rule(theirs=f"{block}.norm1.weight", ours=f"{ours}.norm1.scale"),
@@ -125,11 +125,11 @@ def _add_batch(array: Tensor) -> Tensor:
 
 
 BATCH_OF_ONE = Transform(to_ours=_first, to_theirs=_add_batch)
-"""[1, tokens, channels] of theirs is [tokens, channels] of ours."""
+"""Conversion of their [1, tokens, channels] to our [tokens, channels]."""
 
 
 def patch_kernel(patch_size: Grid) -> Transform:
-    """Their convolution [outputs, 3, height, width] is our product over (row, column, channel)."""
+    """Returns the conversion of a convolution [outputs, 3, height, width] to our kernel [height width 3, outputs]."""
 
     def to_ours(array: Tensor) -> Tensor:
         return np.transpose(array, (2, 3, 1, 0)).reshape(-1, array.shape[0])
@@ -141,7 +141,7 @@ def patch_kernel(patch_size: Grid) -> Transform:
 
 
 def offset_table(grid: Grid) -> Transform:
-    """Their table [(2 height - 1) (2 width - 1), heads] is our [heads, 2 height - 1, 2 width - 1]."""
+    """Returns the conversion of a table [(2 height - 1) (2 width - 1), heads] to [heads, 2 height - 1, 2 width - 1]."""
 
     def to_ours(array: Tensor) -> Tensor:
         return array.T.reshape(array.shape[-1], *offset_shape(grid))

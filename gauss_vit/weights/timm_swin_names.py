@@ -6,9 +6,9 @@ from gauss_vit.weights.timm_names import dense, offset_table, patch_embedding, t
 
 
 def swin_rules(config: SwinConfig) -> tuple[Rule, ...]:
-    """Gives the names of `swin_transformer` or `swin_transformer_v2` for a config.
+    """Returns the table of names of `swin_transformer` or `swin_transformer_v2` for a config.
 
-    The Gaussian has no name there: it must be baked into a relative table first.
+    The Gaussian has no name in timm: it must be baked into a relative table first.
     """
     return (
         *patch_embedding("patch_embed.proj", config.patch_size),
