@@ -55,7 +55,7 @@ class Mask:
 
     Attributes:
       values: uint8 or int32 [batch, height, width]; without the batch axis, of a single example.
-      fill: value of the pixels that come in where an image is moved or padded, such as a class that does not count.
+      fill: value of the pixels that are filled in where an image is moved or padded, such as an ignored class.
     """
 
     values: PyTree
@@ -78,5 +78,5 @@ class Boxes:
 
 
 def is_geometry(node: object) -> bool:
-    """Whether a node of targets lies in the image and moves with it; an `is_leaf` for `jax.tree.map`."""
+    """Returns whether a node of the targets moves with the image; an `is_leaf` for `jax.tree.map`."""
     return isinstance(node, Mask | Boxes)

@@ -8,12 +8,12 @@ from typing import ClassVar
 
 
 class UserError(ValueError):
-    """Something that the user can put right.
+    """An error that the user can correct.
 
     Args:
-      message: what was expected and what came, with the file, key, record or step concerned.
+      message: what was expected and what came, with the file, key, record or step.
       do: one thing to do about it; empty when the message already says it.
-      code: a stable, searchable code; the class's own when not given.
+      code: stable, searchable code; None is the default of the class.
     """
 
     default_code: ClassVar[str] = "USER"

@@ -1,4 +1,4 @@
-"""The root value of a run: all that a config file says, typed, frozen, and the same as JSON."""
+"""The config of a run as one frozen, typed value that converts to JSON and back."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,14 +32,14 @@ class Experiment:
 
     Attributes:
       model: Backbone.
-      task: Task with its head: what is minimised and measured.
-      data: What is read, and how images become arrays.
-      optimizer: How parameters move.
-      training: How long the run is, and how often it reports and saves.
-      mesh: How many devices there are, and what is split over them.
-      seed: Source of all randomness of the run: initial values, order of examples, augmentation, dropout.
-      start: Weights to start from; None draws every parameter.
-      evaluators: What is measured on which split, and how often.
+      task: Task with its head: the loss and the metrics.
+      data: Data set, and how its images become arrays.
+      optimizer: Optimizer with its learning-rate schedule.
+      training: Length of the run, and how often it reports and saves.
+      mesh: Number of devices on each axis of the mesh.
+      seed: Seed of the initial values, the order of examples, augmentation and dropout.
+      start: Weights to start from; None initialises every parameter at random.
+      evaluators: Evaluations: what is measured on which split, and how often.
 
     Raises:
       ConfigError: the seed is out of range, or the evaluators do not fit together.
@@ -62,12 +62,12 @@ class Experiment:
 
     @property
     def normalization(self) -> Normalization:
-        """What turns image bytes into the model's input."""
+        """Mean and deviation that normalise image bytes for the model."""
         return self.data.normalization
 
     @property
     def network(self) -> NetworkConfig:
-        """The backbone with the task's head: what is trained and stored."""
+        """Backbone with the task's head, as it is trained and stored."""
         return NetworkConfig(backbone=self.model, head=self.task.head)
 
     def to_json(self) -> schema.JsonObject:
@@ -86,10 +86,10 @@ class Experiment:
 
 
 def load(source: str) -> Experiment:
-    """Builds the experiment of a config file.
+    """Loads the experiment of a config file.
 
     Args:
-      source: what `--config` says: `FILE.py`, `FILE.py:ARGUMENT` or `FILE.json`.
+      source: value of `--config`: `FILE.py`, `FILE.py:ARGUMENT` or `FILE.json`.
 
     Raises:
       ConfigError: with everything that is wrong in the file.
@@ -98,7 +98,7 @@ def load(source: str) -> Experiment:
 
 
 def override(experiment: Experiment, changes: Mapping[str, schema.JsonValue]) -> Experiment:
-    """Changes values by their dotted keys, such as `{"model.depth": 2}` or `{"model.depth": "2"}`; checks all again.
+    """Replaces values by dotted keys, such as `{"model.depth": 2}` or `{"model.depth": "2"}`, and checks again.
 
     Raises:
       ConfigError: with every change that does not fit.

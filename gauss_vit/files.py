@@ -1,4 +1,4 @@
-"""Files that are replaced whole: a reader sees the old content or the new one, never half of it."""
+"""Atomic replacement of files: a reader sees the old content or the new one, never part of it."""
 
 import contextlib
 from collections.abc import Iterator

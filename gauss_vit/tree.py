@@ -62,7 +62,7 @@ def subtree(leaves: Mapping[str, PyTree], path: str) -> PyTree:
 
 
 def match_rules(tree: PyTree, rules: Sequence[tuple[str, Value]], default: Value) -> PyTree:
-    """Gives every leaf the value of the first rule that matches its whole path.
+    """Maps every leaf to the value of the first rule that matches its whole path.
 
     Args:
       tree: any pytree; only its structure and paths are read.
@@ -73,7 +73,7 @@ def match_rules(tree: PyTree, rules: Sequence[tuple[str, Value]], default: Value
       A tree of the same structure with a value at every leaf.
 
     Raises:
-      ConfigError: a rule matches no path: a typing error would otherwise go unseen.
+      ConfigError: a rule matches no path, so that a typing error does not go unnoticed.
 
     >>> match_rules({"head": {"bias": 0, "kernel": 1}}, [(r".*bias", False)], True)
     {'head': {'bias': False, 'kernel': True}}

@@ -1,1 +1,1 @@
-"""What a task puts on a backbone: heads, and the network of both."""
+"""Heads, and the network of a backbone and a head."""

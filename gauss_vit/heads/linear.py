@@ -14,10 +14,10 @@ from gauss_vit.ops.dropout import dropout, split_key
 
 @dataclass(frozen=True, kw_only=True)
 class LinearHead:
-    """A linear classifier as a value.
+    """Config of a linear classifier.
 
     Attributes:
-      num_classes: Number of classes, the logits that it computes.
+      num_classes: Number of classes.
       dropout: Dropout rate of the pooled features in training.
 
     Raises:
@@ -34,7 +34,7 @@ class LinearHead:
             raise ConfigError(f"dropout must be in [0, 1), got {self.dropout}")
 
     def make(self, backbone: BackboneConfig, *, key: PRNGKeyArray) -> "LinearClassifier":
-        """Draws the parameters of the head for a backbone."""
+        """Builds the head for a backbone, with random parameters."""
         return LinearClassifier(self, backbone, key=key)
 
 
@@ -48,7 +48,7 @@ class LinearClassifier(nnx.Module):
     def __call__(
         self, backbone: Backbone, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None = None
     ) -> Float[Array, "batch classes"]:
-        """Computes float32 logits of normalised images; a key turns dropout and stochastic depth on."""
+        """Computes float32 logits of normalised images; a key enables dropout and stochastic depth."""
         features_key, dropout_key = split_key(key, 2)
         pooled = backbone.features(images, key=features_key).pooled
         return self.linear(dropout(pooled, rate=self.dropout, key=dropout_key)).astype(jnp.float32)

@@ -1,4 +1,4 @@
-"""A backbone with a task's head: what is trained, stored and loaded."""
+"""A backbone with a task's head, as it is trained, stored and loaded."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -12,27 +12,27 @@ from gauss_vit.models.backbone import Backbone, BackboneConfig
 
 @runtime_checkable
 class Head(Protocol):
-    """A module that reads what it needs of a backbone: pooled features, or maps at several depths."""
+    """A module that computes outputs from a backbone's pooled features or feature maps."""
 
     def __call__(
         self, backbone: Backbone, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None = None
     ) -> PyTree:
-        """Computes the outputs of normalised images; a key turns dropout on, in the backbone too."""
+        """Computes the outputs for normalised images; a key enables dropout, in the backbone too."""
         ...
 
 
 @runtime_checkable
 class HeadConfig(Protocol):
-    """A head as a frozen value."""
+    """Config of a head, a frozen value."""
 
     def make(self, backbone: BackboneConfig, *, key: PRNGKeyArray) -> Head:
-        """Draws the parameters of the head for a backbone."""
+        """Builds the head for a backbone, with random parameters."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
-    """A backbone and a head as one value, which `models.construct` builds.
+    """Config of a backbone and a head, which `models.construct` builds.
 
     Attributes:
       backbone: Config of the backbone.
@@ -43,7 +43,7 @@ class NetworkConfig:
     head: HeadConfig
 
     def make(self, key: PRNGKeyArray) -> "Network":
-        """Draws the parameters of the network."""
+        """Builds the network, with random parameters."""
         return Network(self, key=key)
 
 
@@ -59,5 +59,5 @@ class Network(nnx.Module):
         self.head: Head = config.head.make(config.backbone, key=jax.random.split(key, num_keys + 1)[num_keys])
 
     def __call__(self, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None = None) -> PyTree:
-        """Computes the head's outputs of normalised images; a key turns dropout and stochastic depth on."""
+        """Computes the head's outputs for normalised images; a key enables dropout and stochastic depth."""
         return self.head(self.backbone, images, key=key)

@@ -27,7 +27,7 @@ class ClassificationMetric:
 
     @classmethod
     def empty(cls) -> "ClassificationMetric":
-        """Returns the metric of no examples, on the host in 64 bits, to start a sum over batches."""
+        """Returns the sums of no examples, on the host in 64 bits, to start a sum over batches."""
         return cls(loss_sum=np.float64(0), num_top1=np.int64(0), num_top5=np.int64(0), num_examples=np.int64(0))
 
     @classmethod
@@ -41,7 +41,7 @@ class ClassificationMetric:
     ) -> "ClassificationMetric":
         """Counts one batch without its padding.
 
-        Of equal logits the lower class ranks first, as `argmax` has it, so that a constant model scores no more than
+        Of equal logits the lower class ranks first, as in `argmax`, so that a constant model scores no more than
         chance. A class whose logit is NaN is never among the top.
         """
         of_label = jnp.take_along_axis(logits, label[:, None], axis=-1)

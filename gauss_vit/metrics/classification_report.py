@@ -1,4 +1,4 @@
-"""Everything that is measured of a classifier after training, in one pass."""
+"""All metrics of a trained classifier, computed in one pass over the data."""
 
 from dataclasses import dataclass
 
@@ -14,11 +14,11 @@ from gauss_vit.metrics.real_labels import ReassessedMetric
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
 class ClassificationReport:
-    """Metrics that are merged together.
+    """Metrics of a classifier that are merged as one.
 
     Attributes:
       classification: loss and accuracy against the one label.
-      confusion: which classes are taken for which.
+      confusion: counts of predicted classes by true class.
       reassessed: accuracy against sets of labels, or None where there are none.
     """
 
@@ -31,7 +31,7 @@ class ClassificationReport:
         return jax.tree.map(lambda mine, theirs: mine + theirs, self, other)
 
     def compute(self) -> dict[str, float]:
-        """Gives the values of all parts.
+        """Computes the values of all parts.
 
         Raises:
           ValueError: there are no examples.
@@ -40,5 +40,5 @@ class ClassificationReport:
         return {**self.classification.compute(), **self.confusion.compute(), **reassessed}
 
     def tables(self) -> dict[str, np.ndarray]:
-        """Gives `counts` [classes, classes] (true class, answer) and `accuracy` [classes] for a file."""
+        """Returns `counts` [classes, classes] (true class, predicted class) and `accuracy` [classes]."""
         return {"counts": np.asarray(self.confusion.counts), "accuracy": self.confusion.class_accuracy()}

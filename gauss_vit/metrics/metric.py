@@ -1,4 +1,4 @@
-"""What is measured over a data set: sums that merge, and collectors that gather on the host."""
+"""Metrics over a data set: sums that are merged, and collectors that gather results on the host."""
 
 from typing import Protocol, runtime_checkable
 
@@ -23,10 +23,10 @@ class Metric(Protocol):
 
 @runtime_checkable
 class Collector(Protocol):
-    """Gathers the results of batches on the host, whatever the measure needs of each image."""
+    """Gathers the results of batches on the host, such as predictions for each image."""
 
     def add(self, results: PyTree) -> None:
-        """Adds the results of one batch, NumPy arrays of all processes; those of images include padding."""
+        """Adds the results of one batch, as NumPy arrays from all processes; results by image include padding."""
         ...
 
     def compute(self) -> dict[str, float]:
@@ -35,7 +35,7 @@ class Collector(Protocol):
 
 
 class Sums:
-    """The collector of metrics: merges them in 64 bits.
+    """A collector that merges metrics in 64 bits.
 
     Attributes:
       metric: The merged sums, or None before the first batch.
@@ -55,7 +55,7 @@ class Sums:
 
 
 def to_host(metric: Metric) -> Metric:
-    """Widens sums to 64 bits on the host, so that neither counts nor losses saturate over a data set."""
+    """Widens sums to 64 bits on the host, so that counts do not overflow and losses do not lose precision."""
     return jax.tree.map(widen, metric)
 
 

@@ -1,4 +1,4 @@
-"""Quality of frozen features: a classifier by nearest neighbours, and a linear one in closed form."""
+"""Probes of frozen features: a nearest-neighbour classifier, and a linear classifier in closed form."""
 
 from dataclasses import dataclass
 
@@ -30,7 +30,7 @@ def neighbour_scores(
       label: classes of the labelled examples.
       num_classes: number of classes.
       num_neighbours: number of examples that vote, at most all of them.
-      temperature: the smaller, the more the nearest example counts.
+      temperature: divisor of the cosine; the smaller it is, the more the nearest examples count.
 
     Source: Wu et al., arXiv:1805.01978; Caron et al. (DINO), arXiv:2104.14294, `eval_knn.py`.
     """

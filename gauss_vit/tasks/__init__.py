@@ -1,1 +1,1 @@
-"""What a model is trained for: its loss, its prediction, its metric."""
+"""Tasks: loss, prediction and metric."""

@@ -1,4 +1,4 @@
-"""What a trained classifier is measured by: more than what training itself reports."""
+"""The measure of a trained classifier, more detailed than the one in training."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ from gauss_vit.tasks.task import Task
 
 @dataclass(frozen=True, kw_only=True)
 class ClassSubset:
-    """Some of a model's classes, the only ones that are in question.
+    """Some of a model's classes, the only ones that a prediction may name.
 
     Attributes:
-      indices: among those of the model, rising.
-      num_labels: how many classes the data set has: those of the subset alone, or all of the model's.
+      indices: Indices among the model's classes, in increasing order.
+      num_labels: Number of classes of the data set: those of the subset alone, or all of the model's.
     """
 
     indices: tuple[int, ...]
@@ -29,7 +29,7 @@ class ClassSubset:
 
 @dataclass(frozen=True, kw_only=True)
 class Assessment:
-    """Loss and accuracy, the accuracy by class, and that against accepted classes where the data name them.
+    """Measures loss and accuracy, accuracy by class, and accuracy against accepted classes where the data have them.
 
     Attributes:
       subset: Classes to choose among; an example of another class does not count. None is all classes.
@@ -61,14 +61,14 @@ class Assessment:
         )
 
     def collector(self) -> Sums:
-        """Starts the sums over a split."""
+        """Returns an empty collector of sums."""
         return Sums()
 
 
 def _within(
     logits: Float[Array, "batch classes"], batch: Batch, subset: ClassSubset
 ) -> tuple[Float[Array, "batch chosen"], Batch]:
-    """Leaves the chosen classes alone."""
+    """Keeps the classes of the subset only."""
     label, is_chosen = subset_labels(
         batch.targets.label, subset.indices, num_labels=subset.num_labels, num_classes=logits.shape[-1]
     )

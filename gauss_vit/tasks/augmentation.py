@@ -32,14 +32,14 @@ def augment(
     mixing: Mixing,
     key: PRNGKeyArray,
 ) -> tuple[Float[Array, "batch height width 3"], MixedClasses]:
-    """Erases boxes, then mixes pairs, in timm's order; what is off costs nothing.
+    """Erases boxes, then mixes pairs, in timm's order; disabled augmentations cost nothing.
 
     Args:
       images: The batch's images, normalised.
-      batch: Batch whose labels are mixed; padding is mixed into nothing.
-      erasing: How boxes are erased.
-      mixing: How pairs are mixed.
-      key: Decides everything that is drawn; the result does not depend on the number of devices.
+      batch: Batch whose labels are mixed; padding is never mixed into an image.
+      erasing: Config of random erasing.
+      mixing: Config of mixup and CutMix.
+      key: Key of all random numbers; the result does not depend on the number of devices.
     """
     erasing_key, mixing_key = jax.random.split(key)
     label = batch.targets.label

@@ -1,4 +1,4 @@
-"""Image classification: what is minimised, measured and predicted."""
+"""Image classification: loss, metric and prediction."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -32,11 +32,11 @@ _LINEAR, _NO_ERASING, _NO_MIXING = LinearHead(), Erasing(), Mixing()
 
 @dataclass(frozen=True, kw_only=True)
 class Classification:
-    """One class an image.
+    """Classification with one class for each image.
 
     Attributes:
       head: Classifier on the backbone, with the number of classes.
-      label_smoothing: the share of probability spread evenly over all classes in the training loss; the loss that is
+      label_smoothing: share of probability spread evenly over all classes in the training loss; the loss that is
         measured has none.
       objective: "cross_entropy" over all classes, or "binary_cross_entropy" of each class on its own, as in DeiT III.
       target_threshold: shares of the smoothed and mixed target above it count as 1 in the binary objective, all others
@@ -85,7 +85,7 @@ class Classification:
     def loss(
         self, outputs: Float[Array, "batch classes"], examples: Examples, *, key: PRNGKeyArray
     ) -> tuple[Float[Array, ""], Float[Array, ""]]:
-        """Sums the objective over the real examples, in nats, and counts them.
+        """Computes the sum of the objective over the real examples, in nats, and their number.
 
         Args:
           outputs: Logits of the images.
@@ -106,7 +106,7 @@ class Classification:
         return objectives[self.objective](logits, target)
 
     def target(self, classes: MixedClasses, *, num_classes: int) -> Float[Array, "batch classes"]:
-        """Writes smoothed and mixed classes as distributions."""
+        """Converts smoothed and mixed classes to distributions."""
         own = smooth_one_hot(classes.label, num_classes=num_classes, label_smoothing=self.label_smoothing)
         if classes.mixture is None:
             return own
@@ -121,7 +121,7 @@ class Classification:
         return ClassificationMetric.of_batch(outputs, label, loss=cross_entropy(outputs, label), is_real=batch.is_real)
 
     def predict(self, outputs: Float[Array, "batch classes"]) -> Float[Array, "batch classes"]:
-        """Computes the probability of every class: over all classes, or of each on its own, as the objective has it."""
+        """Computes the probability of every class: over all classes, or of each on its own, as in the objective."""
         return jax.nn.softmax(outputs, axis=-1) if self.objective == "cross_entropy" else jax.nn.sigmoid(outputs)
 
     def describe(self, values: Mapping[str, float]) -> str:

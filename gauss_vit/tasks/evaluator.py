@@ -1,4 +1,4 @@
-"""Evaluations as values: what is measured on which split, and how often."""
+"""Evaluations as config values: what is measured on which split, and how often."""
 
 import re
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class TaskMetric:
         return task.measure(outputs, batch)
 
     def collector(self) -> Sums:
-        """Starts the sums over a split."""
+        """Returns an empty collector of sums."""
         return Sums()
 
 
@@ -42,7 +42,7 @@ class Evaluator:
       split: Split to measure on, such as "validation" or "test"; None is `data.eval_split`.
       data: Name of another data set with the run's classes, such as "imagenet_v2"; None is `data.name`.
       data_dir: Folder of that data set; None is `data.data_dir`.
-      measure: What is measured: the task's own metric, or a value with `results` and `collector`.
+      measure: The task's own metric, or another value with `results` and `collector`.
     """
 
     name: str = "eval"
@@ -63,7 +63,7 @@ class Evaluator:
 
 @dataclass(frozen=True, kw_only=True)
 class Best:
-    """Which checkpoint is the best: it stays on disk, the earlier of equal ones.
+    """The rule for the best checkpoint, which is kept on disk; of equal ones, the earlier.
 
     Only checkpoints at a step of the evaluation compete, and only with a finite value.
 
@@ -86,7 +86,7 @@ class Best:
 
 
 def check_evaluators(evaluators: tuple[Evaluator, ...], best: Best | None) -> None:
-    """Checks that names are unique and that what decides about the best checkpoint is measured.
+    """Checks that names are unique and that the metric of the best checkpoint is measured.
 
     Raises:
       ConfigError: a name occurs twice, or the evaluator of `best` does not exist.

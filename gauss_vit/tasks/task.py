@@ -1,4 +1,4 @@
-"""What a task is. Training, evaluation and prediction know these protocols, and no task by name."""
+"""The protocols of a task; training, evaluation and prediction depend on these alone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Examples:
 
     Attributes:
       image: float32 [batch, height, width, 3], what the network sees.
-      targets: The task's pytree of arrays that the loss compares outputs with.
+      targets: Pytree of arrays, of the task's choice, that the loss compares the outputs with.
       batch: A `Batch` without images, which the outputs of training are measured against.
     """
 
@@ -30,11 +30,11 @@ class Examples:
 
 @runtime_checkable
 class Task(Protocol):
-    """What is minimised, measured and predicted, as a frozen value."""
+    """The loss, metric and prediction of a task, as a frozen value."""
 
     @property
     def head(self) -> HeadConfig:
-        """What the task puts on a backbone."""
+        """Head that the task needs on a backbone."""
         ...
 
     @property
@@ -48,7 +48,7 @@ class Task(Protocol):
         Args:
           images: The batch's images, normalised.
           batch: The batch; flips are done, on images and on the masks and boxes among the targets.
-          key: Decides everything that is drawn.
+          key: Key of all random numbers.
         """
         ...
 
@@ -67,22 +67,22 @@ class Task(Protocol):
         ...
 
     def predict(self, outputs: PyTree) -> PyTree:
-        """Computes what a user wants to know of each image, as arrays [batch, ...]."""
+        """Computes the predictions for each image, as named arrays [batch, ...]."""
         ...
 
     def describe(self, values: Mapping[str, float]) -> str:
-        """Formats the values of the metric for a line of progress, such as `loss 1.23 top1 84.1 %`."""
+        """Formats the values of the metric for a progress line, such as `loss 1.23 top1 84.1 %`."""
         ...
 
 
 @runtime_checkable
 class Measure(Protocol):
-    """What an evaluation measures, as a frozen value."""
+    """A measure of an evaluation, as a frozen value."""
 
     def results(self, task: Task, outputs: PyTree, batch: Batch) -> PyTree:
         """Computes, on the device, what a batch adds: sums, or results of each image, as `task.predict` has them."""
         ...
 
     def collector(self) -> Collector:
-        """Starts what the results are added to, on the host."""
+        """Returns an empty collector of the results, on the host."""
         ...

@@ -19,11 +19,11 @@ from gauss_vit.tasks.task import Examples
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
 class LossSums:
-    """What a loss adds up over examples.
+    """Sums of a loss and a metric over examples.
 
     Attributes:
       total: float32 scalar, sum of the losses.
-      weight: float32 scalar, what the sum is divided by; it does not depend on the parameters.
+      weight: float32 scalar, divisor of the sum; it does not depend on the parameters.
       metric: Sums of the task's metric.
     """
 
@@ -35,12 +35,12 @@ class LossSums:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
 class Accumulated:
-    """A loss over a batch with what goes with it.
+    """The loss of a batch with its metric and gradients.
 
     Attributes:
       loss: float32 scalar, the sum of the losses divided by their weight.
       metric: Sums of the task's metric.
-      gradients: Gradients of the loss, as the parameters.
+      gradients: Gradients of the loss, in the structure of the parameters.
     """
 
     loss: PyTree
@@ -54,10 +54,10 @@ Loss = Callable[[PyTree, Examples, PRNGKeyArray], LossSums]
 def accumulate(
     loss: Loss, params: PyTree, examples: Examples, *, key: PRNGKeyArray, num_parts: int, mesh: Mesh
 ) -> Accumulated:
-    """Differentiates the loss of a batch, in equal micro-batches.
+    """Computes the loss of a batch and its gradients, in equal micro-batches.
 
     Args:
-      loss: (parameters, examples, key) to sums over the examples.
+      loss: Function of (parameters, examples, key) that returns sums over the examples.
       params: Parameters of the network.
       examples: The whole batch; its size is divisible by the number of micro-batches.
       key: Key of dropout; with one micro-batch it is used as it is.
@@ -89,7 +89,7 @@ def accumulate(
 def split(tree: PyTree, num_parts: int, mesh: Mesh) -> PyTree:
     """Splits arrays [batch, ...] into [parts, batch / parts, ...].
 
-    Example i goes to part i mod parts, so that each device keeps the examples that it holds and nothing is sent.
+    Example i goes to part i mod parts, so that each device keeps its examples and no data is sent between devices.
     """
     sharding = NamedSharding(mesh, PartitionSpec(None, BATCH_AXES))
 
@@ -112,5 +112,5 @@ def _whole(loss: Loss, params: PyTree, examples: Examples, key: PRNGKeyArray) ->
 
 
 def _divide(total: Float[Array, "..."], weight: Float[Array, ""]) -> Float[Array, "..."]:
-    """Divides by a weight; a sum without weight is left as it is, which is 0."""
+    """Divides by a weight; a sum of weight 0 is itself 0 and returned as it is."""
     return total / jnp.where(weight > 0, weight, jnp.ones_like(weight)).astype(total.dtype)

@@ -1,7 +1,7 @@
-"""Proof of effect: before training, every position term must reach the attention and get a gradient.
+"""The check before training that every position term affects the attention and gets a gradient.
 
-A bias that is configured but bypassed (by a fused kernel, a renamed function, an amplitude of 0) trains without a word
-and yields the plain model's numbers under another name. So each block's attention is run, on real images and before any
+A bias that is configured but bypassed (by a fused kernel, a renamed function, an amplitude of 0) trains without a
+warning, with the results of a model without it. So each block's attention is run, on real images and before any
 LayerScale can hide it, with and without each term.
 """
 
@@ -29,12 +29,12 @@ class TermEffect:
     """What one term does in one block.
 
     Attributes:
-      layer: index of the block among all of the model, from 0.
-      term: the term's name.
+      layer: index of the block in the model, from 0.
+      term: name of the term.
       change: relative L2 change of the attention's output when the term is removed.
       gradient: L2 norm of the gradient of a fixed random projection of that output with respect to the term's
         parameters.
-      is_zero: the term's table is zero everywhere, as a table that starts from zeros is.
+      is_zero: whether the term's table is zero everywhere, as when it is initialised with zeros.
     """
 
     layer: int
@@ -45,7 +45,7 @@ class TermEffect:
 
     @property
     def is_live(self) -> bool:
-        """The term has a finite gradient and, unless it starts from zero, changes the attention's output."""
+        """Whether the term has a finite gradient and, unless it starts from zero, changes the attention's output."""
         changes = self.is_zero or self.change > _SMALLEST_CHANGE
         return bool(np.isfinite(self.gradient)) and self.gradient > 0 and changes
 
@@ -56,7 +56,7 @@ def measure_effects(
     """Measures every position term in every block on the residual stream of real images.
 
     Args:
-      graph: Structure of a backbone.
+      graph: structure of a backbone.
       params: its parameters.
       images: normalised images; a few are enough.
     """
@@ -77,10 +77,10 @@ def measure_effects(
 
 
 def require_effect(effects: Sequence[TermEffect]) -> None:
-    """Refuses to train with a term that does nothing.
+    """Checks that every term has an effect.
 
     Raises:
-      ConfigError: a term is dead in a block; the message names them.
+      ConfigError: terms without an effect in a block; the message names all of them.
     """
     dead = [effect for effect in effects if not effect.is_live]
     if not dead:
@@ -99,7 +99,7 @@ def require_effect(effects: Sequence[TermEffect]) -> None:
 def _effects_by_group(
     graph: nnx.GraphDef, params: PyTree, images: Float[Array, "batch height width 3"]
 ) -> list[tuple[Array, dict[str, tuple[Array, Array, Array]]]]:
-    """Gives the effects by term, stacked over layers of equal shape, with the places of these layers."""
+    """Computes the effects by term, stacked over layers of equal shape, with the indices of these layers."""
     backbone: Backbone = nnx.merge(graph, params)
     groups = backbone.attention_inputs(images)
     return [(jnp.asarray(group.layers), group.map(_effects)) for group in groups]
@@ -111,9 +111,9 @@ def _effects(
     mask: Float[Array, "windows tokens tokens"] | None,
     shared: Float[Array, "#heads dy dx"] | None,
 ) -> dict[str, tuple[Array, Array, Array]]:
-    """Gives, for each term of one attention layer, the change, the gradient norm, and whether its table is zero.
+    """Computes, for each term of one attention layer, the change, the gradient norm, and whether its table is zero.
 
-    A table that all layers share counts as a term of each, called "shared".
+    A table that all layers share counts as a term of each layer, named "shared".
     """
     tables = attention.bias.tables()
     tables = tables if shared is None else {**tables, _SHARED: shared}

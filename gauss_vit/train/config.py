@@ -1,4 +1,4 @@
-"""How long a run is, and how often it reports, observes and saves."""
+"""The length of a run, and how often it reports, observes and saves."""
 
 import dataclasses
 
@@ -8,20 +8,20 @@ from gauss_vit.tasks.evaluator import Best
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Training:
-    """The rhythm of a run. All intervals are in steps; the last step always observes and saves.
+    """The length and the intervals of a run, in steps; the last step always observes and saves.
 
     Attributes:
       batch_size: Examples per update, over all devices.
       num_steps: Number of updates.
       eval_batch_size: Examples per evaluation step, over all devices.
-      log_every: Steps between lines of progress.
+      log_every: Steps between progress lines.
       checkpoint_every: Steps between checkpoints.
       observe_every: Steps between calls of the observers; None observes at the end only.
       observe_images: Evaluation images over which an observer averages.
-      keep_checkpoints: Number of the newest checkpoints that stay on disk, besides the best.
-      best: Which checkpoint stays on disk as the best; None keeps the newest only.
-      accumulate: Micro-batches that a batch is split into, differentiated one after the other to save memory; 1 is the
-        whole batch.
+      keep_checkpoints: Number of the newest checkpoints that are kept on disk, besides the best.
+      best: Rule for the best checkpoint, which is kept too; None keeps the newest only.
+      accumulate: Number of micro-batches that a batch is split into, differentiated one after the other to save memory;
+        1 is the whole batch.
       ema_decay: Decay d of the moving average of parameters, a <- d a + (1 - d) p after each update, such as 0.99996.
         The average is evaluated too, its metrics begin with `ema_`. None keeps no average.
     """
@@ -57,5 +57,5 @@ class Training:
             raise ConfigError("; ".join(errors))
 
     def is_due(self, every: int | None, step: int) -> bool:
-        """Whether something with a period is due at a step; everything is due at the last one."""
+        """Returns whether something with a period is due at a step; everything is due at the last one."""
         return step == self.num_steps or (every is not None and step % every == 0)

@@ -1,4 +1,4 @@
-"""What a model costs: operations and memory, found from shapes and the traced program; nothing is computed."""
+"""The cost of a model, as operations and memory, from shapes and the traced program; nothing is computed."""
 
 import dataclasses
 import functools
@@ -31,13 +31,13 @@ _ARITHMETIC = frozenset(
         primitives.reduce_min_p,
     }
 )
-"""What counts as one operation for every number it makes or, in a reduction, reads."""
+"""Primitives that count as one operation for every number that they write or, in a reduction, read."""
 
 _PARTS = frozenset({"split", "reshape", "slice", "squeeze"})
-"""What takes arrays apart without making new numbers."""
+"""Primitives that only select or rearrange parts of arrays."""
 
 _VENDOR_PRODUCTS = {"dot_product_attention_fwd_wrapper": 2, "dot_product_attention_bwd_wrapper": 5}
-"""How many products of all pairs of tokens cuDNN's attention takes; its backward pass makes the logits once more."""
+"""Number of products over all pairs of tokens in cuDNN's attention; its backward pass recomputes the logits."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,8 +45,8 @@ class ImageFlops:
     """The floating-point operations of one image; a multiplication and an addition are two.
 
     Attributes:
-      forward: inference.
-      backward: the forward and the backward pass together, recomputation included.
+      forward: operations of inference.
+      backward: operations of the forward and the backward pass together, recomputation included.
     """
 
     forward: float
@@ -54,12 +54,12 @@ class ImageFlops:
 
 
 def image_flops(model: AbstractModel, image_size: tuple[int, int]) -> ImageFlops:
-    """Counts the operations of one image, those that loops repeat included, on any backend.
+    """Counts the operations of one image on any backend; every iteration of a loop counts.
 
     Products and sums count as XLA counts them before it optimises; functions such as exp and erf count nothing.
 
     Args:
-      model: structure and shapes.
+      model: structure and shapes of the model.
       image_size: (height, width) in pixels.
     """
     total, images = _summed_outputs(model), _images(1, image_size)
@@ -70,12 +70,12 @@ def image_flops(model: AbstractModel, image_size: tuple[int, int]) -> ImageFlops
 
 
 def activation_bytes(model: AbstractModel, image_size: tuple[int, int], *, batch_size: int) -> int:
-    """Adds up what the forward pass of a batch keeps for the backward pass; fusion in the compiler can need less.
+    """Computes the bytes that the forward pass of a batch keeps for the backward pass; compiler fusion can need less.
 
     It is what the pullback holds besides the parameters and the images.
 
     Args:
-      model: structure and shapes.
+      model: structure and shapes of the model.
       image_size: (height, width) in pixels.
       batch_size: images on one device.
     """
@@ -92,11 +92,11 @@ def activation_bytes(model: AbstractModel, image_size: tuple[int, int], *, batch
 
 
 def device_bytes(tree: PyTree, shardings: PyTree) -> int:
-    """Adds up the bytes that one device holds of a tree of arrays.
+    """Computes the bytes that one device holds of a tree of arrays.
 
     Args:
       tree: arrays or their shapes.
-      shardings: of every leaf; the mesh may be abstract.
+      shardings: sharding of every leaf; the mesh may be abstract.
     """
     sizes = jax.tree.map(_shard_bytes, tree, shardings)
     return sum(jax.tree.leaves(sizes))
@@ -119,12 +119,12 @@ def _images(batch_size: int, image_size: tuple[int, int]) -> jax.ShapeDtypeStruc
 
 
 def _flops(function: Callable, params: PyTree, images: jax.ShapeDtypeStruct) -> float:
-    """Traces and counts: a backend for GPUs or TPUs would not say before it compiles."""
+    """Counts the operations of a traced function: GPU and TPU backends report them only after compiling."""
     return float(_operations(jax.make_jaxpr(function)(params, images).jaxpr))
 
 
 def _operations(program: core.Jaxpr) -> int:
-    """Counts from the end on, and leaves out what nobody reads, which no compiler computes."""
+    """Counts operations from the last to the first, without those whose results are unused, as compilers drop them."""
     read, count = {id(variable) for variable in program.outvars}, 0
     for equation in reversed(program.eqns):
         if any(id(variable) in read for variable in equation.outvars):
@@ -134,7 +134,7 @@ def _operations(program: core.Jaxpr) -> int:
 
 
 def _operations_of(equation: core.JaxprEqn) -> int:
-    """Counts one line of a program: what is inside as often as it runs, and of branches the one with the most."""
+    """Counts one equation: a loop's body as often as it runs, and of branches the one with the most operations."""
     primitive = equation.primitive
     if primitive is primitives.dot_general_p:
         return _product_operations(equation)
@@ -155,7 +155,7 @@ def _product_operations(equation: core.JaxprEqn) -> int:
 
 
 def _pair_operations(equation: core.JaxprEqn) -> int:
-    """Counts one product of queries and keys, both [batch, tokens, heads, channels]."""
+    """Counts the operations of one product of queries and keys, both [batch, tokens, heads, channels]."""
     query, key = (_shape(variable) for variable in equation.invars[:2])
     return 2 * math.prod(query) * key[1]
 

@@ -29,14 +29,14 @@ def evaluate(
     Args:
       eval_step: Function of `make_eval_step`.
       params: Parameters on the mesh.
-      batches: Every example once; a batch may be shorter than `batch_size`, and may hold padding.
-      collector: The measure's collector.
+      batches: Every example once; a batch may be shorter than `batch_size`, and may contain padding.
+      collector: Collector of the measure.
       mesh: Devices.
       batch_size: Size that every batch is padded to; divisible by the number of devices.
-      should_stop: Asked before each batch.
+      should_stop: Function that is called before each batch; True ends the evaluation.
 
     Returns:
-      Whether it was not stopped.
+      True if it was not stopped.
 
     Raises:
       DataError: there is no example.
@@ -54,7 +54,7 @@ def evaluate(
 
 
 def pad(batch: Batch, batch_size: int) -> Batch:
-    """Fills a batch up with rows of zeros, whose `is_real` is False."""
+    """Pads a batch with rows of zeros, whose `is_real` is False."""
     num_missing = batch_size - len(batch.is_real)
     if num_missing == 0:
         return batch

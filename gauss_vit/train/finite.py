@@ -1,6 +1,6 @@
-"""What a step asks of all arrays at once, in few programs: arrays of one shape share a pass.
+"""Checks and norms over all arrays of a tree, in few programs: arrays of one shape share a pass.
 
-Arrays of one shape lie alike on the devices (`mesh.tree_shardings`), so that to read them together moves nothing.
+Arrays of one shape have the same sharding (`mesh.tree_shardings`), so that stacking them needs no communication.
 """
 
 from collections import defaultdict
@@ -13,12 +13,12 @@ from gauss_vit.tree import flatten_paths
 
 
 def floating(tree: PyTree) -> PyTree:
-    """Keeps the leaves that can be other than finite."""
+    """Keeps the floating-point leaves, which may be infinite or NaN."""
     return jax.tree.map(lambda leaf: leaf if jnp.issubdtype(leaf.dtype, jnp.floating) else None, tree)
 
 
 def first_not_finite(tree: PyTree) -> Int32[Array, ""]:
-    """Finds the place, among the leaves, of the first with a number that is not finite; their number if there is none.
+    """Returns the index of the first leaf with a number that is not finite, or the number of leaves if there is none.
 
     >>> first_not_finite({"a": jnp.ones(2), "b": jnp.array([1.0, jnp.nan])}).item()
     1
@@ -32,8 +32,8 @@ def first_not_finite(tree: PyTree) -> Int32[Array, ""]:
 def global_norm(tree: PyTree) -> Float[Array, ""]:
     """Computes the square root of the sum of all squares, in float32.
 
-    Squares are summed in the order of the paths below the first key (blocks, linear, norm, patch_embed): the
-    bits do not depend on whether a parameter belongs to the backbone or to the head.
+    Squares are summed by groups of equal shape, in the order of the paths below the first key (blocks, linear,
+    norm, patch_embed): the bits do not depend on whether a parameter belongs to the backbone or to the head.
 
     >>> global_norm({"a": jnp.array([3.0]), "b": jnp.array([[4.0]])}).item()
     5.0
@@ -55,7 +55,7 @@ def _first_of_group(places: list[int], leaves: list[Array]) -> Float[Array, ""]:
 
 
 def _by_shape(leaves: list[Array]) -> list[list[int]]:
-    """Gives the places of leaves of equal shape."""
+    """Returns the indices of leaves of equal shape."""
     groups = defaultdict(list)
     for place, leaf in enumerate(leaves):
         groups[leaf.shape].append(place)

@@ -1,4 +1,4 @@
-"""Asking a run to stop: a signal sets a flag, and the loop saves at its next step. Nothing is done in the handler."""
+"""Graceful stop of a run: a signal sets a flag, and the loop saves at its next step."""
 
 import os
 import signal
@@ -14,9 +14,9 @@ Handler = Callable[[int, FrameType | None], object] | int | None
 
 
 class Interruption:
-    """Listens to SIGTERM and SIGINT for the time of a `with` block, where Python allows it: in the main thread.
+    """Handles SIGTERM and SIGINT within a `with` block, in the main thread, the only one where Python allows it.
 
-    A second Ctrl-C only says that saving is under way, and a third one ends the process at once. That is safe: an
+    A second Ctrl-C only prints that saving is under way, and a third one ends the process at once. That is safe: an
     unfinished checkpoint is never taken for a finished one.
     """
 
@@ -26,7 +26,7 @@ class Interruption:
         self._previous: dict[signal.Signals, Handler] = {}
 
     def __enter__(self) -> "Interruption":
-        """Starts to listen."""
+        """Installs the handlers."""
         if threading.current_thread() is threading.main_thread():
             self._previous = {number: signal.signal(number, self._receive) for number in _SIGNALS}
         return self
@@ -34,7 +34,7 @@ class Interruption:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Puts the earlier handlers back."""
+        """Restores the earlier handlers."""
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
@@ -48,7 +48,7 @@ class Interruption:
         return bool(self._name)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        """Notes a signal. Logging is not safe here; a bare write is."""
+        """Records a signal. Logging is not safe in a handler; a bare write is."""
         if not self._name:
             self._name = signal.Signals(number).name
         elif number == signal.SIGINT:

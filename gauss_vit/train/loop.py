@@ -1,7 +1,7 @@
-"""A run from its start, or from where it stopped, to its end.
+"""The training loop, from the first step or the newest checkpoint to the last step.
 
 `fit` reads from top to bottom: lock the workdir, restore, and for each batch update, report, evaluate, observe, save.
-A batch is a function of the step, and all that a step draws comes from the seed and the step, so that a run that was
+A batch is a function of the step, and all random numbers come from the seed and the step, so that a run that was
 stopped or killed at any moment ends with the same bits as one that was not.
 """
 
@@ -41,7 +41,7 @@ _LOGGER = logging.getLogger(__name__)
 def fit(run: Run) -> None:
     """Trains to the last step, from the newest checkpoint that verifies, or from the seed if there is none.
 
-    A run that is complete is left as it is, to the last byte.
+    A run that is complete is not changed.
 
     Raises:
       ConfigError: the config does not fit the devices, or is not the one that the workdir was started with.
@@ -71,7 +71,7 @@ def fit(run: Run) -> None:
 
 
 class _Loop:
-    """The moving parts of a run: the state and its step."""
+    """The mutable state of a run, and its steps."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class _Loop:
         self._evaluation: dict[str, float] = {}
 
     def go(self, batches: Iterable[Batch], *, interval: tuple[int | float, ...]) -> None:
-        """Makes the steps that are left; `interval` is what was summed before the run stopped."""
+        """Runs the remaining steps; `interval` has the sums from before the run stopped."""
         training = self._training
         self._window = MetricWindow(interval, explain=self._explain)
         logged = splits_at(self._run.workdir, self._step) if self._step > 0 else set()
@@ -114,7 +114,7 @@ class _Loop:
         self._finish()
 
     def _advance(self, batch: Batch) -> None:
-        """Starts one update by a batch on the devices, and checks the update before it."""
+        """Starts one update on a batch on the devices, and checks the update before it."""
         self._state, outcome = self._program.train_step(self._state, batch)
         self._step += 1
         self._evaluation = {}
@@ -143,7 +143,7 @@ class _Loop:
         self._pace.restart()
 
     def _measure(self, evaluators: Iterable[Evaluator], *, is_observed: bool = False) -> None:
-        """Evaluates, and observes if that is due; an interrupted evaluation leaves the rest to the resumed run."""
+        """Evaluates, and observes if that is due; after an interruption the resumed run does the rest."""
         with self._pace.paused():
             for evaluator in evaluators:
                 self._window.settle()
@@ -154,7 +154,7 @@ class _Loop:
                 self._observe()
 
     def _observe(self) -> None:
-        """Calls the observers and reports their numbers; where there are none, no line."""
+        """Calls the observers and logs their numbers, if any."""
         values = {
             name: value
             for observer in self._run.observers
@@ -164,7 +164,7 @@ class _Loop:
             self._loggers.write(OBSERVE, self._step, values)
 
     def _evaluate(self, evaluator: Evaluator) -> bool:
-        """Measures one split, and returns whether it was not interrupted: if it was, nothing is reported."""
+        """Runs one evaluator; returns False, and reports nothing, if it was interrupted."""
         values = self._metrics_of(evaluator, self._state.params, prefix="")
         if values and self._state.ema is not None:
             averaged = self._metrics_of(evaluator, self._state.ema, prefix="ema_")
@@ -182,7 +182,7 @@ class _Loop:
         return True
 
     def _metrics_of(self, evaluator: Evaluator, params: PyTree, *, prefix: str) -> dict[str, float]:
-        """Measures parameters on the split of an evaluator; nothing when it is interrupted."""
+        """Measures parameters on the split of an evaluator; empty when it is interrupted."""
         collector = evaluator.measure.collector()
         is_complete = evaluate(
             self._program.eval_steps[evaluator.measure],
@@ -196,7 +196,7 @@ class _Loop:
         return {f"{prefix}{name}": value for name, value in collector.compute().items()} if is_complete else {}
 
     def _save(self) -> None:
-        """Starts to save the state, once it is known to be finite and its numbers are on the disk."""
+        """Starts to save the state, once it is known to be finite and its metrics are on disk."""
         if self._writer.covers(self._step):
             return
         with self._pace.paused():
@@ -227,7 +227,7 @@ class _Loop:
             raise SystemExit(EXIT_STATUS)
 
     def _explain(self, step: int, outcome: Outcome) -> DivergedError:
-        """Makes the error for an update that was not finite."""
+        """Builds the error for an update that was not finite."""
         self._writer.wait()
         newest = self._writer.newest_step
         return DivergedError(
@@ -246,7 +246,7 @@ def _compare_with_recorded(run: Run) -> list[str]:
 
 
 def _is_complete(run: Run, restored: Restored | None) -> bool:
-    """Whether the last step was made, evaluated and saved."""
+    """Returns whether the last step was made, evaluated and saved."""
     num_steps = run.recipe.training.num_steps
     return restored is not None and restored.step >= num_steps and not _missing_evaluators(run, restored.step)
 
@@ -322,7 +322,7 @@ def _check_best(best: Best | None, evaluator: Evaluator, values: Mapping[str, fl
 
 
 def _skipped(values: dict[str, float], *, num_places: int) -> dict[str, int]:
-    """Counts the places of an interval's batches that held no example, as images were skipped; says nothing of none.
+    """Counts the examples that an interval's batches lack because images were skipped, as `num_skipped`; empty if none.
 
     It follows from the sums, so that it is the same after a resume.
     """
@@ -331,7 +331,7 @@ def _skipped(values: dict[str, float], *, num_places: int) -> dict[str, int]:
 
 
 def _sentence(values: dict[str, float]) -> str:
-    """Formats metrics for a reader."""
+    """Formats metrics as text for a person."""
     return " ".join(
         f"{name} {value}" if isinstance(value, int) else f"{name} {value:.4g}" for name, value in values.items()
     )

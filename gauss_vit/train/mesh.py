@@ -20,11 +20,11 @@ from gauss_vit.errors import ConfigError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MeshConfig:
-    """How many devices each axis has.
+    """Number of devices on each axis.
 
     Attributes:
-      data: devices that hold copies of the parameters; -1 is all that the other axis leaves.
-      fsdp: devices over which one copy of parameters and optimizer state is split.
+      data: number of copies of the parameters; -1 uses all devices that the other axis leaves.
+      fsdp: number of devices over which one copy of parameters and optimizer state is split.
     """
 
     data: int = -1
@@ -43,7 +43,7 @@ class MeshConfig:
 
 
 def make(config: MeshConfig, devices: Sequence[jax.Device]) -> Mesh:
-    """Arranges devices, the first ones if there are more than the config asks for.
+    """Builds the mesh, of the first devices if there are more than the config asks for.
 
     Raises:
       ConfigError: there are too few devices, or `fsdp` does not divide their number.
@@ -53,7 +53,7 @@ def make(config: MeshConfig, devices: Sequence[jax.Device]) -> Mesh:
 
 
 def make_abstract(config: MeshConfig, num_devices: int) -> AbstractMesh:
-    """Builds the mesh that so many devices would form, to plan a layout without having them.
+    """Builds the abstract mesh of a number of devices, to plan a layout without having them.
 
     Raises:
       ConfigError: as `make`.
@@ -62,7 +62,7 @@ def make_abstract(config: MeshConfig, num_devices: int) -> AbstractMesh:
 
 
 def axis_sizes(config: MeshConfig, num_devices: int) -> tuple[int, int]:
-    """Finds how many devices each axis has.
+    """Returns the number of devices on each axis.
 
     Raises:
       ConfigError: there are too few devices, or `fsdp` does not divide their number.
@@ -84,8 +84,8 @@ def check_batch_size(name: str, batch_size: int, mesh: Mesh | AbstractMesh) -> N
     """Checks that every device gets the same number of examples.
 
     Args:
-      name: the field of the config, for the message.
-      batch_size: examples over all devices.
+      name: field of the config, for the message.
+      batch_size: number of examples over all devices.
       mesh: the devices.
 
     Raises:
@@ -113,7 +113,7 @@ def tree_shardings(mesh: Mesh | AbstractMesh, tree: PyTree) -> PyTree:
 
     Args:
       mesh: the devices.
-      tree: arrays, or their shapes; the rule reads shapes only, so the moments of an optimizer lie as their parameters.
+      tree: arrays, or their shapes; only shapes are read, so an optimizer's moments are sharded as their parameters.
     """
     return jax.tree.map(lambda leaf: NamedSharding(mesh, _leaf_spec(leaf.shape, mesh.shape["fsdp"])), tree)
 
@@ -128,7 +128,7 @@ def with_shardings(mesh: Mesh, tree: PyTree) -> PyTree:
 
 
 def place_batch(batch: PyTree, mesh: Mesh) -> PyTree:
-    """Sends the rows of a batch on the host to the devices; with several processes each passes its own rows."""
+    """Copies the rows of a batch on the host to the devices; with several processes each passes its own rows."""
     sharding = batch_sharding(mesh)
     return jax.tree.map(lambda leaf: jax.make_array_from_process_local_data(sharding, leaf), batch)
 

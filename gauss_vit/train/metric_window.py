@@ -1,6 +1,6 @@
-"""The sums of the training metric between two lines of progress, and the check that every update was finite.
+"""The sums of the training metric between two progress lines, and the check that every update was finite.
 
-An outcome is looked at when the next one is on its way: waiting for it at once would leave the devices idle.
+An outcome is read after the next update was started: waiting for it at once would leave the devices idle.
 """
 
 import math
@@ -16,11 +16,11 @@ Explain = Callable[[int, Outcome], DivergedError]
 
 
 class MetricWindow:
-    """Adds up the outcomes of updates.
+    """Accumulates the outcomes of updates.
 
     Args:
-      leaves: Sums that an earlier process had when it saved, as `leaves` gave them.
-      explain: Builds the error for an outcome on the host that is not finite, of the update with this number.
+      leaves: Sums that an earlier process had when it saved, as `leaves` returned them.
+      explain: Function of an outcome on the host that is not finite and the number of its update; builds the error.
     """
 
     def __init__(self, leaves: tuple[int | float, ...], *, explain: Explain):
@@ -31,7 +31,7 @@ class MetricWindow:
         self._gradient_norm = math.nan
 
     def take(self, step: int, outcome: Outcome) -> None:
-        """Keeps the outcome of an update for later, and settles the one before it.
+        """Stores the outcome of an update, and settles the one before it.
 
         Raises:
           DivergedError: the one before it was not finite.
@@ -40,7 +40,7 @@ class MetricWindow:
         self._waiting = (step, outcome)
 
     def settle(self) -> None:
-        """Waits for the outcome that was kept, checks it and adds it.
+        """Waits for the stored outcome, checks it and adds it.
 
         Raises:
           DivergedError: it was not finite.
@@ -61,7 +61,7 @@ class MetricWindow:
         return {**values, "gradient_norm": self._gradient_norm}
 
     def leaves(self) -> tuple[int | float, ...]:
-        """Returns the sums in a form that JSON keeps to the last bit."""
+        """Returns the sums as values that JSON stores without loss."""
         self.settle()
         return self._restored if self._sums is None else tuple(leaf.tolist() for leaf in jax.tree.leaves(self._sums))
 
@@ -70,7 +70,7 @@ class MetricWindow:
         self._sums, self._restored = None, ()
 
     def _add(self, metric: Metric) -> None:
-        """Adds sums, always in the order of the steps, so that rounding is the same after a resume."""
+        """Adds sums, in the order of the steps, so that rounding is the same after a resume."""
         if self._restored:
             leaves = [widen(leaf) for leaf in self._restored]
             self._sums, self._restored = jax.tree.unflatten(jax.tree.structure(metric), leaves), ()

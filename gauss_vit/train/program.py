@@ -1,4 +1,4 @@
-"""What a run executes on its devices, built once from its recipe."""
+"""The compiled functions of a run, built once from its recipe."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -31,32 +31,32 @@ class Recipe(Protocol):
 
     @property
     def task(self) -> Task:
-        """What is minimised and measured."""
+        """Task: the loss and the metrics."""
         ...
 
     @property
     def normalization(self) -> Normalization:
-        """What turns image bytes into the model's input."""
+        """Mean and deviation that normalise image bytes for the model."""
         ...
 
     @property
     def optimizer(self) -> Optimizer:
-        """How parameters move."""
+        """Optimizer with its learning-rate schedule."""
         ...
 
     @property
     def evaluators(self) -> tuple[Evaluator, ...]:
-        """What is measured while training."""
+        """Evaluations during training."""
         ...
 
     @property
     def training(self) -> Training:
-        """How long the run is, and how often it does what."""
+        """Length of the run, and how often it reports, observes and saves."""
         ...
 
     @property
     def mesh(self) -> MeshConfig:
-        """How many devices each axis has."""
+        """Number of devices on each axis of the mesh."""
         ...
 
     @property
@@ -66,15 +66,15 @@ class Recipe(Protocol):
 
     @property
     def network(self) -> ModelConfig:
-        """What is trained: its `make` draws the parameters."""
+        """Network to train; its `make` builds it with random parameters."""
         ...
 
     def to_json(self) -> Mapping[str, JsonValue]:
-        """Writes the recipe as JSON, which is stored with every checkpoint and compared on resume."""
+        """Converts the recipe to JSON, which is stored with every checkpoint and compared on resume."""
         ...
 
     def with_defaults(self, recorded: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
-        """Adds to a recipe that an earlier version stored the fields that came since, at their defaults."""
+        """Adds the defaults of newer fields to a recipe that an earlier version stored."""
         ...
 
 
@@ -86,10 +86,10 @@ class Program:
       mesh: Devices of the run.
       model: Structure of the model, and shapes of its parameters.
       abstract: Shapes, types and shardings of the train state.
-      transform: The optimizer.
-      learning_rate: Learning rate of a step, for the report.
-      train_step: One update.
-      eval_steps: What each measure of the evaluators computes of one batch.
+      transform: Gradient transformation of the optimizer.
+      learning_rate: Learning rate as a function of the step, for the report.
+      train_step: Function that makes one update.
+      eval_steps: Functions that compute the results of one batch, by measure.
     """
 
     mesh: Mesh
@@ -140,7 +140,7 @@ def make_program(recipe: Recipe) -> Program:
 
 
 def check_batch_sizes(training: Training, mesh: Mesh) -> None:
-    """Checks that every device gets the same number of examples of each batch, and of each part of it.
+    """Checks that every device gets the same number of examples of each batch and micro-batch.
 
     Raises:
       ConfigError: a size is not divisible by the number of devices.

@@ -1,4 +1,4 @@
-"""What a run is made of, as one value."""
+"""The parts of a run, as one value."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
@@ -10,17 +10,17 @@ from gauss_vit.batches import Batch
 from gauss_vit.train.program import Program, Recipe
 
 Observer = Callable[[int, PyTree], Mapping[str, float]]
-"""Looks at the parameters of a step, and returns the numbers to log about them, if any."""
+"""Function of a step and its parameters that returns the numbers to log, if any."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Feed:
-    """Where batches come from; their arrays are NumPy arrays on the host.
+    """The source of batches, whose arrays are NumPy arrays on the host.
 
     Attributes:
-      train: Training batches from a step on, in order, at least to the end of the run.
-      evaluation: Every example of the split of an evaluator once, by its name.
-      digest: Short text that identifies the examples in the batch of a step.
+      train: Function that yields the training batches from a step on, in order, at least to the end of the run.
+      evaluation: Function that yields every example of an evaluator's split once, by the evaluator's name.
+      digest: Function that returns a short text that identifies the examples in the batch of a step.
     """
 
     train: Callable[[int], Iterable[Batch]]
@@ -38,19 +38,19 @@ def _checks_nothing(params: PyTree, batch: Batch) -> None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Run:
-    """A recipe, its program, its data, and what happens around it.
+    """A recipe with its program, data, workdir and hooks.
 
     Attributes:
       workdir: Folder for everything that the run writes.
-      recipe: Everything that decides the numbers, besides the data.
+      recipe: Everything that determines the numbers, besides the data.
       program: Compiled functions of this recipe.
-      feed: The batches.
+      feed: Source of the batches.
       observers: Functions that are called with the step and the parameters every `observe_every` steps and at the end;
         the numbers that they return are logged as one line.
-      initial: Reads the parameters of step 0, a nested dict, where there is no checkpoint; None draws them from the
-        seed.
-      check_start: Called once, before anything is written, with the parameters of step 0 and the first batch; raises a
-        ConfigError if the run should not start.
+      initial: Function that loads the parameters of step 0, a nested dict, where there is no checkpoint; None draws
+        them from the seed.
+      check_start: Function that is called once, before anything is written, with the parameters of step 0 and the first
+        batch; raises a ConfigError if the run should not start.
     """
 
     workdir: Path

@@ -1,4 +1,4 @@
-"""What training changes: the step, the parameters and the optimizer's state, as one tree of arrays."""
+"""The train state: the step, the parameters and the optimizer's state, as one tree of arrays."""
 
 import dataclasses
 
@@ -35,10 +35,10 @@ class TrainState:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AbstractModel:
-    """A model without numbers.
+    """A model as structure and shapes, without values.
 
     Attributes:
-      graph: What `flax.nnx.merge` needs besides parameters.
+      graph: Graph definition, which `flax.nnx.merge` needs besides parameters.
       params: Nested dict of jax.ShapeDtypeStruct.
     """
 
@@ -54,7 +54,7 @@ class AbstractModel:
 
 
 def abstract_model(build: Make) -> AbstractModel:
-    """Finds the structure of a model and the shapes of its parameters without computing any."""
+    """Returns the structure of a model and the shapes of its parameters, without computing any."""
     graph, params = construct.abstract_of(build)
     return AbstractModel(graph=graph, params=params)
 
@@ -70,7 +70,7 @@ def abstract_state(params: PyTree, transform: optax.GradientTransformation) -> T
 
 
 def init_state(build: Make, transform: optax.GradientTransformation, *, mesh: Mesh, seed: int) -> TrainState:
-    """Draws the parameters in one compiled function, each device only its own part.
+    """Builds the state of step 0 with random parameters in one compiled function, each device only its own part.
 
     The numbers depend on the seed alone, not on the number of devices.
     """
@@ -99,7 +99,7 @@ def place_state(params: PyTree, transform: optax.GradientTransformation, *, mesh
 
 
 def run_key(seed: int) -> PRNGKeyArray:
-    """Returns the key of a run: threefry, whatever the default, as its numbers do not depend on devices or versions."""
+    """Returns the key of a run: always threefry, whose numbers do not depend on devices or versions."""
     return jax.random.key(seed, impl="threefry2x32")
 
 

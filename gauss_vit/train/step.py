@@ -1,7 +1,7 @@
 """One update and one evaluation of a batch, as functions that are compiled once.
 
-`step(state, batch) -> (state, outcome)` donates the state and states where every array lies on entry and on exit. Its
-random numbers come from the seed and the step in the state, so that a resumed run draws what an undisturbed one draws.
+`step(state, batch) -> (state, outcome)` donates the state and fixes the sharding of every array on entry and on exit.
+Its random numbers come from the seed and the step in the state, so that a resumed run draws the same ones.
 An update that would put a number that is not finite into the state is not applied.
 """
 
@@ -32,14 +32,14 @@ _AUGMENTATION, _LOSS = 0x61756721, 0x6C6F7373
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What an update reports; all scalars.
+    """The results of an update, all scalars.
 
     Attributes:
-      loss: float32, of the batch before the update.
-      metric: the task's sums over the batch, before the update.
-      gradient_norm: float32, the global norm before clipping.
+      loss: float32, loss of the batch before the update.
+      metric: sums of the task's metric over the batch, before the update.
+      gradient_norm: float32, global norm before clipping.
       is_finite: bool, whether the update was applied.
-      first_bad: int32, the place in `audited_paths` of the first array that is not finite; their number where all are.
+      first_bad: int32, index in `audited_paths` of the first array that is not finite; their number where all are.
     """
 
     loss: PyTree
@@ -55,12 +55,12 @@ EvalStep = Callable[[PyTree, Batch], PyTree]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Forward:
-    """A network without parameters, with what its images and outputs mean.
+    """A network without parameters, with its task and the normalisation of its images.
 
     Attributes:
       graph: Structure of the network, for `flax.nnx.merge`.
-      task: What is minimised and measured.
-      normalization: What turns bytes into the network's input.
+      task: Task: the loss and the metrics.
+      normalization: Mean and deviation that normalise image bytes.
     """
 
     graph: nnx.GraphDef
@@ -100,7 +100,7 @@ def make_train_step(
     num_parts: int = 1,
     ema_decay: float | None = None,
 ) -> TrainStep:
-    """Compiles, at its first call, one update.
+    """Builds the function of one update, which is compiled at its first call.
 
     Args:
       forward: Network and task.
@@ -108,14 +108,14 @@ def make_train_step(
       mesh: Devices.
       seed: Seed of the run; dropout and augmentation depend on it and on the step.
       state: Train state, or its shapes.
-      num_parts: Number of micro-batches that are differentiated one after the other.
+      num_parts: Number of micro-batches, which are differentiated one after the other.
       ema_decay: Decay of the moving average, if the state has one.
     """
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Outcome]:
         key = jax.random.fold_in(run_key(seed), state.step)
         examples = forward.examples(batch, key=jax.random.fold_in(key, _AUGMENTATION))
-        # Kernels that are not XLA's own have to be told the mesh.
+        # Custom kernels need the mesh.
         with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
             sums = accumulate(forward.loss, state.params, examples, key=key, num_parts=num_parts, mesh=mesh)
         updated = _update(state, sums.gradients, transform, ema_decay=ema_decay)
@@ -138,13 +138,13 @@ def make_train_step(
 
 
 def make_eval_step(forward: Forward, *, mesh: Mesh, params: PyTree, measure: Measure) -> EvalStep:
-    """Compiles, at its first call, what a measure computes of one batch; every process gets the results of all rows.
+    """Builds the function of a measure's results on one batch; every process gets the results of all rows.
 
     Args:
       forward: Network and task.
       mesh: Devices.
       params: Parameters, or their shapes.
-      measure: What is measured.
+      measure: Measure to compute.
     """
 
     def eval_step(params: PyTree, batch: Batch) -> PyTree:
@@ -159,7 +159,7 @@ def make_eval_step(forward: Forward, *, mesh: Mesh, params: PyTree, measure: Mea
 
 
 def audited_paths(state: TrainState) -> list[str]:
-    """Names the arrays of which `Outcome.first_bad` counts, in its order.
+    """Returns the paths of the arrays that `Outcome.first_bad` is an index into.
 
     Args:
       state: Train state, or its shapes.
@@ -175,7 +175,7 @@ def _widen(leaf: Array) -> Array:
 def _update(
     state: TrainState, gradients: PyTree, transform: optax.GradientTransformation, *, ema_decay: float | None
 ) -> TrainState:
-    """Applies the optimizer, whose bias correction mixes floats and integers, and moves the average after it."""
+    """Applies the optimizer, whose bias correction mixes floats and integers, then the moving average."""
     with jax.numpy_dtype_promotion("standard"):
         updates, opt_state = transform.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)

@@ -1,8 +1,8 @@
-"""A word of 32 bits for each array, to tell after a restore whether a single bit of it changed.
+"""A 32-bit fingerprint of each array, which shows after a restore whether any bit changed.
 
 Every element's bits are scrambled together with its position, and the scrambled words are summed modulo 2^32. Integer
-sums are associative, so that the word is the same on any mesh and under any sharding. A change of one word always
-shows, as the scrambling is a bijection; larger damage goes unseen with a chance of 2^-32 an array.
+sums are associative, so that the word is the same on any mesh and under any sharding. A change of one word is
+always found, as the scrambling is a bijection; larger damage is missed with a probability of 2^-32 per array.
 """
 
 import functools
@@ -52,7 +52,7 @@ def _positions(shape: tuple[int, ...]) -> UInt32[Array, "..."]:
 
 
 def _scramble(word: UInt32[Array, "..."]) -> UInt32[Array, "..."]:
-    """Maps words to words one to one, every bit depending on every bit.
+    """Mixes the bits of each word; a bijection in which every output bit depends on every input bit.
 
     Source: the final mix of MurmurHash3 by Austin Appleby, in the public domain.
     """

@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself, beside its arrays: a JSON object with its own checksum.
+"""The record of a checkpoint, stored beside its arrays: a JSON object with its own checksum.
 
 It holds the experiment, a fingerprint of every array, and a digest of the next batch, so that a restore can prove that
 bits, config and data are those of the run that was saved.
@@ -42,13 +42,13 @@ class Leaf:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Where a run stands, besides its arrays.
+    """The progress of a run, besides its arrays.
 
     Attributes:
-      step: updates made.
-      batch_digest: of the examples of the next batch.
-      interval: the sums of the metric since the last line of progress, as the leaves of its tree.
-      metrics: the finite values of the evaluations at this step, as EVALUATOR/METRIC; empty if there was none.
+      step: number of updates made.
+      batch_digest: digest of the examples of the next batch.
+      interval: sums of the metric since the last progress line, as the leaves of its tree.
+      metrics: finite values of the evaluations at this step, by EVALUATOR/METRIC; empty if there was none.
     """
 
     step: int
@@ -59,12 +59,12 @@ class Progress:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Record:
-    """All that a checkpoint says of itself.
+    """The description of a checkpoint.
 
     Attributes:
-      progress: where the run stands.
-      experiment: the config of the run as JSON.
-      leaves: path of every array of the train state to its description.
+      progress: progress of the run.
+      experiment: config of the run as JSON.
+      leaves: description of every array of the train state, by path.
     """
 
     progress: Progress
@@ -82,7 +82,7 @@ def describe(state: PyTree) -> dict[str, Leaf]:
 
 
 def to_json(record: Record) -> dict[str, JsonValue]:
-    """Writes a record as a JSON object that carries its own checksum."""
+    """Converts a record to a JSON object with its own checksum."""
     content = {"format": FORMAT, **dataclasses.asdict(record)}
     canonical = json.loads(json.dumps(content))
     return {"content": canonical, "crc32": _checksum(canonical)}
@@ -125,12 +125,12 @@ def from_json(text: str) -> Record:
 
 
 def check_fits(record: Record, abstract: PyTree, *, subtree: str = "") -> None:
-    """Makes sure that the arrays of a checkpoint are those that the model needs, before any is read.
+    """Checks, before any array is read, that a checkpoint has the arrays that the model needs.
 
     Args:
-      record: of the checkpoint.
-      abstract: shapes and types that are needed, under their paths in the train state.
-      subtree: with a path such as "params." only arrays under it are compared.
+      record: record of the checkpoint.
+      abstract: shapes and types that are needed, by their paths in the train state.
+      subtree: prefix of the paths to compare, such as "params."; others are ignored.
 
     Raises:
       CheckpointError: code CKPT-TREE, names differ; CKPT-SHAPE; or CKPT-DTYPE.
@@ -159,7 +159,7 @@ def check_fits(record: Record, abstract: PyTree, *, subtree: str = "") -> None:
 
 
 def check_bits(record: Record, arrays: PyTree) -> None:
-    """Makes sure that restored arrays have the bits that were saved.
+    """Checks that restored arrays have the bits that were saved.
 
     Raises:
       DamagedError: naming the arrays whose fingerprints differ.

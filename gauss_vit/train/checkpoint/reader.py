@@ -1,10 +1,10 @@
 """Reading checkpoints: the newest one that verifies, never a damaged one in silence.
 
 orbax stores no checksum of array data: a flipped bit restores as a wrong number. So every array is compared with the
-fingerprint that its record holds, and a checkpoint that fails is passed over, loudly, for the next older one.
+fingerprint that its record holds, and a checkpoint that fails is skipped with a warning for the next older one.
 
 A checkpoint is the folder `checkpoints/<step>` with `state` (arrays) and `meta` (the record). Writing is in
-`checkpoint_writer`.
+`writer`.
 """
 
 import contextlib
@@ -42,8 +42,8 @@ class Restored:
     """Arrays whose every bit is the one that was saved.
 
     Attributes:
-      arrays: a TrainState, or the nested dict of parameters alone.
-      record: what the checkpoint says of itself.
+      arrays: TrainState, or the nested dict of parameters alone.
+      record: record of the checkpoint.
       damaged: newer checkpoints that did not verify, as pairs of step and reason.
     """
 
@@ -53,7 +53,7 @@ class Restored:
 
     @property
     def step(self) -> int:
-        """Updates that the arrays have seen."""
+        """Number of updates made."""
         return self.record.progress.step
 
 
@@ -72,7 +72,7 @@ def unfinished_steps(workdir: Path) -> list[int]:
 
 
 def read_record(workdir: Path, step: int) -> Record:
-    """Reads what a checkpoint says of itself.
+    """Reads the record of a checkpoint.
 
     Raises:
       DamagedError: its record is missing or altered.
@@ -89,7 +89,7 @@ def read_record(workdir: Path, step: int) -> Record:
 
 
 def check_format(workdir: Path) -> None:
-    """Refuses the workdir of a version that stored checkpoints in another format; its config is read after that.
+    """Checks that a workdir's checkpoints have the format of this version; called before its config is read.
 
     Raises:
       CheckpointError: code CKPT-VERSION, the newest readable record is of another format.
@@ -101,7 +101,7 @@ def check_format(workdir: Path) -> None:
 
 
 def restore_state(workdir: Path, abstract: TrainState) -> Restored | None:
-    """Restores the newest checkpoint that verifies, to go on training.
+    """Restores the newest checkpoint that verifies, to continue training.
 
     Args:
       workdir: folder of the run.
@@ -136,13 +136,13 @@ def best_step(workdir: Path) -> int:
 
 
 def restore_params(workdir: Path, abstract: PyTree, *, which: Weights = "params", step: int | None = None) -> Restored:
-    """Restores the parameters alone of the newest checkpoint that verifies, and changes nothing on disk.
+    """Restores only the parameters of the newest checkpoint that verifies, and changes nothing on disk.
 
     Args:
       workdir: folder of the run; it may be training at the same time.
       abstract: nested dict of shapes, types and shardings.
       which: the parameters of the last update, or their moving average.
-      step: the only checkpoint that will do; None is the newest.
+      step: step of the checkpoint to read; None is the newest that verifies.
 
     Raises:
       CheckpointError: code CKPT-MISSING if there is no checkpoint, and as `restore_state`; CKPT-TREE also if the run
@@ -161,7 +161,7 @@ def set_aside(workdir: Path, step: int) -> Path:
     """Moves a damaged checkpoint out of the way, to `corrupt/`, without deleting anything.
 
     Returns:
-      Where it is now.
+      Its new path.
     """
     folder = workdir / CORRUPT
     folder.mkdir(exist_ok=True)
@@ -171,7 +171,7 @@ def set_aside(workdir: Path, step: int) -> Path:
 
 
 def _newest_valid(workdir: Path, read: Callable[[int], Restored], *, steps: Sequence[int] | None = None) -> Restored:
-    """Walks back from the newest checkpoint, of all or of some, to one that verifies."""
+    """Restores the newest checkpoint that verifies, of all or of the given ones."""
     damaged: list[tuple[int, str]] = []
     for step in reversed(saved_steps(workdir) if steps is None else steps):
         with _without_orphans():
@@ -224,5 +224,5 @@ def _without_orphans() -> Iterator[None]:
 
 
 def _names(step: int, num_taken: int) -> list[str]:
-    """Proposes one name more than can be taken."""
+    """Returns candidate names, one more than are taken."""
     return [str(step), *(f"{step}.{count}" for count in range(1, num_taken + 1))]

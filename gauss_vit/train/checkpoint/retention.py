@@ -1,4 +1,4 @@
-"""Which checkpoints stay on disk: the newest, and the best; and the link `checkpoints/best`.
+"""Which checkpoints are kept on disk (the newest, and the best), and the link `checkpoints/best`.
 
 The rule is ours and not orbax's: there a metric that is NaN can make it delete the best checkpoint.
 """
@@ -38,7 +38,7 @@ def steps_to_remove(steps: Sequence[int], *, num_newest: int, best: int | None) 
 
 
 def remove(folder: Path) -> None:
-    """Deletes a checkpoint; it vanishes under its name at once, so that none is ever seen half deleted."""
+    """Deletes a checkpoint; it is renamed first, so that none is ever seen half deleted."""
     doomed = folder.with_name(f"{_REMOVED}{folder.name}")
     shutil.rmtree(doomed, ignore_errors=True)
     folder.rename(doomed)

@@ -26,9 +26,9 @@ class CheckpointWriter:
 
     Args:
       workdir: folder of the run, held by this process.
-      experiment: stored with every checkpoint.
-      num_newest: Number of the newest checkpoints that stay.
-      best: Which checkpoint stays too; None keeps the newest only.
+      experiment: config as JSON, stored with every checkpoint.
+      num_newest: number of the newest checkpoints to keep.
+      best: rule for the best checkpoint, which is kept too; None keeps the newest only.
     """
 
     def __init__(self, workdir: Path, *, experiment: Mapping[str, JsonValue], num_newest: int, best: Best | None):
@@ -45,13 +45,13 @@ class CheckpointWriter:
         self._manager = ocp.CheckpointManager(self._folder, options=options)
 
     def __enter__(self) -> "CheckpointWriter":
-        """Starts a scope at whose end no save is in flight."""
+        """Enters a block at whose end no save is in flight."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Waits for the save in flight; its error is raised unless another one is on its way.
+        """Waits for the save in flight; its error is raised unless another one is being raised already.
 
         Raises:
           StorageError: the last save failed.
@@ -66,11 +66,11 @@ class CheckpointWriter:
             self._manager.close()
 
     def covers(self, step: int) -> bool:
-        """Whether a step is the newest on disk, or on its way there."""
+        """Returns whether a step is the newest that is saved or being saved."""
         return step == self.newest_step or (self._in_flight is not None and step == self._in_flight.step)
 
     def save(self, state: TrainState, progress: Progress) -> None:
-        """Starts to save; returns when the arrays may change. Waits first for a save that is in flight.
+        """Starts to save, after a save in flight has ended; returns when the arrays may change.
 
         Raises:
           StorageError: this save could not start, or the one before it failed.
@@ -92,7 +92,7 @@ class CheckpointWriter:
             raise self._failure(RuntimeError(f"orbax refused the step; newest is {self._manager.latest_step()}"))
 
     def poll(self) -> None:
-        """Looks, without waiting, whether the save in flight has ended; to be called at each step.
+        """Checks, without waiting, whether the save in flight has ended; to be called at each step.
 
         Raises:
           StorageError: it failed.
@@ -101,7 +101,7 @@ class CheckpointWriter:
             self.wait()
 
     def wait(self) -> None:
-        """Waits for the save in flight, announces it, and removes what need not stay.
+        """Waits for the save in flight, logs it, and removes checkpoints that are not kept.
 
         Raises:
           StorageError: it failed.
@@ -122,7 +122,7 @@ class CheckpointWriter:
         self.newest_step, self._in_flight = step, None
 
     def _retain(self, progress: Progress) -> None:
-        """Moves the link to the best checkpoint and removes old ones; the new one is on disk already."""
+        """Updates the link to the best checkpoint and removes old ones; the new one is on disk already."""
         best = None
         if self._best is not None:
             if self._best.metric in progress.metrics:

@@ -26,9 +26,9 @@ class LearningRateScale:
     """Factors on the learning rate, and with it on decoupled weight decay.
 
     Attributes:
-      layer_decay: d in (0, 1]: what comes before the n blocks moves at d^(n + 1) of the rate, block i (from 0) at
-        d^(n - i), the final norm and the head at the full rate.
-      factors: pairs of a regular expression of whole paths and a further factor >= 0; the first that matches decides.
+      layer_decay: d in (0, 1]: parameters before the n blocks have d^(n + 1) of the rate, those of block i (from 0)
+        d^(n - i), the final norm and the head the full rate.
+      factors: pairs of a regular expression of whole paths and a further factor >= 0; the first that matches applies.
       frozen: regular expressions of whole paths of parameters that never change. Their gradients do not count in the
         global norm, and the optimizer keeps no state for them.
 
@@ -58,12 +58,12 @@ class LearningRateScale:
 
     @property
     def has_factors(self) -> bool:
-        """Whether any parameter that is trained has another rate than the schedule's."""
+        """Whether any trained parameter has a rate other than the schedule's."""
         return self.layer_decay != 1.0 or bool(self.factors)
 
 
 def scale_updates(scale: LearningRateScale, params: PyTree) -> optax.GradientTransformation:
-    """Multiplies updates by their factors.
+    """Builds the transformation that multiplies updates by their factors.
 
     Raises:
       ConfigError: a pattern matches no parameter.
@@ -78,7 +78,7 @@ def scale_updates(scale: LearningRateScale, params: PyTree) -> optax.GradientTra
 
 
 def trainable_mask(scale: LearningRateScale, params: PyTree) -> PyTree:
-    """Finds which parameters are trained: a tree with a bool at every leaf.
+    """Returns a tree of bools: whether each parameter is trained.
 
     Raises:
       ConfigError: a pattern of `frozen` matches no parameter.
@@ -90,7 +90,7 @@ def rate_factors(scale: LearningRateScale, params: PyTree) -> PyTree:
     """Computes the factor of every parameter.
 
     Args:
-      scale: the config value.
+      scale: config of the factors.
       params: nested dict of parameters, or of their shapes.
 
     Returns:
@@ -112,7 +112,7 @@ def rate_factors(scale: LearningRateScale, params: PyTree) -> PyTree:
 
 
 def stack_depths(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
-    """Finds the depth of every stack of blocks, in the order in which the model runs them.
+    """Returns the number of blocks of every stack, in the order in which the model runs them.
 
     >>> stack_depths({"backbone.stages.0.blocks.norm1.scale": (2, 96), "head.linear.bias": (10,)})
     {'backbone.stages.0.blocks': 2}
@@ -140,12 +140,12 @@ def layer_index(path: str, shape: tuple[int, ...], depths: Mapping[str, int]) ->
 
 
 def _is_of_stage(path: str, parent: str) -> bool:
-    """Whether a parameter lies beside the blocks of a stage, as what merges patches does."""
+    """Returns whether a parameter belongs to a stage but not to its blocks, as in patch merging."""
     return _STAGE.fullmatch(parent) is not None and path.startswith(f"{parent}.")
 
 
 def _natural(text: str) -> list[tuple[int, str]]:
-    """Makes a key that sorts numbers in text by value."""
+    """Returns a key that sorts numbers in text by value."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in text.split(".")]
 
 

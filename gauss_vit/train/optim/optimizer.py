@@ -1,4 +1,4 @@
-"""The optimizer as a value, and the optax gradient transformation that it makes for a parameter tree."""
+"""The optimizer as a config value, and its optax gradient transformation for a parameter tree."""
 
 import dataclasses
 import math
@@ -22,17 +22,17 @@ _WHOLE_RUN, _SAME_RATE = Schedule(), LearningRateScale()
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Optimizer:
-    """How parameters move: a rule, and what all rules have in common.
+    """Config of an optimizer: an update rule, and the options that all rules share.
 
     Attributes:
-      rule: from gradients to updates, with the options that it alone has.
+      rule: update rule with its own options.
       learning_rate: peak of the schedule.
-      weight_decay: w; the rule says how it acts.
-      schedule: how the learning rate moves.
-      max_gradient_norm: global norm that gradients are scaled down to; None leaves them alone.
+      weight_decay: factor w; the rule defines how it is applied.
+      schedule: learning rate over the run, as a share of the peak.
+      max_gradient_norm: global norm that gradients are clipped to; None does not clip.
       no_decay: regular expressions of the whole paths of parameters without weight decay, besides those that the
         model's position terms exempt.
-      learning_rate_scale: which parameters move slower, or not at all.
+      learning_rate_scale: factors on the learning rate of parameters, and those that are frozen.
 
     Raises:
       ConfigError: one or more values are out of range; all are named.
@@ -68,7 +68,7 @@ def make(
     """Builds the gradient transformation for one parameter tree.
 
     Args:
-      optimizer: the config value.
+      optimizer: config of the optimizer.
       params: nested dict of parameters, or of their shapes; only structure and paths are read.
       num_steps: length of the run in updates.
       undecayed: paths of parameters that the model exempts from weight decay.
@@ -83,7 +83,7 @@ def make(
     decay = optax.add_decayed_weights(optimizer.weight_decay, mask=mask)
     rate = optax.scale_by_learning_rate(learning_rate(optimizer, num_steps))
     scale = optimizer.learning_rate_scale
-    # A checkpoint holds the state by its place in the chain.
+    # A checkpoint stores the state by its index in the chain.
     chain = optax.chain(
         clip,
         *optimizer.rule.transform(decay, mask=mask, params=params),
@@ -97,15 +97,15 @@ def make(
 
 
 def learning_rate(optimizer: Optimizer, num_steps: int) -> LearningRate:
-    """Returns the learning rate as a function of the step, for a run of so many updates."""
+    """Returns the learning rate as a function of the step, for a run of `num_steps` updates."""
     return optimizer.schedule.learning_rate(optimizer.learning_rate, num_steps)
 
 
 def decay_mask(optimizer: Optimizer, params: PyTree, *, undecayed: Collection[str] = ()) -> PyTree:
-    """Finds which parameters are weight-decayed.
+    """Returns which parameters have weight decay.
 
     Args:
-      optimizer: the config value.
+      optimizer: config of the optimizer.
       params: nested dict of parameters, or of their shapes.
       undecayed: paths of parameters that the model exempts.
 

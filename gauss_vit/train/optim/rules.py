@@ -1,6 +1,6 @@
 """Update rules as frozen values, with their equations.
 
-A rule turns gradients, clipped already, into updates before they are multiplied by minus the learning rate.
+A rule maps clipped gradients to updates, which are then multiplied by minus the learning rate.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.train.optim.trust_ratio import scale_by_trust_ratio
 
 Steps = tuple[optax.GradientTransformation, ...]
-"""The parts of a rule, in order; each has a place of its own in the optimizer's state, and so in a checkpoint."""
+"""Parts of a rule, in order; each has its own entry in the optimizer's state, and so in a checkpoint."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class AdamW:
     Attributes:
       b1: decay of the mean of the gradients.
       b2: decay of the mean of their squares.
-      eps: added to the root of the second mean.
+      eps: constant added to the root of the second mean.
 
     Raises:
       ConfigError: one or more values are out of range; all are named.
@@ -40,7 +40,7 @@ class AdamW:
         _check(decays={"b1": self.b1, "b2": self.b2}, eps=self.eps)
 
     def transform(self, decay: optax.GradientTransformation, *, mask: PyTree, params: PyTree) -> Steps:
-        """Returns the parts of the rule, the given weight decay among them."""
+        """Returns the parts of the rule, including the given weight decay."""
         del mask, params
         return optax.scale_by_adam(b1=self.b1, b2=self.b2, eps=self.eps), decay
 
@@ -52,7 +52,7 @@ class SGD:
     The update is v <- m v + (g + w p); p <- p - rate v, with v = 0 at the start. The clipped gradient is g.
 
     Attributes:
-      momentum: m.
+      momentum: factor m.
 
     Raises:
       ConfigError: the momentum is out of range.
@@ -64,14 +64,14 @@ class SGD:
         _check(decays={"momentum": self.momentum})
 
     def transform(self, decay: optax.GradientTransformation, *, mask: PyTree, params: PyTree) -> Steps:
-        """Returns the parts of the rule, the given weight decay among them."""
+        """Returns the parts of the rule, including the given weight decay."""
         del mask, params
         return decay, optax.trace(decay=self.momentum)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LAMB:
-    """Adam whose update of each array of each layer is scaled to the norm of that array: for large batches.
+    """Adam for large batches: the update of each array of each layer is scaled to the norm of that array.
 
     With u = adam + w p the step is p <- p - rate (|p| / |u|) u; the ratio is 1 where a norm is 0, and for parameters
     without decay. Blocks that are stacked along their depth count as arrays of their own. timm and apex clip gradients
@@ -80,7 +80,7 @@ class LAMB:
     Attributes:
       b1: decay of the mean of the gradients.
       b2: decay of the mean of their squares.
-      eps: added to the root of the second mean.
+      eps: constant added to the root of the second mean.
 
     Raises:
       ConfigError: one or more values are out of range; all are named.
@@ -97,10 +97,10 @@ class LAMB:
         _check(decays={"b1": self.b1, "b2": self.b2}, eps=self.eps)
 
     def transform(self, decay: optax.GradientTransformation, *, mask: PyTree, params: PyTree) -> Steps:
-        """Returns the parts of the rule, the given weight decay among them.
+        """Returns the parts of the rule, including the given weight decay.
 
         Args:
-          decay: weight decay.
+          decay: factor of the weight decay.
           mask: whether each parameter is decayed.
           params: nested dict of parameters, or of their shapes.
         """
@@ -110,7 +110,7 @@ class LAMB:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Lion:
-    """Moves every number by the sign of an interpolated momentum; one moment to store instead of Adam's two.
+    """Updates by the sign of an interpolated momentum, with one stored moment instead of Adam's two.
 
     p <- p - rate (sign(b1 m + (1 - b1) g) + w p), then m <- b2 m + (1 - b2) g. Its rate is 3 to 10 times smaller than
     that of AdamW, and its weight decay as many times larger.
@@ -132,7 +132,7 @@ class Lion:
         _check(decays={"b1": self.b1, "b2": self.b2})
 
     def transform(self, decay: optax.GradientTransformation, *, mask: PyTree, params: PyTree) -> Steps:
-        """Returns the parts of the rule, the given weight decay among them."""
+        """Returns the parts of the rule, including the given weight decay."""
         del mask, params
         return optax.scale_by_lion(b1=self.b1, b2=self.b2), decay
 

@@ -33,7 +33,7 @@ class Constant:
     """The peak rate throughout."""
 
     def values(self, peak: float, *, begin: int, end: int) -> Rates:
-        """Returns the learning rate of any step."""
+        """Returns the peak for any step."""
         del begin, end
         return lambda step: jnp.float32(peak)
 
@@ -45,7 +45,7 @@ class Cosine:
     At the share s of its steps the rate is final + (peak - final) (1 + cos(pi s)) / 2.
 
     Attributes:
-      final: learning rate that it ends in.
+      final: learning rate at the end of the curve.
 
     Source: Loshchilov and Hutter, SGDR, arXiv:1608.03983, equation 5. `optax.cosine_decay_schedule` is the same curve,
     and rounds differently.
@@ -68,11 +68,11 @@ class Cosine:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Polynomial:
-    """A power of the remaining share of the steps, from the peak to `final`: final + (peak - final) (1 - s)^power.
+    """A polynomial from the peak to `final`: final + (peak - final) (1 - s)^power at the share s of the steps.
 
     Attributes:
       power: exponent; 1 is a straight line.
-      final: learning rate that the curve ends in.
+      final: learning rate at the end of the curve.
     """
 
     power: float = 1.0
@@ -93,8 +93,8 @@ class Step:
     """The peak multiplied by `factor` at each boundary.
 
     Attributes:
-      boundaries: steps of the run, in rising order, from which on one more `factor` applies.
-      factor: what the rate is multiplied by.
+      boundaries: steps of the run, in increasing order, at each of which the rate is multiplied by `factor`.
+      factor: factor on the rate at each boundary.
     """
 
     boundaries: tuple[int, ...]
@@ -123,9 +123,9 @@ class Warmup:
 
     Attributes:
       steps: number of updates before the peak.
-      start: learning rate of the first.
-      is_prefix: the curve begins after the warm-up. Otherwise it begins at step 0, so that after the warm-up it has
-        come down a little already, as in timm unless `warmup_prefix` is set.
+      start: learning rate at step 0.
+      is_prefix: whether the curve begins after the warm-up. Otherwise it begins at step 0, so that after the warm-up it
+        is already a little below the peak, as in timm unless `warmup_prefix` is set.
     """
 
     steps: int = 0
@@ -139,11 +139,11 @@ class Warmup:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cooldown:
-    """Updates at the end at one low rate.
+    """Steps at the end of a run at a constant, low rate.
 
     Attributes:
-      steps: their number.
-      rate: their learning rate; None is what the curve has come to.
+      steps: number of updates of the cooldown.
+      rate: learning rate of the cooldown; None is the last value of the curve.
     """
 
     steps: int = 0
@@ -160,13 +160,13 @@ _WHOLE_RUN, _NO_WARMUP, _NO_COOLDOWN = Cosine(), Warmup(), Cooldown()
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """How the learning rate moves during a run, as a share of its peak.
+    """The learning rate over a run: warm-up, curve and cooldown.
 
     Attributes:
-      curve: from the end of the warm-up to the beginning of the cooldown.
+      curve: curve from the end of the warm-up to the beginning of the cooldown.
       warmup: rise to the peak, before the curve.
       cooldown: updates after the curve.
-      total_steps: length of the three together; None is the length of the run. Set it to be able to lengthen a run
+      total_steps: length of the three together; None is the length of the run. Set it so that a run can be extended
         without stretching its schedule.
 
     Raises:

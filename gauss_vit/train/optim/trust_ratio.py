@@ -1,4 +1,4 @@
-"""The trust ratio of LAMB, where some parameters hold a whole stack of blocks."""
+"""The trust ratio of LAMB for parameters that may be stacked over blocks."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from gauss_vit.tree import flatten_paths, path_of
 def scale_by_trust_ratio(params: PyTree) -> optax.GradientTransformation:
     """Scales each array's update to the array's own norm; every block of a stack is an array of its own.
 
-    `optax.scale_by_trust_ratio` takes one norm over a whole stack, which is another algorithm.
+    `optax.scale_by_trust_ratio` takes one norm over a whole stack, which is a different algorithm.
 
     Args:
       params: nested dict of parameters, or of their shapes; only structure and paths are read.

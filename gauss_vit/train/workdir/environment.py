@@ -1,4 +1,4 @@
-"""What a run ran on: versions, revision and devices, for the record in env.json."""
+"""The environment of a run: versions, revision and devices, stored in env.json."""
 
 import platform
 import subprocess

@@ -1,4 +1,4 @@
-"""TensorBoard events, written without TensorFlow and without a thread; a failure costs the pictures, not the run."""
+"""TensorBoard events, written without TensorFlow and without a thread; a failure disables them, and the run continues."""
 
 import logging
 import time
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tensorboardX.event_file_writer import EventsWriter
 
-# protobuf makes these classes while it imports the modules, out of sight of a type checker.
+# protobuf creates these classes at import, so that a type checker does not find them.
 from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyrefly: ignore[missing-module-attribute]
 from tensorboardX.proto.summary_pb2 import Summary  # pyrefly: ignore[missing-module-attribute]
 
@@ -15,11 +15,11 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class EventLog:
-    """Appends scalars to a file of events.
+    """An event file that scalars are appended to.
 
     Args:
-      workdir: where the file is made.
-      step: where training goes on; TensorBoard drops what earlier files hold beyond.
+      workdir: folder for the file.
+      step: step at which training continues; TensorBoard drops later values of earlier files.
     """
 
     def __init__(self, workdir: Path, *, step: int):
@@ -32,7 +32,7 @@ class EventLog:
             self._disable(error)
 
     def append(self, split: str, step: int, values: Mapping[str, float]) -> None:
-        """Writes the values as `split/name`; after a first failure, nothing."""
+        """Writes the values as `split/name`; does nothing after a failure."""
         if self._writer is None:
             return
         scalars = [Summary.Value(tag=f"{split}/{name}", simple_value=value) for name, value in values.items()]

@@ -1,4 +1,4 @@
-"""The folder of a run: writable, held by one process at a time, and never half written."""
+"""The lock of a run's folder, and atomic writes of its files."""
 
 import contextlib
 import dataclasses
@@ -24,7 +24,7 @@ class Hold:
     """The right to write to a workdir; the system takes it back when the process ends, however it ends.
 
     Attributes:
-      file: the open lock file.
+      file: open lock file.
     """
 
     file: IO[str]
@@ -44,7 +44,7 @@ def hold(workdir: Path) -> Iterator[Hold]:
     Files that exist already are not touched.
 
     Raises:
-      StorageError: code WORKDIR, the folder cannot be made or written.
+      StorageError: code WORKDIR, the folder cannot be created or written.
       BusyError: another process holds it.
     """
     try:
@@ -66,7 +66,7 @@ def hold(workdir: Path) -> Iterator[Hold]:
 
 
 def write_json(path: Path, value: Mapping[str, JsonValue]) -> None:
-    """Writes a file whole or not at all; one that already says the same is left alone.
+    """Writes a JSON file atomically; a file with the same content is not touched.
 
     Raises:
       StorageError: it cannot be written.

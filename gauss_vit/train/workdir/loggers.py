@@ -1,4 +1,4 @@
-"""Logs of a run: numbers to metrics.jsonl, metrics.csv and TensorBoard, words to train.log and the console."""
+"""Logs of a run: numbers in metrics.jsonl, metrics.csv and TensorBoard, messages in train.log and on the console."""
 
 import logging
 from collections.abc import Mapping
@@ -13,13 +13,13 @@ _PACKAGE_LOGGER = logging.getLogger("gauss_vit")
 
 
 class Loggers:
-    """Opens the files of a run for the time of a `with` block.
+    """The open log files of a run within a `with` block.
 
-    Within it, what the package logs also goes to train.log.
+    Within it, messages of the package are also written to train.log.
 
     Args:
       workdir: folder of the run.
-      step: where training goes on; numbers after it are dropped.
+      step: step at which training continues; numbers after it are dropped.
 
     Raises:
       StorageError: metrics.jsonl cannot be written.
@@ -36,7 +36,7 @@ class Loggers:
         self._events = EventLog(workdir, step=step)
 
     def __enter__(self) -> "Loggers":
-        """Starts the scope at whose end the files are closed."""
+        """Enters the block at whose end the files are closed."""
         return self
 
     def __exit__(
@@ -53,7 +53,7 @@ class Loggers:
             self._text.close()
 
     def write(self, split: str, step: int, values: Mapping[str, float]) -> None:
-        """Writes numbers that depend on nothing but the run.
+        """Writes numbers that are equal in every repetition of the run.
 
         Raises:
           StorageError: metrics.jsonl cannot be written.
@@ -62,11 +62,11 @@ class Loggers:
         self._events.append(split, step, values)
 
     def write_speed(self, step: int, images_per_second: float) -> None:
-        """Writes how fast it goes, to TensorBoard alone, as it differs from run to run."""
+        """Writes the speed to TensorBoard alone, as it differs from run to run."""
         self._events.append("speed", step, {"images_per_second": images_per_second})
 
     def sync(self) -> None:
-        """Writes the numbers to the disk before a checkpoint makes them final.
+        """Writes the numbers to the disk before a checkpoint is saved.
 
         Raises:
           StorageError: metrics.jsonl or metrics.csv cannot be written.

@@ -1,4 +1,4 @@
-"""metrics.jsonl: every number of a run, one JSON object a line, the same bits however often the run was interrupted.
+"""metrics.jsonl: all metrics of a run, one JSON object per line, bit-identical however often the run was interrupted.
 
 A line holds the step, the split ("train", "observe", or the name of an evaluator) and the metrics; never a time. A
 number that is not finite is written as null. The same numbers as a table are in metrics.csv, written from the lines.
@@ -21,11 +21,11 @@ Entry = dict[str, str | int | float | None]
 
 
 class MetricsLog:
-    """Appends to metrics.jsonl.
+    """An open metrics.jsonl that lines are appended to.
 
     Args:
       workdir: folder of the run.
-      step: where training goes on; later lines are dropped, as they will be written again, and so is a torn last line.
+      step: step at which training continues; later lines (they will be written again) and a torn last line are dropped.
 
     Raises:
       StorageError: the file cannot be written.
@@ -41,7 +41,7 @@ class MetricsLog:
             raise _unwritable(self._path, error) from error
 
     def append(self, split: str, step: int, values: Mapping[str, float]) -> None:
-        """Writes one line, at once to the disk's cache.
+        """Writes one line, which is flushed to the operating system at once.
 
         Raises:
           StorageError: the file cannot be written.
@@ -95,12 +95,12 @@ def entries(path: Path) -> Iterator[Entry]:
 
 
 def splits_at(workdir: Path, step: int) -> set[str]:
-    """Lists what is in metrics.jsonl for a step: names of evaluators, "train" and "observe"."""
+    """Returns the splits in metrics.jsonl at a step: names of evaluators, "train" and "observe"."""
     return {str(entry["split"]) for entry in entries(workdir / LINES) if entry["step"] == step}
 
 
 def _drop_after(path: Path, step: int) -> None:
-    """Rewrites a file without the lines after a step and without a torn one; leaves it alone if there is none."""
+    """Rewrites a file without the lines after a step and without a torn one, if there are any."""
     if not path.exists():
         return
     fresh = path.with_name(f".{path.name}.new")

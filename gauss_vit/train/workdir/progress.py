@@ -1,4 +1,4 @@
-"""The line of progress, and the clock behind it, which only ever runs forward."""
+"""The progress line, and the monotonic clock that measures the speed."""
 
 import contextlib
 import time
@@ -8,10 +8,10 @@ Clock = Callable[[], float]
 
 
 class Pace:
-    """Measures how fast steps are made, leaving out evaluations, saves, and the first step, which compiles.
+    """Measures the speed of steps, without evaluations, saves, and the first step, which compiles.
 
     Args:
-      clock: seconds since any moment, never going back.
+      clock: function that returns monotonic seconds.
     """
 
     def __init__(self, clock: Clock = time.monotonic):
@@ -35,7 +35,7 @@ class Pace:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Stops the clock for a while."""
+        """Pauses the clock within a `with` block."""
         start = self._clock()
         try:
             yield
@@ -44,7 +44,7 @@ class Pace:
 
     @property
     def steps_per_second(self) -> float:
-        """Steps a second in this interval; 0 if there is none yet."""
+        """Steps per second in this interval; 0 if there is none yet."""
         elapsed = self._clock() - self._start - self._paused
         return self._num_steps / elapsed if elapsed > 0.0 else 0.0
 
@@ -53,12 +53,12 @@ def progress_line(step: int, num_steps: int, *, metrics: str, learning_rate: flo
     """Formats one line, such as `[500/9200] loss 1.23 top1 84.1 % lr 3.0e-04 | 812 images/s | 1m02s left`.
 
     Args:
-      step: Updates made.
-      num_steps: Updates in all.
+      step: Number of updates made.
+      num_steps: Number of updates of the run.
       metrics: Metrics of the interval, as the task describes them.
       learning_rate: Learning rate of the last update.
-      batch_size: Images a step.
-      pace: The clock.
+      batch_size: Number of images per step.
+      pace: Clock of the steps.
     """
     speed = pace.steps_per_second
     rest = "--" if speed == 0.0 else duration((num_steps - step) / speed)

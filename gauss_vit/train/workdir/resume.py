@@ -1,4 +1,4 @@
-"""Whether a run may go on with another config than the one it was started with."""
+"""The check that a run may continue with a config other than the one it was started with."""
 
 import json
 import re
@@ -20,7 +20,7 @@ MAY_CHANGE = (
     r"mesh\..*",
     r"model\.compute\.(kernel|remat|unroll|platform)",
 )
-"""Paths of the experiment that change how a run is watched, stored or computed, and not what it learns."""
+"""Paths of the experiment that affect how a run is logged, stored or computed, but not what it learns."""
 
 _MAY_GROW = "training.num_steps"
 _EVALUATOR = re.compile(r"(evaluators\.[^.]+\.).*")
@@ -48,11 +48,11 @@ def recorded_experiment(workdir: Path) -> dict[str, JsonValue] | None:
 
 
 def check_same_run(recorded: Mapping[str, JsonValue], current: Mapping[str, JsonValue]) -> list[str]:
-    """Compares two experiments.
+    """Checks that a run may continue with a changed experiment.
 
     Args:
       recorded: Experiment that the workdir was started with; fields that did not exist then have their defaults.
-      current: Experiment that is asked for now.
+      current: Experiment to continue with.
 
     Returns:
       Every difference that is allowed, as "path: old -> new". The number of steps may grow: a schedule without a length
@@ -75,7 +75,7 @@ def check_same_run(recorded: Mapping[str, JsonValue], current: Mapping[str, Json
 
 
 def _is_allowed(path: str, old: Mapping[str, str], new: Mapping[str, str]) -> bool:
-    """Whether a difference leaves what was learned so far as it is; evaluators may come and go as a whole."""
+    """Returns whether a difference may be accepted; evaluators may be added and removed as a whole."""
     if path == _MAY_GROW and path in old and path in new:
         return float(new[path]) > float(old[path])
     evaluator = _EVALUATOR.fullmatch(path)
