@@ -1,4 +1,4 @@
-"""TensorBoard events, written without TensorFlow and without a thread; a failure disables them, and the run continues."""
+"""TensorBoard events, without TensorFlow and without a thread; a failure disables them, and the run continues."""
 
 import logging
 import time
