@@ -79,11 +79,8 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
     >>> nearest("bset", ["subset", "best"])
     'best'
-
     >>> nearest("model.dpeth", ["model.depth", "model.width"])
     'model.depth'
-    >>> nearest("learning_rate", ["seed", "optimizer.learning_rate"])
-    'optimizer.learning_rate'
     """
     last = name.rpartition(".")[2]
     scored = {
@@ -235,11 +232,8 @@ def describe(annotation: object) -> str:
         count = "" if Ellipsis in arguments else f"{len(arguments)} "
         kinds = {_PLURALS.get(argument, "values") for argument in arguments if argument is not Ellipsis}
         return f"a tuple of {count}{kinds.pop() if len(kinds) == 1 else 'values'}"
-    return _NOUNS[annotation] if annotation in _NOUNS else f"{_type_name(annotation)}(...)"
-
-
-def _type_name(annotation: object) -> str:
-    return annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    name = annotation.__name__ if isinstance(annotation, type) else annotation
+    return _NOUNS[annotation] if annotation in _NOUNS else f"{name}(...)"
 
 
 def _wrong(value: object, annotation: object, path: str) -> MismatchError:
