@@ -233,7 +233,7 @@ def describe(annotation: object) -> str:
         kinds = {_PLURALS.get(argument, "values") for argument in arguments if argument is not Ellipsis}
         return f"a tuple of {count}{kinds.pop() if len(kinds) == 1 else 'values'}"
     name = annotation.__name__ if isinstance(annotation, type) else annotation
-    return _NOUNS[annotation] if annotation in _NOUNS else f"{name}(...)"
+    return _NOUNS.get(annotation, f"{name}(...)")
 
 
 def _wrong(value: object, annotation: object, path: str) -> MismatchError:
