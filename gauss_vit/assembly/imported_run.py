@@ -10,6 +10,7 @@ from gauss_vit.data.config import Data
 from gauss_vit.data.images.transforms import RandomFlip, RandomResizedCrop
 from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
+from gauss_vit.models.presets import Preset
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train import mesh, moving_average
 from gauss_vit.train.checkpoint import reader
@@ -21,10 +22,9 @@ from gauss_vit.train.optim import SGD, Optimizer, optimizer
 from gauss_vit.train.state import TrainState, abstract_model, start
 from gauss_vit.train.workdir import lock
 from gauss_vit.train.workdir.environment import describe_environment
-from gauss_vit.weights.name_tables import ModelConfig
 
 
-def fine_tuning_experiment(name: str, model: ModelConfig) -> Experiment:
+def fine_tuning_experiment(name: str, model: Preset) -> Experiment:
     """Returns an experiment that fine-tunes a preset on ImageNet.
 
     Images are prepared as those of the preset, and the recipe is the paper's for fine-tuning.

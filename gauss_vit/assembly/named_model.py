@@ -22,7 +22,7 @@ from gauss_vit.heads.linear import LinearHead
 from gauss_vit.heads.network import HeadConfig, NetworkConfig
 from gauss_vit.models import construct
 from gauss_vit.models.backbone import BackboneConfig
-from gauss_vit.models.presets import PRESETS
+from gauss_vit.models.presets import PRESETS, Preset
 from gauss_vit.ops.grid import Grid
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position.gaussian import Gaussian
@@ -33,7 +33,6 @@ from gauss_vit.train.state import run_key
 from gauss_vit.train.workdir.lock import CONFIG
 from gauss_vit.weights import pretrained
 from gauss_vit.weights.intervention import Intervention, intervene
-from gauss_vit.weights.name_tables import ModelConfig
 
 __all__ = [
     "IMAGENET",
@@ -130,7 +129,7 @@ def _preset(invocation: Invocation) -> NamedModel:
     )
 
 
-def preset_config(name: str, *, adds_gaussian: bool) -> ModelConfig:
+def preset_config(name: str, *, adds_gaussian: bool) -> Preset:
     """Returns a preset by its name.
 
     Raises:

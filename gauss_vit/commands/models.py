@@ -14,10 +14,9 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.heads.linear import LinearHead
 from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.models import construct
-from gauss_vit.models.presets import PRESETS
+from gauss_vit.models.presets import PRESETS, Preset
 from gauss_vit.position.absolute import AbsoluteEmbedding
 from gauss_vit.position.term import BiasTerm
-from gauss_vit.weights.name_tables import ModelConfig
 
 _HEADER = ("size", "patch", "depth", "width", "parameters", "position")
 _WIDTHS = (7, 5, 5, 5, 11)
@@ -52,7 +51,7 @@ def matching(patterns: Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-def cells(config: ModelConfig) -> tuple[str, ...]:
+def cells(config: Preset) -> tuple[str, ...]:
     """Describes a model: image size and patch in pixels, blocks, channels, parameters with 1,000 classes, positions."""
     params = jax.tree.leaves(construct.abstract(NetworkConfig(backbone=config, head=LinearHead()))[1])
     return (
@@ -65,7 +64,7 @@ def cells(config: ModelConfig) -> tuple[str, ...]:
     )
 
 
-def positions(config: ModelConfig) -> tuple[str, ...]:
+def positions(config: Preset) -> tuple[str, ...]:
     """Names the position information of a model: embeddings, then bias terms."""
     parts = [key.value for key in keys_of(config) if is_dataclass(key.value)]
     absolute = ["absolute" for part in parts if isinstance(part, AbsoluteEmbedding)]

@@ -232,8 +232,9 @@ def describe(annotation: object) -> str:
         count = "" if Ellipsis in arguments else f"{len(arguments)} "
         kinds = {_PLURALS.get(argument, "values") for argument in arguments if argument is not Ellipsis}
         return f"a tuple of {count}{kinds.pop() if len(kinds) == 1 else 'values'}"
-    name = annotation.__name__ if isinstance(annotation, type) else annotation
-    return _NOUNS.get(annotation, f"{name}(...)")
+    if annotation in _NOUNS:
+        return _NOUNS[annotation]
+    return f"{annotation.__name__ if isinstance(annotation, type) else annotation}(...)"
 
 
 def _wrong(value: object, annotation: object, path: str) -> MismatchError:

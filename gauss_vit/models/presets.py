@@ -12,6 +12,8 @@ from gauss_vit.position.position import Position
 from gauss_vit.position.relative import RelativeTable
 from gauss_vit.position.relative_mlp import RelativeMlp
 
+Preset = ViTConfig | SwinConfig
+
 VIT_SMALL = ViTConfig(
     width=384,
     depth=12,
@@ -136,5 +138,5 @@ PRESETS_VIT: Mapping[str, ViTConfig] = MappingProxyType(
 )
 """Config of every vision transformer by timm's model name."""
 
-PRESETS: Mapping[str, ViTConfig | SwinConfig] = MappingProxyType({**PRESETS_VIT, **PRESETS_SWIN})
+PRESETS: Mapping[str, Preset] = MappingProxyType({**PRESETS_VIT, **PRESETS_SWIN})
 """Config of every backbone by timm's model name; `dataclasses.replace` derives variants."""

@@ -10,7 +10,6 @@ from gauss_vit.models.vit import ViTConfig
 from gauss_vit.weights import hugging_face_names, timm_names, timm_swin_names
 from gauss_vit.weights.naming import TRANSPOSED, Rule
 
-ModelConfig = ViTConfig | SwinConfig
 Rules = Callable[[BackboneConfig], tuple[Rule, ...]]
 
 

@@ -215,5 +215,5 @@ def _remedy(paths: Sequence[str], config: BackboneConfig) -> str:
     if paths and all(re.fullmatch(HEAD, path) for path in paths):
         return "to train a new head on other classes, ask for it with --head=fresh"
     if any(is_position(path, config) for path in paths):
-        return "if the positions were made on a grid that is no square, name it with --source_grid=HEIGHT,WIDTH"
+        return "if the positions were made on a grid that is not square, name it with --source_grid=HEIGHT,WIDTH"
     return "choose the --model that the file was made for"

@@ -188,7 +188,7 @@ def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(values) < len(pairs):
         seen: set[str] = set()
         repeated = next(name for name, _ in pairs if name in seen or seen.add(name))
-        raise _RepeatError(f"the name {shown_name(repeated)} stands twice")
+        raise _RepeatError(f"the name {shown_name(repeated)} occurs twice")
     return values
 
 

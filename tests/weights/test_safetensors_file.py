@@ -122,8 +122,8 @@ def test_file_that_shrinks_after_the_check_is_refused(tmp_path):
         (b"\xff\xfe{}", "it is not JSON"),
         (b"[" * 100_000, "it is not JSON"),
         (b'{"w":' + b"9" * 5000 + b"}", "it is not JSON"),
-        (b'{"w":1,"w":2}', "the name w stands twice"),
-        (b'{"w":{"dtype":"F32","dtype":"F16"}}', "the name dtype stands twice"),
+        (b'{"w":1,"w":2}', "the name w occurs twice"),
+        (b'{"w":{"dtype":"F32","dtype":"F16"}}', "the name dtype occurs twice"),
     ],
     ids=range(21),
 )
