@@ -3,12 +3,12 @@
 from gauss_vit.assembly.named_model import IMAGENET, NamedModel
 from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.heads.linear import LinearHead
-from gauss_vit.weights.name_tables import ModelConfig
+from gauss_vit.models.backbone import BackboneConfig
 from tests.networks import network_params
 from tests.tiny_config import MODEL
 
 
-def named_of(config: ModelConfig = MODEL, *, name: str = "tiny") -> NamedModel:
+def named_of(config: BackboneConfig = MODEL, *, name: str = "tiny") -> NamedModel:
     """A model after five updates, with a head of ten classes."""
     return NamedModel(
         name=name,

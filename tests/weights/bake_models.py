@@ -10,12 +10,13 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
+from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.construct import abstract
 from gauss_vit.position import Gaussian, RelativeTable
 from gauss_vit.position.position import Position, with_terms
 from gauss_vit.tree import flatten_paths, unflatten_paths
 from gauss_vit.weights.bake import bake
-from gauss_vit.weights.name_tables import ModelConfig, timm_rules
+from gauss_vit.weights.name_tables import timm_rules
 from gauss_vit.weights.naming import to_theirs
 from gauss_vit.weights.safetensors_file import write
 from tests.models import deterministic
@@ -25,7 +26,7 @@ from tests.weights.hugging_face_models import SWIN
 
 ALL = Gaussian(per_head=True, anisotropic=True, unit="image", sigma=0.3)
 CLASS_TOKEN = dataclasses.replace(RELATIVE, class_token=True, pool="token", norm="before_pool")
-EXPORTED: dict[str, ModelConfig] = {
+EXPORTED: dict[str, BackboneConfig] = {
     "relpos": with_terms(RELATIVE, ALL),
     "class_token": CLASS_TOKEN,
     "beit": dataclasses.replace(
