@@ -65,8 +65,8 @@ def main() -> None:
     FOLDER.mkdir()
     as_json = experiment.to_json()
     lock.write_json(FOLDER / lock.CONFIG, as_json)
-    with CheckpointWriter(FOLDER, experiment=as_json, num_newest=1, best_metric=None) as writer:
-        writer.save(state, Progress(step=STEP, batch_digest="golden", interval=(0.5, 3), metrics={"top1": 0.25}))
+    with CheckpointWriter(FOLDER, experiment=as_json, num_newest=1, best=None) as writer:
+        writer.save(state, Progress(step=STEP, batch_digest="golden", interval=(0.5, 3), metrics={"eval/top1": 0.25}))
     for marker in FOLDER.rglob("commit_success.txt"):
         # Its text is the path on the machine that recorded; only its presence counts.
         marker.write_text("committed\n")

@@ -17,7 +17,7 @@ def test_the_golden_train_state_is_restored_and_verifies():
     assert (restored.step, restored.damaged) == (STEP, ())
     assert int(restored.arrays.step) == STEP
     progress = restored.record.progress
-    assert (progress.batch_digest, progress.interval, progress.metrics) == ("golden", (0.5, 3), {"top1": 0.25})
+    assert (progress.batch_digest, progress.interval, progress.metrics) == ("golden", (0.5, 3), {"eval/top1": 0.25})
 
 
 def test_the_golden_parameters_give_the_logits_that_were_recorded():
