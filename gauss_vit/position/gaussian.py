@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -81,7 +80,8 @@ class Gaussian(BiasTerm):
         amplitude = params["amplitude"].astype(jnp.float32)[:, None, None]
         sigma = params["sigma"].astype(jnp.float32).reshape(-1, params["sigma"].shape[-1], 1, 1)
         sigma = jnp.where(jnp.abs(sigma) < _SMALLEST_SIGMA, _SMALLEST_SIGMA, sigma)
-        return _gaussian(amplitude, sigma, jnp.asarray(self._squares(grid)))
+        exponent = jnp.sum(self._squares(grid) * (1 / sigma) ** 2, axis=0) / 2
+        return amplitude**2 * jnp.exp(-exponent)
 
     @property
     def undecayed(self) -> tuple[str, ...]:
@@ -123,30 +123,3 @@ class Gaussian(BiasTerm):
         )
         squares = np.stack(np.meshgrid(rows, columns, indexing="ij"))[:, None]
         return squares if self.anisotropic else squares.sum(axis=0, keepdims=True)
-
-
-@jax.custom_jvp
-def _gaussian(
-    amplitude: Float[Array, "#heads 1 1"],
-    sigma: Float[Array, " axes #heads 1 1"],
-    squares: Float[Array, "axes 1 dy dx"],
-) -> Float[Array, "#heads dy dx"]:
-    return amplitude**2 * _decay(sigma, squares)
-
-
-# In closed form: the factor amplitude^2 stays outside the sum over offsets.
-@_gaussian.defjvp
-def _gaussian_jvp(primals: tuple[Array, Array, Array], tangents: tuple[Array, Array, Array]) -> tuple[Array, Array]:
-    amplitude, sigma, squares = primals
-    amplitude_dot, sigma_dot, _ = tangents
-    decay = _decay(sigma, squares)
-    slope = amplitude[None] ** 2 * (1 / sigma) ** 3 * sigma_dot
-    growth = 2 * amplitude * amplitude_dot + jnp.sum(slope * squares, axis=0)
-    return amplitude**2 * decay, decay * growth
-
-
-def _decay(
-    sigma: Float[Array, " axes #heads 1 1"], squares: Float[Array, "axes 1 dy dx"]
-) -> Float[Array, "#heads dy dx"]:
-    """Computes exp(-d^2 / (2 sigma^2)), the exponents of both axes added."""
-    return jnp.exp(-jnp.sum(squares * (1 / sigma) ** 2, axis=0) / 2)
