@@ -7,6 +7,7 @@ import pytest
 
 from gauss_vit.analysis import gaussian_solver
 from gauss_vit.analysis.gaussian_solver import Solution, solve
+from tests import compilations
 
 FREE = np.array([[-np.inf] * 5, [np.inf] * 5])
 
@@ -49,11 +50,13 @@ def test_maps_that_need_many_steps_are_searched_to_their_end(monkeypatch):
 
 def test_one_shape_of_maps_is_compiled_once_a_microbatch_size():
     maps, truth = hills(130, side=(9, 13))
-    solve(maps[:64], truth[:64] * 1.1, FREE)
-    num_compiled = gaussian_solver._solve_microbatch._cache_size()
-    solve(maps, truth * 1.2, FREE)
+    with compilations.counted() as compiled:
+        solve(maps[:64], truth[:64] * 1.1, FREE)
+        assert compiled["_solve_microbatch"] >= 1
+        compiled.clear()
+        solve(maps, truth * 1.2, FREE)
     # The rest of two, or late maps, may fill a smaller micro-batch.
-    assert gaussian_solver._solve_microbatch._cache_size() <= num_compiled + 2
+    assert compiled["_solve_microbatch"] <= 2
 
 
 def test_parameters_stay_inside_the_box():

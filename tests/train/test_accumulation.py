@@ -20,6 +20,7 @@ from gauss_vit.train.optim import SGD, Constant, Optimizer, Schedule
 from gauss_vit.train.optim.optimizer import make
 from gauss_vit.train.state import TrainState, abstract_model, init_state
 from gauss_vit.train.step import Forward, Outcome, make_train_step
+from tests import compilations
 from tests.train.toy import Toy, batch_of
 
 CLIPPED = Optimizer(
@@ -54,10 +55,11 @@ def after_two_steps(
     forward = Forward(graph=model.graph, task=task, normalization=normalization)
     step = make_train_step(forward, transform, mesh=mesh, seed=0, state=state, num_parts=num_parts)
     outcomes = []
-    for index in range(2):
-        state, outcome = step(state, meshes.place_batch(padded(batch_of(index, 32), num_real), mesh))
-        outcomes.append(jax.device_get(outcome))
-    assert step._cache_size() == 1
+    with compilations.counted() as compiled:
+        for index in range(2):
+            state, outcome = step(state, meshes.place_batch(padded(batch_of(index, 32), num_real), mesh))
+            outcomes.append(jax.device_get(outcome))
+    assert compiled["train_step"] == 1
     return jax.device_get(state), outcomes
 
 

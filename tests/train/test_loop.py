@@ -25,6 +25,7 @@ from gauss_vit.train.program import make_program
 from gauss_vit.train.state import run_key
 from gauss_vit.train.workdir import lock as workdirs
 from gauss_vit.train.workdir.metrics_log import entries
+from tests import compilations
 from tests.train.bits import trace_of
 from tests.train.incidents import final_state, interrupted_at, with_batches, with_training
 from tests.train.states import data_files, flip_byte
@@ -349,9 +350,9 @@ def test_seed_and_optimizer_change_the_result(undisturbed: Path, tmp_path: Path,
 
 def test_program_compiles_each_function_once(tmp_path: Path):
     run = run_in(tmp_path, mesh=MeshConfig(data=2, fsdp=4))
-    program = make_program(run.recipe)
-    fit(dataclasses.replace(run, program=program))
-    assert [function._cache_size() for function in (program.train_step, *program.eval_steps.values())] == [1, 1]
+    with compilations.counted() as compiled:
+        fit(dataclasses.replace(run, program=make_program(run.recipe)))
+    assert (compiled["train_step"], compiled["eval_step"]) == (1, 1)
 
 
 def test_start_is_checked_once_with_the_first_parameters_and_the_first_batch(undisturbed: Path, tmp_path: Path):

@@ -26,6 +26,7 @@ from gauss_vit.train.optim import SGD, AdamW, Constant, Optimizer, Schedule
 from gauss_vit.train.optim.optimizer import make
 from gauss_vit.train.state import TrainState, abstract_model, init_state, run_key
 from gauss_vit.train.step import Forward, Outcome, TrainStep, audited_paths, make_eval_step, make_train_step
+from tests import compilations
 from tests.networks import classifier
 from tests.train.toy import Toy, batch_of, build
 
@@ -89,10 +90,11 @@ def test_update_is_the_gradient_of_the_loss_through_the_optimizer():
     np.testing.assert_allclose(outcomes[0].gradient_norm, optax.tree.norm(gradients), rtol=1e-5)
 
 
-def test_step_is_traced_once():
+def test_step_is_compiled_once():
     setup = bench(2, 4)
-    setup.go(5)
-    assert setup.step._cache_size() == 1
+    with compilations.counted() as compiled:
+        setup.go(5)
+    assert compiled["train_step"] == 1
 
 
 def test_step_is_traced_once_in_python():
@@ -249,8 +251,10 @@ def transformer_bench(data: int, fsdp: int, *, dtype: str = "float32") -> Bench:
 @pytest.mark.parametrize(("data", "fsdp"), [(8, 1), (2, 4)])
 def test_vision_transformer_has_the_same_losses_on_one_and_on_eight_devices(data: int, fsdp: int):
     alone, together = transformer_bench(1, 1), transformer_bench(data, fsdp)
-    np.testing.assert_allclose(losses(together.go(4)[1]), losses(alone.go(4)[1]), rtol=1e-5, atol=1e-5)
-    assert together.step._cache_size() == 1
+    with compilations.counted() as compiled:
+        found = losses(together.go(4)[1])
+    assert compiled["train_step"] == 1
+    np.testing.assert_allclose(found, losses(alone.go(4)[1]), rtol=1e-5, atol=1e-5)
 
 
 def test_vision_transformer_in_bfloat16_learns_its_gaussian_in_float32():
