@@ -8,6 +8,7 @@ import importlib.abc
 import importlib.util
 import inspect
 import json
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -144,12 +145,16 @@ def _run(path: Path, argument: str | None) -> object:
 
 
 def _execute(path: Path) -> ModuleType:
-    """Imports a file under a unique name; its folder is not added to the import path."""
+    """Imports a file under a unique name; its folder is not added to the import path.
+
+    Annotations that are text, as with `from __future__ import annotations`, are looked up in `sys.modules`.
+    """
     name = f"gauss_vit_config_{path.stem}"
     spec = importlib.util.spec_from_loader(name, _SourceLoader(name, str(path)), origin=str(path))
     if spec is None or spec.loader is None:
         raise ConfigFileError("it cannot be loaded as a Python file")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
 

@@ -102,6 +102,15 @@ def test_overrides_reach_the_term(config_file: Path):
         experiment.override(given, {"model.position.terms[1].slope": "steep"})
 
 
+def test_annotations_may_be_text(config_file: Path, tmp_path: Path):
+    late = tmp_path / "late.py"
+    field = '    slope: float = 0.5\n    norm: Literal["sum"] = "sum"\n'
+    text = config_file.read_text().replace("    slope: float = 0.5\n", field)
+    late.write_text(f"from __future__ import annotations\nfrom typing import Literal\n{text}")
+    with pytest.raises(ConfigError, match=r"terms\[1\].norm must be 'sum'"):
+        experiment.override(experiment.load(str(late)), {"model.position.terms[1].norm": "max"})
+
+
 def test_the_position_verb_draws_the_sum_with_it(run: Path, config_file: Path, tmp_path: Path):
     assert program.main(["position", f"--workdir={run}", f"--config={config_file}", f"--out={tmp_path}"]) == 0
     assert (tmp_path / "sloped_position_tables.png").is_file()
