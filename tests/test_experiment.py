@@ -137,14 +137,23 @@ def test_config_file_is_loaded():
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_every_key_can_be_overridden_with_its_own_value(name: str):
+def test_all_keys_can_be_overridden_with_their_own_values(name: str):
     shown = VARIANTS[name]
-    data = shown.to_json()
-    keys = keys_of(shown)
+    assert experiment.override(shown, own_values(shown)) == shown
+
+
+def test_every_key_can_be_overridden_alone():
+    for path, value in own_values(TINY).items():
+        assert experiment.override(TINY, {path: value}) == TINY
+
+
+def own_values(shown: Experiment) -> dict[str, schema.JsonValue]:
+    """The value of every key that is no group, but for those below a part that is None."""
+    data, keys = shown.to_json(), keys_of(shown)
     absent = tuple(f"{key.path}." for key in keys if key.is_group and value_at(data, key.path) is None)
-    for path in (key.path for key in keys if not key.is_group):
-        if not path.startswith(absent):
-            assert experiment.override(shown, {path: value_at(data, path)}) == shown
+    paths = [key.path for key in keys if not key.is_group and not key.path.startswith(absent)]
+    assert paths
+    return {path: value_at(data, path) for path in paths}
 
 
 def value_at(data: schema.JsonValue, path: str) -> schema.JsonValue:

@@ -7,13 +7,9 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
-
 from gauss_vit.train.checkpoint.reader import saved_steps
 from tests.tiny_config import FLAG as CONFIG
 from tests.train.bits import trace_of
-
-pytestmark = pytest.mark.optimized
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 180
