@@ -103,7 +103,7 @@ def data_flag(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="session")
 def workdir(tmp_path_factory: pytest.TempPathFactory, data_flag: str) -> Path:
-    """A finished run of four steps."""
+    """A finished run of four steps, observed at its end."""
     folder = tmp_path_factory.mktemp("runs") / "tiny"
-    assert program.main([tiny_config.FLAG, data_flag, f"--workdir={folder}"]) == 0
+    assert program.main([tiny_config.FLAG, tiny_config.OBSERVED, data_flag, f"--workdir={folder}"]) == 0
     return folder

@@ -37,10 +37,15 @@ DATA = Data(
     normalization=Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
     num_threads=1,
 )
-TRAINING = Training(batch_size=16, num_steps=4, eval_batch_size=32, log_every=2, checkpoint_every=2, observe_every=4)
+TRAINING = Training(batch_size=16, num_steps=4, eval_batch_size=32, log_every=2, checkpoint_every=2, observe_images=0)
 
 
 FLAG = "--config=tests/tiny_config.py"
+"""Config without observers, whose figures take most of the time of a short run."""
+
+NUM_OBSERVED = 8
+OBSERVED = f"--config.training.observe_images={NUM_OBSERVED}"
+"""Switches them on, at the end of a run."""
 
 
 def get_config() -> Experiment:

@@ -36,7 +36,9 @@ _BATCH_SIZE = 8
 
 
 def of(experiment: Experiment, folder: Path) -> tuple[Observer, ...]:
-    """Returns the observers of a run; none with several processes, each of which has only a part of the parameters.
+    """Returns the observers of a run.
+
+    There are none for no images, and none with several processes, each of which has only a part of the parameters.
 
     Args:
       experiment: the run's experiment.
@@ -45,7 +47,7 @@ def of(experiment: Experiment, folder: Path) -> tuple[Observer, ...]:
     Raises:
       DataError: the evaluation split cannot be read.
     """
-    if jax.process_count() > 1:
+    if jax.process_count() > 1 or not experiment.training.observe_images:
         return ()
     observers = [tolerant(erf_observer(experiment, folder / "erf"), name="receptive field")]
     if experiment.model.has_position_bias:

@@ -14,6 +14,8 @@ from gauss_vit.batches import Batch
 from gauss_vit.data.images.image import load_image, open_images, to_array
 from gauss_vit.experiment import Experiment
 
+_DEFAULT_COUNT = 64
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Photo:
@@ -49,19 +51,19 @@ def photos_in(folder: Path, named: NamedModel, *, at_most: int | None) -> tuple[
 
 
 def photos_of_run(workdir: Path, *, known: Sequence[type] = (), at_most: int | None) -> tuple[Photo, ...]:
-    """Reads the first images of a run's evaluation split; as many as its observers use by default.
+    """Reads the first images of a run's evaluation split.
 
     Args:
       workdir: folder of the run.
       known: classes that a user defined, which the run's config may name.
-      at_most: largest number of images; None is as many as the observers use.
+      at_most: largest number of images; None is as many as the observers use, or 64 where there are none.
 
     Raises:
       ConfigError: the folder does not contain a run.
       DataError: the split cannot be read.
     """
     experiment = run_experiment(workdir, known=known)
-    wanted = experiment.training.observe_images if at_most is None else at_most
+    wanted = experiment.training.observe_images or _DEFAULT_COUNT if at_most is None else at_most
     images = (
         image
         for batch in unshuffled_batches(experiment, batch_size=8)

@@ -17,7 +17,7 @@ class Training:
       log_every: Steps between progress lines.
       checkpoint_every: Steps between checkpoints.
       observe_every: Steps between calls of the observers; None observes at the end only.
-      observe_images: Evaluation images over which an observer averages.
+      observe_images: Evaluation images over which an observer averages; 0 observes nothing, not even at the end.
       keep_checkpoints: Number of the newest checkpoints that are kept on disk, besides the best.
       best: Rule for the best checkpoint, which is kept too; None keeps the newest only.
       accumulate: Number of micro-batches that a batch is split into, differentiated one after the other to save memory;
@@ -45,9 +45,10 @@ class Training:
           ConfigError: one or more values are out of range; all are named.
         """
         errors = [
-            f"{field.name} must be an integer >= 1, got {value}"
+            f"{field.name} must be an integer >= {smallest}, got {value}"
             for field in dataclasses.fields(self)
-            if isinstance(value := self.__dict__[field.name], int) and value < 1
+            if isinstance(value := self.__dict__[field.name], int)
+            and value < (smallest := 0 if field.name == "observe_images" else 1)
         ]
         if self.ema_decay is not None and not 0 <= self.ema_decay < 1:
             errors.append(f"ema_decay must be in [0, 1) or None, got {self.ema_decay}")

@@ -20,7 +20,7 @@ from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.optim import Schedule, Warmup
 from gauss_vit.train.program import fresh_state, make_program
 from tests.tiny_config import FLAG as CONFIG
-from tests.tiny_config import get_config
+from tests.tiny_config import NUM_OBSERVED, OBSERVED, get_config
 
 
 def contents(folder: Path) -> dict[str, int]:
@@ -38,7 +38,8 @@ def test_workdir_holds_what_is_promised(workdir: Path, data_flag: str):
     assert any(name.startswith("events.out.tfevents") for name in names)
     stored = experiments.read(workdir / "config.json")
     data = dataclasses.replace(get_config().data, data_dir=data_flag.partition("=")[2])
-    assert stored == dataclasses.replace(get_config(), data=data)
+    training = dataclasses.replace(get_config().training, observe_images=NUM_OBSERVED)
+    assert stored == dataclasses.replace(get_config(), data=data, training=training)
 
 
 def test_metrics_are_one_json_object_a_line_with_exact_counts(workdir: Path):
@@ -49,7 +50,7 @@ def test_metrics_are_one_json_object_a_line_with_exact_counts(workdir: Path):
 
 def test_finished_run_is_left_as_it_is(workdir: Path, data_flag: str, capsys: pytest.CaptureFixture[str]):
     before = contents(workdir)
-    assert program.main([CONFIG, data_flag, f"--workdir={workdir}"]) == 0
+    assert program.main([CONFIG, OBSERVED, data_flag, f"--workdir={workdir}"]) == 0
     assert "already finished at step 4; nothing to do" in capsys.readouterr().err
     assert contents(workdir) == before
 

@@ -30,6 +30,12 @@ def experiment(data_flag: str) -> Experiment:
     return dataclasses.replace(get_config(), data=data, training=training)
 
 
+def test_no_images_have_no_observers(experiment: Experiment, tmp_path: Path):
+    assert observers.of(experiment, tmp_path)
+    silent = dataclasses.replace(experiment, training=dataclasses.replace(experiment.training, observe_images=0))
+    assert observers.of(silent, tmp_path) == ()
+
+
 def fresh(experiment: Experiment) -> PyTree:
     """Parameters spread over all devices, as in training."""
     devices = mesh.make(mesh.MeshConfig(fsdp=4), jax.devices())

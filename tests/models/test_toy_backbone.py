@@ -151,7 +151,9 @@ from tests import tiny_config
 from tests.models.test_toy_backbone import MixerConfig
 
 def get_config():
-    return dataclasses.replace(tiny_config.get_config(), model=MixerConfig())
+    tiny = tiny_config.get_config()
+    training = dataclasses.replace(tiny.training, observe_images=8)
+    return dataclasses.replace(tiny, model=MixerConfig(), training=training)
 """
 
 

@@ -54,7 +54,8 @@ class Slope(BiasTerm):
 
 def get_config():
     tiny = tiny_config.get_config()
-    return dataclasses.replace(tiny, model=with_terms(tiny.model, Slope(slope=0.25)))
+    training = dataclasses.replace(tiny.training, observe_images=8)
+    return dataclasses.replace(tiny, training=training, model=with_terms(tiny.model, Slope(slope=0.25)))
 '''
 
 

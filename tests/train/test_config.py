@@ -8,7 +8,8 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.train.config import Training
 from tests.train.toy import TRAINING
 
-COUNTS = [field.name for field in dataclasses.fields(Training) if field.name not in ("best", "ema_decay")]
+OTHERS = ("best", "ema_decay", "observe_images")
+COUNTS = [field.name for field in dataclasses.fields(Training) if field.name not in OTHERS]
 
 
 @pytest.mark.parametrize("name", COUNTS)
@@ -16,6 +17,12 @@ COUNTS = [field.name for field in dataclasses.fields(Training) if field.name not
 def test_counts_are_at_least_one(name: str, value: int):
     with pytest.raises(ConfigError, match=f"{name} must be an integer >= 1, got {value}"):
         dataclasses.replace(TRAINING, **{name: value})
+
+
+def test_no_images_may_be_observed():
+    assert dataclasses.replace(TRAINING, observe_images=0).observe_images == 0
+    with pytest.raises(ConfigError, match="observe_images must be an integer >= 0, got -1"):
+        dataclasses.replace(TRAINING, observe_images=-1)
 
 
 def test_all_errors_are_named_at_once():

@@ -33,7 +33,7 @@ def test_a_folder_and_the_digits_are_checked_and_trained_without_the_packages_of
     config = ["--config=tests/tiny_config.py", *flags]
     check = blocked("data", "check", *config)
     assert (check.returncode, "10 classes" in check.stdout) == (0, True), check.stderr
-    periods = {"training.num_steps": 2, "training.observe_every": 2, "evaluators[0].every": 2}
+    periods = {"training.num_steps": 2, "evaluators[0].every": 2}
     steps = [f"--config.{key}={count}" for key, count in periods.items()]
     run = blocked(*config, f"--workdir={tmp_path}/run", *steps)
     assert run.returncode == 0, run.stderr
