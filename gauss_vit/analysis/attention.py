@@ -169,8 +169,8 @@ class ImageAttention:
     class_rollout: Float[np.ndarray, "images height width"] | None
 
     def to_json(self) -> dict[str, object]:
-        """Returns the number of images, the token, and one record for each layer, from 1."""
-        layers = [{"layer": index} | layer.to_json() for index, layer in enumerate(self.layers, start=1)]
+        """Returns the number of images, the token, and one record for each layer, from 0."""
+        layers = [{"layer": index} | layer.to_json() for index, layer in enumerate(self.layers)]
         return {"num_images": self.num_images, "token": list(self.token), "layers": layers}
 
 

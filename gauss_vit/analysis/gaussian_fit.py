@@ -26,6 +26,8 @@ from gauss_vit.analysis.gaussian_solver import solve
 
 GOOD_FIT = 0.95
 """R squared above which a search from the moments is not repeated from the paper's values."""
+POOR_FIT = 0.5
+"""R squared below which a Gaussian does not describe a receptive field."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +53,21 @@ class GaussianFit:
     sigma_y: float
     r_squared: float
     converged: bool
+
+    @property
+    def objection(self) -> str:
+        """Why the fit means nothing for a receptive field; empty where it does.
+
+        A Gaussian narrower than a pixel describes one bright pixel, and one with an R squared below 0.5 leaves out more
+        of the field than it describes.
+        """
+        if not self.converged:
+            return "it did not converge"
+        if not self.r_squared >= POOR_FIT:
+            return f"R2 {self.r_squared:.2f} is below {POOR_FIT}"
+        if min(self.sigma_x, self.sigma_y) < 1:
+            return f"sigma {min(self.sigma_x, self.sigma_y):.2f} px is less than a pixel"
+        return ""
 
     def to_json(self) -> dict[str, object]:
         """Returns the fields as JSON values; numbers that are not finite become null."""

@@ -49,9 +49,9 @@ class PositionAnalysis:
         return self.tables.shape[0]
 
     def to_json(self) -> dict[str, object]:
-        """Returns grid, token and one record for each layer, from 1: the fit and the learned Gaussian, if any."""
+        """Returns grid, token and one record for each layer, from 0: the fit and the learned Gaussian, if any."""
         layers = [
-            {"layer": index + 1, "fit": fit.to_json()} | _learned_json(self.learned, index)
+            {"layer": index, "fit": fit.to_json()} | _learned_json(self.learned, index)
             for index, fit in enumerate(self.fits)
         ]
         return {"grid": list(self.grid), "token": list(self.token), "layers": layers}

@@ -18,7 +18,7 @@ from gauss_vit.inspect import comparison
 from gauss_vit.inspect.erf_results import strip_of, write_layers, write_strips, write_total
 from gauss_vit.inspect.erf_run import Measurement, has_one_grid, measure, measure_layers
 from gauss_vit.inspect.features import grid_of_layer
-from gauss_vit.inspect.result_files import suffixed
+from gauss_vit.inspect.result_files import FigureFormats, parse_formats, suffixed
 from gauss_vit.models.compute import ActivationType
 from gauss_vit.weights.intervention import parse_interventions
 
@@ -28,7 +28,7 @@ _UNROLLED_FROM = 256
 
 
 def run(invocation: Invocation) -> None:
-    """Writes NAME.npz, NAME.json, NAME.png and NAME.pdf to `--out`, and prints the half-mass radius and the fit.
+    """Writes NAME.npz, NAME.json and a figure to `--out`, and prints the half-mass radius and the fit.
 
     NAME is the model's, with the intervention, token, layer and protocol if they are not the default ones. With
     `--token=all` the arrays are stacked over tokens, the record has a list, and the figure is a mosaic; with
@@ -41,6 +41,7 @@ def run(invocation: Invocation) -> None:
       CheckpointError: no checkpoint verifies.
       StorageError: the results cannot be written.
     """
+    formats = parse_formats(invocation.text("format"))
     names = parse_interventions(invocation.text("intervention"))
     is_layered = invocation.text("layer") == ALL_LAYERS
     if invocation.text("token") == "all" and (is_layered or len(names) > 1):
@@ -54,7 +55,8 @@ def run(invocation: Invocation) -> None:
         (variant, dataclasses.replace(measurement, stem=_stem(invocation, variant.name))) for variant in variants
     )
     measure_all = _measure_layers if is_layered else _measure_end
-    measure_all(invocation.path("out"), measured, comparison_stem=f"{_stem(invocation, named.name)}_interventions")
+    comparison_path = invocation.path("out") / f"{_stem(invocation, named.name)}_interventions"
+    measure_all(measured, comparison_path, formats=formats)
 
 
 def parse_layer(text: str) -> int | None:
@@ -105,28 +107,34 @@ def _measurement(invocation: Invocation) -> tuple[Measurement, NamedModel]:
     return measurement, named
 
 
-def _measure_end(out: Path, measured: tuple[tuple[NamedModel, Measurement], ...], *, comparison_stem: str) -> None:
+def _measure_end(
+    measured: tuple[tuple[NamedModel, Measurement], ...], comparison_path: Path, formats: FigureFormats
+) -> None:
     """Measures one layer, usually the last, of every model, and compares the fields if there are several."""
+    out = comparison_path.parent
     for named, measurement in measured:
         partial = suffixed(out / measurement.stem, "partial.npz")
-        say(write_total(out, named, measurement, measure(named, measurement, partial=partial)))
+        say(write_total(out, named, measurement, measure(named, measurement, partial=partial), formats=formats))
         partial.unlink(missing_ok=True)
     if len(measured) > 1:
         paths = [suffixed(out / measurement.stem, "npz") for _, measurement in measured]
         fields = tuple(comparison.read(path) for path in paths)
-        for line in comparison.write_comparison(out / comparison_stem, fields):
+        for line in comparison.write_comparison(comparison_path, fields, formats=formats):
             say(line)
 
 
-def _measure_layers(out: Path, measured: tuple[tuple[NamedModel, Measurement], ...], *, comparison_stem: str) -> None:
+def _measure_layers(
+    measured: tuple[tuple[NamedModel, Measurement], ...], comparison_path: Path, formats: FigureFormats
+) -> None:
     """Measures every layer of every model, and draws the strips of several models below one another."""
-    layers = []
+    layers, out = [], comparison_path.parent
     for named, measurement in measured:
         maps = measure_layers(named, measurement, out=out)
-        say(write_layers(out, named, measurement, maps))
+        say(write_layers(out, named, measurement, maps, formats=formats))
         layers.append((named, maps))
     if len(layers) > 1:
-        write_strips(out / comparison_stem, tuple(strip_of(named, maps) for named, maps in layers), layers[-1][1])
+        strips = tuple(strip_of(named, maps) for named, maps in layers)
+        write_strips(comparison_path, strips, layers[-1][1], formats=formats)
 
 
 def _dtype(text: str) -> ActivationType:

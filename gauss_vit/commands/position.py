@@ -14,10 +14,11 @@ from gauss_vit.inspect.position_results import (
     write_biases,
     write_embedding,
 )
+from gauss_vit.inspect.result_files import parse_formats
 
 
 def run(invocation: Invocation) -> None:
-    """Writes arrays (npz), numbers (json) and figures (png and pdf) of a model's position information to `--out`.
+    """Writes arrays (npz), numbers (json) and figures of a model's position information to `--out`.
 
     NAME_position.* are its position biases, for every stage of the model; NAME_embedding.* its absolute embedding; and
     with `--images` NAME_attention.* how far its attention looks on them.
@@ -29,16 +30,17 @@ def run(invocation: Invocation) -> None:
       StorageError: the results cannot be written.
     """
     out, text = invocation.path("out"), invocation.text("token")
+    formats = parse_formats(invocation.text("format"))
     paths = open_images(invocation.path("images")) if invocation.is_given("images") else ()
     named = named_model(invocation)
     grid = named.config.grid
     embedding = position_embedding(named.params)
     if named.config.has_position_bias or (embedding is None and not paths):
-        for stem, analysis in analyse_biases(named, token=text).items():
-            say(write_biases(out / stem, named, analysis))
+        for result in analyse_biases(named, token=text):
+            say(write_biases(out, named, result, formats=formats))
     if embedding is not None:
         similarities = analyse_embedding(embedding, grid=grid, token=one_token(text, grid))
-        say(write_embedding(out / f"{named.name}_embedding", named, similarities))
+        say(write_embedding(out / f"{named.name}_embedding", named, similarities, formats=formats))
     if paths:
         attention = read_attention(named, paths[: invocation.integer("max_images")], token=one_token(text, grid))
-        say(write_attention(out / f"{named.name}_attention", named, attention))
+        say(write_attention(out / f"{named.name}_attention", named, attention, formats=formats))

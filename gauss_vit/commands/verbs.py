@@ -15,6 +15,12 @@ _PROTOCOL = Flag(
     choices=("bmvc2023", "pre_norm", "random_projection", "replknet", "luo2016"),
     help="Definition of the receptive field.",
 )
+_FORMAT = Flag(
+    name="format",
+    value="FORMATS",
+    default="png,pdf",
+    help="Formats of the figures, of png, pdf (with fonts that journals take) and svg.",
+)
 _MODEL = (
     _WORKDIR,
     Flag(name="model", value="MODEL", help="Model by timm's name, instead of --workdir; listed by `gauss-vit models`."),
@@ -109,6 +115,7 @@ _ERF = Verb(
         *_MODEL,
         Flag(name="images", value="DIR", help="Folder of images.", required=True),
         _OUT,
+        _FORMAT,
         _MAX_IMAGES,
         Flag(name="batch_size", type=int, value="N", default=64, lowest=1, help="Largest number of images in a batch."),
         Flag(
@@ -156,7 +163,7 @@ _COMPARE = Verb(
     usage="A.npz B.npz ... --out=FILE",
     module="gauss_vit.commands.compare",
     takes_arguments=True,
-    flags=(Flag(name="out", value="FILE", help="Path of the results, without a suffix.", required=True),),
+    flags=(Flag(name="out", value="FILE", help="Path of the results, without a suffix.", required=True), _FORMAT),
 )
 _POSITION = Verb(
     name="position",
@@ -167,6 +174,7 @@ _POSITION = Verb(
     flags=(
         *_MODEL,
         _OUT,
+        _FORMAT,
         Flag(
             name="token",
             value="TOKEN",

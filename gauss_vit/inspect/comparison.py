@@ -9,15 +9,26 @@ from gauss_vit.analysis.comparison import FieldDifference, MeasuredField, differ
 from gauss_vit.analysis.summary import half_mass_radius
 from gauss_vit.analysis.token import patch_center
 from gauss_vit.errors import ConfigError, DataError
-from gauss_vit.inspect.result_files import read_arrays, suffixed, write_arrays, write_figures, write_record
+from gauss_vit.inspect.result_files import (
+    DEFAULT_FORMATS,
+    FigureFormats,
+    file_names,
+    read_arrays,
+    suffixed,
+    write_arrays,
+    write_figures,
+    write_record,
+)
 from gauss_vit.plots.comparison import MAX_FIELDS, comparison_figure
 
 # Files of `erf` without a single receptive field.
 _OTHER_RESULTS = (".partial.npz", "_interventions.npz", "_layer-all.npz")
 
 
-def write_comparison(out: Path, fields: tuple[MeasuredField, ...]) -> tuple[str, ...]:
-    """Compares receptive fields with the first of them, in OUT.png, OUT.pdf, OUT.json and OUT.npz.
+def write_comparison(
+    out: Path, fields: tuple[MeasuredField, ...], *, formats: FigureFormats = DEFAULT_FORMATS
+) -> tuple[str, ...]:
+    """Compares receptive fields with the first of them, in OUT.json, OUT.npz and a figure.
 
     Returns:
       The lines that tell a user what came out and what was written.
@@ -35,14 +46,14 @@ def write_comparison(out: Path, fields: tuple[MeasuredField, ...]) -> tuple[str,
     figure = comparison_figure(fields)
     write_arrays(suffixed(out, "npz"), _arrays(fields, changes))
     write_record(suffixed(out, "json"), _record(fields, changes))
-    write_figures(out, figure)
+    write_figures(out, figure, formats=formats)
     return (
         *(
             f"{field.title} against {fields[0].title}: {100 * change.moved_mass:.2f} % of the mass moved,"
             f" correlation {change.correlation:.5f}"
             for field, change in zip(fields[1:], changes, strict=True)
         ),
-        f"{out}.png .pdf .json .npz: {len(fields)} receptive fields",
+        f"{file_names(out, 'json', 'npz', formats=formats)}: {len(fields)} receptive fields",
     )
 
 

@@ -1,4 +1,4 @@
-"""The result files of receptive fields: arrays (npz), numbers (json) and figures (png and pdf).
+"""The result files of receptive fields: arrays (npz), numbers (json) and figures.
 
 Every function returns the line that tells a user what was written and what came out.
 """
@@ -12,16 +12,22 @@ from gauss_vit.analysis.bootstrap import ErfBands, confidence_bands
 from gauss_vit.analysis.erf import ErfMap, ErfSum
 from gauss_vit.analysis.gaussian_fit import GaussianFit, fit_receptive_fields
 from gauss_vit.analysis.metrics import erf_metrics
-from gauss_vit.analysis.summary import profile_radii, radial_mass, summarize
+from gauss_vit.analysis.summary import half_mass_radius, profile_radii, radial_mass, summarize
 from gauss_vit.analysis.token import Target, patch_center
 from gauss_vit.assembly.named_model import NamedModel
 from gauss_vit.inspect.erf_run import Measurement
-from gauss_vit.inspect.result_files import suffixed, write_arrays, write_figures, write_record
+from gauss_vit.inspect.result_files import (
+    DEFAULT_FORMATS,
+    FigureFormats,
+    file_names,
+    suffixed,
+    write_arrays,
+    write_figures,
+    write_record,
+)
+from gauss_vit.inspect.titles import short_title, title_of
 from gauss_vit.plots.erf import erf_figure, mosaic_figure
 from gauss_vit.plots.strips import Strip, field_strips_figure
-
-_POOR_FIT = 0.5
-"""R squared below which a fitted Gaussian is remarked as a poor description."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,7 +45,9 @@ class Result:
     bands: ErfBands | None
 
 
-def write_total(out: Path, named: NamedModel, measurement: Measurement, total: ErfSum) -> str:
+def write_total(
+    out: Path, named: NamedModel, measurement: Measurement, total: ErfSum, *, formats: FigureFormats = DEFAULT_FORMATS
+) -> str:
     """Fits a Gaussian to every map, computes its confidence bands, and writes arrays, record and figures.
 
     Raises:
@@ -52,7 +60,7 @@ def write_total(out: Path, named: NamedModel, measurement: Measurement, total: E
         Result(erf=erf, fit=fit, bands=confidence_bands(total, erf, fit, bounds=measurement.bounds))
         for erf, fit in zip(maps, fits, strict=True)
     )
-    return _write(out / measurement.stem, results, context=_context(named, measurement), title=named.name)
+    return _write(out, named, measurement, results, formats)
 
 
 def write_maps(out: Path, named: NamedModel, measurement: Measurement, maps: tuple[ErfMap, ...]) -> str:
@@ -61,12 +69,17 @@ def write_maps(out: Path, named: NamedModel, measurement: Measurement, maps: tup
     Raises:
       StorageError: the results cannot be written.
     """
-    return _write(
-        out / measurement.stem, _fitted(measurement, maps), context=_context(named, measurement), title=named.name
-    )
+    return _write(out, named, measurement, _fitted(measurement, maps), DEFAULT_FORMATS)
 
 
-def write_layers(out: Path, named: NamedModel, measurement: Measurement, maps: tuple[ErfMap, ...]) -> str:
+def write_layers(
+    out: Path,
+    named: NamedModel,
+    measurement: Measurement,
+    maps: tuple[ErfMap, ...],
+    *,
+    formats: FigureFormats = DEFAULT_FORMATS,
+) -> str:
     """Writes the receptive fields of one token in every layer: stacked arrays, a list of records, a strip of maps.
 
     Args:
@@ -74,6 +87,7 @@ def write_layers(out: Path, named: NamedModel, measurement: Measurement, maps: t
       named: the model.
       measurement: what was measured.
       maps: one for every layer, from the first.
+      formats: formats of the figure.
 
     Raises:
       StorageError: the results cannot be written.
@@ -81,29 +95,32 @@ def write_layers(out: Path, named: NamedModel, measurement: Measurement, maps: t
     results = _fitted(measurement, maps)
     path = out / measurement.stem
     write_arrays(suffixed(path, "npz"), _layered(maps))
-    layers = [{"layer": index} | _record(result) for index, result in enumerate(results, start=1)]
+    layers = [{"layer": index, "num_blocks": index + 1} | _record(result) for index, result in enumerate(results)]
     write_record(suffixed(path, "json"), _context(named, measurement) | {"layer": "all", "layers": layers})
-    write_strips(path, (strip_of(named, maps),), maps)
-    num_converged = sum(result.fit.converged for result in results)
-    outcome = f"{maps[0].num_images} images, {len(maps)} layers, {num_converged} Gaussian fits converged"
-    return f"{path}.npz .json .png .pdf: {outcome}"
+    write_strips(path, (strip_of(named, maps),), maps, formats=formats)
+    first, last = (_half_mass_radius(erf) for erf in (maps[0], maps[-1]))
+    radii = f"half of the mass within {first:.1f} px of the target after the first layer, {last:.1f} px after the last"
+    files = file_names(path, "npz", "json", formats=formats)
+    return f"{files}: {maps[0].num_images} images, {len(maps)} layers, {radii}, {_num_described(results)}"
 
 
 def strip_of(named: NamedModel, maps: tuple[ErfMap, ...]) -> Strip:
     """Returns the maps of a model's layers in the form that `write_strips` draws."""
-    return Strip(title=named.name, values=np.stack([erf.values for erf in maps]))
+    return Strip(title=title_of(named), values=np.stack([erf.values for erf in maps]))
 
 
-def write_strips(path: Path, strips: tuple[Strip, ...], maps: tuple[ErfMap, ...]) -> None:
+def write_strips(
+    path: Path, strips: tuple[Strip, ...], maps: tuple[ErfMap, ...], *, formats: FigureFormats = DEFAULT_FORMATS
+) -> None:
     """Draws the layers of one or several models, a row each; `maps` are those of any one of them.
 
     Raises:
       StorageError: the results cannot be written.
     """
     erf, targets = maps[0], tuple(Target(token=erf.token, grid=erf.grid) for erf in maps)
-    token = f"token {erf.token} of {erf.grid[0]} x {erf.grid[1]}" if len(set(targets)) == 1 else "central token"
-    caption = f"{token}, {erf.num_images} images, {erf.protocol.name}"
-    write_figures(path, field_strips_figure(strips, targets=targets, caption=caption))
+    patch = f"Patch {erf.token} of {erf.grid[0]} x {erf.grid[1]}" if len(set(targets)) == 1 else "Central patch"
+    caption = f"{patch}, {erf.num_images} images, {erf.protocol.name}"
+    write_figures(path, field_strips_figure(strips, targets=targets, caption=caption), formats=formats)
 
 
 def _fitted(measurement: Measurement, maps: tuple[ErfMap, ...]) -> tuple[Result, ...]:
@@ -111,19 +128,23 @@ def _fitted(measurement: Measurement, maps: tuple[ErfMap, ...]) -> tuple[Result,
     return tuple(Result(erf=erf, fit=fit, bands=None) for erf, fit in zip(maps, fits, strict=True))
 
 
-def _write(path: Path, results: tuple[Result, ...], *, context: dict[str, object], title: str) -> str:
+def _write(
+    out: Path, named: NamedModel, measurement: Measurement, results: tuple[Result, ...], formats: FigureFormats
+) -> str:
+    path, context, title = out / measurement.stem, _context(named, measurement), title_of(named)
     records = [_record(result) for result in results]
     maps = tuple(result.erf for result in results)
     if len(results) == 1:
-        write_arrays(suffixed(path, "npz"), _single(results[0], title))
+        write_arrays(suffixed(path, "npz"), _single(results[0], short_title(named)))
         write_record(suffixed(path, "json"), records[0] | context)
         figure = erf_figure(maps[0], results[0].fit, title=title)
     else:
         write_arrays(suffixed(path, "npz"), _stacked(maps))
         write_record(suffixed(path, "json"), {"tokens": records} | context)
         figure = mosaic_figure(maps, title=title)
-    write_figures(path, figure)
-    return f"{path}.npz .json .png .pdf: {maps[0].num_images} images, {_summary(results)}"
+    write_figures(path, figure, formats=formats)
+    files = file_names(path, "npz", "json", formats=formats)
+    return f"{files}: {maps[0].num_images} images, {_summary(results)}"
 
 
 def _record(result: Result) -> dict[str, object]:
@@ -134,7 +155,7 @@ def _record(result: Result) -> dict[str, object]:
         "grid": list(erf.grid),
         "protocol": erf.protocol.name,
         "magnitude": erf.magnitude,
-        "gaussian_fit": result.fit.to_json(),
+        "gaussian_fit": result.fit.to_json() | {"objection": result.fit.objection or None},
         "from_target": summarize(erf, result.fit).to_json(),
         "bands": None if result.bands is None else result.bands.to_json(),
     }
@@ -147,7 +168,8 @@ def _context(named: NamedModel, measurement: Measurement) -> dict[str, object]:
         "step": named.step,
         "intervention": named.intervention,
         "intervention_seed": named.intervention_seed,
-        "layer": "last" if measurement.layer is None else measurement.layer,
+        "layer": "last" if measurement.layer is None else measurement.layer - 1,
+        "num_blocks": measurement.layer or named.config.depth,
         "dtype": measurement.dtype,
         "data_config": _data_config(named),
     }
@@ -195,7 +217,7 @@ def _stacked(maps: tuple[ErfMap, ...]) -> dict[str, np.ndarray]:
 def _layered(maps: tuple[ErfMap, ...]) -> dict[str, np.ndarray]:
     return {
         "erf": np.stack([erf.values for erf in maps]),
-        "layers": np.arange(1, len(maps) + 1),
+        "layers": np.arange(len(maps)),
         "tokens": np.array([erf.token for erf in maps], np.int64),
         "grids": np.array([erf.grid for erf in maps], np.int64),
         "num_images": np.array(maps[0].num_images, np.int64),
@@ -203,13 +225,21 @@ def _layered(maps: tuple[ErfMap, ...]) -> dict[str, np.ndarray]:
 
 
 def _summary(results: tuple[Result, ...]) -> str:
+    """Leads with the half-mass radius, which any field has; a fit that means nothing is not quoted."""
+    radii = [_half_mass_radius(result.erf) for result in results]
     if len(results) > 1:
-        num_converged = sum(result.fit.converged for result in results)
-        return f"{len(results)} tokens, {num_converged} Gaussian fits converged"
-    erf, fit = results[0].erf, results[0].fit
-    radius = f"half of the mass within {summarize(erf, fit).half_mass_radius:.1f} px of the target"
-    if not fit.converged:
-        return f"{radius}, the Gaussian fit did not converge"
-    sigmas = f"sigma x {fit.sigma_x:.2f} y {fit.sigma_y:.2f} px, R2 {fit.r_squared:.3f}"
-    remark = " (explains little of the field)" if fit.r_squared < _POOR_FIT else ""
-    return f"{radius}, Gaussian fit: {sigmas}{remark}"
+        radius = f"half of the mass within {np.median(radii):.1f} px of the target in the median"
+        return f"{len(results)} tokens, {radius}, {_num_described(results)}"
+    fit, radius = results[0].fit, f"half of the mass within {radii[0]:.1f} px of the target"
+    if fit.objection:
+        return f"{radius}; a Gaussian does not describe the field: {fit.objection}"
+    return f"{radius}; Gaussian fit: sigma x {fit.sigma_x:.2f} y {fit.sigma_y:.2f} px, R2 {fit.r_squared:.3f}"
+
+
+def _num_described(results: tuple[Result, ...]) -> str:
+    num_described = sum(not result.fit.objection for result in results)
+    return f"a Gaussian describes {num_described} of {len(results)} fields"
+
+
+def _half_mass_radius(erf: ErfMap) -> float:
+    return half_mass_radius(erf.values, patch_center(erf.token, grid=erf.grid, image_size=erf.values.shape))

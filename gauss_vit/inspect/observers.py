@@ -49,27 +49,29 @@ def of(experiment: Experiment, folder: Path) -> tuple[Observer, ...]:
     """
     if jax.process_count() > 1 or not experiment.training.observe_images:
         return ()
-    observers = [tolerant(erf_observer(experiment, folder / "erf"), name="receptive field")]
+    run = folder.absolute().name
+    observers = [tolerant(erf_observer(experiment, folder / "erf", run=run), name="receptive field")]
     if experiment.model.has_position_bias:
-        observers.append(tolerant(position_observer(experiment, folder / "position"), name="position bias"))
+        observers.append(tolerant(position_observer(experiment, folder / "position", run=run), name="position bias"))
     return tuple(observers)
 
 
-def erf_observer(experiment: Experiment, folder: Path) -> Observer:
+def erf_observer(experiment: Experiment, folder: Path, *, run: str) -> Observer:
     """Returns an observer that measures the central token's receptive field on the first evaluation images.
 
     It follows the paper's protocol, logs numbers and writes `step_N.*`. While a final normalisation still has its
-    initial parameters the field is not defined, and the step has neither figures nor numbers.
+    initial parameters the field is not defined, and the step has neither figures nor numbers. `run` names the run in
+    titles.
     """
     batches = _eval_images(experiment)
     tokens = (center_token(experiment.model.grid),)
 
     def observe(step: int, params: PyTree) -> Mapping[str, float]:
-        named = _model(experiment, step, params)
+        named = _model(experiment, step, params, run=run)
         features = features_of(named.config, named.params, layer=None, protocol=BMVC2023)
         maps = accumulate(features, batches, tokens=tokens, protocol=BMVC2023).maps()
         measurement = Measurement(
-            tokens=tokens, layer=None, protocol=BMVC2023, images=(), batch_size=_BATCH_SIZE, stem=named.name
+            tokens=tokens, layer=None, protocol=BMVC2023, images=(), batch_size=_BATCH_SIZE, stem=_stem(step)
         )
         _LOGGER.info("%s", write_maps(folder, named, measurement, maps))
         return erf_numbers(maps[0])
@@ -77,16 +79,16 @@ def erf_observer(experiment: Experiment, folder: Path) -> Observer:
     return observe
 
 
-def position_observer(experiment: Experiment, folder: Path) -> Observer:
+def position_observer(experiment: Experiment, folder: Path, *, run: str) -> Observer:
     """Returns an observer that fits a Gaussian to the position bias of every block and logs what was learned.
 
-    It writes `step_N_position.*`.
+    It writes `step_N_position.*`; `run` names the run in titles.
     """
 
     def observe(step: int, params: PyTree) -> Mapping[str, float]:
-        named = _model(experiment, step, params)
-        for stem, analysis in analyse_biases(named).items():
-            _LOGGER.info("%s", write_biases(folder / stem, named, analysis))
+        named = _model(experiment, step, params, run=run)
+        for result in analyse_biases(named, stem=_stem(step)):
+            _LOGGER.info("%s", write_biases(folder, named, result))
         return term_numbers(position_groups(named.config, named.params))
 
     return observe
@@ -145,9 +147,14 @@ def tolerant(observe: Observer, *, name: str) -> Observer:
     return observe_or_warn
 
 
-def _model(experiment: Experiment, step: int, params: PyTree) -> NamedModel:
-    """Returns the model of a step on one device, under a name that sorts by step."""
-    return at_step(experiment, step, jax.device_put(jax.device_get(params)), name=f"step_{step:07d}")
+def _model(experiment: Experiment, step: int, params: PyTree, *, run: str) -> NamedModel:
+    """Returns the model of a step on one device."""
+    return at_step(experiment, step, jax.device_put(jax.device_get(params)), name=run)
+
+
+def _stem(step: int) -> str:
+    """Names result files so that they sort by step."""
+    return f"step_{step:07d}"
 
 
 def _eval_images(experiment: Experiment) -> tuple[ErfBatch, ...]:

@@ -71,7 +71,7 @@ def photos_of_run(workdir: Path, *, known: Sequence[type] = (), at_most: int | N
     )
     return tuple(
         Photo(name=f"{experiment.data.eval_split} {index}", pixels=pixels)
-        for index, pixels in enumerate(itertools.islice(images, wanted), start=1)
+        for index, pixels in enumerate(itertools.islice(images, wanted))
     )
 
 

@@ -3,6 +3,7 @@
 Every function that writes returns the line that tells a user what was written and what came out.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,16 @@ from gauss_vit.analysis.token import Token, parse_tokens
 from gauss_vit.assembly.named_model import NamedModel
 from gauss_vit.errors import ConfigError
 from gauss_vit.inspect.position import position_groups
-from gauss_vit.inspect.result_files import suffixed, write_arrays, write_figures, write_record
+from gauss_vit.inspect.result_files import (
+    DEFAULT_FORMATS,
+    FigureFormats,
+    file_names,
+    suffixed,
+    write_arrays,
+    write_figures,
+    write_record,
+)
+from gauss_vit.inspect.titles import title_of
 from gauss_vit.ops.grid import Grid
 from gauss_vit.plots.attention import distance_figure, rollout_figure
 from gauss_vit.plots.embedding import similarity_figure
@@ -22,26 +32,42 @@ from gauss_vit.plots.position import layers_figure, rows_figure, tables_figure
 from gauss_vit.plots.strips import bias_strip_figure
 
 
-def analyse_biases(named: NamedModel, *, token: str = "center") -> dict[str, PositionAnalysis]:
+@dataclass(frozen=True, kw_only=True)
+class BiasResult:
+    """The position biases of a group of blocks of equal shape.
+
+    Attributes:
+      stem: name of the result files, without suffix.
+      title: title of the figures.
+      analysis: the tables and their fits.
+    """
+
+    stem: str
+    title: str
+    analysis: PositionAnalysis
+
+
+def analyse_biases(named: NamedModel, *, stem: str = "", token: str = "center") -> tuple[BiasResult, ...]:
     """Computes the offset tables of every layer and fits a Gaussian to one patch's row.
 
     Args:
       named: the model.
+      stem: first part of the names of result files; that of the model by default.
       token: the patch, as `center` or `row,column`; in the window where attention runs in windows.
-
-    Returns:
-      The analysis of each group of blocks of equal shape, by the stem of its result files.
 
     Raises:
       ConfigError: the model has no position bias, or there is no such patch.
     """
-    groups = position_groups(named.config, named.params)
-    return {
-        "_".join(part for part in (named.name, group.name, "position") if part): analyse_position(
-            group.tables, grid=group.grid, token=one_token(token, group.grid), learned=group.learned
+    return tuple(
+        BiasResult(
+            stem="_".join(part for part in (stem or named.name, group.name, "position") if part),
+            title=title_of(named, part=group.name),
+            analysis=analyse_position(
+                group.tables, grid=group.grid, token=one_token(token, group.grid), learned=group.learned
+            ),
         )
-        for group in groups
-    }
+        for group in position_groups(named.config, named.params)
+    )
 
 
 def one_token(text: str, grid: Grid) -> Token:
@@ -56,27 +82,33 @@ def one_token(text: str, grid: Grid) -> Token:
     return tokens[0]
 
 
-def write_biases(path: Path, named: NamedModel, analysis: PositionAnalysis) -> str:
-    """Writes tables, fits and figures of one group of blocks; `path` has no suffix.
+def write_biases(out: Path, named: NamedModel, result: BiasResult, *, formats: FigureFormats = DEFAULT_FORMATS) -> str:
+    """Writes tables, fits and figures of one group of blocks to the folder `out`.
 
     Raises:
       StorageError: a file cannot be written.
     """
+    path, title, analysis = out / result.stem, result.title, result.analysis
     height, width = analysis.grid
     tokens = tuple(dict.fromkeys(((0, 0), (0, min(1, width - 1)), analysis.token, (height - 1, width - 1))))
-    title = path.name.removesuffix("_position")
     write_arrays(suffixed(path, "npz"), {"tables": analysis.tables})
     write_record(suffixed(path, "json"), _source(named) | analysis.to_json())
-    write_figures(path.with_name(f"{path.name}_tables"), tables_figure(analysis, title=title))
-    write_figures(path.with_name(f"{path.name}_rows"), rows_figure(analysis, tokens, layer=1, title=title))
-    write_figures(path.with_name(f"{path.name}_layers"), layers_figure(analysis, title=title))
-    write_figures(path.with_name(f"{path.name}_strip"), bias_strip_figure(analysis, title=title))
+    figures = {
+        "tables": tables_figure(analysis, title=title),
+        "rows": rows_figure(analysis, tokens, layer=0, title=title),
+        "layers": layers_figure(analysis, title=title),
+        "strip": bias_strip_figure(analysis, title=title),
+    }
+    for name, figure in figures.items():
+        write_figures(path.with_name(f"{path.name}_{name}"), figure, formats=formats)
     median = np.median([fit.r_squared for fit in analysis.fits])
-    files = f"{path}.npz .json _tables _rows _layers _strip .png .pdf"
+    files = file_names(path, "npz", "json", *(f"_{name}" for name in figures), formats=formats)
     return f"{files}: {analysis.depth} layers, median R2 {median:.3f}"
 
 
-def write_embedding(path: Path, named: NamedModel, analysis: EmbeddingAnalysis) -> str:
+def write_embedding(
+    path: Path, named: NamedModel, analysis: EmbeddingAnalysis, *, formats: FigureFormats = DEFAULT_FORMATS
+) -> str:
     """Writes the similarities of an absolute position embedding; `path` has no suffix.
 
     Raises:
@@ -84,11 +116,14 @@ def write_embedding(path: Path, named: NamedModel, analysis: EmbeddingAnalysis) 
     """
     write_arrays(suffixed(path, "npz"), {"similarity": analysis.similarity})
     write_record(suffixed(path, "json"), _source(named) | analysis.to_json())
-    write_figures(path, similarity_figure(analysis, title=named.name))
-    return f"{path}.npz .json .png .pdf: position embedding, R2 of the Gaussian fit {analysis.fit.r_squared:.3f}"
+    write_figures(path, similarity_figure(analysis, title=title_of(named)), formats=formats)
+    files = file_names(path, "npz", "json", formats=formats)
+    return f"{files}: position embedding, R2 of the Gaussian fit {analysis.fit.r_squared:.3f}"
 
 
-def write_attention(path: Path, named: NamedModel, attention: ImageAttention) -> str:
+def write_attention(
+    path: Path, named: NamedModel, attention: ImageAttention, *, formats: FigureFormats = DEFAULT_FORMATS
+) -> str:
     """Writes how far attention looks on images; `path` has no suffix.
 
     Raises:
@@ -96,14 +131,15 @@ def write_attention(path: Path, named: NamedModel, attention: ImageAttention) ->
     """
     write_arrays(suffixed(path, "npz"), attention_arrays(attention))
     write_record(suffixed(path, "json"), _source(named) | attention.to_json())
-    write_figures(path.with_name(f"{path.name}_distance"), distance_figure(attention, title=named.name))
-    figures = "_distance"
+    figures = {"distance": distance_figure(attention, title=title_of(named))}
     if attention.rollout is not None:
-        write_figures(path.with_name(f"{path.name}_rollout"), rollout_figure(attention, title=named.name))
-        figures = "_distance _rollout"
+        figures["rollout"] = rollout_figure(attention, title=title_of(named))
+    for name, figure in figures.items():
+        write_figures(path.with_name(f"{path.name}_{name}"), figure, formats=formats)
     first, last = (layer.distance_px.mean() for layer in (attention.layers[0], attention.layers[-1]))
     outcome = f"mean attention distance {first:.1f} px in the first layer, {last:.1f} px in the last"
-    return f"{path}.npz .json {figures} .png .pdf: {attention.num_images} images, {outcome}"
+    files = file_names(path, "npz", "json", *(f"_{name}" for name in figures), formats=formats)
+    return f"{files}: {attention.num_images} images, {outcome}"
 
 
 def attention_arrays(attention: ImageAttention) -> dict[str, np.ndarray]:

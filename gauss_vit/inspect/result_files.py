@@ -6,15 +6,17 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from gauss_vit.errors import DataError, StorageError
+from gauss_vit.errors import ConfigError, DataError, StorageError
 from gauss_vit.files import replacing
 from gauss_vit.plots.canvas import FileFormat, encode
 
-_FIGURE_FORMATS: tuple[FileFormat, ...] = ("png", "pdf")
+FigureFormats = tuple[FileFormat, ...]
+DEFAULT_FORMATS: FigureFormats = ("png", "pdf")
 
 
 def suffixed(path: Path, suffix: str) -> Path:
@@ -57,13 +59,41 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise DataError(f"{path} cannot be read: {error}", do="remove it, or write it again") from error
 
 
-def write_figures(path: Path, figure: Figure) -> None:
-    """Writes a figure as PATH.png and PATH.pdf.
+def parse_formats(text: str) -> FigureFormats:
+    """Reads the formats of figures, separated by commas.
+
+    Raises:
+      ConfigError: a format is unknown, or there is none.
+
+    >>> parse_formats("svg,png,png")
+    ('svg', 'png')
+    """
+    words = tuple(dict.fromkeys(word.strip().lower() for word in text.split(",")))
+    known: FigureFormats = get_args(FileFormat)
+    unknown = ", ".join(word for word in words if word not in known) or "nothing"
+    formats = tuple(each for word in words for each in known if each == word)
+    if len(formats) != len(words):
+        raise ConfigError(f"--format takes {', '.join(known)} and got {unknown}", do="write --format=png,pdf")
+    return formats
+
+
+def file_names(path: Path, *parts: str, formats: FigureFormats) -> str:
+    """Names the files of a result, and the figures of several, in the line that a user reads.
+
+    >>> file_names(Path("out/a"), "npz", "json", "_rows", formats=("png",))
+    'out/a.npz .json _rows .png'
+    """
+    words = [part if part.startswith("_") else f".{part}" for part in (*parts, *formats)]
+    return f"{path}{' '.join(words)}"
+
+
+def write_figures(path: Path, figure: Figure, *, formats: FigureFormats = DEFAULT_FORMATS) -> None:
+    """Writes a figure as PATH.png and PATH.pdf, or in other formats.
 
     Raises:
       StorageError: a file cannot be written.
     """
-    for file_format in _FIGURE_FORMATS:
+    for file_format in formats:
         write_bytes(suffixed(path, file_format), encode(figure, file_format))
 
 

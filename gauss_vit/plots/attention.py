@@ -15,6 +15,7 @@ from gauss_vit.ops.grid import Grid
 from gauss_vit.plots.canvas import (
     FAINT,
     LABEL_SIZE,
+    SQUARE_ROOT,
     TICK_SIZE,
     TWO_COLUMNS_INCHES,
     add_shared_colour_bar,
@@ -73,9 +74,9 @@ def rollout_figure(attention: ImageAttention, *, title: str) -> Figure:
     """
     if attention.rollout is None:
         raise ValueError("attention in windows has no rollout")
-    rows = {f"from patch {attention.token}": attention.rollout}
+    rows = {f"from patch\n{attention.token}": attention.rollout}
     if attention.class_rollout is not None:
-        rows["from class token"] = attention.class_rollout
+        rows["from the\nclass token"] = attention.class_rollout
     shown = len(attention.photos)
     height, width = attention.photos.shape[1:3]
     panel = _PANEL_INCHES * min(2.0, max(0.5, height / width))
@@ -83,7 +84,7 @@ def rollout_figure(attention: ImageAttention, *, title: str) -> Figure:
     cells = figure.subplots(1 + len(rows), shown + 1, squeeze=False)
     for index, photo in enumerate(attention.photos):
         _draw_photo(cells[0, index], photo, attention.token, grid=attention.rollout.shape[1:])
-        cells[0, index].set_title(f"image {index + 1}", fontsize=LABEL_SIZE, pad=3)
+        cells[0, index].set_title(f"image {index}", fontsize=LABEL_SIZE, pad=3)
     cells[0, shown].remove()
     for row, (name, maps) in enumerate(rows.items(), start=1):
         _draw_row(figure, list(cells[row]), maps, name=name)
@@ -92,22 +93,22 @@ def rollout_figure(attention: ImageAttention, *, title: str) -> Figure:
     cells[1, shown].set_title(f"mean of {attention.num_images}", fontsize=LABEL_SIZE, pad=3)
     write_heading(figure, title)
     depth = len(attention.layers)
-    caption = f"Attention rollout through {depth} layers, (mean over heads + identity) / 2"
-    write_caption(figure, f"{caption}\nOne scale a row, from its smallest share to its largest")
+    caption = f"Attention rollout through all layers ({depth}), (mean over heads + identity) / 2"
+    write_caption(figure, f"{caption}\nColours: % of the attention per patch, {SQUARE_ROOT}, one for each row")
     return figure
 
 
 def _draw_heads(axes: Axes, values: list[Float[np.ndarray, "..."]], even: list[float]) -> None:
     """Draws the heads of every layer, their mean, and the value of uniform attention."""
-    layers = np.arange(1, len(values) + 1)
+    layers = np.arange(len(values))
     places = np.repeat(layers, [heads.size for heads in values])
     axes.plot(layers, even, color=FAINT, linewidth=0.9, linestyle=":", label="even")
     axes.plot(
         places, np.concatenate(values), color=HEAD_COLOUR, marker="o", markersize=3, linestyle="none", label="head"
     )
-    axes.plot(layers, [heads.mean() for heads in values], color=MEAN_COLOUR, linewidth=1.3, label="mean")
+    axes.plot(layers, [heads.mean() for heads in values], color=MEAN_COLOUR, linewidth=1.3, marker="_", label="mean")
     axes.set_ylim(0, 1.22 * max(max(even), max(float(heads.max()) for heads in values)))
-    axes.set_xlim(0.5, len(values) + 0.5)
+    axes.set_xlim(-0.5, len(values) - 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(axis="y", color="0.9", linewidth=0.6)
     axes.set_axisbelow(True)
@@ -140,7 +141,7 @@ def _draw_row(figure: Figure, cells: list[Axes], maps: Float[np.ndarray, "images
         axes.imshow(values, cmap=COLOURS, norm=norm, interpolation="nearest")
         _hide_ticks(axes)
     cells[0].set_ylabel(name, fontsize=LABEL_SIZE)
-    add_shared_colour_bar(figure, ScalarMappable(norm, COLOURS), cells, "share per patch (%)\nsquare-root scale")
+    add_shared_colour_bar(figure, ScalarMappable(norm, COLOURS), cells, "%")
 
 
 def _outline(axes: Axes, corner: tuple[float, float], size: tuple[float, float]) -> None:

@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -19,13 +20,16 @@ from gauss_vit.analysis.token import patch_box, patch_center
 from gauss_vit.plots.canvas import (
     FAINT,
     LABEL_SIZE,
+    SQUARE_ROOT,
     TICK_SIZE,
     TWO_COLUMNS_INCHES,
+    add_legend_above,
     add_shared_colour_bar,
     blank_figure,
     hide_box,
     style_axes,
     write_caption,
+    write_row_heading,
 )
 from gauss_vit.plots.erf import COLOURS, DISPLAY_EXPONENT, PATCH_COLOUR
 
@@ -35,7 +39,7 @@ MAX_FIELDS = len(LINE_COLOURS)
 LETTERS = "abcdefgh"
 _COLUMNS = 4
 _LARGEST_PANEL, _BAR_INCHES, _GAP_INCHES = 2.0, 0.8, 0.3
-_TITLE_INCHES, _CHANGE_INCHES, _PROFILE_INCHES = 0.65, 0.6, 2.0
+_TITLE_INCHES, _CHANGE_INCHES, _HEADING_INCHES, _PROFILE_INCHES = 0.5, 0.55, 0.25, 2.1
 _ROW_LETTERS = 88
 
 
@@ -48,45 +52,69 @@ def comparison_figure(fields: tuple[MeasuredField, ...]) -> Figure:
     Raises:
       ConfigError: the maps differ in size.
     """
-    height, width = fields[0].values.shape
-    columns = min(_COLUMNS, len(fields))
-    num_rows = -(-len(fields) // columns)
-    panel = min(_LARGEST_PANEL, (TWO_COLUMNS_INCHES - _BAR_INCHES) / columns - _GAP_INCHES) * min(2.0, height / width)
-    map_height, change_height = num_rows * (panel + _TITLE_INCHES), num_rows * (panel + _CHANGE_INCHES)
-    has_room = len(fields) == 2
-    heights = (map_height, change_height) if has_room else (map_height, change_height, _PROFILE_INCHES)
-    figure = blank_figure(TWO_COLUMNS_INCHES, sum(heights) + 0.25)
-    places = GridSpec(len(heights), 1, figure=figure, height_ratios=heights)
-    maps, changes, *profiles = (figure.add_subfigure(places[row, 0]) for row in range(len(heights)))
-    _draw_maps(maps, fields, columns=columns)
-    free = _draw_changes(changes, fields, columns=columns)
-    if not has_room:
-        free.set_visible(False)
-    _draw_profiles(free if has_room else profiles[0].subplots(), fields)
+    shown, changed = _row_shape(len(fields)), _row_shape(len(fields) - 1)
+    proportion = min(2.0, fields[0].values.shape[0] / fields[0].values.shape[1])
+    map_height = shown.num_rows * (shown.panel_inches * proportion + _TITLE_INCHES) + _HEADING_INCHES
+    change_height = changed.num_rows * (changed.panel_inches * proportion + _CHANGE_INCHES) + _HEADING_INCHES
+    is_pair = len(fields) == 2
+    heights = (map_height, max(change_height, _PROFILE_INCHES) if is_pair else change_height)
+    figure = blank_figure(TWO_COLUMNS_INCHES, sum(heights) + (0 if is_pair else _PROFILE_INCHES) + 0.25)
+    places = GridSpec(
+        2 if is_pair else 3, 1, figure=figure, height_ratios=heights if is_pair else (*heights, _PROFILE_INCHES)
+    )
+    _draw_maps(figure.add_subfigure(places[0, 0]), fields, columns=shown.columns)
+    if is_pair:
+        profile, change = figure.add_subfigure(places[1, 0]).subfigures(1, 2, squeeze=False)[0]
+    else:
+        change, profile = (figure.add_subfigure(places[row, 0]) for row in (1, 2))
+    _draw_changes(change, fields, columns=changed.columns)
+    _draw_profiles(profile.subplots(), fields)
     write_caption(figure, _caption(fields))
     return figure
 
 
+@dataclass(frozen=True, kw_only=True)
+class _RowShape:
+    """How panels of equal width fill rows.
+
+    Attributes:
+      columns: number of panels in a row.
+      num_rows: number of rows.
+      panel_inches: width of a panel.
+    """
+
+    columns: int
+    num_rows: int
+    panel_inches: float
+
+
+def _row_shape(num_panels: int) -> _RowShape:
+    columns = min(_COLUMNS, num_panels)
+    room = (TWO_COLUMNS_INCHES - _BAR_INCHES) / columns - _GAP_INCHES
+    return _RowShape(columns=columns, num_rows=-(-num_panels // columns), panel_inches=min(_LARGEST_PANEL, room))
+
+
 def _draw_maps(figure: FigureBase, fields: tuple[MeasuredField, ...], *, columns: int) -> None:
-    norm = PowerNorm(DISPLAY_EXPONENT, vmin=0, vmax=max(float(field.values.max()) for field in fields) * 1e6)
+    norm = PowerNorm(DISPLAY_EXPONENT, vmin=0, vmax=max(float(field.values.max()) for field in fields) * 100)
     cells = _cells(figure, len(fields), columns)
     for axes, field, letter in zip(cells, fields, LETTERS, strict=False):
-        mapped = axes.imshow(field.values * 1e6, cmap=COLOURS, norm=norm, interpolation="nearest")
+        mapped = axes.imshow(100 * field.values, cmap=COLOURS, norm=norm, interpolation="nearest")
         _outline(axes, field, colour=PATCH_COLOUR)
         _finish(axes, _wrapped(f"({letter}) {field.title}", num_letters=_ROW_LETTERS // columns))
-    add_shared_colour_bar(figure, mapped, cells, "share per pixel (10⁻⁶)\nsquare-root scale")
+    add_shared_colour_bar(figure, mapped, cells, "%")
+    write_row_heading(figure, f"Receptive fields: % of the mass per pixel, {SQUARE_ROOT}")
 
 
-def _draw_changes(figure: FigureBase, fields: tuple[MeasuredField, ...], *, columns: int) -> Axes:
-    """Draws each difference below its map, and returns the axes below the first map, which has none.
+def _draw_changes(figure: FigureBase, fields: tuple[MeasuredField, ...], *, columns: int) -> None:
+    """Draws the difference of every other field from the first.
 
     Differences are summed over patches: single pixels of gradients are too noisy to compare.
     """
-    changes = [difference(field, fields[0]) for field in fields]
+    changes = [difference(field, fields[0]) for field in fields[1:]]
     limit = _rounded_up(max(float(np.abs(change.by_patch).max()) for change in changes) * 100)
-    cells = _cells(figure, len(fields), columns)
+    cells = _cells(figure, len(changes), columns)
     height, width = fields[0].values.shape
-    for axes, change, letter in list(zip(cells, changes, LETTERS, strict=False))[1:]:
+    for axes, change, letter in zip(cells, changes, LETTERS[1:], strict=False):
         mapped = axes.imshow(
             100 * change.by_patch,
             cmap=DIFFERENCE_COLOURS,
@@ -97,9 +125,9 @@ def _draw_changes(figure: FigureBase, fields: tuple[MeasuredField, ...], *, colu
         _outline(axes, fields[0], colour="0.3")
         _finish(axes, f"({letter}) \u2212 (a)")
         axes.set_xlabel(f"{100 * change.moved_mass:.1f} % of the mass moved", fontsize=TICK_SIZE)
-    bar = add_shared_colour_bar(figure, mapped, cells, "difference per patch\n(% of the mass)")
+    bar = add_shared_colour_bar(figure, mapped, cells, "%")
+    write_row_heading(figure, "Differences: % of the mass per patch, logarithmic scale")
     _tick_symmetrically(bar, limit)
-    return cells[0]
 
 
 def _rounded_up(limit: float) -> float:
@@ -109,8 +137,8 @@ def _rounded_up(limit: float) -> float:
 
 
 def _tick_symmetrically(bar: Colorbar, limit: float) -> None:
-    """Labels both ends, zero and the middle of both halves of the logarithmic part."""
-    ticks = [sign * limit * part for sign in (-1, 1) for part in (1, 0.2, 0.05)] + [0.0]
+    """Labels both ends, zero and the middle of both halves."""
+    ticks = [sign * limit * part for sign in (-1, 1) for part in (1, 0.2)] + [0.0]
     bar.set_ticks(sorted(ticks), labels=[f"{tick:.2g}".replace("-", "\u2212") for tick in sorted(ticks)])
     bar.minorticks_off()
 
@@ -121,16 +149,14 @@ def _draw_profiles(axes: Axes, fields: tuple[MeasuredField, ...]) -> None:
         if field.radial_band is not None:
             low, high = 100 * field.radial_band
             axes.fill_between(field.radii_px, low, high, color=colour, alpha=0.25, linewidth=0)
-        axes.plot(
-            field.radii_px, 100 * field.radial_mass, color=colour, linewidth=1.1, label=f"({letter}) {field.title}"
-        )
+        axes.plot(field.radii_px, 100 * field.radial_mass, color=colour, linewidth=1.1, label=f"({letter})")
     first = fields[0]
     axes.plot(first.radii_px, _uniform(first), color=FAINT, linewidth=0.9, linestyle=":", label="uniform")
     axes.set_xlim(0, max(field.radii_px[-1] for field in fields))
     axes.set_ylim(0, 100)
     hide_box(axes)
-    style_axes(axes, x_label="radius from the target patch (pixel)", y_label="mass within (%)")
-    axes.legend(fontsize=TICK_SIZE, frameon=False, loc="lower right", handlelength=1.4)
+    style_axes(axes, x_label="radius from the target patch (pixel)", y_label="% of the mass within")
+    add_legend_above(axes, axes.lines, columns=len(axes.lines))
 
 
 def _uniform(field: MeasuredField) -> Float[np.ndarray, " radii"]:
@@ -166,8 +192,9 @@ def _finish(axes: Axes, title: str) -> None:
     axes.set_title(title, fontsize=LABEL_SIZE, parse_math=False)
     style_axes(axes, x_label="", y_label="")
     last_y, last_x = (side for side in axes.images[0].get_extent()[2:0:-1])
-    axes.set_xticks([0, round(last_x + 0.5)])
-    axes.set_yticks([0, round(last_y + 0.5)])
+    # A tick beyond the image would widen the axes.
+    axes.set_xticks([0, round(last_x - 0.5)])
+    axes.set_yticks([0, round(last_y - 0.5)])
 
 
 def _caption(fields: tuple[MeasuredField, ...]) -> str:

@@ -5,18 +5,22 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
-from matplotlib.patches import Ellipse, Patch, Rectangle
+from matplotlib.patches import Circle, Ellipse, Patch, Rectangle
 
 from gauss_vit.analysis.comparison import patch_sums
 from gauss_vit.analysis.erf import ErfMap
 from gauss_vit.analysis.gaussian_fit import GaussianFit
-from gauss_vit.analysis.token import patch_box
+from gauss_vit.analysis.summary import half_mass_radius
+from gauss_vit.analysis.token import patch_box, patch_center
 from gauss_vit.plots.canvas import (
     COLUMN_INCHES,
     FAINT,
     LABEL_SIZE,
-    TICK_SIZE,
+    MASS_PER_PATCH,
+    MASS_PER_PIXEL,
+    SQUARE_ROOT,
     add_colour_bar,
+    add_legend_above,
     blank_figure,
     hide_box,
     style_axes,
@@ -26,7 +30,8 @@ from gauss_vit.plots.canvas import (
 
 COLOURS = "inferno"
 PATCH_COLOUR = "#7fdbff"
-FIT_COLOUR = "white"
+RADIUS_COLOUR, FIT_COLOUR = "white", "#9bf59b"
+_DARK = "#2b0b45"
 MAP_INCHES = 2.45
 PROFILE_INCHES = 1.15
 # Shows the neighbours of a target patch that is much brighter than they are; the colour bar has the same scale.
@@ -34,9 +39,9 @@ DISPLAY_EXPONENT = 0.5
 
 
 def erf_figure(erf: ErfMap, fit: GaussianFit, *, title: str) -> Figure:
-    """Draws a receptive field with the target patch, the fitted Gaussian at one sigma, and profiles along both axes.
+    """Draws a receptive field with the target patch, the circle that holds half of the mass, and both profiles.
 
-    The figure is one column of a page wide.
+    The fitted Gaussian is drawn at one sigma where it means something. The figure is one column of a page wide.
 
     Args:
       erf: the map.
@@ -45,7 +50,7 @@ def erf_figure(erf: ErfMap, fit: GaussianFit, *, title: str) -> Figure:
     """
     height, width = erf.values.shape
     map_height = MAP_INCHES * min(2.0, max(0.5, height / width))
-    figure = blank_figure(COLUMN_INCHES, map_height + PROFILE_INCHES + 0.9)
+    figure = blank_figure(COLUMN_INCHES, map_height + PROFILE_INCHES + 1.3)
     cells = figure.subplot_mosaic(
         [["map", "map"], ["row", "column"]], height_ratios=(map_height + 0.3, PROFILE_INCHES), sharey=False
     )
@@ -54,11 +59,11 @@ def erf_figure(erf: ErfMap, fit: GaussianFit, *, title: str) -> Figure:
     top, left, patch_height, patch_width = patch_box(erf.token, grid=erf.grid, image_size=(height, width))
     _draw_profile(cells["row"], row, (left, patch_width), label="column (pixel)")
     _draw_profile(cells["column"], column, (top, patch_height), label="row (pixel)")
-    cells["row"].set_ylabel("share (% per pixel)", fontsize=LABEL_SIZE)
+    cells["row"].set_ylabel("% of the mass", fontsize=LABEL_SIZE)
     highest = max(cells[name].get_ylim()[1] for name in ("row", "column"))
     for name in ("row", "column"):
         cells[name].set_ylim(0, highest)
-    cells["column"].legend(fontsize=TICK_SIZE, frameon=False, loc="upper right", handlelength=1.4)
+    add_legend_above(cells["row"], cells["row"].lines[1:], columns=1)
     write_heading(figure, title)
     write_caption(figure, _caption(erf, fit))
     return figure
@@ -86,44 +91,49 @@ def mosaic_figure(maps: tuple[ErfMap, ...], *, title: str) -> Figure:
     axes.set_yticks(np.arange(0.5, rows - 1), minor=True)
     axes.grid(which="minor", color="white", linewidth=0.6)
     axes.tick_params(which="minor", length=0)
-    style_axes(axes, x_label="column of the target token", y_label="row of the target token")
-    add_colour_bar(figure, mapped, axes, "share per patch (%), square-root scale")
+    style_axes(axes, x_label="column of the target patch", y_label="row of the target patch")
+    add_colour_bar(figure, mapped, axes, f"{MASS_PER_PATCH}, {SQUARE_ROOT}")
     write_heading(figure, title)
-    counts = f"{len(maps)} tokens of {rows} x {columns}, {maps[0].num_images} images, {maps[0].protocol.name}"
-    write_caption(figure, f"Fields summed over patches, one cell a token; {counts}")
+    counts = f"{len(maps)} of {rows} x {columns} patches, {maps[0].num_images} images, {maps[0].protocol.name}"
+    write_caption(figure, f"One receptive field for each target patch, at its place; {counts}")
     return figure
 
 
 def _draw_map(figure: Figure, axes: Axes, erf: ErfMap, fit: GaussianFit) -> None:
-    per_million = erf.values * 1e6
-    norm = PowerNorm(DISPLAY_EXPONENT, vmin=0, vmax=float(per_million.max()))
-    mapped = axes.imshow(per_million, cmap=COLOURS, norm=norm, interpolation="nearest")
-    top, left, height, width = patch_box(erf.token, grid=erf.grid, image_size=erf.values.shape)
-    axes.add_patch(Rectangle((left - 0.5, top - 0.5), width, height, fill=False, edgecolor=PATCH_COLOUR, linewidth=1.2))
-    handles: list[Patch] = [Rectangle((0, 0), 1, 1, fill=False, edgecolor=PATCH_COLOUR, label="target patch")]
-    if fit.converged:
-        handles.append(axes.add_patch(_ellipse(fit)))
+    percent = 100 * erf.values
+    norm = PowerNorm(DISPLAY_EXPONENT, vmin=0, vmax=float(percent.max()))
+    mapped = axes.imshow(percent, cmap=COLOURS, norm=norm, interpolation="nearest")
+    _add_outlines(axes, erf, fit)
     axes.set_xlim(-0.5, erf.values.shape[1] - 0.5)
     axes.set_ylim(erf.values.shape[0] - 0.5, -0.5)
-    legend = axes.legend(
-        handles=handles, loc="lower right", fontsize=TICK_SIZE, framealpha=0.55, facecolor="black", labelcolor="white"
-    )
-    legend.get_frame().set_linewidth(0)
+    add_legend_above(axes, [_key(outline) for outline in axes.patches], columns=3)
     style_axes(axes, x_label="column (pixel)", y_label="row (pixel)")
-    add_colour_bar(figure, mapped, axes, "share per pixel (10⁻⁶), square-root scale")
+    add_colour_bar(figure, mapped, axes, f"{MASS_PER_PIXEL}, {SQUARE_ROOT}")
 
 
-def _ellipse(fit: GaussianFit) -> Ellipse:
-    return Ellipse(
-        (fit.center_x, fit.center_y),
-        width=2 * fit.sigma_x,
-        height=2 * fit.sigma_y,
-        fill=False,
-        edgecolor=FIT_COLOUR,
-        linestyle=(0, (4, 2)),
-        linewidth=1.2,
-        label="fit, 1 sigma",
-    )
+def _add_outlines(axes: Axes, erf: ErfMap, fit: GaussianFit) -> None:
+    """Outlines the target patch, half of the mass and, where it means something, the fitted Gaussian."""
+    top, left, height, width = patch_box(erf.token, grid=erf.grid, image_size=erf.values.shape)
+    row, column = patch_center(erf.token, grid=erf.grid, image_size=erf.values.shape)
+    radius = half_mass_radius(erf.values, (row, column))
+    outlines: list[Patch] = [
+        Rectangle((left - 0.5, top - 0.5), width, height, edgecolor=PATCH_COLOUR, label="target patch"),
+        Circle((column, row), radius, edgecolor=RADIUS_COLOUR, label="half of the mass"),
+    ]
+    if not fit.objection:
+        ellipse = Ellipse((fit.center_x, fit.center_y), 2 * fit.sigma_x, 2 * fit.sigma_y, edgecolor=FIT_COLOUR)
+        ellipse.set(linestyle=(0, (3, 1.5)), label="Gaussian fit")
+        outlines.append(ellipse)
+    for outline in outlines:
+        outline.set(fill=False, linewidth=1.2)
+        axes.add_patch(outline)
+
+
+def _key(outline: Patch) -> Patch:
+    """Returns the legend's entry for a line that is drawn on a dark map, on a dark ground as well."""
+    key = Patch(facecolor=_DARK, label=outline.get_label())
+    key.set(edgecolor=outline.get_edgecolor(), linestyle=outline.get_linestyle(), linewidth=outline.get_linewidth())
+    return key
 
 
 def _profiles(
@@ -147,9 +157,12 @@ def _draw_profile(
 
 
 def _caption(erf: ErfMap, fit: GaussianFit) -> str:
-    """Writes the measurement and the fit, each on one line."""
-    measured = f"token {erf.token} of {erf.grid[0]} x {erf.grid[1]}, {erf.num_images} images, {erf.protocol.name}"
-    if not fit.converged:
-        return f"{measured}\nThe Gaussian fit did not converge"
-    sigmas = f"sigma x {fit.sigma_x:.2f}, y {fit.sigma_y:.2f} px"
-    return f"{measured}\nGaussian fit: {sigmas}, R² {fit.r_squared:.3f}"
+    """Writes the measurement, the half-mass radius and the fit, each on one line."""
+    center = patch_center(erf.token, grid=erf.grid, image_size=erf.values.shape)
+    images = f"{erf.num_images} image{'s' if erf.num_images > 1 else ''}"
+    measured = f"Patch {erf.token} of {erf.grid[0]} x {erf.grid[1]}, {images}, {erf.protocol.name}"
+    radius = f"Half of the mass within {half_mass_radius(erf.values, center):.1f} px of the patch's centre"
+    fitted = f"sigma x {fit.sigma_x:.2f}, y {fit.sigma_y:.2f} px, R² {fit.r_squared:.3f}"
+    if fit.objection:
+        fitted = f"not used, {fit.objection}".replace("R2", "R²")
+    return f"{measured}\n{radius}\nGaussian fit: {fitted}"

@@ -16,7 +16,16 @@ from matplotlib.text import Text
 from PIL import Image
 
 from gauss_vit.analysis.token import Target, patch_box
-from gauss_vit.plots.canvas import FAINT, TICK_SIZE, add_colour_bar, add_shared_colour_bar, blank_figure, style_axes
+from gauss_vit.plots.canvas import (
+    FAINT,
+    MASS_PER_PIXEL,
+    SQUARE_ROOT,
+    TICK_SIZE,
+    add_colour_bar,
+    add_shared_colour_bar,
+    blank_figure,
+    style_axes,
+)
 from gauss_vit.plots.erf import COLOURS, DISPLAY_EXPONENT, PATCH_COLOUR
 from gauss_vit.plots.position import BIAS_COLOURS, bias_colours
 
@@ -101,7 +110,7 @@ class _Field:
         self._axes = figure.subplots()
         # A few pixels of an early step may be much brighter than all later ones.
         top = float(np.percentile(np.stack(fields), 100 - _CLIPPED_PERCENT)) or float(np.max(fields))
-        norm = PowerNorm(DISPLAY_EXPONENT, vmin=0, vmax=1e6 * top)
+        norm = PowerNorm(DISPLAY_EXPONENT, vmin=0, vmax=100 * top)
         colours = mpl.colormaps[COLOURS].copy()
         # Matplotlib takes the word, but declares a bool.
         colours.colorbar_extend = "max"  # pyrefly: ignore[bad-assignment]
@@ -111,11 +120,11 @@ class _Field:
         self._axes.add_patch(box)
         self._axes.set_title("receptive field of the outlined patch", fontsize=TICK_SIZE + 1, loc="left")
         style_axes(self._axes, x_label="column (pixel)", y_label="row (pixel)")
-        add_colour_bar(figure, self._shown, self._axes, "share per pixel (10⁻⁶), square-root scale")
+        add_colour_bar(figure, self._shown, self._axes, f"{MASS_PER_PIXEL}, {SQUARE_ROOT}")
         self._absent = _absent(self._axes)
 
     def show(self, field: Float[np.ndarray, "height width"] | None) -> None:
-        self._shown.set_data(self._blank if field is None else 1e6 * field)
+        self._shown.set_data(self._blank if field is None else 100 * field)
         self._absent.set_visible(field is None)
 
 
@@ -135,7 +144,7 @@ class _Tables:
             axes.imshow(blank, cmap=colours, norm=norm, interpolation="nearest")
             for axes, blank in zip(panels, self._blanks, strict=True)
         ]
-        for layer, axes in enumerate(panels, start=1):
+        for layer, axes in enumerate(panels):
             axes.set_axis_off()
             axes.set_title(f"bias, layer {layer}", fontsize=TICK_SIZE, pad=2)
         add_shared_colour_bar(figure, self._shown[0], panels, "logits, by offset: query minus key")

@@ -47,7 +47,7 @@ def tables_figure(analysis: PositionAnalysis, *, title: str) -> Figure:
     norm, colours = bias_colours(analysis.tables)
     for index, axes in enumerate(panels):
         axes.imshow(analysis.tables[index], cmap=colours, norm=norm, extent=extent, interpolation="nearest")
-        _name_panel(axes, f"layer {index + 1}")
+        _name_panel(axes, f"layer {index}")
         _label_outer(axes, index, columns=columns, num_panels=analysis.depth, labels=("dx (patch)", "dy (patch)"))
     add_shared_colour_bar(figure, panels[0].images[0], panels, "bias (logits)")
     write_heading(figure, title)
@@ -61,12 +61,12 @@ def rows_figure(analysis: PositionAnalysis, tokens: tuple[Token, ...], *, layer:
     Args:
       analysis: analysis of the model's position bias.
       tokens: query patches.
-      layer: number of the layer, from 1.
+      layer: number of the layer, from 0.
       title: name of the model.
     """
     columns = min(MOST_COLUMNS, len(tokens))
     figure, panels = _panels(len(tokens), columns, shape=analysis.grid)
-    table = analysis.tables[layer - 1]
+    table = analysis.tables[layer]
     norm, colours = bias_colours(table)
     for index, (axes, token) in enumerate(zip(panels, tokens, strict=True)):
         row = row_of(table, token, grid=analysis.grid)
@@ -92,7 +92,7 @@ def layers_figure(analysis: PositionAnalysis, *, title: str) -> Figure:
     """
     figure = blank_figure(TWO_COLUMNS_INCHES, 2.7)
     sigma, peak, quality = figure.subplots(1, 3)
-    layers = np.arange(1, analysis.depth + 1)
+    layers = np.arange(analysis.depth)
     _draw_sigmas(sigma, layers, analysis)
     _draw_peaks(peak, layers, analysis)
     values = [fit.r_squared for fit in analysis.fits]
@@ -101,7 +101,7 @@ def layers_figure(analysis: PositionAnalysis, *, title: str) -> Figure:
     style_axes(quality, x_label="layer", y_label="R² of the Gaussian fit")
     for axes in (sigma, peak, quality):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.set_xlim(0.5, analysis.depth + 0.5)
+        axes.set_xlim(-0.5, analysis.depth - 0.5)
         axes.grid(axis="y", color="0.9", linewidth=0.6)
         axes.set_axisbelow(True)
         hide_box(axes)
@@ -118,7 +118,7 @@ def _draw_sigmas(axes: Axes, layers: np.ndarray, analysis: PositionAnalysis) -> 
         axes.plot(layers, shown, color=colour, marker="o", markersize=3.5, linewidth=1.2, label=f"fitted {name}")
     if analysis.learned is not None:
         _draw_learned_sigmas(axes, layers, analysis.learned)
-    diverged = [index + 1 for index, fit in enumerate(analysis.fits) if not max(fit.sigma_x, fit.sigma_y) <= limit]
+    diverged = [index for index, fit in enumerate(analysis.fits) if not max(fit.sigma_x, fit.sigma_y) <= limit]
     axes.set_ylim(0, None)
     axes.plot(
         diverged,
@@ -158,7 +158,16 @@ def _draw_heads(
     axes: Axes, layers: np.ndarray, values: Float[np.ndarray, "depth heads"], *, colour: str, label: str
 ) -> None:
     """Draws the mean over heads as a dashed line, and the range of the heads behind it."""
-    axes.plot(layers, values.mean(axis=1), color=colour, linestyle=(0, (4, 2)), linewidth=1.2, label=label)
+    axes.plot(
+        layers,
+        values.mean(axis=1),
+        color=colour,
+        linestyle=(0, (4, 2)),
+        linewidth=1.2,
+        marker="s",
+        markersize=2.5,
+        label=label,
+    )
     if values.shape[1] > 1:
         axes.fill_between(layers, values.min(axis=1), values.max(axis=1), color=colour, alpha=0.15, linewidth=0)
 

@@ -14,20 +14,22 @@ from gauss_vit.analysis.position import PositionAnalysis, row_of
 from gauss_vit.analysis.token import Target
 from gauss_vit.ops.grid import Grid
 from gauss_vit.plots.canvas import (
+    MASS_PER_PATCH,
     TICK_SIZE,
     TITLE_SIZE,
     TWO_COLUMNS_INCHES,
     blank_figure,
     fill_colour_bar,
     write_caption,
+    write_heading,
 )
 from gauss_vit.plots.erf import COLOURS, PATCH_COLOUR
 from gauss_vit.plots.position import bias_colours
 
 MOST_ALONE, MOST_TOGETHER = 6, 12
-_BAR_INCHES, _LARGEST_PANEL = 0.75, 1.6
+_BAR_INCHES, _LARGEST_PANEL = 0.95, 1.6
 _NAME_INCHES, _GAP_INCHES = 0.22, 0.06
-_HEADING_INCHES, _CAPTION_INCHES = 0.24, 0.24
+_HEADING_INCHES, _CAPTION_INCHES = 0.22, 0.24
 _WIDEST_RATIO = 1e4
 
 
@@ -59,9 +61,9 @@ def field_strips_figure(strips: tuple[Strip, ...], *, targets: tuple[Target, ...
     grid = max(target.grid for target in targets)
     summed = tuple(replace(strip, values=_percent_by_patch(strip.values, grid)) for strip in strips)
     norm = _logarithmic(np.concatenate([strip.values.ravel() for strip in summed]))
-    figure = _draw(summed, targets, norm=norm, colours=COLOURS, label="share per patch (%)")
+    figure = _draw(summed, targets, norm=norm, colours=COLOURS, label=f"{MASS_PER_PATCH}, log scale")
     patches = "patches" if len({target.grid for target in targets}) == 1 else "the patches of the first layer"
-    write_caption(figure, f"{caption}; summed over {patches}, one logarithmic scale, target outlined")
+    write_caption(figure, f"{caption}; summed over {patches}, target outlined")
     return figure
 
 
@@ -103,13 +105,14 @@ def _draw(
     columns = min(depth, MOST_ALONE if len(strips) == 1 else MOST_TOGETHER)
     rows = -(-depth // columns)
     panel = min(_LARGEST_PANEL, (TWO_COLUMNS_INCHES - _BAR_INCHES) / columns - _GAP_INCHES) * min(2.0, height / width)
-    strip_inches = rows * (panel + _NAME_INCHES) + _HEADING_INCHES
+    heading_lines = 1 + max(strip.title.count("\n") for strip in strips)
+    strip_inches = rows * (panel + _NAME_INCHES) + heading_lines * _HEADING_INCHES
     figure = blank_figure(TWO_COLUMNS_INCHES, len(strips) * strip_inches + _CAPTION_INCHES)
     widths = (TWO_COLUMNS_INCHES - _BAR_INCHES, _BAR_INCHES)
     maps, bar = figure.subfigures(1, 2, squeeze=False, width_ratios=widths)[0]
     parts = maps.subfigures(len(strips), 1, squeeze=False)[:, 0]
     for part, strip in zip(parts, strips, strict=True):
-        part.suptitle(strip.title, x=0.012, ha="left", fontsize=TITLE_SIZE, fontweight="bold", parse_math=False)
+        write_heading(part, strip.title, size=TITLE_SIZE)
         _draw_strip(part.subplots(rows, columns, squeeze=False), strip, targets, norm=norm, colours=colours)
     fill_colour_bar(bar, ScalarMappable(norm, colours), label)
     return figure
@@ -123,7 +126,7 @@ def _draw_strip(cells: np.ndarray, strip: Strip, targets: tuple[Target, ...], *,
     for index, axes in enumerate(cells.flat[:depth]):
         axes.imshow(strip.values[index], cmap=colours, norm=norm, interpolation="nearest")
         axes.add_patch(_outline(targets[index], (strip.values.shape[1], strip.values.shape[2])))
-        axes.set_title(f"layer {index + 1}" if index == 0 else f"{index + 1}", fontsize=TICK_SIZE, pad=2)
+        axes.set_title(f"layer {index}" if index == 0 else f"{index}", fontsize=TICK_SIZE, pad=2)
         axes.set_xticks([])
         axes.set_yticks([])
 

@@ -197,7 +197,7 @@ def test_json_has_a_record_a_layer():
         class_rollout=None,
     ).to_json()
     assert json.loads(json.dumps(record))["layers"][1] == {
-        "layer": 2,
+        "layer": 1,
         "distance": [1.0],
         "distance_px": [16.0],
         "entropy": [0.5],

@@ -71,7 +71,7 @@ def test_json_has_one_record_a_layer_with_the_learned_gaussian():
     analysis = analyse_position(gaussian_tables([5.0, 4.0], (10, 14)), grid=(10, 14), learned=learned)
     record = json.loads(json.dumps(analysis.to_json(), allow_nan=False))
     assert (record["grid"], record["token"]) == ([10, 14], [4, 6])
-    assert [layer["layer"] for layer in record["layers"]] == [1, 2]
+    assert [layer["layer"] for layer in record["layers"]] == [0, 1]
     assert record["layers"][1]["gaussian"] == {"amplitude": [-1.9], "sigma_y": [4.0], "sigma_x": [4.0]}
     assert record["layers"][0]["fit"]["sigma_x"] == analysis.fits[0].sigma_x
 

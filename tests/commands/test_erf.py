@@ -104,7 +104,17 @@ def test_max_images_takes_the_first_in_name_order(folder, tmp_path):
 def test_what_differs_from_the_default_is_in_the_file_name(folder, tmp_path):
     run(folder, tmp_path, token="1,2", layer="1", protocol="pre_norm", max_images=1)
     record = json.loads((tmp_path / "tiny.v1_token-1-2_layer-1_pre_norm.json").read_text())
-    assert (record["token"], record["layer"], record["protocol"]) == ([1, 2], 1, "pre_norm")
+    assert (record["token"], record["layer"], record["num_blocks"]) == ([1, 2], 0, 1)
+    assert record["protocol"] == "pre_norm"
+
+
+def test_figures_are_written_in_the_formats_that_are_asked_for(folder, tmp_path, capsys):
+    out = run(folder, tmp_path / "out", max_images=1, format="svg,png")
+    assert sorted(path.suffix for path in out.iterdir()) == [".json", ".npz", ".png", ".svg"]
+    assert (out / "tiny.v1.svg").read_bytes().startswith(b"<?xml ")
+    assert "tiny.v1.npz .json .svg .png:" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="takes png, pdf, svg and got jpeg"):
+        run(folder, tmp_path, format="png,jpeg")
 
 
 def test_all_tokens_are_stacked(folder, tmp_path):
@@ -208,7 +218,9 @@ def test_several_interventions_are_measured_and_compared_with_the_first(folder, 
         f"{stem}.{suffix}" for stem in stems for suffix in ("json", "npz", "pdf", "png")
     )
     fields = json.loads((out / "tiny.v1_interventions.json").read_text())["fields"]
-    assert [field["title"] for field in fields] == ["tiny.v1", "tiny.v1_zero", "tiny.v1_without_gaussian"]
+    assert [field["title"] for field in fields] == [
+        f"tiny.v1{name}, step 5" for name in ("", "_zero", "_without_gaussian")
+    ]
     # A Gaussian of amplitude 0 and none are the same.
     zero, without = (read(out / f"tiny.v1_{name}.npz")["erf"] for name in ("zero", "without_gaussian"))
     np.testing.assert_allclose(zero, without, rtol=1e-4, atol=1e-9)
@@ -222,7 +234,7 @@ def test_every_layer_is_measured_and_drawn_as_a_strip(folder, tmp_path):
     arrays, record = read(out / f"{stem}.npz"), json.loads((out / f"{stem}.json").read_text())
     assert arrays["erf"].shape == (2, 16, 32)
     np.testing.assert_allclose(arrays["erf"].sum(axis=(1, 2)), 1)
-    assert [layer["layer"] for layer in record["layers"]] == [1, 2]
+    assert [(layer["layer"], layer["num_blocks"]) for layer in record["layers"]] == [(0, 1), (1, 2)]
     one = read(run(folder, tmp_path / "one", max_images=2, layer="1", bands=False) / "tiny.v1_layer-1.npz")
     np.testing.assert_allclose(arrays["erf"][0], one["erf"], rtol=1e-5, atol=1e-10)
 

@@ -45,13 +45,14 @@ def fresh(experiment: Experiment) -> PyTree:
 
 
 def test_receptive_field_sums_to_one_and_names_its_step(experiment: Experiment, tmp_path: Path):
-    numbers = observers.erf_observer(experiment, tmp_path)(7, fresh(experiment))
+    numbers = observers.erf_observer(experiment, tmp_path, run="digits")(7, fresh(experiment))
     with np.load(tmp_path / "step_0000007.npz", allow_pickle=False) as arrays:
         assert arrays["erf"].shape == experiment.model.image_size
         assert arrays["erf"].sum() == pytest.approx(1.0)
         assert arrays["num_images"] == 13
+        assert arrays["title"] == "digits, step 7"
     record = json.loads((tmp_path / "step_0000007.json").read_text())
-    assert record["step"] == 7 and record["protocol"] == "bmvc2023"
+    assert (record["model"], record["step"], record["protocol"]) == ("digits", 7, "bmvc2023")
     assert numbers["erf/half_mass_radius"] == record["from_target"]["half_mass_radius"]
     if record["gaussian_fit"]["converged"]:
         assert numbers["erf/sigma_x"] == pytest.approx(record["gaussian_fit"]["sigma_x"])
@@ -61,7 +62,7 @@ def test_written_files_are_logged_and_not_printed(
     experiment: Experiment, tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ):
     caplog.set_level("INFO")
-    observers.position_observer(experiment, tmp_path)(3, fresh(experiment))
+    observers.position_observer(experiment, tmp_path, run="digits")(3, fresh(experiment))
     assert "step_0000003_position.npz .json" in caplog.text
     assert capsys.readouterr().out == ""
 
@@ -70,7 +71,7 @@ def test_position_record_holds_the_learned_sigma(experiment: Experiment, tmp_pat
     params = fresh(experiment)
     gaussian = params["backbone"]["blocks"]["attention"]["bias"]["gaussian"]
     gaussian["sigma"] = gaussian["sigma"] * 0 + jax.numpy.float32(1.25)
-    numbers = observers.position_observer(experiment, tmp_path)(3, params)
+    numbers = observers.position_observer(experiment, tmp_path, run="digits")(3, params)
     (path,) = tmp_path.glob("step_0000003*.json")
     layers = json.loads(path.read_text())["layers"]
     assert [layer["gaussian"]["sigma_y"] for layer in layers] == [[1.25], [1.25]]
@@ -137,7 +138,7 @@ def test_a_run_logs_its_observations(workdir: Path):
 
 def test_step_without_a_field_logs_no_number_of_it(experiment: Experiment, tmp_path: Path, caplog):
     params = jax.tree.map(jax.numpy.zeros_like, fresh(experiment))
-    observe = observers.tolerant(observers.erf_observer(experiment, tmp_path), name="receptive field")
+    observe = observers.tolerant(observers.erf_observer(experiment, tmp_path, run="digits"), name="receptive field")
     assert observe(1, params) == {}
     assert "step 1: no receptive field" in caplog.text
 

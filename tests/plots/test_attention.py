@@ -42,7 +42,7 @@ def test_heads_are_dots_and_their_mean_is_a_line_in_pixels():
     distance, spread = distance_figure(found, title="a model").axes[:2]
     lines = lines_of(distance)
     np.testing.assert_allclose(lines["head"].get_ydata(), np.concatenate([each.distance_px for each in found.layers]))
-    np.testing.assert_array_equal(lines["head"].get_xdata(), [1, 1, 1, 2, 2, 2])
+    np.testing.assert_array_equal(lines["head"].get_xdata(), [0, 0, 0, 1, 1, 1])
     np.testing.assert_allclose(lines["mean"].get_ydata(), [12, 20])
     np.testing.assert_array_equal(lines["even"].get_ydata(), [30, 30])
     np.testing.assert_allclose(lines_of(spread)["mean"].get_ydata(), [0.75, 1.25])

@@ -36,12 +36,16 @@ def fields(count):
     return tuple(field(4.0 + index, title=f"model_{index}") for index in range(count))
 
 
+def parts_of(figure):
+    return [part for each in figure.subfigs for part in (each, *each.subfigs)]
+
+
 def images_of(figure):
-    return [axes for part in figure.subfigs for axes in part.axes if axes.images]
+    return [axes for part in parts_of(figure) for axes in part.axes if axes.images]
 
 
 def profile_of(figure):
-    (axes,) = [axes for part in figure.subfigs for axes in part.axes if axes.get_ylabel() == "mass within (%)"]
+    (axes,) = [axes for part in parts_of(figure) for axes in part.axes if axes.get_ylabel() == "% of the mass within"]
     return axes
 
 
@@ -50,9 +54,9 @@ def test_all_maps_share_one_scale(count):
     given = fields(count)
     maps = images_of(comparison_figure(given))[:count]
     limits = {axes.images[0].get_clim() for axes in maps}
-    assert limits == {(0, max(one.values.max() for one in given) * 1e6)}
+    assert limits == {(0, max(one.values.max() for one in given) * 100)}
     for axes, one in zip(maps, given, strict=True):
-        np.testing.assert_allclose(axes.images[0].get_array(), one.values * 1e6)
+        np.testing.assert_allclose(axes.images[0].get_array(), 100 * one.values)
 
 
 @pytest.mark.parametrize("count", [2, 4])
@@ -68,6 +72,16 @@ def test_differences_from_the_first_share_a_symmetric_scale(count):
         np.testing.assert_allclose(axes.images[0].get_array(), 100 * expected.by_patch)
         assert f"{100 * expected.moved_mass:.1f} % of the mass moved" == axes.get_xlabel()
     assert len({axes.images[0].get_clim() for axes in changes}) == 1
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_maps_fill_their_axes_and_rows_name_their_units(count):
+    figure = comparison_figure(fields(count))
+    for axes in images_of(figure):
+        assert (axes.get_xlim(), axes.get_ylim()) == ((-0.5, 55.5), (39.5, -0.5))
+    headings = [part.get_suptitle() for part in parts_of(figure)]
+    assert "Receptive fields: % of the mass per pixel, square-root scale" in headings
+    assert "Differences: % of the mass per patch, logarithmic scale" in headings
 
 
 def test_the_target_of_every_map_is_outlined():
@@ -87,7 +101,7 @@ def test_profiles_are_overlaid_with_the_bands_that_exist():
     assert uniform[0] == 0
     assert uniform[-1] == 100
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert labels == ["(a) model_0", "(b) model_1", "(c) without", "uniform"]
+    assert labels == ["(a)", "(b)", "(c)", "uniform"]
 
 
 def test_equal_fields_have_a_scale_too():

@@ -37,7 +37,7 @@ def test_every_layer_has_a_panel_on_one_scale(depth):
     assert len({panel.get_clim() for panel in panels}) == 1
     for index, panel in enumerate(panels):
         np.testing.assert_array_equal(panel.get_array(), analysis.tables[index])
-    assert [axes.get_title() for axes in figure.axes[:depth]] == [f"layer {index + 1}" for index in range(depth)]
+    assert [axes.get_title() for axes in figure.axes[:depth]] == [f"layer {index}" for index in range(depth)]
     assert figure.axes[-1].get_ylabel() == "bias (logits)"
     assert encode(figure, "png", dots_per_inch=50)
 
@@ -62,14 +62,14 @@ def test_a_table_of_zeros_can_be_drawn():
 
 def test_rows_peak_at_the_outlined_query():
     tokens = ((0, 0), (2, 7), (5, 8))
-    figure = rows_figure(analysed([2.0, 1.0]), tokens, layer=2, title="a model")
+    figure = rows_figure(analysed([2.0, 1.0]), tokens, layer=1, title="a model")
     for token, axes in zip(tokens, figure.axes[:3], strict=True):
         row = np.asarray(axes.images[0].get_array())
         (outline,) = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
         assert row.shape == GRID
         assert np.unravel_index(row.argmax(), GRID) == token
         assert (outline.get_y() + 0.5, outline.get_x() + 0.5) == token
-    assert "Layer 2" in figure.get_supxlabel()
+    assert "Layer 1" in figure.get_supxlabel()
     assert encode(figure, "pdf", dots_per_inch=50)
 
 
@@ -83,7 +83,7 @@ def test_lines_over_depth_are_the_fits_and_the_learned_values():
     np.testing.assert_allclose(lines["learned"], [2.0, 1.5, 1.0])
     np.testing.assert_allclose(lines["learned amplitude²"], 4)
     np.testing.assert_array_equal(quality.lines[0].get_ydata(), [fit.r_squared for fit in analysis.fits])
-    np.testing.assert_array_equal(quality.lines[0].get_xdata(), [1, 2, 3])
+    np.testing.assert_array_equal(quality.lines[0].get_xdata(), [0, 1, 2])
     assert encode(figure, "png", dots_per_inch=50)
 
 
@@ -98,5 +98,5 @@ def test_a_layer_without_gaussian_is_marked_and_leaves_the_scale_alone():
     tables = np.concatenate([gaussian_tables([2.0, 1.5]), np.zeros((1, 1, 11, 17))])
     figure = layers_figure(analyse_position(tables, grid=GRID), title="a model")
     (marks,) = [line for line in figure.axes[0].lines if line.get_label() == "no Gaussian"]
-    assert list(marks.get_xdata()) == [3]
+    assert list(marks.get_xdata()) == [2]
     assert figure.axes[0].get_ylim()[1] < 10

@@ -35,7 +35,7 @@ def test_a_strip_has_a_panel_a_layer_with_the_shares_of_patches(depth):
         shares = 100 * layer.reshape(3, 2, 4, 2).sum(axis=(1, 3))
         np.testing.assert_allclose(axes.images[0].get_array(), shares)
     assert len({axes.images[0].get_clim() for axes in panels}) == 1
-    assert [axes.get_title() for axes in panels] == ["layer 1", *(str(layer) for layer in range(2, depth + 1))]
+    assert [axes.get_title() for axes in panels] == ["layer 0", *(str(layer) for layer in range(1, depth))]
     assert figure.get_size_inches()[0] == TWO_COLUMNS_INCHES
     assert encode(figure, "png", dots_per_inch=50)
 

@@ -1,0 +1,28 @@
+"""Titles of figures: which run at which step, and what model it is."""
+
+from gauss_vit.assembly.named_model import NamedModel
+from gauss_vit.models.backbone import BackboneConfig
+
+
+def short_title(named: NamedModel) -> str:
+    """Names a model on one line: a run with its step, a preset by its name alone."""
+    return f"{named.name}, step {named.step:,}" if named.step else named.name
+
+
+def title_of(named: NamedModel, *, part: str = "") -> str:
+    """Names a model, and a part of it such as a stage, on the first line and describes it on the second."""
+    return f"{', '.join(word for word in (short_title(named), part) if word)}\n{description(named.config)}"
+
+
+def description(config: BackboneConfig) -> str:
+    """Describes a backbone in a few words: kind, number of layers, and its position information as a config names it.
+
+    >>> from gauss_vit.models.presets import PRESETS
+    >>> description(PRESETS["vit_relpos_small_patch16_224"])
+    'ViT, 12 layers, RelativeMlp'
+    """
+    position = config.position
+    known = [*position.all_terms, *([] if position.absolute is None else [position.absolute])]
+    kind = type(config).__name__.removesuffix("Config")
+    layers = f"{config.depth} layer{'s' if config.depth > 1 else ''}"
+    return ", ".join([kind, layers, " + ".join(type(each).__name__ for each in known) or "no position information"])
