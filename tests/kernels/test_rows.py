@@ -17,7 +17,7 @@ def inputs(grid, heads_of_table=2, dtype=jnp.float32, batch=2):
 
 
 def run(kernel, grid):
-    return lambda query, key, value, table: attention(query, key, value, table=table, grid=grid, kernel=kernel)
+    return jax.jit(lambda query, key, value, table: attention(query, key, value, table=table, grid=grid, kernel=kernel))
 
 
 @pytest.mark.parametrize("grid", [(3, 5), (5, 3), (1, 4), (4, 1)])
@@ -47,7 +47,7 @@ def run_prefixed(kernel, grid, prefix):
             query, key, value, table=table, grid=grid, prefix_tokens=prefix, prefix_bias=prefix_bias, kernel=kernel
         )
 
-    return apply
+    return jax.jit(apply)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The vision transformer: shapes, precision, determinism, and the equivalence of its ways to run."""
 
 import dataclasses
+import functools
 
 import chex
 import jax
@@ -56,7 +57,7 @@ def images_for(config, batch=2):
 
 
 def pooled(model, images, key=None):
-    return model.features(images, key=key).pooled.astype(jnp.float32)
+    return jax.jit(model.features)(images, key=key).pooled.astype(jnp.float32)
 
 
 def test_the_gaussian_adds_two_parameters_a_block():
@@ -78,9 +79,9 @@ def test_features_are_maps_over_the_grid(config, batch):
 
 
 def test_final_normalisation_stands_where_the_config_says():
-    relative = build(RELATIVE, KEY).features(images_for(RELATIVE))
+    relative = jax.jit(build(RELATIVE, KEY).features)(images_for(RELATIVE))
     np.testing.assert_array_equal(relative.last, relative.pre_norm)
-    plain = build(PLAIN, KEY).features(images_for(PLAIN))
+    plain = jax.jit(build(PLAIN, KEY).features)(images_for(PLAIN))
     np.testing.assert_allclose(jnp.mean(plain.last, axis=-1), 0, atol=1e-5)
     assert float(jnp.abs(jnp.mean(plain.pre_norm, axis=-1)).max()) > 1e-3
 
@@ -125,7 +126,7 @@ def test_bfloat16_activations_stay_near_float32():
     images = images_for(RELATIVE)
     half = dataclasses.replace(RELATIVE, compute=Compute(dtype="bfloat16"))
     exact, rounded = build(RELATIVE, KEY), build(half, KEY)
-    assert rounded.features(images).last.dtype == jnp.bfloat16
+    assert jax.eval_shape(rounded.features, images).last.dtype == jnp.bfloat16
     # bfloat16 keeps 8 bits: 0.4 % a rounding, a few of which add up over three blocks.
     np.testing.assert_allclose(pooled(rounded, images), pooled(exact, images), atol=0.05)
 
@@ -165,10 +166,10 @@ def test_embeddings_without_prefix_leave_the_class_token_alone():
 def test_blocks_can_be_collected_on_the_way():
     model, images = build(RELATIVE, KEY), images_for(RELATIVE)
     tokens = model.embed(images)
-    last, entering = model.scan_blocks(tokens, collect=True)
+    last, entering = jax.jit(functools.partial(model.scan_blocks, collect=True))(tokens)
     assert entering.shape == (3, 2, 6, 16)
     np.testing.assert_array_equal(entering[0], tokens)
-    np.testing.assert_allclose(last.reshape(2, 2, 3, 16), model.features(images).pre_norm, atol=1e-6)
+    np.testing.assert_allclose(last.reshape(2, 2, 3, 16), jax.jit(model.features)(images).pre_norm, atol=1e-6)
 
 
 def test_attention_inputs_reproduce_the_weights_of_every_block():
@@ -235,27 +236,35 @@ def test_intermediates_are_those_of_the_forward_pass(config):
     assert inside.attention_weights.shape == (3, 2, 2, tokens, tokens)
     assert inside.logits_bias.shape[-2:] == (tokens, tokens)
     patches = inside.tokens[-1, :, config.prefix_tokens :].reshape(2, 2, 3, 16)
-    np.testing.assert_allclose(patches, model.features(images).pre_norm, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(patches, jax.jit(model.features)(images).pre_norm, rtol=1e-5, atol=1e-5)
     if not config.mixes_heads:
         np.testing.assert_allclose(jnp.sum(inside.attention_weights, axis=-1), 1, rtol=1e-5)
+
+
+def one_patch(model, images, position, *, is_normalized):
+    """Features of one patch, from the input of the last block."""
+
+    def compute(images, position):
+        return model.token_features(model.before_last_block(images), position, is_normalized=is_normalized)
+
+    return jax.jit(compute)(images, position)
 
 
 @pytest.mark.parametrize("config", VARIANTS.values(), ids=VARIANTS.keys())
 def test_the_features_of_one_patch_are_those_of_the_map(config):
     model, images = build(config, KEY), images_for(config)
     position = jnp.array([1, 2], jnp.int32)
-    features = model.features(images)
+    features = jax.jit(model.features)(images)
     for is_normalized, expected in ((True, features.last), (False, features.pre_norm)):
-        found = model.token_features(model.before_last_block(images), position, is_normalized=is_normalized)
+        found = one_patch(model, images, position, is_normalized=is_normalized)
         np.testing.assert_allclose(found, expected[:, 1, 2], rtol=1e-5, atol=1e-5)
 
 
 def test_the_features_of_one_patch_of_a_single_block_are_those_of_the_map():
     config = dataclasses.replace(PLAIN, depth=1)
     model, images = build(config, KEY), images_for(config, batch=1)
-    tokens = model.before_last_block(images)
-    found = model.token_features(tokens, jnp.array([0, 1], jnp.int32), is_normalized=False)
-    np.testing.assert_allclose(found, model.features(images).pre_norm[:, 0, 1], rtol=1e-5, atol=1e-5)
+    found = one_patch(model, images, jnp.array([0, 1], jnp.int32), is_normalized=False)
+    np.testing.assert_allclose(found, jax.jit(model.features)(images).pre_norm[:, 0, 1], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("config", VARIANTS.values(), ids=VARIANTS.keys())
@@ -263,7 +272,7 @@ def test_every_parameter_of_every_variant_has_a_gradient(config):
     graph, _ = abstract(classifier(config))
     params = network_params(config)
     images = images_for(config)
-    gradients = jax.grad(lambda p: jnp.sum(jnp.square(nnx.merge(graph, p)(images))))(params)
+    gradients = jax.jit(jax.grad(lambda p: jnp.sum(jnp.square(nnx.merge(graph, p)(images)))))(params)
     silent = [path for path, leaf in flatten_paths(gradients).items() if not np.any(leaf)]
     # A table reaches a shift of all logits of a query only in ways that the softmax ignores.
     assert [path for path in silent if "fc2_bias" not in path] == []
@@ -275,7 +284,7 @@ def test_a_shared_bias_serves_every_block():
     assert paths["shared_bias.relative_mlp.fc1_kernel"].shape == (2, 8)
     assert not any(path.startswith("blocks") and "relative_mlp" in path for path in paths)
     table = build(config, KEY).shared_table()
-    (inside,) = build(without_terms(config, Gaussian), KEY).intermediates(images_for(config))
+    (inside,) = jax.jit(build(without_terms(config, Gaussian), KEY).intermediates)(images_for(config))
     np.testing.assert_allclose(inside.logits_bias[0], inside.logits_bias[2])
     assert table.shape == (2, 3, 5)
 
