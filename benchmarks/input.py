@@ -43,6 +43,7 @@ from gauss_vit.data.images.transforms import RandomFlip, RandomResizedCrop
 from gauss_vit.data.pipeline import train_batches
 from gauss_vit.data.prepare.plans import Plan, Record, resized
 from gauss_vit.data.randomness import fold, uniform
+from gauss_vit.files import FileSet
 
 SIZE = (224, 224)
 EXACT = (RandomResizedCrop(), RandomFlip())
@@ -76,6 +77,10 @@ class Photos:
     def padding_targets(self) -> ClassTargets:
         """Class 0."""
         return ClassTargets(label=np.int32(0))
+
+    def file_set(self) -> FileSet:
+        """Adds the sizes of the photos."""
+        return FileSet.of(("photo", len(photo)) for photo in self.encoded)
 
     def __len__(self) -> int:
         """How many there are."""

@@ -16,9 +16,10 @@ from benchmarks.timing import Seconds
 from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.data import pipeline
 from gauss_vit.data.examples import Example
-from gauss_vit.data.file_reading import read_file
+from gauss_vit.data.file_reading import read_file, sizes
 from gauss_vit.data.images.image import open_images
 from gauss_vit.data.images.transforms import RandomFlip, RandomResizedCrop, Resampler
+from gauss_vit.files import FileSet
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.train.prefetch import place_ahead
 
@@ -43,6 +44,11 @@ class Photos:
     def padding_targets(self) -> ClassTargets:
         """Class 0."""
         return ClassTargets(label=np.int32(0))
+
+    def file_set(self) -> FileSet:
+        """Reads the sizes of the files."""
+        names = tuple(map(str, self.paths))
+        return FileSet.of(zip(names, sizes(Path(), names), strict=True))
 
     def __len__(self) -> int:
         """How many files there are."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gauss_vit.files import replacing
+from gauss_vit.files import FileSet, replacing
 
 
 def names(folder: Path) -> list[str]:
@@ -34,3 +34,12 @@ def test_a_folder_in_the_way_is_an_error(tmp_path: Path):
     with pytest.raises(OSError, match="a"), replacing(tmp_path / "a") as temporary:
         temporary.write_text("new")
     assert names(tmp_path) == ["a"]
+
+
+def test_a_set_of_files_depends_on_every_name_and_size():
+    files = [("a", 12), ("b", 3)]
+    whole = FileSet.of(files)
+    assert (whole.num_files, whole.num_bytes, len(whole.digest)) == (2, 15, 16)
+    for other in ([("a", 12)], [("b", 3), ("a", 12)], [("a", 3), ("b", 12)], [("a1", 2), ("b", 13)], []):
+        assert FileSet.of(other) != whole
+    assert FileSet.of(iter(files)) == whole

@@ -5,6 +5,8 @@ from typing import Protocol, runtime_checkable
 
 from jaxtyping import PyTree
 
+from gauss_vit.files import FileSet
+
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
@@ -39,6 +41,10 @@ class Source(Protocol):
     @property
     def padding_targets(self) -> PyTree:
         """Targets of a slot that no example fills: zeros in the structure, shapes and types of every example's."""
+        ...
+
+    def file_set(self) -> FileSet:
+        """Reads the names and sizes of the files that hold the examples, and of no others if these can be told."""
         ...
 
     def __len__(self) -> int:

@@ -8,6 +8,7 @@ from PIL import Image
 
 from gauss_vit.batches import ClassTargets
 from gauss_vit.data.examples import Example
+from gauss_vit.files import FileSet
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,9 @@ class ListSource:
     @property
     def padding_targets(self) -> ClassTargets:
         return ClassTargets(label=np.int32(0))
+
+    def file_set(self) -> FileSet:
+        return FileSet.of((str(index), len(image)) for index, image in enumerate(self.images))
 
     def __len__(self) -> int:
         return len(self.images)

@@ -7,6 +7,7 @@ scikit-learn distributes.
 import importlib.metadata
 import io
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int, UInt8
@@ -17,6 +18,7 @@ from gauss_vit.data.config import Data
 from gauss_vit.data.examples import Example, Source
 from gauss_vit.data.sources.subsets import open_slice
 from gauss_vit.errors import DataError
+from gauss_vit.files import FileSet
 
 SIZE_PX = 32
 TEST_EVERY = 5
@@ -54,6 +56,10 @@ class DigitsSource:
     def padding_targets(self) -> ClassTargets:
         """Class 0."""
         return ClassTargets(label=np.int32(0))
+
+    def file_set(self) -> FileSet:
+        """Reads the name and size of the file of the table."""
+        return FileSet.of([(TABLE_FILE, table_path().stat().st_size)])
 
     def __len__(self) -> int:
         """Number of images."""
@@ -140,11 +146,19 @@ def read_table() -> UInt8[np.ndarray, "images 65"]:
       DataError: DATA-MISSING, scikit-learn is not installed, or without its data.
     """
     try:
-        path = importlib.metadata.distribution("scikit-learn").locate_file(TABLE_FILE)
-        return np.loadtxt(str(path), delimiter=",", dtype=np.uint8)
+        return np.loadtxt(table_path(), delimiter=",", dtype=np.uint8)
     except (importlib.metadata.PackageNotFoundError, OSError) as error:
         message = f"the digits come with scikit-learn, whose table of them was not found: {error}"
         raise DataError(message, do="pip install 'gauss_vit[digits]'", code="DATA-MISSING") from error
+
+
+def table_path() -> Path:
+    """Finds the table in the distribution of scikit-learn.
+
+    Raises:
+      importlib.metadata.PackageNotFoundError: scikit-learn is not installed.
+    """
+    return Path(str(importlib.metadata.distribution("scikit-learn").locate_file(TABLE_FILE)))
 
 
 def encode_png(grey: UInt8[np.ndarray, "8 8"]) -> bytes:

@@ -17,12 +17,13 @@ import numpy as np
 from gauss_vit.batches import ClassTargets
 from gauss_vit.data.config import Data
 from gauss_vit.data.examples import Example, Source
-from gauss_vit.data.file_reading import read_file
+from gauss_vit.data.file_reading import read_file, sizes
 from gauss_vit.data.images.image import SUFFIXES
 from gauss_vit.data.sources import labels
 from gauss_vit.data.sources.folder_listing import Lister, contents
 from gauss_vit.data.sources.subsets import open_slice
 from gauss_vit.errors import DataError
+from gauss_vit.files import FileSet
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -61,6 +62,14 @@ class FolderSource:
     def padding_targets(self) -> ClassTargets:
         """Class 0."""
         return ClassTargets(label=np.int32(0))
+
+    def file_set(self) -> FileSet:
+        """Reads the sizes of the files; their names are relative to the root.
+
+        Raises:
+          DataError: DATA-DECODE, a file is missing.
+        """
+        return FileSet.of(zip(self.files, sizes(self.root, self.files), strict=True))
 
     def __len__(self) -> int:
         """Number of images."""

@@ -9,6 +9,7 @@ from jaxtyping import Int, PyTree
 from gauss_vit.data.examples import Example, Source
 from gauss_vit.data.sources import slices
 from gauss_vit.errors import DataError
+from gauss_vit.files import FileSet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,10 @@ class SubsetSource:
     def padding_targets(self) -> PyTree:
         """Those of the whole source."""
         return self.source.padding_targets
+
+    def file_set(self) -> FileSet:
+        """Reads the names and sizes of the files of the whole source."""
+        return self.source.file_set()
 
     def __len__(self) -> int:
         """Number of examples in the subset."""

@@ -19,8 +19,9 @@ from tensorflow_datasets.core.utils.shard_utils import FileInstruction
 from gauss_vit.batches import ClassTargets
 from gauss_vit.data.config import Data
 from gauss_vit.data.examples import Example, Source
-from gauss_vit.data.file_reading import retry
+from gauss_vit.data.file_reading import retry, sizes
 from gauss_vit.errors import DataError
+from gauss_vit.files import FileSet
 
 INFO_FILE, FEATURES_FILE = "dataset_info.json", "features.json"
 CLASS_KEYS = frozenset({"pythonClassName", "python_class_name", "type"})
@@ -84,6 +85,15 @@ class TfdsSource:
         """Class 0, and no accepted class where the data set lists them."""
         accepted = None if self.keys.accepted is None else np.zeros(self.num_classes, np.bool_)
         return ClassTargets(label=np.int32(0), accepted=accepted)
+
+    def file_set(self) -> FileSet:
+        """Reads the names and sizes of the shards.
+
+        Raises:
+          DataError: DATA-DECODE, a shard is missing.
+        """
+        names = tuple(Path(shard).name for shard in self.shards)
+        return FileSet.of(zip(names, sizes(Path(), self.shards), strict=True))
 
     def __len__(self) -> int:
         """Number of examples."""
