@@ -2,17 +2,18 @@
 
 import dataclasses
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import jax
 
 from gauss_vit.batches import Batch
 from gauss_vit.data import pipeline
-from gauss_vit.data.config import Data
+from gauss_vit.data.config import DIGITS, Data
 from gauss_vit.data.examples import Source
 from gauss_vit.data.skips import Skips
 from gauss_vit.data.sources import splits
+from gauss_vit.data.sources.relabelled import with_classes
 from gauss_vit.data.stall_warning import announce_waits
 from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
@@ -22,15 +23,39 @@ from gauss_vit.train.run import Feed
 _LOGGER = logging.getLogger(__name__)
 
 
-def open_split(experiment: Experiment, split: str) -> Source:
-    """Opens a split of the experiment's data set and makes sure that the head has its classes.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sources:
+    """The data of a run.
+
+    Attributes:
+      train: Training split.
+      evaluation: Splits of the evaluators, by their names, with labels among the classes of the training split.
+    """
+
+    train: Source
+    evaluation: Mapping[str, Source]
+
+
+def open_split(
+    experiment: Experiment, split: str, *, class_names: Sequence[str] = (), reference: str = "the model"
+) -> Source:
+    """Opens a split of the experiment's data set and makes sure that its labels are those of the head.
+
+    Args:
+      experiment: whose data set is opened.
+      split: name of the split, or a part of it.
+      class_names: classes of the head in order, among which the split's are looked up by name. Without them the split
+        must have as many classes as the head.
+      reference: what these are the classes of, for messages.
 
     Raises:
-      DataError: it is missing or damaged.
+      DataError: it is missing or damaged; DATA-LABEL, it has classes that the head does not have.
       ConfigError: the model has another number of classes.
     """
     data = experiment.data
     source = splits.open_split(data, split)
+    if class_names:
+        return with_classes(source, class_names, data_set=named(data, split), reference=reference)
     num_classes = experiment.task.num_classes
     if num_classes is not None and source.num_classes != num_classes:
         raise ConfigError(
@@ -40,30 +65,47 @@ def open_split(experiment: Experiment, split: str) -> Source:
     return source
 
 
-def feed(experiment: Experiment, *, bad_files: Path | None = None) -> Feed:
-    """Opens the training split and those of the evaluators as what the training loop reads: this process's share.
+def named(data: Data, split: str) -> str:
+    """Names a split of a data set in messages."""
+    return f"{data.name} {split}" if data.name == DIGITS else f"{data.name} {split} in {data.data_dir}"
 
-    Args:
-      experiment: whose data is read.
-      bad_files: the file to list skipped images in, where `data.on_error` is "skip".
+
+def open_sources(experiment: Experiment) -> Sources:
+    """Opens the training split and those of the evaluators.
 
     Raises:
-      DataError: a split is missing or damaged.
+      DataError: a split is missing or damaged; DATA-LABEL, that of an evaluator has classes of its own.
       ConfigError: the model has another number of classes.
     """
-    train_source = open_split(experiment, experiment.data.train_split)
-    measured = {evaluator.name: evaluated(experiment, evaluator) for evaluator in experiment.evaluators}
-    eval_sources = {name: open_split(shown, shown.data.eval_split) for name, shown in measured.items()}
-    batch_size = experiment.training.batch_size
+    train = open_split(experiment, experiment.data.train_split)
+    shown = {evaluator.name: evaluated(experiment, evaluator) for evaluator in experiment.evaluators}
+    return Sources(
+        train=train,
+        evaluation={
+            name: open_split(each, each.data.eval_split, class_names=train.class_names, reference="the training split")
+            for name, each in shown.items()
+        },
+    )
+
+
+def feed(experiment: Experiment, sources: Sources, *, bad_files: Path | None = None) -> Feed:
+    """Makes what the training loop reads of a run's data: this process's share.
+
+    Args:
+      experiment: whose transforms, batch sizes and seed are used.
+      sources: its data.
+      bad_files: the file to list skipped images in, where `data.on_error` is "skip".
+    """
+    seed, batch_size = experiment.seed, experiment.training.batch_size
     skips = _skips(experiment.data, bad_files)
     return Feed(
         train=lambda start: announce_waits(
-            train_batches(experiment, train_source, start=start, skips=skips), report=_LOGGER.warning
+            train_batches(experiment, sources.train, start=start, skips=skips), report=_LOGGER.warning
         ),
         evaluation=lambda name: eval_batches(
-            measured[name], eval_sources[name], batch_size=experiment.training.eval_batch_size
+            experiment, sources.evaluation[name], batch_size=experiment.training.eval_batch_size
         ),
-        digest=lambda step: pipeline.batch_digest(train_source, seed=experiment.seed, step=step, batch_size=batch_size),
+        digest=lambda step: pipeline.batch_digest(sources.train, seed=seed, step=step, batch_size=batch_size),
     )
 
 

@@ -5,7 +5,9 @@ from pathlib import Path
 import jax
 from jaxtyping import PyTree
 
+from gauss_vit.assembly.feeds import Sources, feed
 from gauss_vit.assembly.preset_images import preparation
+from gauss_vit.assembly.trained_on import imported_from
 from gauss_vit.data.config import Data
 from gauss_vit.data.images.transforms import RandomFlip, RandomResizedCrop
 from gauss_vit.errors import ConfigError
@@ -22,6 +24,7 @@ from gauss_vit.train.optim import SGD, Optimizer, optimizer
 from gauss_vit.train.state import TrainState, abstract_model, start
 from gauss_vit.train.workdir import lock
 from gauss_vit.train.workdir.environment import describe_environment
+from gauss_vit.weights.pretrained import Imported
 
 
 def fine_tuning_experiment(name: str, model: Preset) -> Experiment:
@@ -54,28 +57,32 @@ def fine_tuning_experiment(name: str, model: Preset) -> Experiment:
     )
 
 
-def write_run(folder: Path, experiment: Experiment, *, params: PyTree, digest: str) -> None:
+def write_run(folder: Path, experiment: Experiment, imported: Imported, *, sources: Sources | None) -> None:
     """Writes a new workdir whose only checkpoint is at step 0.
 
     Args:
       folder: the workdir.
       experiment: what to train.
-      params: imported parameters, a nested dict.
-      digest: digest of the first training batch; empty if the data are not at hand.
+      imported: imported parameters.
+      sources: data of the experiment; None if they are not at hand.
 
     Raises:
       ConfigError: the workdir contains a run already.
       StorageError: it cannot be written.
     """
-    as_json = experiment.to_json()
+    digest = "" if sources is None else feed(experiment, sources).digest(0)
+    class_names = imported.class_names
+    if imported.has_fresh_head and sources is not None:
+        class_names = sources.train.class_names
+    as_json, known = experiment.to_json(), imported_from(experiment, class_names)
     with lock.hold(folder) as hold:
         if reader.saved_steps(folder) or (folder / lock.CONFIG).exists():
             raise ConfigError(f"{folder} holds a run already", do="choose a new --workdir")
         hold.announce()
-        state = _state(experiment, params)
+        state = _state(experiment, imported.params)
         lock.write_json(folder / lock.CONFIG, as_json)
         lock.write_json(folder / lock.ENVIRONMENT, describe_environment(jax.devices()))
-        with CheckpointWriter(folder, experiment=as_json, num_newest=1, best=None) as writer:
+        with CheckpointWriter(folder, experiment=as_json, trained_on=known, num_newest=1, best=None) as writer:
             writer.save(state, Progress(step=0, batch_digest=digest, interval=(), metrics={}))
 
 

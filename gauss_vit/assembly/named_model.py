@@ -13,7 +13,7 @@ from jaxtyping import PyTree
 from gauss_vit import experiment
 from gauss_vit.assembly.device import experiment_here, model_here
 from gauss_vit.assembly.preset_images import IMAGENET, preparation
-from gauss_vit.command_line.console import warn
+from gauss_vit.assembly.restored import restore
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.config import schema
 from gauss_vit.data.images.transforms import ResizeCenterCrop
@@ -64,6 +64,7 @@ class NamedModel:
       step: number of updates of the parameters; 0 for a preset, whose parameters are fresh or from a file.
       transform: resizing of an image to the model's size, on the host.
       normalization: normalisation of its bytes, on the device.
+      class_names: names of the classes in the order of the head's outputs; empty if they are unknown.
       intervention: change to its position information (`weights.intervention`).
       intervention_seed: seed of what the intervention drew; None if it drew nothing.
     """
@@ -75,6 +76,7 @@ class NamedModel:
     step: int
     transform: ResizeCenterCrop
     normalization: Normalization
+    class_names: tuple[str, ...] = ()
     intervention: Intervention = "none"
     intervention_seed: int | None = None
 
@@ -190,8 +192,10 @@ def trained(workdir: Path, *, known: Sequence[type] = ()) -> NamedModel:
     """
     run = experiment_here(run_experiment(workdir, known=known))
     one_device = mesh.make(mesh.MeshConfig(data=1), jax.devices())
-    restored = restore(workdir, mesh.with_shardings(one_device, construct.abstract(run.network)[1]))
-    return at_step(run, restored.step, restored.arrays, name=workdir.absolute().name)
+    abstract = mesh.with_shardings(one_device, construct.abstract(run.network)[1])
+    restored = restore(workdir, abstract, config=run.model)
+    named = at_step(run, restored.step, restored.arrays, name=workdir.absolute().name)
+    return dataclasses.replace(named, class_names=restored.record.trained_on.class_names)
 
 
 def at_step(run: experiment.Experiment, step: int, params: PyTree, *, name: str) -> NamedModel:
@@ -237,26 +241,6 @@ def intervened(named: NamedModel, name: Intervention, *, seed: int) -> NamedMode
         intervention=name,
         intervention_seed=seed if draws else None,
     )
-
-
-def restore(
-    workdir: Path, abstract: PyTree, *, which: reader.Weights = "params", step: int | None = None
-) -> reader.Restored:
-    """Restores the parameters of the newest checkpoint that verifies, and warns of newer ones that do not.
-
-    Args:
-      workdir: folder of a run, which may be training.
-      abstract: nested dict of shapes, types and shardings.
-      which: the parameters of the last update, or their moving average.
-      step: step of the checkpoint to restore; None for the newest.
-
-    Raises:
-      CheckpointError: there is none.
-    """
-    restored = reader.restore_params(workdir, abstract, which=which, step=step)
-    for step, reason in restored.damaged:
-        warn(f"checkpoint {step} does not verify: {reason}; using {restored.step} instead")
-    return restored
 
 
 def run_experiment(workdir: Path, *, known: Sequence[type] = ()) -> experiment.Experiment:

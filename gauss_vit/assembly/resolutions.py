@@ -2,13 +2,8 @@
 
 import dataclasses
 
-import jax
-from jaxtyping import PyTree
-
 from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
-from gauss_vit.models.backbone import BackboneConfig
-from gauss_vit.weights.resample_positions import regridded
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,18 +61,3 @@ def parse_size(text: str) -> tuple[int, int]:
     if len(sides) > 2 or not all(side.isdecimal() and 0 < int(side) < 10_000 for side in sides):
         raise ConfigError(f"{text!r} is not an image size", do="write --image_sizes=192,224,256x320, for example")
     return int(sides[0]), int(sides[-1])
-
-
-def fitted(params: PyTree, config: BackboneConfig, *, target: BackboneConfig, abstract: PyTree) -> PyTree:
-    """Resamples the parameters of a model to another image size.
-
-    Args:
-      params: parameters on the devices.
-      config: config that they were trained with.
-      target: the same config with another image size; parameters of equal sizes are returned as they are.
-      abstract: nested dict of the target's shapes, types and shardings.
-    """
-    if config == target:
-        return params
-    resized = regridded(jax.device_get(params), config, target=target)
-    return jax.tree.map(lambda leaf, wanted: jax.device_put(leaf, wanted.sharding), resized, abstract)

@@ -56,16 +56,16 @@ def _export(invocation: Invocation) -> None:
 
 def _import(invocation: Invocation) -> None:
     """Writes a run at step 0 from a file."""
-    folder, experiment, digest = invocation.path("workdir"), invocation.experiment, ""
+    folder, experiment, sources = invocation.path("workdir"), invocation.experiment, None
     if (experiment is None) != invocation.is_given("model"):
         raise ConfigError("convert needs either --model=NAME or --config=FILE beside --weights")
     if experiment is None:
         name = invocation.text("model")
         experiment = fine_tuning_experiment(name, preset_config(name, adds_gaussian=invocation.switch("gaussian")))
     else:
-        digest = feeds.feed(experiment).digest(0)
+        sources = feeds.open_sources(experiment)
     imported = import_weights(invocation, experiment.network)
-    write_run(folder, experiment, params=imported.params, digest=digest)
+    write_run(folder, experiment, imported, sources=sources)
     say(f"{folder}: {_summary(imported)}")
 
 

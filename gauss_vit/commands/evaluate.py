@@ -17,8 +17,8 @@ from jaxtyping import PyTree
 
 from gauss_vit.assembly import feeds, named_model
 from gauss_vit.assembly.device import experiment_here
-from gauss_vit.assembly.evaluation_data import chosen_names, open_source
-from gauss_vit.assembly.resolutions import Resolution, fitted, resolutions
+from gauss_vit.assembly.evaluation_data import chosen_names, open_source, warn_of_absent_classes
+from gauss_vit.assembly.resolutions import Resolution, resolutions
 from gauss_vit.command_line.console import say
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.config.schema import JsonValue
@@ -138,16 +138,15 @@ def evaluate_run(
     """
     if which == "ema" and experiment.training.ema_decay is None:
         raise ConfigError("the run keeps no moving average", do="leave out --ema, or train with training.ema_decay")
-    source = open_source(experiment, subset)
-    chosen = None if subset is None else ClassSubset(indices=CLASS_SUBSETS[subset], num_labels=source.num_classes)
     devices = mesh.make(mesh.MeshConfig(), jax.devices())
-    wanted = mesh.with_shardings(devices, construct.abstract(experiment.network)[1])
-    restored = named_model.restore(folder, wanted, which=which, step=step)
     shown = experiment if resolution is None else resolution.of(experiment)
     graph, abstract = construct.abstract(shown.network)
     abstract = mesh.with_shardings(devices, abstract)
-    params = fitted(restored.arrays, experiment.model, target=shown.model, abstract=abstract)
-    report = _measure(shown, graph, params=params, source=source, subset=chosen, devices=devices)
+    restored = named_model.restore(folder, abstract, config=shown.model, which=which, step=step)
+    source = open_source(experiment, subset, trained_on=restored.record.trained_on)
+    chosen = None if subset is None else ClassSubset(indices=CLASS_SUBSETS[subset], num_labels=source.num_classes)
+    report = _measure(shown, graph, params=restored.arrays, source=source, subset=chosen, devices=devices)
+    warn_of_absent_classes(report, chosen_names(source, chosen))
     metrics = {name: value if math.isfinite(value) else None for name, value in report.compute().items()}
     choices = {name: value for name, value in (("weights", which), ("subset", subset)) if value not in ("params", None)}
     data = experiment.data

@@ -9,6 +9,7 @@ from jaxtyping import PyTree
 
 from gauss_vit.assembly import feeds, initial_params
 from gauss_vit.assembly.device import experiment_here
+from gauss_vit.assembly.trained_on import trained_on
 from gauss_vit.batches import Batch
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.experiment import Experiment
@@ -33,7 +34,7 @@ def run(invocation: Invocation) -> None:
       UserError: as `gauss_vit.train.loop.fit`.
     """
     experiment, folder = experiment_here(invocation.required_experiment()), invocation.path("workdir")
-    program = make_program(experiment)
+    program, sources = make_program(experiment), feeds.open_sources(experiment)
     if experiment.start is not None:
         check_applies(experiment.model, experiment.start.intervention)
     loop.fit(
@@ -41,7 +42,8 @@ def run(invocation: Invocation) -> None:
             workdir=folder,
             recipe=experiment,
             program=program,
-            feed=feeds.feed(experiment, bad_files=folder / "bad_files.txt"),
+            feed=feeds.feed(experiment, sources, bad_files=folder / "bad_files.txt"),
+            trained_on=trained_on(experiment, sources),
             observers=observers.of(experiment, folder),
             initial=functools.partial(initial_params.initial_params, experiment),
             check_start=functools.partial(check_bias, experiment, program),

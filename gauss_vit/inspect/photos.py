@@ -12,6 +12,7 @@ from gauss_vit.assembly import feeds
 from gauss_vit.assembly.named_model import NamedModel, run_experiment
 from gauss_vit.batches import Batch
 from gauss_vit.data.images.image import load_image, open_images, to_array
+from gauss_vit.data.sources import splits
 from gauss_vit.experiment import Experiment
 
 _DEFAULT_COUNT = 64
@@ -82,5 +83,5 @@ def unshuffled_batches(experiment: Experiment, *, batch_size: int) -> Iterator[B
       DataError: the split cannot be read.
     """
     data = dataclasses.replace(experiment.data, num_threads=0)
-    source = feeds.open_split(experiment, data.eval_split)
+    source = splits.open_split(data, data.eval_split)
     return feeds.eval_batches(dataclasses.replace(experiment, data=data), source, batch_size=batch_size)

@@ -11,7 +11,9 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, PyTree, UInt8
 
 from gauss_vit.assembly import feeds, named_model
+from gauss_vit.assembly.evaluation_data import open_probed
 from gauss_vit.config.schema import JsonValue
+from gauss_vit.data.examples import Source
 from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
 from gauss_vit.metrics.probe import few_of_each, fit_least_squares, neighbour_scores
@@ -63,13 +65,14 @@ def probe_run(
     """
     devices = mesh.make(mesh.MeshConfig(), jax.devices())
     graph, abstract = construct.abstract(experiment.network)
-    restored = named_model.restore(folder, mesh.with_shardings(devices, abstract), which=which)
-    data = experiment.data
-    read = functools.partial(read_features, experiment, graph, params=restored.arrays, devices=devices)
-    known, queries = read(split=data.train_split), read(split=data.eval_split)
-    num_classes = experiment.task.num_classes
-    if num_classes is None:
+    if experiment.task.num_classes is None:
         raise ConfigError("probe needs classes, and the task has none", do="probe a run that was trained to classify")
+    abstract = mesh.with_shardings(devices, abstract)
+    restored = named_model.restore(folder, abstract, config=experiment.model, which=which)
+    sources = open_probed(experiment, trained_on=restored.record.trained_on)
+    data, num_classes = experiment.data, sources.train.num_classes
+    read = functools.partial(read_features, experiment, graph, params=restored.arrays, devices=devices)
+    known, queries = read(source=sources.train), read(source=sources.evaluation["eval"])
     few = few_of_each(known.label, settings.num_shots, seed=experiment.seed)
     linear = fit_least_squares(known.features[few], known.label[few], num_classes=num_classes, penalty=settings.penalty)
     answers = linear.scores(queries.features).argmax(axis=1)
@@ -90,9 +93,9 @@ def probe_run(
 
 
 def read_features(
-    experiment: Experiment, graph: nnx.GraphDef, *, params: PyTree, devices: jax.sharding.Mesh, split: str
+    experiment: Experiment, graph: nnx.GraphDef, *, params: PyTree, devices: jax.sharding.Mesh, source: Source
 ) -> LabelledFeatures:
-    """Computes the features of every example of a split, without augmentation."""
+    """Computes the features of every example of a source, without augmentation."""
     normalization = experiment.data.normalization
 
     @jax.jit
@@ -100,7 +103,6 @@ def read_features(
         return nnx.merge(graph, params).backbone.features(normalization(image)).pooled.astype(jnp.float32)
 
     batch_size = -(-experiment.training.eval_batch_size // devices.size) * devices.size
-    source = feeds.open_split(experiment, split)
     features, labels = [], []
     for batch in feeds.eval_batches(experiment, source, batch_size=batch_size):
         placed = place_batch(pad(batch, batch_size), devices)

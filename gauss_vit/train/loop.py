@@ -14,6 +14,7 @@ import jax
 from jaxtyping import PyTree
 
 from gauss_vit.batches import Batch
+from gauss_vit.class_names import changes_of_classes
 from gauss_vit.errors import CheckpointError, ConfigError, DataError, DivergedError
 from gauss_vit.tasks.evaluator import Best, Evaluator
 from gauss_vit.train.checkpoint.metadata import Progress
@@ -278,18 +279,26 @@ def _write_records(run: Run, restored: Restored | None, *, notes: list[str]) -> 
 
 
 def _resume(run: Run, restored: Restored) -> TrainState:
-    """Returns the restored state, after checking that the next batch is the one that was next when it was saved.
+    """Returns the restored state, after checking that classes and next batch are those of when it was saved.
+
+    Files that changed without changing the batch are said in a warning.
 
     Raises:
-      CheckpointError: code RESUME-DATA, the next batch holds other examples.
+      CheckpointError: code RESUME-DATA, the data have other classes, or the next batch holds other examples.
     """
+    saved, changes = restored.record.trained_on, restored.record.trained_on.changes_of_files(run.trained_on.files)
     expected, actual = restored.record.progress.batch_digest, run.feed.digest(restored.step)
+    reasons = [*changes_of_classes(run.trained_on.class_names, saved.class_names)]
     if actual != expected:
+        reasons += [*changes, f"batch {restored.step} is {actual}, and was {expected} when saved"]
+    if reasons:
         raise CheckpointError(
-            f"the data set or its order changed: batch {restored.step} is {actual}, and was {expected} when saved",
+            f"the data set or its order changed: {'; '.join(reasons)}",
             code="RESUME-DATA",
             do="restore the data set that the run was started with, or use a new --workdir",
         )
+    if changes:
+        _LOGGER.warning("the data set changed under the run: %s", "; ".join(changes))
     return restored.arrays
 
 
@@ -308,6 +317,7 @@ def _checkpoint_writer(run: Run) -> CheckpointWriter:
     return CheckpointWriter(
         run.workdir,
         experiment=run.recipe.to_json(),
+        trained_on=run.trained_on,
         num_newest=run.recipe.training.keep_checkpoints,
         best=run.recipe.training.best,
     )

@@ -8,6 +8,7 @@ from jaxtyping import PyTree
 
 from gauss_vit.batches import Batch
 from gauss_vit.train.program import Program, Recipe
+from gauss_vit.trained_on import UNKNOWN, TrainedOn
 
 Observer = Callable[[int, PyTree], Mapping[str, float]]
 """Function of a step and its parameters that returns the numbers to log, if any."""
@@ -45,6 +46,7 @@ class Run:
       recipe: Everything that determines the numbers, besides the data.
       program: Compiled functions of this recipe.
       feed: Source of the batches.
+      trained_on: Classes, pixel statistics, grids and data of the run, stored with every checkpoint.
       observers: Functions that are called with the step and the parameters every `observe_every` steps and at the end;
         the numbers that they return are logged as one line.
       initial: Function that loads the parameters of step 0, a nested dict, where there is no checkpoint; None draws
@@ -57,6 +59,7 @@ class Run:
     recipe: Recipe
     program: Program
     feed: Feed
+    trained_on: TrainedOn = UNKNOWN
     observers: tuple[Observer, ...] = ()
     initial: Callable[[], PyTree] = _draws_parameters
     check_start: Callable[[PyTree, Batch], object] = _checks_nothing

@@ -40,12 +40,20 @@ class Imported:
       table: Naming of the file: a key of `NAME_TABLES`, or "gauss_vit" for a run of this program.
       resampled: Names of the file's tensors that were resampled from another grid.
       fresh: Paths of our parameters that did not come from the file.
+      class_names: Names of the classes in the order of the head's outputs; empty if they are unknown, and for a fresh
+        head.
     """
 
     params: PyTree
     table: str
     resampled: tuple[str, ...]
     fresh: tuple[str, ...]
+    class_names: tuple[str, ...] = ()
+
+    @property
+    def has_fresh_head(self) -> bool:
+        """Whether the head is newly drawn."""
+        return any(re.fullmatch(HEAD, path) for path in self.fresh)
 
 
 @dataclass(frozen=True, kw_only=True)

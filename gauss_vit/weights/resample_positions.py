@@ -5,6 +5,7 @@ Every known foreign format stores absolute embeddings as [1, prefix tokens + pat
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -58,6 +59,21 @@ def is_position(path: str, config: BackboneConfig) -> bool:
     return path == POSITION_EMBED or _term_grid(path, config) is not None
 
 
+def grids_of(config: BackboneConfig, params: PyTree) -> dict[str, Grid]:
+    """Returns the (height, width) in patches of every position parameter of a network, by path.
+
+    Args:
+      config: Config of the backbone.
+      params: Parameters of the network, a nested dict of arrays or of shapes.
+    """
+    grids = {}
+    for path in flatten_paths(params):
+        found = term_at(path, config)
+        if path == POSITION_EMBED or found is not None:
+            grids[path] = config.grid if found is None else found[0].grid
+    return grids
+
+
 def regridded(params: PyTree, config: BackboneConfig, *, target: BackboneConfig) -> PyTree:
     """Resamples our parameters for another image size, as `Regrid` does foreign ones.
 
@@ -67,14 +83,28 @@ def regridded(params: PyTree, config: BackboneConfig, *, target: BackboneConfig)
       target: The same config with another grid.
     """
     leaves = flatten_paths(params)
-    resampled = {}
-    if POSITION_EMBED in leaves:
-        resampled[POSITION_EMBED] = _regridded_embedding(leaves[POSITION_EMBED], config.grid, target.grid)
-    for site, new in zip(bias_sites(config), bias_sites(target), strict=True):
+    return unflatten_paths(leaves | resampled(leaves, target, grids=grids_of(config, params)))
+
+
+def resampled(leaves: Mapping[str, Tensor], config: BackboneConfig, *, grids: Mapping[str, Grid]) -> dict[str, Tensor]:
+    """Resamples the position parameters that are on another grid than a config's, and returns these alone.
+
+    Args:
+      leaves: Parameters of a network, by path, as NumPy arrays.
+      config: Config of the backbone.
+      grids: The (height, width) in patches of the given parameters, by path; a missing one is on the config's grid.
+    """
+    moved = {}
+    source = grids.get(POSITION_EMBED, config.grid)
+    if POSITION_EMBED in leaves and source != config.grid:
+        moved[POSITION_EMBED] = _regridded_embedding(leaves[POSITION_EMBED], source, config.grid)
+    for site in bias_sites(config):
         for term in site.terms:
-            moved = term.resample(site.owned(term, leaves), source=site.grid, target=new.grid)
-            resampled |= site.paths(term, moved)
-    return unflatten_paths(leaves | resampled)
+            owned = site.owned(term, leaves)
+            source = next((grids[path] for path in site.paths(term, owned) if path in grids), site.grid)
+            if source != site.grid:
+                moved |= site.paths(term, term.resample(owned, source=source, target=site.grid))
+    return moved
 
 
 def _regridded_embedding(leaf: Tensor, source: Grid, target: Grid) -> Tensor:

@@ -12,6 +12,7 @@ from gauss_vit.errors import ConfigError, DataError
 from gauss_vit.experiment import Experiment
 from gauss_vit.heads.linear import LinearHead
 from gauss_vit.tasks.evaluator import Evaluator
+from gauss_vit.train.run import Feed
 from tests.data.sources.folder_samples import make_folder
 from tests.tiny_config import get_config
 
@@ -22,8 +23,12 @@ def experiment(data_flag: str) -> Experiment:
     return dataclasses.replace(get_config(), data=data)
 
 
+def feed_of(shown: Experiment, **options) -> Feed:
+    return feeds.feed(shown, feeds.open_sources(shown), **options)
+
+
 def test_training_batches_depend_on_the_step_alone(experiment: Experiment):
-    feed = feeds.feed(experiment)
+    feed = feed_of(experiment)
     whole, rest = list(feed.train(0)), list(feed.train(2))
     assert (len(whole), len(rest)) == (4, 2)
     for first, second in zip(whole[2:], rest, strict=True):
@@ -34,7 +39,7 @@ def test_training_batches_depend_on_the_step_alone(experiment: Experiment):
 
 def test_flips_are_drawn_by_the_step_and_the_example_alone(experiment: Experiment):
     data = dataclasses.replace(experiment.data, train_transforms=(*experiment.data.train_transforms, RandomFlip()))
-    feed = feeds.feed(dataclasses.replace(experiment, data=data))
+    feed = feed_of(dataclasses.replace(experiment, data=data))
     whole, rest = list(feed.train(0)), list(feed.train(2))
     for first, second in zip(whole[2:], rest, strict=True):
         np.testing.assert_array_equal(first.is_flipped, second.is_flipped)
@@ -44,20 +49,20 @@ def test_flips_are_drawn_by_the_step_and_the_example_alone(experiment: Experimen
 
 
 def test_digests_tell_steps_and_seeds_apart(experiment: Experiment):
-    drawn = [feeds.feed(dataclasses.replace(experiment, seed=seed)) for seed in (0, 0, 1)]
+    drawn = [feed_of(dataclasses.replace(experiment, seed=seed)) for seed in (0, 0, 1)]
     assert drawn[0].digest(3) == drawn[1].digest(3)
     assert len({drawn[0].digest(2), drawn[0].digest(3), drawn[2].digest(3)}) == 3
 
 
 def test_evaluation_sees_every_example_once(experiment: Experiment):
-    batches = list(feeds.feed(experiment).evaluation("eval"))
+    batches = list(feed_of(experiment).evaluation("eval"))
     assert [len(batch.is_real) for batch in batches] == [32, 32]
     assert sum(int(batch.is_real.sum()) for batch in batches) == 50
 
 
 def test_every_evaluator_sees_its_own_split(experiment: Experiment):
     evaluators = (Evaluator(), Evaluator(name="head", split="train[:7]"))
-    feed = feeds.feed(dataclasses.replace(experiment, evaluators=evaluators))
+    feed = feed_of(dataclasses.replace(experiment, evaluators=evaluators))
     counts = [sum(int(batch.is_real.sum()) for batch in feed.evaluation(name)) for name in ("eval", "head")]
     assert counts == [50, 7]
 
@@ -83,7 +88,7 @@ def test_unknown_split_is_refused(experiment: Experiment):
 def test_folders_are_trained_on_like_data_sets(experiment: Experiment, tmp_path: Path):
     make_folder(tmp_path, {f"train/{index}": 2 for index in range(10)} | {"val/3": 1})
     data = dataclasses.replace(experiment.data, name="folder", data_dir=str(tmp_path), eval_split="validation")
-    feed = feeds.feed(dataclasses.replace(experiment, data=data))
+    feed = feed_of(dataclasses.replace(experiment, data=data))
     assert next(iter(feed.train(0))).image.shape == (16, 16, 32, 3)
     assert sum(int(batch.is_real.sum()) for batch in feed.evaluation("eval")) == 1
 
@@ -95,7 +100,7 @@ def test_damaged_images_end_the_run_or_are_logged(experiment: Experiment, tmp_pa
     data = dataclasses.replace(
         experiment.data, name="folder", data_dir=str(tmp_path), eval_split="validation", on_error=on_error
     )
-    feed = feeds.feed(dataclasses.replace(experiment, data=data), bad_files=tmp_path / "bad_files.txt")
+    feed = feed_of(dataclasses.replace(experiment, data=data), bad_files=tmp_path / "bad_files.txt")
     if on_error == "raise":
         with pytest.raises(DataError, match=r"train/4/001\.png"):
             list(feed.train(0))

@@ -93,7 +93,7 @@ def test_training_begins_at_the_weights_and_goes_on_without_them(workdir: Path, 
     one_device = mesh.make(mesh.MeshConfig(data=1), jax.devices())
     abstract = mesh.with_shardings(one_device, construct.abstract(get_config().network)[1])
     for which in ("params", "ema"):
-        first = leaves(restore(run, abstract, which=which).arrays)
+        first = leaves(restore(run, abstract, config=MODEL, which=which).arrays)
         for path, leaf in given.items():
             np.testing.assert_allclose(first[path], leaf, atol=1e-9)
     shutil.rmtree(donor)

@@ -32,7 +32,7 @@ def test_skipped_images_are_counted_and_a_resume_within_an_interval_counts_the_s
 
     experiment = experiments.read(tmp_path / "whole" / CONFIG)
     source = feeds.open_split(experiment, "train")
-    feed = feeds.feed(experiment)
+    feed = feeds.feed(experiment, feeds.open_sources(experiment))
     empty = [int((~batch.is_real).sum()) for batch in feed.train(0)]
     assert len(source) == 20
     assert sum(empty) in (6, 7)  # 64 places are three passes over 20 images and a fifth of a fourth

@@ -157,7 +157,7 @@ def _with_data(data_flag: str):
 def check_bias(experiment) -> tuple[TermEffect, ...]:
     """Checks the start of a fresh run."""
     built = make_program(experiment)
-    batch = next(iter(feeds.feed(experiment).train(0)))
+    batch = next(iter(feeds.feed(experiment, feeds.open_sources(experiment)).train(0)))
     return train.check_bias(experiment, built, fresh_state(experiment, built).params, batch)
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
+from gauss_vit.files import FileSet
+from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.tasks.evaluator import Best
 from gauss_vit.train import mesh as meshes
 from gauss_vit.train.checkpoint.metadata import Progress
@@ -12,6 +14,14 @@ from gauss_vit.train.checkpoint.reader import CHECKPOINTS, STATE
 from gauss_vit.train.checkpoint.writer import CheckpointWriter
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.state import TrainState
+from gauss_vit.trained_on import TrainedOn
+
+TRAINED_ON = TrainedOn(
+    class_names=("crow", "wren"),
+    normalization=Normalization(mean=(0.1, 0.2, 0.3), std=(1.0, 0.5, 0.25)),
+    grids={"backbone.position_embed": (7, 28)},
+    files={"birds train": FileSet(num_files=2, num_bytes=5, digest="0123")},
+)
 
 
 def state_at(step: int, *, data: int = 1, fsdp: int = 1) -> TrainState:
@@ -44,7 +54,7 @@ def progress_at(step: int, **metrics: float) -> Progress:
 def writer_in(workdir: Path, *, num_newest: int = 10, best: Best | None = None) -> CheckpointWriter:
     """Opens a writer."""
     (workdir / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
-    return CheckpointWriter(workdir, experiment={"seed": 3}, num_newest=num_newest, best=best)
+    return CheckpointWriter(workdir, experiment={"seed": 3}, trained_on=TRAINED_ON, num_newest=num_newest, best=best)
 
 
 def save_steps(workdir: Path, *steps: int) -> None:

@@ -1,7 +1,7 @@
 """The record of a checkpoint, stored beside its arrays: a JSON object with its own checksum.
 
-It holds the experiment, a fingerprint of every array, and a digest of the next batch, so that a restore can prove that
-bits, config and data are those of the run that was saved.
+It holds the experiment, a fingerprint of every array, a digest of the next batch, and what the parameters were trained
+on, so that a restore can prove that bits, config and data are those of the run that was saved.
 """
 
 import dataclasses
@@ -11,13 +11,18 @@ from collections.abc import Mapping
 
 from jaxtyping import PyTree
 
+from gauss_vit import trained_on
 from gauss_vit.config.schema import JsonValue
 from gauss_vit.errors import CheckpointError
 from gauss_vit.train.checkpoint.fingerprint import fingerprints
+from gauss_vit.trained_on import TrainedOn
 from gauss_vit.tree import flatten_paths
 
 FORMAT = 2
-"""Version of the record and of the parameter paths: since 2 they are `backbone.*` and `head.*`."""
+"""Version of the record and of the parameter paths: since 2 they are `backbone.*` and `head.*`.
+
+Records of this format without `trained_on` are read as well; what they were trained on is unknown.
+"""
 _SHOWN = 20
 
 
@@ -64,11 +69,13 @@ class Record:
     Attributes:
       progress: progress of the run.
       experiment: config of the run as JSON.
+      trained_on: classes, pixel statistics, grids and data of the run.
       leaves: description of every array of the train state, by path.
     """
 
     progress: Progress
     experiment: Mapping[str, JsonValue]
+    trained_on: TrainedOn
     leaves: Mapping[str, Leaf]
 
 
@@ -117,6 +124,7 @@ def from_json(text: str) -> Record:
             metrics=progress["metrics"],
         ),
         experiment=content["experiment"],
+        trained_on=trained_on.from_json(content.get("trained_on")),
         leaves={
             path: Leaf(shape=tuple(leaf["shape"]), dtype=leaf["dtype"], fingerprint=leaf["fingerprint"])
             for path, leaf in content["leaves"].items()

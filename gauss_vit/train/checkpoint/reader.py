@@ -9,7 +9,6 @@ A checkpoint is the folder `checkpoints/<step>` with `state` (arrays) and `meta`
 
 import contextlib
 import dataclasses
-import functools
 import gc
 import logging
 import re
@@ -135,7 +134,14 @@ def best_step(workdir: Path) -> int:
     return int(link.readlink().name)
 
 
-def restore_params(workdir: Path, abstract: PyTree, *, which: Weights = "params", step: int | None = None) -> Restored:
+def restore_params(
+    workdir: Path,
+    abstract: PyTree,
+    *,
+    which: Weights = "params",
+    step: int | None = None,
+    stored: Callable[[Record], PyTree] | None = None,
+) -> Restored:
     """Restores only the parameters of the newest checkpoint that verifies, and changes nothing on disk.
 
     Args:
@@ -143,6 +149,7 @@ def restore_params(workdir: Path, abstract: PyTree, *, which: Weights = "params"
       abstract: nested dict of shapes, types and shardings.
       which: the parameters of the last update, or their moving average.
       step: step of the checkpoint to read; None is the newest that verifies.
+      stored: Function that returns the shapes to read for a record instead of `abstract`; None reads those.
 
     Raises:
       CheckpointError: code CKPT-MISSING if there is no checkpoint, and as `restore_state`; CKPT-TREE also if the run
@@ -152,7 +159,11 @@ def restore_params(workdir: Path, abstract: PyTree, *, which: Weights = "params"
         raise CheckpointError(
             f"no checkpoint in {workdir / CHECKPOINTS}", code="CKPT-MISSING", do="train first, or correct --workdir"
         )
-    read = functools.partial(_read, workdir, abstract={which: abstract}, subtree=f"{which}.")
+
+    def read(step: int) -> Restored:
+        shapes = abstract if stored is None else stored(read_record(workdir, step))
+        return _read(workdir, step, {which: shapes}, subtree=f"{which}.")
+
     restored = _newest_valid(workdir, read, steps=None if step is None else [step])
     return dataclasses.replace(restored, arrays=restored.arrays[which])
 

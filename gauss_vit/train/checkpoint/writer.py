@@ -16,6 +16,7 @@ from gauss_vit.train.checkpoint import retention
 from gauss_vit.train.checkpoint.metadata import DamagedError, Progress, Record
 from gauss_vit.train.checkpoint.reader import CHECKPOINTS, META, STATE, read_record, saved_steps
 from gauss_vit.train.state import TrainState
+from gauss_vit.trained_on import TrainedOn
 
 _LOGGER = logging.getLogger(__name__)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -27,14 +28,24 @@ class CheckpointWriter:
     Args:
       workdir: folder of the run, held by this process.
       experiment: config as JSON, stored with every checkpoint.
+      trained_on: classes, pixel statistics, grids and data, stored with every checkpoint.
       num_newest: number of the newest checkpoints to keep.
       best: rule for the best checkpoint, which is kept too; None keeps the newest only.
     """
 
-    def __init__(self, workdir: Path, *, experiment: Mapping[str, JsonValue], num_newest: int, best: Best | None):
+    def __init__(
+        self,
+        workdir: Path,
+        *,
+        experiment: Mapping[str, JsonValue],
+        trained_on: TrainedOn,
+        num_newest: int,
+        best: Best | None,
+    ):
         self._workdir = workdir
         self._folder = (workdir / CHECKPOINTS).absolute()
         self._experiment = experiment
+        self._trained_on = trained_on
         self._num_newest = num_newest
         self._best = best
         self._in_flight: Progress | None = None
@@ -78,7 +89,12 @@ class CheckpointWriter:
         self.wait()
         if not self._folder.is_dir():
             raise StorageError(f"{self._folder} vanished before the save of step {progress.step}")
-        record = Record(progress=progress, experiment=self._experiment, leaves=records.describe(state))
+        record = Record(
+            progress=progress,
+            experiment=self._experiment,
+            trained_on=self._trained_on,
+            leaves=records.describe(state),
+        )
         arguments = ocp.args.Composite(
             **{STATE: ocp.args.StandardSave(state), META: ocp.args.JsonSave(records.to_json(record))}
         )

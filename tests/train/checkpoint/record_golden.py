@@ -15,7 +15,9 @@ import numpy as np
 from flax import nnx
 
 from gauss_vit.experiment import Experiment
+from gauss_vit.files import FileSet
 from gauss_vit.models.construct import abstract
+from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.train import mesh as meshes
 from gauss_vit.train.checkpoint.metadata import Progress
 from gauss_vit.train.checkpoint.writer import CheckpointWriter
@@ -23,11 +25,18 @@ from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.optim import optimizer
 from gauss_vit.train.state import TrainState, abstract_model, abstract_state, init_state
 from gauss_vit.train.workdir import lock
+from gauss_vit.trained_on import TrainedOn
 from tests.tiny_config import get_config
 
 STEP = 3
 FOLDER = Path(__file__).with_name("golden")
 EXPECTED = Path(__file__).with_name("golden.json")
+TRAINED_ON = TrainedOn(
+    class_names=tuple("0123456789"),
+    normalization=Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
+    grids={"backbone.blocks.attention.bias.gaussian.sigma": (2, 3)},
+    files={"digits train": FileSet(num_files=1, num_bytes=57523, digest="0123456789abcdef")},
+)
 
 
 def golden_experiment() -> Experiment:
@@ -65,7 +74,7 @@ def main() -> None:
     FOLDER.mkdir()
     as_json = experiment.to_json()
     lock.write_json(FOLDER / lock.CONFIG, as_json)
-    with CheckpointWriter(FOLDER, experiment=as_json, num_newest=1, best=None) as writer:
+    with CheckpointWriter(FOLDER, experiment=as_json, trained_on=TRAINED_ON, num_newest=1, best=None) as writer:
         writer.save(state, Progress(step=STEP, batch_digest="golden", interval=(0.5, 3), metrics={"eval/top1": 0.25}))
     for marker in FOLDER.rglob("commit_success.txt"):
         # Its text is the path on the machine that recorded; only its presence counts.

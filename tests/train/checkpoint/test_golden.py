@@ -8,7 +8,15 @@ import numpy as np
 from gauss_vit import experiment as experiments
 from gauss_vit.train.checkpoint.reader import read_record, restore_params, restore_state
 from gauss_vit.train.workdir import lock
-from tests.train.checkpoint.record_golden import EXPECTED, FOLDER, STEP, abstract_of, golden_experiment, logits_of
+from tests.train.checkpoint.record_golden import (
+    EXPECTED,
+    FOLDER,
+    STEP,
+    TRAINED_ON,
+    abstract_of,
+    golden_experiment,
+    logits_of,
+)
 
 
 def test_the_golden_train_state_is_restored_and_verifies():
@@ -18,6 +26,10 @@ def test_the_golden_train_state_is_restored_and_verifies():
     assert int(restored.arrays.step) == STEP
     progress = restored.record.progress
     assert (progress.batch_digest, progress.interval, progress.metrics) == ("golden", (0.5, 3), {"eval/top1": 0.25})
+
+
+def test_the_golden_record_says_what_the_parameters_were_trained_on():
+    assert read_record(FOLDER, STEP).trained_on == TRAINED_ON
 
 
 def test_the_golden_parameters_give_the_logits_that_were_recorded():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import zlib
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,8 @@ import pytest
 from gauss_vit.errors import CheckpointError
 from gauss_vit.train.checkpoint import metadata as records
 from gauss_vit.train.checkpoint.metadata import DamagedError, Progress, Record
+from gauss_vit.trained_on import UNKNOWN
+from tests.train.states import TRAINED_ON
 
 ARRAYS = {"params": {"kernel": np.ones((2, 3), np.float32), "bias": np.zeros(3, np.float32)}, "step": np.int32(4)}
 PROGRESS = Progress(step=4, batch_digest="abc", interval=(0.1 + 0.2, 7), metrics={"top1": 1 / 3})
@@ -18,7 +21,10 @@ PROGRESS = Progress(step=4, batch_digest="abc", interval=(0.1 + 0.2, 7), metrics
 
 def record_of(arrays: dict) -> Record:
     return Record(
-        progress=PROGRESS, experiment={"model": {"depth": 2, "grid": [2, 3]}}, leaves=records.describe(arrays)
+        progress=PROGRESS,
+        experiment={"model": {"depth": 2, "grid": [2, 3]}},
+        trained_on=TRAINED_ON,
+        leaves=records.describe(arrays),
     )
 
 
@@ -32,6 +38,13 @@ def shapes(arrays: dict) -> dict:
 
 def test_record_survives_json_to_the_last_bit():
     assert records.from_json(text_of(record_of(ARRAYS))) == record_of(ARRAYS)
+
+
+def test_record_of_before_it_said_what_it_was_trained_on_is_read():
+    content = records.to_json(record_of(ARRAYS))["content"]
+    del content["trained_on"]
+    text = json.dumps({"content": content, "crc32": zlib.crc32(json.dumps(content, sort_keys=True).encode())})
+    assert records.from_json(text) == dataclasses.replace(record_of(ARRAYS), trained_on=UNKNOWN)
 
 
 def test_leaves_are_described_by_path():
