@@ -41,7 +41,7 @@ def test_logits_of_a_half_precision_backbone_are_float32():
 
 
 def test_dropout_is_off_without_a_key():
-    quiet, noisy = (build(classifier(test_vit.RELATIVE, dropout=rate), KEY) for rate in (0.0, 0.5))
+    quiet, noisy = (jax.jit(build(classifier(test_vit.RELATIVE, dropout=rate), KEY)) for rate in (0.0, 0.5))
     images = images_for(test_vit.RELATIVE)
     np.testing.assert_array_equal(noisy(images), quiet(images))
     key = jax.random.key(1)

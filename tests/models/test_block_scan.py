@@ -72,7 +72,7 @@ def test_map_and_gradient_are_those_of_the_collected_stream_by_one_program(confi
 
     for layer in (1, 2, 3):
         found = map_and_gradient(params, images(), jnp.int32(layer))
-        expected, pull_back = jax.vjp(lambda given, layer=layer: stream_behind(config, layer, given), images())
+        expected, pull_back = jax.vjp(jax.jit(functools.partial(stream_behind, config, layer)), images())
         np.testing.assert_allclose(found[0], expected, **TOLERANCE)
         np.testing.assert_allclose(found[1], pull_back(jnp.ones_like(expected))[0], rtol=1e-4, atol=1e-5)
     assert num_traces == 1
@@ -81,13 +81,18 @@ def test_map_and_gradient_are_those_of_the_collected_stream_by_one_program(confi
 @pytest.mark.parametrize("layer", [1, 3])
 def test_one_patch_is_a_patch_of_the_map(layer):
     position = jnp.array([1, 2], jnp.int32)
-    tokens = model_of(VIT).before_block(images(1), jnp.int32(layer))
-    found = model_of(VIT).block_token(tokens, position, num_blocks=jnp.int32(layer))
+    model, num_blocks = model_of(VIT), jnp.int32(layer)
+
+    @jax.jit
+    def one_patch(images):
+        return model.block_token(model.before_block(images, num_blocks), position, num_blocks=num_blocks)
+
+    found = one_patch(images(1))
     np.testing.assert_allclose(found, stream_behind(VIT, layer, images(1))[:, 1, 2], **TOLERANCE)
 
 
 def test_shared_bias_in_half_precision_is_that_of_the_model():
-    found = model_of(SHARED).block_map(images(1), jnp.int32(2))
+    found = jax.jit(model_of(SHARED).block_map)(images(1), jnp.int32(2))
     assert found.dtype == jnp.bfloat16
     expected = stream_behind(SHARED, 2, images(1)).astype(jnp.float32)
     # Two blocks in bfloat16, whose sums may be taken in another order.

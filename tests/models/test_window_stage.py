@@ -1,6 +1,7 @@
 """A stage: windows are plain attention where one covers the map, and shifted ones see no further than they should."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -41,7 +42,11 @@ def branch_of(layout, block):
     def branch(tokens):
         return block.attention_branch(tokens, shared=None, layout=layout, key=None)
 
-    return branch
+    return jax.jit(branch)
+
+
+def scan(stage, tokens, rates, key=None, **options):
+    return jax.jit(functools.partial(stage.scan_blocks, grid=GRID, **options))(tokens, rates=rates, key=key)
 
 
 def rolled(tokens, shift, grid=GRID):
@@ -52,8 +57,9 @@ def rolled(tokens, shift, grid=GRID):
 def test_one_window_is_plain_attention():
     block, tokens = Block(BLOCK, key=KEY), stream_of((2, 3))
     rate = jnp.float32(0)
-    windowed = block(tokens, drop_rate=rate, layout=WindowLayout(grid=(2, 3), window=(2, 3)))
-    np.testing.assert_allclose(windowed, block(tokens, drop_rate=rate), atol=1e-6)
+    layout = WindowLayout(grid=(2, 3), window=(2, 3))
+    windowed = jax.jit(lambda tokens: block(tokens, drop_rate=rate, layout=layout))(tokens)
+    np.testing.assert_allclose(windowed, jax.jit(block)(tokens, drop_rate=rate), atol=1e-6)
 
 
 def test_moving_the_map_by_whole_windows_moves_the_result():
@@ -75,7 +81,7 @@ def test_shifted_windows_inside_the_map_are_windows_of_the_moved_map():
 def test_tokens_of_different_regions_never_attend():
     layout = WindowLayout(grid=GRID, window=(2, 3), shift=(1, 1))
     branch = branch_of(layout, Block(BLOCK, key=KEY))
-    jacobian = jax.jacobian(lambda tokens: jnp.sum(branch(tokens[None])[0], axis=-1))(stream_of(batch=1)[0])
+    jacobian = jax.jit(jax.jacobian(lambda tokens: jnp.sum(branch(tokens[None])[0], axis=-1)))(stream_of(batch=1)[0])
     reach = np.any(np.asarray(jacobian) != 0, axis=-1)
     row, column = np.indices(GRID).reshape(2, -1)
     # After the shift, windows start at rows -1, 1, 3 and columns -2, 1, 4 of the map itself.
@@ -92,7 +98,7 @@ def test_padding_is_zeros_at_the_bottom_and_right_and_nothing_else(shift):
     padded = jnp.pad(inputs, ((0, 0), (0, 1), (0, 1), (0, 0))).reshape(2, 24, 8)
     whole = WindowLayout(grid=(4, 6), window=(2, 3))
     mask = None if layout.mask is None else jnp.asarray(layout.mask)
-    mixed = whole.join(block.attention(whole.split(padded), mask=mask))
+    mixed = whole.join(jax.jit(block.attention)(whole.split(padded), mask=mask))
     kept = mixed.reshape(2, 4, 6, 8)[:, :3, :5].reshape(2, 15, 8)
     np.testing.assert_allclose(branch_of(layout, block)(tokens), rolled(kept, shift, grid), atol=1e-6)
 
@@ -104,16 +110,16 @@ def test_blocks_take_the_layouts_in_turn(depth, shift):
         dataclasses.replace(CONFIG, stage=dataclasses.replace(STAGE, depth=depth, shift=shift)), key=KEY
     )
     tokens, rates = stream_of(), jnp.zeros((depth,), jnp.float32)
-    last, entering = stage.scan_blocks(tokens, grid=GRID, rates=rates, collect=True)
+    last, entering = scan(stage, tokens, rates, collect=True)
     graph, stacked = nnx.split(stage.blocks)
     expected = tokens
     for index in range(depth):
         np.testing.assert_allclose(entering[index], expected, atol=1e-5)
         block = nnx.merge(graph, jax.tree.map(lambda leaf, index=index: leaf[index], stacked))
         layout = WindowLayout(grid=GRID, window=(2, 3), shift=shift if index % 2 else (0, 0))
-        expected = block(expected, drop_rate=rates[index], layout=layout)
+        expected = jax.jit(functools.partial(block, layout=layout))(expected, drop_rate=rates[index])
     np.testing.assert_allclose(last, expected, atol=1e-5)
-    alone, nothing = stage.scan_blocks(tokens, grid=GRID, rates=rates)
+    alone, nothing = scan(stage, tokens, rates)
     np.testing.assert_allclose(alone, last, atol=1e-6)
     assert nothing.shape == (0, *tokens.shape)
 
@@ -126,8 +132,8 @@ def test_unrolling_changes_the_program_and_not_the_result(unroll, loops):
     def run(tokens):
         return stage.scan_blocks(tokens, grid=GRID, rates=rates)[0]
 
-    expected = WindowStage(CONFIG, key=KEY).scan_blocks(stream_of(), grid=GRID, rates=rates)[0]
-    np.testing.assert_allclose(run(stream_of()), expected, atol=1e-6)
+    expected = scan(WindowStage(CONFIG, key=KEY), stream_of(), rates)[0]
+    np.testing.assert_allclose(jax.jit(run)(stream_of()), expected, atol=1e-6)
     scans = [equation for equation in jax.make_jaxpr(run)(stream_of()).eqns if equation.primitive.name == "scan"]
     # Two pairs of blocks: either one pair a turn, or both without a loop.
     assert [scan.params["length"] for scan in scans] == loops
@@ -137,7 +143,7 @@ def test_every_block_draws_its_own_noise():
     config = dataclasses.replace(CONFIG, block=dataclasses.replace(BLOCK, drops_paths=True))
     stage, tokens = WindowStage(config, key=KEY), stream_of(batch=8)
     rates = jnp.full((4,), 0.5, jnp.float32)
-    _, entering = stage.scan_blocks(tokens, grid=GRID, rates=rates, key=jax.random.key(2), collect=True)
+    _, entering = scan(stage, tokens, rates, key=jax.random.key(2), collect=True)
     is_kept = jnp.any(entering[1:] != entering[:-1], axis=(2, 3))
     assert len({tuple(row) for row in np.asarray(is_kept).tolist()}) == 3
 

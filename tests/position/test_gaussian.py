@@ -128,16 +128,20 @@ def test_units_of_the_image_do_not_depend_on_resolution():
     np.testing.assert_allclose(coarse, fine[1::2, 1::2], rtol=1e-6)
 
 
+@jax.jit
+def derivatives_of_the_sum(params):
+    def total(params):
+        return jnp.sum(Gaussian().table(params, (3, 5)))
+
+    return total(params), jax.grad(total)(params), jax.hessian(total)(params)
+
+
 @settings(max_examples=40, deadline=None)
 @given(sigma=st.sampled_from((0.0, 1e-12, 1e-6, 1e-3, 1.0, 1e3, 1e6, 1e20)), sign=st.sampled_from((-1, 1)))
 def test_bias_and_derivatives_are_finite_for_every_sigma(sigma, sign):
     params = {"amplitude": jnp.full((1,), 2, jnp.float32), "sigma": jnp.full((1,), sign * sigma, jnp.float32)}
 
-    def total(params):
-        return jnp.sum(Gaussian().table(params, (3, 5)))
-
-    derived = total(params), jax.grad(total)(params), jax.hessian(total)(params)
-    chex.assert_tree_all_finite(derived)
+    chex.assert_tree_all_finite(derivatives_of_the_sum(params))
 
 
 def test_gradients_agree_with_finite_differences():
@@ -171,8 +175,11 @@ def test_derivatives_are_those_of_the_equation(per_head, anisotropic, sign):
         def total(params):
             return jnp.sum(weights * jnp.broadcast_to(table(params), weights.shape) ** 2)
 
-        moved = jax.jvp(total, (params,), (jax.tree.map(jnp.ones_like, params),))
-        return moved, jax.grad(total)(params), jax.hessian(total)(params)
+        def all_of(params):
+            moved = jax.jvp(total, (params,), (jax.tree.map(jnp.ones_like, params),))
+            return moved, jax.grad(total)(params), jax.hessian(total)(params)
+
+        return jax.jit(all_of)(params)
 
     with jax.numpy_rank_promotion("allow"):
         found = derivatives(lambda params: term.table(params, grid))
