@@ -10,7 +10,7 @@ from gauss_vit.data.config import Data
 from gauss_vit.data.prepare import plans
 from gauss_vit.data.prepare.imagenet_archives import TRAIN_ARCHIVE, VALIDATION_ARCHIVE, archive_plan
 from gauss_vit.data.prepare.plans import Plan
-from gauss_vit.data.sources import how_to_get, splits
+from gauss_vit.data.sources import splits
 from gauss_vit.data.sources.labels import LABELS_FILE
 from gauss_vit.errors import ConfigError, DataError
 
@@ -34,7 +34,7 @@ def run(invocation: Invocation) -> None:
 
 
 def check(invocation: Invocation) -> None:
-    """Prints which of the config's splits exist, and the commands that prepare missing ones.
+    """Prints which of the config's splits exist; the error about a missing one says how to get it.
 
     Raises:
       ConfigError: the model has another number of classes than the data.
@@ -45,9 +45,6 @@ def check(invocation: Invocation) -> None:
     say(f"data {data.name} in {data.data_dir}, {data.split_protocol} splits")
     missing, num_classes = _check_splits(data)
     if missing:
-        say("to prepare it:")
-        for line in how_to_get.steps(data.name, data.data_dir):
-            say(f"  {line}")
         raise missing[0]
     of_head = experiment.task.num_classes
     if of_head is not None and num_classes != of_head:

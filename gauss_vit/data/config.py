@@ -35,6 +35,9 @@ OnError = Literal["raise", "skip"]
 FOLDER, DIGITS = "folder", "digits"
 """Data sets that TFDS does not read."""
 
+DEFAULT_DATA_DIR = "~/tensorflow_datasets"
+"""The folder that TFDS uses where none is named."""
+
 LARGEST_MAX_PIXELS = 89_000_000
 """Pillow warns of decompression bombs from here on."""
 
@@ -63,7 +66,7 @@ class Data:
     """
 
     name: str
-    data_dir: str = "~/tensorflow_datasets"
+    data_dir: str = DEFAULT_DATA_DIR
     train_split: str
     eval_split: str
     train_transforms: tuple[TrainTransform, ...]

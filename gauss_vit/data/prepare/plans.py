@@ -8,7 +8,8 @@ from pathlib import Path
 
 from gauss_vit.data.images import image as images
 from gauss_vit.data.sources.data_sets import import_tfds
-from gauss_vit.data.sources.folders import WHOLE, open_folder, split_folders
+from gauss_vit.data.sources.folder_layout import WHOLE, split_folders
+from gauss_vit.data.sources.folders import open_folder
 from gauss_vit.errors import DataError
 
 VERSION = "1.0.0"

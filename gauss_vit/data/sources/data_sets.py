@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from gauss_vit.data.config import DIGITS, FOLDER, Data
 from gauss_vit.data.examples import Source
-from gauss_vit.data.sources import digits, folders
+from gauss_vit.data.sources import digits, folders, how_to_get
 from gauss_vit.errors import DataError
 
 TFDS_MODULE = "gauss_vit.data.sources.tfds"
@@ -55,9 +55,13 @@ def open_data_set(data: Data) -> DataSet:
     """Finds the data set of a run by its kind; nothing is read before a split is opened.
 
     Raises:
-      DataError: DATA-TFDS, the name is that of a TFDS set and the packages that read it are not installed.
+      DataError: DATA-TFDS, the name is that of a TFDS set and the packages that read it are not installed; DATA-NAME,
+        the name is probably a misspelled one; DATA-EMPTY, a folder of images is wanted and none is given.
     """
-    return WITHOUT_TFDS[data.name](data) if data.name in WITHOUT_TFDS else import_tfds(TFDS_MODULE).open_data_set(data)
+    if data.name in WITHOUT_TFDS:
+        return WITHOUT_TFDS[data.name](data)
+    how_to_get.check_name(data.name, data.data_dir)
+    return import_tfds(TFDS_MODULE).open_data_set(data)
 
 
 def import_tfds(module: str) -> ModuleType:

@@ -13,6 +13,10 @@ from gauss_vit.data.images.image import SUFFIXES
 from gauss_vit.errors import DataError
 
 NUM_SHOWN = 5
+JUNK_FOLDERS = frozenset(
+    ("__macosx", "@eadir", "#recycle", "$recycle.bin", "lost+found", "system volume information", "__pycache__")
+)
+"""Folders, in small letters, that archives and file systems make; at any depth they are as good as hidden."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +47,12 @@ class Lister:
     seen: dict[int, str] = field(default_factory=dict)
 
     def class_folders(self, parent: Path) -> tuple[str, ...]:
-        """Lists the visible folders in a folder, in byte order.
+        """Lists the visible folders in a folder, in byte order, without those in `JUNK_FOLDERS`.
 
         Raises:
           DataError: a link leads out of the root; DATA-EMPTY, the folder is missing.
         """
-        entries = [entry for entry in _entries(parent) if not entry.name.startswith(".")]
+        entries = [entry for entry in _entries(parent) if not _is_hidden(entry.name)]
         return tuple(entry.name for entry in entries if self._is_folder(entry))
 
     def list_class(self, folder: Path) -> Listing:
@@ -141,6 +145,10 @@ def contents(folder: Path) -> str:
     names = [entry.name for entry in _entries(folder)]
     more = f" and {len(names) - NUM_SHOWN} more" if len(names) > NUM_SHOWN else ""
     return (", ".join(names[:NUM_SHOWN]) + more) or "nothing"
+
+
+def _is_hidden(folder: str) -> bool:
+    return folder.startswith(".") or folder.lower() in JUNK_FOLDERS
 
 
 def _entries(folder: Path) -> list[os.DirEntry]:

@@ -1,4 +1,4 @@
-"""Reads folders of images: `CLASS/*.jpg`, or the same below `train`, `val` (or `validation`) and `test`.
+"""Reads folders of images: `CLASS/*.jpg`, or the same below folders for splits (`data.sources.folder_layout`).
 
 Only paths are held in memory. A `labels.json` may name the classes or set their order: `data.sources.labels`.
 """
@@ -15,20 +15,17 @@ from pathlib import Path
 import numpy as np
 
 from gauss_vit.batches import ClassTargets
-from gauss_vit.data.config import Data
+from gauss_vit.data.config import DEFAULT_DATA_DIR, Data
 from gauss_vit.data.examples import Example, Source
 from gauss_vit.data.file_reading import read_file, sizes
 from gauss_vit.data.images.image import SUFFIXES
-from gauss_vit.data.sources import labels
+from gauss_vit.data.sources import folder_layout, labels
 from gauss_vit.data.sources.folder_listing import Lister, contents
 from gauss_vit.data.sources.subsets import open_slice
 from gauss_vit.errors import DataError
 from gauss_vit.files import FileSet
 
 _LOGGER = logging.getLogger(__name__)
-
-SPLIT_FOLDERS = {"train": ("train",), "validation": ("val", "validation", "valid"), "test": ("test",)}
-WHOLE = "all"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +115,7 @@ class FolderDataSet:
         Raises:
           DataError: DATA-EMPTY, there is no such folder.
         """
-        return tuple(split_folders(self.root)) or (WHOLE,)
+        return tuple(folder_layout.split_folders(self.root)) or (folder_layout.WHOLE,)
 
     def open(self, split: str) -> Source:
         """Lists the images of a split, or of a part of it.
@@ -129,20 +126,27 @@ class FolderDataSet:
         return open_slice(lambda name: open_folder(self.root, name, follow_links=self.follow_links), split)
 
     def open_whole(self) -> FolderSource:
-        """Lists the images of a folder of classes.
+        """Lists the images of a folder of classes, or of one with a single split folder.
 
         Raises:
           DataError: as `open_folder`; DATA-EMPTY, the folder is already divided.
         """
-        divided = ", ".join(path.name for path in split_folders(self.root).values())
-        if divided:
-            remedy = "set data.split_protocol=official, or put all classes into one folder"
-            raise DataError(f"{self.root} is already divided, into {divided}", do=remedy, code="DATA-EMPTY")
-        return open_folder(self.root, WHOLE, follow_links=self.follow_links)
+        split = folder_layout.whole_split(self.root)
+        return open_folder(self.root, split, follow_links=self.follow_links)
 
 
 def open_data_set(data: Data) -> FolderDataSet:
-    """Returns the folder that a run reads."""
+    """Returns the folder that a run reads.
+
+    Raises:
+      DataError: DATA-EMPTY, none is given.
+    """
+    if data.data_dir == DEFAULT_DATA_DIR:
+        raise DataError(
+            "data.name=folder reads a folder of images, and data.data_dir does not say which",
+            do="add --config.data.data_dir=birds, for example, with birds/train/CLASS/*.jpg and birds/val/CLASS/*.jpg",
+            code="DATA-EMPTY",
+        )
     return FolderDataSet(root=Path(data.data_dir).expanduser(), follow_links=data.follow_links)
 
 
@@ -151,7 +155,7 @@ def open_folder(root: Path, split: str, *, follow_links: bool = False) -> Folder
 
     Args:
       root: the folder of class folders, or of split folders.
-      split: "all" for a folder of classes; "train", "validation" or "test" for one with folders of that name.
+      split: "all" for a folder of classes; "train", "validation" or "test" for one with folders of such a name.
       follow_links: whether links may lead out of the folder.
 
     Raises:
@@ -161,12 +165,14 @@ def open_folder(root: Path, split: str, *, follow_links: bool = False) -> Folder
     """
     root = root.expanduser()
     lister = Lister(root=root, follow_links=follow_links)
-    parent = _split_folder(root, split)
-    folders = _require_classes(parent, lister.class_folders(parent))
+    split = folder_layout.canonical(split)
+    parent = folder_layout.split_folder(root, split)
+    folders = folder_layout.require_classes(parent, lister.class_folders(parent))
     names = labels.class_names(root, _all_classes(root, folders, lister=lister))
     unknown = [folder for folder in folders if folder not in names]
     if unknown:
-        message = f"{parent / unknown[0]} is a class that {root / 'train'} does not have"
+        train = folder_layout.split_folders(root)["train"]
+        message = f"{parent / unknown[0]} is a class that {train} does not have"
         raise DataError(message, do="rename or remove it, or add it there", code="DATA-LABEL")
     listings = [lister.list_class(parent / folder) if folder in folders else None for folder in names]
     files = [listing.files if listing else () for listing in listings]
@@ -186,56 +192,10 @@ def open_folder(root: Path, split: str, *, follow_links: bool = False) -> Folder
     return source
 
 
-def split_folders(root: Path) -> dict[str, Path]:
-    """Finds the split folders below a root, by split; none if the folders are classes.
-
-    A class may be called "train": splits are meant where a second split is there, or nothing else is.
-
-    Raises:
-      DataError: DATA-EMPTY, there is no such folder.
-    """
-    folders = Lister(root=root, follow_links=True).class_folders(root)
-    found = {
-        split: root / name for split, names in SPLIT_FOLDERS.items() for name in reversed(names) if name in folders
-    }
-    return found if len(found) >= 2 or len(found) == len(folders) else {}
-
-
-def _split_folder(root: Path, split: str) -> Path:
-    """Returns the folder whose folders are the classes of a split.
-
-    Raises:
-      DataError: DATA-EMPTY, it is not there.
-    """
-    if root.is_file():
-        raise DataError(f"{root} is a file; archives are not read", do="unpack it first", code="DATA-EMPTY")
-    known = split_folders(root) or {WHOLE: root}
-    if split in known:
-        return known[split]
-    is_flat = WHOLE in known
-    message = f"{root} has no split {split}: " + (
-        "its folders are classes" if is_flat else f"it has {', '.join(known)}"
-    )
-    remedy = f"make folders train and {split}, or set data.split_protocol=paper to split it at random"
-    raise DataError(message, do=remedy if is_flat else f"use one of {', '.join(known)}", code="DATA-EMPTY")
-
-
 def _all_classes(root: Path, folders: tuple[str, ...], *, lister: Lister) -> tuple[str, ...]:
     """Returns the class folders that determine the indices: those of the training split if there is one."""
-    splits = split_folders(root)
+    splits = folder_layout.split_folders(root)
     return lister.class_folders(splits["train"]) if "train" in splits else folders
-
-
-def _require_classes(parent: Path, folders: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuses a folder without class folders.
-
-    Raises:
-      DataError: DATA-EMPTY.
-    """
-    if folders:
-        return folders
-    message = f"no images under {parent} (looked for {' '.join(SUFFIXES)} in class folders). Found: {contents(parent)}"
-    raise DataError(message, do="put the images into one folder for each class", code="DATA-EMPTY")
 
 
 def _require_images(parent: Path, files: dict[str, tuple[str, ...]]) -> None:

@@ -1,53 +1,160 @@
-"""The commands that download and prepare each known data set."""
+"""How to get a data set: the nearest known name of a misspelled one, or the steps that prepare it in this environment.
 
-from collections.abc import Mapping
+Whether the packages that a step needs are installed is asked, so that every step works when it is typed.
+"""
 
-from gauss_vit.data.config import FOLDER
+import importlib.util
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
-TFDS = "tfds build {name} --data_dir={data_dir} --file_format=array_record"
-MAY_NEED_TENSORFLOW = "pip install tensorflow    # only where the next command asks for it; reading never does"
-IMAGENET = (
+from gauss_vit.config.schema import nearest
+from gauss_vit.data.config import DIGITS, FOLDER
+from gauss_vit.errors import DataError
+
+IsInstalled = Callable[[str], bool]
+
+TFDS_NAMES = (
+    "beans",
+    "caltech101",
+    "caltech_birds2010",
+    "caltech_birds2011",
+    "cars196",
+    "cats_vs_dogs",
+    "cifar10",
+    "cifar10_1",
+    "cifar10_corrupted",
+    "cifar100",
+    "colorectal_histology",
+    "deep_weeds",
+    "dtd",
+    "emnist",
+    "eurosat",
+    "fashion_mnist",
+    "food101",
+    "i_naturalist2017",
+    "i_naturalist2018",
+    "i_naturalist2021",
+    "imagenet2012",
+    "imagenet2012_corrupted",
+    "imagenet2012_real",
+    "imagenet2012_subset",
+    "imagenet_a",
+    "imagenet_r",
+    "imagenet_sketch",
+    "imagenet_v2",
+    "imagenette",
+    "imagewang",
+    "kmnist",
+    "mnist",
+    "oxford_flowers102",
+    "oxford_iiit_pet",
+    "patch_camelyon",
+    "places365_small",
+    "plant_village",
+    "resisc45",
+    "rock_paper_scissors",
+    "stanford_dogs",
+    "stl10",
+    "sun397",
+    "svhn_cropped",
+    "tf_flowers",
+    "uc_merced",
+)
+"""Classification data sets that TFDS can prepare; others may be read too, once they are prepared."""
+
+_USUAL_NAMES: Mapping[str, str] = {
+    "cars": "cars196",
+    "cifar": "cifar10",
+    "flowers102": "oxford_flowers102",
+    "imagenet": "imagenet2012",
+    "imagenet1k": "imagenet2012",
+    "pets": "oxford_iiit_pet",
+    "svhn": "svhn_cropped",
+}
+"""Names that people use, with those of TFDS."""
+
+_READER = "pip install 'gauss_vit[tfds]'"
+_WRITER = "pip install tensorflow"
+_BUILD = "tfds build {name} --data_dir={data_dir} --file_format=array_record"
+_PREPARE = "gauss-vit data prepare --from=FOLDER --name={name} --data_dir={data_dir}"
+_FOLDER_EXAMPLE = "{data_dir}/train/CLASS/*.jpg and {data_dir}/val/CLASS/*.jpg"
+_BY_HAND: Mapping[str, str] = {
+    "imagenet2012_real": "download ILSVRC2012_img_val.tar from image-net.org into {data_dir}/downloads/manual",
+    "cars196": (
+        "get cars_train.tgz, cars_test.tgz, car_devkit.tgz and cars_test_annos_withlabels.mat from a copy of the data "
+        "set (its first address is gone) into {data_dir}/downloads/manual"
+    ),
+}
+_ARCHIVES = (
     "download ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar from image-net.org (with an account) into ARCHIVES",
     "gauss-vit data prepare --from=ARCHIVES --name={name} --data_dir={data_dir}",
 )
-RECIPES: Mapping[str, tuple[str, ...]] = {
-    FOLDER: (
-        "put the images into {data_dir}/CLASS/*.jpg, or {data_dir}/train/CLASS/*.jpg and {data_dir}/val/CLASS/*.jpg",
-        "a folder elsewhere: add --config.data.data_dir=FOLDER",
-        "one folder of classes, to be split at random: add --config.data.split_protocol=paper",
-    ),
-    "imagenet2012": IMAGENET,
-    "imagenet2012_real": (
-        "download ILSVRC2012_img_val.tar from image-net.org into {data_dir}/downloads/manual",
-        MAY_NEED_TENSORFLOW,
-        TFDS,
-    ),
-    "cars196": (
-        "its download is gone: get cars_train.tgz, cars_test.tgz, car_devkit.tgz and cars_test_annos_withlabels.mat "
-        "from another copy, genuine ones, into ARCHIVES",
-        TFDS + " --manual_dir=ARCHIVES",
-        "or, with the images in CARS/CLASS/*.jpg, read them as they are, split as in the paper: "
-        "--config.data.name=folder --config.data.data_dir=CARS --config.data.split_protocol=paper",
-    ),
-    "digits": ("pip install 'gauss_vit[digits]'    # they come with scikit-learn",),
-}
-DEFAULT = (
-    MAY_NEED_TENSORFLOW,
-    TFDS,
-    "or from a folder: gauss-vit data prepare --from=FOLDER --name={name} --data_dir={data_dir}",
-)
 
 
-def steps(name: str, data_dir: str) -> tuple[str, ...]:
-    """Lists the steps to get a data set, one command or sentence a line.
+def is_installed(package: str) -> bool:
+    """Returns whether a package can be imported; it is not imported."""
+    return importlib.util.find_spec(package) is not None
 
-    >>> steps("stanford_dogs", "D")[1]
-    'tfds build stanford_dogs --data_dir=D --file_format=array_record'
+
+def steps(name: str, data_dir: str, *, has: IsInstalled = is_installed) -> tuple[str, ...]:
+    """Lists the steps to get a data set, one command or sentence each.
 
     Args:
-      name: value of `data.name`.
-      data_dir: value of `data.data_dir`.
+      name: Value of `data.name`.
+      data_dir: Value of `data.data_dir`.
+      has: Function that tells whether a package is installed.
+
+    >>> steps("stanford_dogs", "D", has=lambda package: True)
+    ('tfds build stanford_dogs --data_dir=D --file_format=array_record',)
     """
-    base = name.partition(":")[0].partition("/")[0]
-    lines = {base: DEFAULT, **RECIPES}[base]
+    base = _base(name)
+    if base == FOLDER:
+        lines: tuple[str, ...] = ("put the images into " + _FOLDER_EXAMPLE,)
+    elif base == DIGITS:
+        lines = ("pip install 'gauss_vit[digits]'",)
+    elif base == "imagenet2012":
+        lines = _packages(("tensorflow_datasets",), has=has) + _ARCHIVES
+    elif base in TFDS_NAMES:
+        by_hand = (_BY_HAND[base],) if base in _BY_HAND else ()
+        lines = (*by_hand, *_packages(("tensorflow_datasets", "tensorflow"), has=has), _BUILD)
+    else:
+        lines = (*_packages(("tensorflow_datasets",), has=has), _PREPARE)
     return tuple(line.format(name=name, data_dir=data_dir) for line in lines)
+
+
+def remedy(name: str, data_dir: str, *, has: IsInstalled = is_installed) -> str:
+    """Returns the steps to get a data set as one sentence."""
+    return ", then ".join(steps(name, data_dir, has=has))
+
+
+def rebuild(name: str, data_dir: str, *, has: IsInstalled = is_installed) -> str:
+    """Returns the steps to prepare a TFDS data set that is there in a form that cannot be read, as one sentence."""
+    lines = (*_packages(("tensorflow_datasets", "tensorflow"), has=has), _BUILD)
+    return ", then ".join(line.format(name=name, data_dir=data_dir) for line in lines)
+
+
+def check_name(name: str, data_dir: str) -> None:
+    """Refuses the name of a data set that is neither known nor in the folder, if it resembles a known one.
+
+    Raises:
+      DataError: DATA-NAME, with the nearest name.
+    """
+    base = _base(name)
+    known = (FOLDER, DIGITS, *TFDS_NAMES)
+    if base in known or (Path(data_dir).expanduser() / base).is_dir():
+        return
+    meant = _USUAL_NAMES.get(base.lower()) or nearest(base, known)
+    if meant is not None:
+        message = f"there is no data set {name}, neither of TFDS nor in {data_dir}; did you mean {meant}?"
+        raise DataError(message, do=f"add --config.data.name={meant}", code="DATA-NAME")
+
+
+def _base(name: str) -> str:
+    """Returns NAME of `NAME/CONFIG:VERSION`."""
+    return name.partition(":")[0].partition("/")[0]
+
+
+def _packages(needed: tuple[str, ...], *, has: IsInstalled) -> tuple[str, ...]:
+    """Returns the commands that install those of the needed packages that are missing."""
+    commands = {"tensorflow_datasets": _READER, "tensorflow": _WRITER}
+    return tuple(commands[package] for package in needed if not has(package))

@@ -20,6 +20,7 @@ from gauss_vit.batches import ClassTargets
 from gauss_vit.data.config import Data
 from gauss_vit.data.examples import Example, Source
 from gauss_vit.data.file_reading import retry, sizes
+from gauss_vit.data.sources import how_to_get
 from gauss_vit.errors import DataError
 from gauss_vit.files import FileSet
 
@@ -217,10 +218,10 @@ def _open_builder(data_dir: str, name: str) -> tfds.core.DatasetBuilder:
         raise
     except Exception as error:  # tfds lets errors of protobuf, JSON and its own through, with no common base.
         message = f"{folder} is not a readable TFDS data set: {error}"
-        raise DataError(message, do=_build_command(root, name), code="DATA-TFDS") from error
+        raise DataError(message, do=how_to_get.rebuild(name, str(root)), code="DATA-TFDS") from error
     if builder.info.file_format != tfds.core.FileFormat.ARRAY_RECORD:
         message = f"{folder} holds {builder.info.file_format.value} files; only array_record can be addressed by index"
-        raise DataError(message, do=_build_command(root, name), code="DATA-TFDS")
+        raise DataError(message, do=how_to_get.rebuild(name, str(root)), code="DATA-TFDS")
     return builder
 
 
@@ -241,7 +242,7 @@ def find_folder(root: Path, name: str) -> Path:
     if not matching:
         versions = f" (found version {', '.join(folder.name for folder in found)})" if found else ""
         message = f"data set {name} is not prepared under {root / base}{versions}"
-        raise DataError(message, do=_build_command(root, name), code="DATA-TFDS")
+        raise DataError(message, do=how_to_get.remedy(name, str(root)), code="DATA-TFDS")
     return matching[-1]
 
 
@@ -265,11 +266,6 @@ def _refuse_foreign_code(folder: Path) -> None:
 def _version_of(folder: Path) -> tuple[int, ...]:
     """Parses a folder's version into numbers, so that 10.0.0 comes after 9.0.0."""
     return tuple(int(part) for part in folder.name.split("."))
-
-
-def _build_command(root: Path, name: str) -> str:
-    """Returns the command that prepares a data set in the form that is read here."""
-    return f"tfds build {name} --data_dir={root} --file_format=array_record"
 
 
 def _open_split(builder: tfds.core.DatasetBuilder, split: str) -> TfdsSource:

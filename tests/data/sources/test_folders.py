@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gauss_vit.data.examples import Source
-from gauss_vit.data.sources.folders import open_folder, split_folders
+from gauss_vit.data.sources.folders import open_folder
 from gauss_vit.errors import DataError
 from tests.data.sources.folder_samples import make_folder
 
@@ -74,18 +74,6 @@ def test_splits_are_folders_and_share_the_classes_of_training(divided):
     assert sources["validation"][0].targets.label == 1
 
 
-@pytest.mark.parametrize("name", ["val", "valid", "validation"])
-def test_validation_goes_by_three_names(tmp_path, name):
-    make_folder(tmp_path, {"train/a": 1, f"{name}/a": 2})
-    assert len(open_folder(tmp_path, "validation")) == 2
-
-
-def test_a_class_may_be_called_train(tmp_path):
-    make_folder(tmp_path, {"car": 1, "train": 1, "truck": 1})
-    assert split_folders(tmp_path) == {}
-    assert open_folder(tmp_path, "all").class_names == ("car", "train", "truck")
-
-
 def test_hidden_and_other_files_are_ignored_with_a_count(root):
     for name in (".DS_Store", "._000.jpg", "Thumbs.db", "readme.txt"):
         (root / "crow" / name).write_bytes(b"junk")
@@ -130,10 +118,10 @@ def test_a_labels_json_that_does_not_fit_is_an_error(root, content, message):
 
 def test_a_missing_folder_an_empty_one_and_one_without_classes_are_errors(tmp_path):
     assert "cannot be listed: No such file" in refused(tmp_path / "none").message
-    (tmp_path / "a.jpg").touch()
+    (tmp_path / "a.tif").touch()
     error = refused(tmp_path)
     assert "no images under" in error.message
-    assert "Found: a.jpg" in error.message
+    assert "Found: a.tif" in error.message
     assert error.code == "DATA-EMPTY"
 
 
@@ -148,17 +136,6 @@ def test_a_class_that_training_does_not_have_is_an_error(divided):
     make_folder(divided, {"val/owl": 1})
     error = refused(divided, "validation")
     assert f"{divided}/val/owl is a class that {divided}/train does not have" in error.message
-
-
-def test_a_split_that_is_not_there_names_those_that_are(divided, root):
-    shutil.rmtree(divided / "test")
-    assert "it has train, validation" in refused(divided, "test").message
-    assert "data.split_protocol=paper" in refused(root, "train").do
-
-
-def test_an_archive_in_the_place_of_a_folder_is_an_error(tmp_path):
-    (tmp_path / "birds.tar").write_bytes(b"x")
-    assert "is a file; archives are not read" in refused(tmp_path / "birds.tar").message
 
 
 def plant(kind, path):

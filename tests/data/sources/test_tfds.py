@@ -13,7 +13,7 @@ import pytest
 
 from gauss_vit.data import file_reading
 from gauss_vit.data.examples import Example, Source
-from gauss_vit.data.sources import tfds
+from gauss_vit.data.sources import how_to_get, tfds
 from gauss_vit.data.sources.tfds import find_folder, open_source
 from gauss_vit.errors import DataError
 
@@ -101,7 +101,7 @@ def test_a_missing_data_set_names_the_folder_and_the_command(tmp_path):
     with pytest.raises(DataError) as caught:
         open_source(str(tmp_path), "imagenet2012", "train")
     assert str(tmp_path / "imagenet2012") in caught.value.message
-    assert caught.value.do == f"tfds build imagenet2012 --data_dir={tmp_path} --file_format=array_record"
+    assert caught.value.do == how_to_get.remedy("imagenet2012", str(tmp_path))
     assert caught.value.code == "DATA-TFDS"
 
 
