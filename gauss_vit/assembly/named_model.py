@@ -31,6 +31,7 @@ from gauss_vit.train import mesh
 from gauss_vit.train.checkpoint import reader
 from gauss_vit.train.state import run_key
 from gauss_vit.train.workdir.lock import CONFIG
+from gauss_vit.waiting import announced
 from gauss_vit.weights import pretrained
 from gauss_vit.weights.intervention import Intervention, intervene
 
@@ -116,9 +117,11 @@ def _preset(invocation: Invocation) -> NamedModel:
     config, head = model_here(preset_config(name, adds_gaussian=adds_gaussian)), LinearHead()
     network = NetworkConfig(backbone=config, head=head)
     if invocation.is_given("weights"):
-        params = jax.device_put(import_weights(invocation, network).params)
+        with announced("reading the weights"):
+            params = jax.device_put(import_weights(invocation, network).params)
     else:
-        params = nnx.to_pure_dict(nnx.state(construct.build(network, run_key(0))))
+        with announced("preparing the parameters"):
+            params = nnx.to_pure_dict(nnx.state(construct.build(network, run_key(0))))
     images = preparation(name)
     return NamedModel(
         name=f"{name}_gaussian" if adds_gaussian else name,

@@ -18,6 +18,7 @@ from gauss_vit.train import mesh
 from gauss_vit.train.checkpoint import reader
 from gauss_vit.train.checkpoint.metadata import Record
 from gauss_vit.tree import flatten_paths, unflatten_paths
+from gauss_vit.waiting import announced
 from gauss_vit.weights.resample_positions import grids_of, is_position, resampled
 
 
@@ -43,9 +44,10 @@ def restore(
     Raises:
       CheckpointError: there is none, or it is of another model.
     """
-    found = reader.restore_params(
-        workdir, abstract, which=which, step=step, stored=lambda record: _as_stored(record, abstract, config, which)
-    )
+    with announced("reading the checkpoint"):
+        found = reader.restore_params(
+            workdir, abstract, which=which, step=step, stored=lambda record: _as_stored(record, abstract, config, which)
+        )
     for damaged, reason in found.damaged:
         warn(f"checkpoint {damaged} does not verify: {reason}; using {found.step} instead")
     grids = recorded_grids(found.record, config)

@@ -13,6 +13,7 @@ from gauss_vit.data.prepare.plans import Plan
 from gauss_vit.data.sources import splits
 from gauss_vit.data.sources.labels import LABELS_FILE
 from gauss_vit.errors import ConfigError, DataError
+from gauss_vit.waiting import announced
 
 _NUM_SAMPLES = 64
 
@@ -65,7 +66,8 @@ def _check_splits(data: Data) -> tuple[list[DataError], int]:
         return [error], num_classes
     for split in dict.fromkeys((data.train_split, data.eval_split)):
         try:
-            report = inspection.inspect_split(data, split, num_samples=_NUM_SAMPLES)
+            with announced(f"reading {split}"):
+                report = inspection.inspect_split(data, split, num_samples=_NUM_SAMPLES)
         except DataError as error:
             say(f"  wrong    {split}: {error.message}")
             problems.append(error)
@@ -94,7 +96,8 @@ def prepare_data_set(invocation: Invocation) -> None:
     if target.is_dir():
         say(f"{target} is there already; nothing was done")
         return
-    plans.write(plan if size is None else plans.resized(plan, size), data_dir)
+    with announced(f"writing {target}"):
+        plans.write(plan if size is None else plans.resized(plan, size), data_dir)
     say(f"{target} is ready: data.name={name!r}, data.data_dir={str(data_dir)!r}, splits {', '.join(plan.splits)}")
 
 

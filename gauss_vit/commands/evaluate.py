@@ -34,6 +34,7 @@ from gauss_vit.train import evaluation, mesh
 from gauss_vit.train.checkpoint import reader
 from gauss_vit.train.step import Forward, make_eval_step
 from gauss_vit.train.workdir import lock
+from gauss_vit.waiting import announced
 
 RESULT, MATRIX, CLASSES = "evaluation.json", "confusion.npz", "confusion.csv"
 RESOLUTIONS = "resolutions.json"
@@ -145,7 +146,8 @@ def evaluate_run(
     restored = named_model.restore(folder, abstract, config=shown.model, which=which, step=step)
     source = open_source(experiment, subset, trained_on=restored.record.trained_on)
     chosen = None if subset is None else ClassSubset(indices=CLASS_SUBSETS[subset], num_labels=source.num_classes)
-    report = _measure(shown, graph, params=restored.arrays, source=source, subset=chosen, devices=devices)
+    with announced("evaluating"):
+        report = _measure(shown, graph, params=restored.arrays, source=source, subset=chosen, devices=devices)
     warn_of_absent_classes(report, chosen_names(source, chosen))
     metrics = {name: value if math.isfinite(value) else None for name, value in report.compute().items()}
     choices = {name: value for name, value in (("weights", which), ("subset", subset)) if value not in ("params", None)}

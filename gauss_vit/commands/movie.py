@@ -8,6 +8,7 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.inspect.observations import read_observations, target_of
 from gauss_vit.inspect.result_files import write_bytes
 from gauss_vit.plots.movie import movie
+from gauss_vit.waiting import announced
 
 
 def run(invocation: Invocation) -> None:
@@ -21,12 +22,13 @@ def run(invocation: Invocation) -> None:
     workdir = _workdir(invocation)
     out = invocation.path("out") if invocation.is_given("out") else workdir / "erf.gif"
     observations = read_observations(workdir)
-    content = movie(
-        observations,
-        target_of(workdir),
-        title=workdir.absolute().name,
-        frames_per_second=float(invocation.text("fps")),
-    )
+    with announced("drawing the frames"):
+        content = movie(
+            observations,
+            target_of(workdir),
+            title=workdir.absolute().name,
+            frames_per_second=float(invocation.text("fps")),
+        )
     write_bytes(out, content)
     first, last = observations[0].step, observations[-1].step
     say(f"{out}: {len(observations)} steps from {first} to {last}, {len(content) / 1e6:.1f} MB")

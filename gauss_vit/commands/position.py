@@ -15,6 +15,7 @@ from gauss_vit.inspect.position_results import (
     write_embedding,
 )
 from gauss_vit.inspect.result_files import parse_formats
+from gauss_vit.waiting import announced
 
 
 def run(invocation: Invocation) -> None:
@@ -42,5 +43,6 @@ def run(invocation: Invocation) -> None:
         similarities = analyse_embedding(embedding, grid=grid, token=one_token(text, grid))
         say(write_embedding(out / f"{named.name}_embedding", named, similarities, formats=formats))
     if paths:
-        attention = read_attention(named, paths[: invocation.integer("max_images")], token=one_token(text, grid))
+        with announced("reading attention"):
+            attention = read_attention(named, paths[: invocation.integer("max_images")], token=one_token(text, grid))
         say(write_attention(out / f"{named.name}_attention", named, attention, formats=formats))

@@ -11,6 +11,7 @@ from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.errors import ConfigError
 from gauss_vit.inspect.probe import ProbeSettings, probe_run
 from gauss_vit.train.workdir import lock
+from gauss_vit.waiting import announced
 
 RESULT = "probe.json"
 
@@ -38,6 +39,7 @@ def run(invocation: Invocation) -> None:
         num_shots=invocation.integer("shots") or 1,
         penalty=float(invocation.text("penalty")),
     )
-    result = probe_run(folder, experiment, settings, which=which)
+    with announced("reading and classifying features"):
+        result = probe_run(folder, experiment, settings, which=which)
     say(json.dumps(result))
     lock.write_json(folder / RESULT, result)

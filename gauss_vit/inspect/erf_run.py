@@ -10,7 +10,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import jax
@@ -33,6 +33,7 @@ from gauss_vit.inspect.result_files import suffixed
 from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.compute import ActivationType
 from gauss_vit.train import mesh
+from gauss_vit.waiting import announced
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -100,6 +101,7 @@ def measure(named: NamedModel, measurement: Measurement, *, partial: Path | None
     with (
         _ahead(_batches(named, measurement, devices, done=done)) as batches,
         _progress(_subject(named, measurement), done, num_images) as progress,
+        _announced(f"measuring {_subject(named, measurement)} on {num_images} images"),
     ):
         if total is None:
             total = _begun(named, measurement, features)
@@ -243,6 +245,11 @@ def _ahead(batches: Iterator[ErfBatch]) -> Iterator[Iterator[ErfBatch]]:
                 yield batch
 
         yield prepared()
+
+
+def _announced(what: str) -> AbstractContextManager[None]:
+    """Returns lines about long work where there is no terminal that shows its progress."""
+    return nullcontext() if sys.stderr.isatty() else announced(what)
 
 
 def _progress(name: str, done: int, total: int) -> tqdm:

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from gauss_vit.errors import ConfigError, DataError, StorageError
 from gauss_vit.files import replacing
 from gauss_vit.plots.canvas import FileFormat, encode
+from gauss_vit.waiting import announced
 
 FigureFormats = tuple[FileFormat, ...]
 DEFAULT_FORMATS: FigureFormats = ("png", "pdf")
@@ -93,8 +94,9 @@ def write_figures(path: Path, figure: Figure, *, formats: FigureFormats = DEFAUL
     Raises:
       StorageError: a file cannot be written.
     """
-    for file_format in formats:
-        write_bytes(suffixed(path, file_format), encode(figure, file_format))
+    with announced(f"drawing {path.name}"):
+        for file_format in formats:
+            write_bytes(suffixed(path, file_format), encode(figure, file_format))
 
 
 def write_text(path: Path, text: str) -> None:

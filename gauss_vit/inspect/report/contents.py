@@ -12,6 +12,7 @@ from gauss_vit.inspect.report.layers import ReportLayer, layers_of
 from gauss_vit.inspect.report.notes import notes_of
 from gauss_vit.inspect.report.reduced_fields import ReportField
 from gauss_vit.ops.grid import Grid
+from gauss_vit.waiting import announced
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,8 @@ def make_report(named: NamedModel, plan: FieldPlan, *, num_shown: int) -> Report
     """
     config = named.config
     fields = fields_of_layers(named, plan)
+    with announced("reading position bias and attention"):
+        layers, images = layers_of(named), tuple(shown_images(named, plan.photos[:num_shown]))
     return Report(
         model=named.name,
         step=named.step,
@@ -72,7 +75,7 @@ def make_report(named: NamedModel, plan: FieldPlan, *, num_shown: int) -> Report
         protocol=plan.protocol,
         num_images=len(plan.photos),
         fields=fields,
-        layers=layers_of(named),
-        images=tuple(shown_images(named, plan.photos[:num_shown])),
+        layers=layers,
+        images=images,
         notes=notes_of(config, plan, fields=fields, num_shown=num_shown),
     )
