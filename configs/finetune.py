@@ -6,7 +6,7 @@ Command:  python -m gauss_vit.main --config=configs/finetune.py:data=pet,model=s
           --config.data.data_dir=IMAGES --config.start.weights=FILE --config.seed=0
           python -m gauss_vit.main evaluate --best --workdir=W --config=W/config.json --config.data.eval_split=test
 Data:     IMAGES/CLASS/*.jpg, all images in one folder a class, which is split 70:15:15 as in the paper. For
-          `data=folder` add --config.task.head.num_classes=N, and training.num_steps for another size than 5,000 images.
+          `data=folder` add --config.training.num_epochs=200 for another size than 5,000 images.
 Weights:  timm's vit_relpos_{small,medium,base}_patch16_224 as .safetensors, or the workdir of a run of ours.
 Recipe:   SGD, momentum 0.9, learning rate 0.01 to 0 along a cosine, weight decay 5e-4, batch 128, 200 epochs; the best
           epoch on the validation split is tested (Kim et al., BMVC 2023, supplement B, and its train.py).
@@ -41,7 +41,7 @@ from gauss_vit.weights.start import Start
 MODELS = {"s16": RELPOS_SMALL, "m16": RELPOS_MEDIUM, "b16": RELPOS_BASE}
 FILES = {"s16": "vit_relpos_small", "m16": "vit_relpos_medium", "b16": "vit_relpos_base"}
 BIASES = {"gauss": (Gaussian(),), "gauss_per_head": (Gaussian(per_head=True),), "none": (), "plain": ()}
-NUM_CLASSES = {"pet": 37, "caltech101": 102, "cars": 196, "dogs": 120, "folder": 10}
+NUM_CLASSES = {"pet": 37, "caltech101": 102, "cars": 196, "dogs": 120, "folder": None}
 TRAIN_IMAGES = {"pet": 5173, "caltech101": 6400, "cars": 11329, "dogs": 14405, "folder": 3500}
 ARGUMENTS = {"data": tuple(NUM_CLASSES), "model": tuple(MODELS), "bias": tuple(BIASES)}
 

@@ -4,10 +4,10 @@
 hundred thousand images start from trained weights instead: `configs/finetune.py:data=folder`.
 
 Command:  python -m gauss_vit.main --config=configs/folder.py --workdir=W --config.data.data_dir=FOLDER
-          --config.task.head.num_classes=N --config.training.num_steps=S
 Data:     FOLDER/train/CLASS/*.jpg and FOLDER/val/CLASS/*.jpg, as they are; `gauss-vit data check` says what is found.
+          The number of classes and the length of an epoch are taken from them.
 Recipe:   that of configs/imagenet.py with batches of 256, the learning rate made smaller as their root, and 100 epochs
-          of 100,000 images unless training.num_steps says otherwise.
+          (`--config.training.num_epochs=N`), of which the first 5 % are the warm-up.
 Time:     not measured.
 Expected: nothing published: it depends on the images.
 Measured: not run.
@@ -44,7 +44,7 @@ def get_config(argument: str = "") -> Experiment:
     return Experiment(
         model=with_terms(dataclasses.replace(model, stochastic_depth=0.1), *terms),
         task=Classification(
-            head=LinearHead(num_classes=10),
+            head=LinearHead(num_classes=None),
             label_smoothing=0.1,
             mixing=Mixing(mixup=0.2, cutmix=1.0),
             erasing=Erasing(probability=0.25),
@@ -67,12 +67,12 @@ def get_config(argument: str = "") -> Experiment:
             rule=AdamW(),
             learning_rate=1.7e-4,
             weight_decay=0.05,
-            schedule=Schedule(curve=Cosine(final=1e-6), warmup=Warmup(steps=2000, start=1e-6)),
+            schedule=Schedule(curve=Cosine(final=1e-6), warmup=Warmup(share=0.05, start=1e-6)),
             no_decay=VECTORS,
         ),
         training=Training(
             batch_size=256,
-            num_steps=39_000,
+            num_epochs=100.0,
             eval_batch_size=256,
             log_every=100,
             checkpoint_every=1000,

@@ -21,6 +21,11 @@ from gauss_vit.train.optim.optimizer import Optimizer
 from gauss_vit.weights.start import Start
 
 _EVALUATOR = Evaluator()
+_ALTERNATIVES: tuple[Mapping[str, schema.JsonValue], ...] = (
+    {"training.num_steps": None, "training.num_epochs": None},
+    {"optimizer.schedule.warmup.steps": 0, "optimizer.schedule.warmup.share": None},
+)
+"""Keys of which one at most may be given, each with the value that stands for nothing."""
 
 Model = ViTConfig | SwinConfig | BackboneConfig
 """The backbones of this package, which stored configs may name, and any other that is defined where a config is."""
@@ -100,10 +105,24 @@ def load(source: str) -> Experiment:
 def override(experiment: Experiment, changes: Mapping[str, schema.JsonValue]) -> Experiment:
     """Replaces values by dotted keys, such as `{"model.depth": 2}` or `{"model.depth": "2"}`, and checks again.
 
+    Of keys that exclude each other, such as the length of a run in steps and in epochs, one that is changed takes the
+    place of the other.
+
     Raises:
       ConfigError: with every change that does not fit.
     """
-    return from_json(overrides.override(experiment, changes), known=schema.classes_in(experiment))
+    replaced = {
+        other: nothing
+        for alternatives in _ALTERNATIVES
+        for other, nothing in alternatives.items()
+        if other not in changes and any(_is_given(changes.get(key), alternatives[key]) for key in alternatives)
+    }
+    return from_json(overrides.override(experiment, {**changes, **replaced}), known=schema.classes_in(experiment))
+
+
+def _is_given(change: schema.JsonValue, nothing: schema.JsonValue) -> bool:
+    """Returns whether a change gives a key a value, in place of none or of what stands for nothing."""
+    return change not in (None, "None", "none", nothing, str(nothing))
 
 
 def from_json(data: schema.JsonValue, *, known: Sequence[type] = ()) -> Experiment:

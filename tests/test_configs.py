@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from gauss_vit import experiment as experiments
+from gauss_vit.assembly.from_data import completed
 from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.data.examples import Example
 from gauss_vit.data.images.preprocess import preprocess
@@ -87,7 +88,7 @@ def test_different_arguments_give_different_experiments():
 
 @pytest.mark.parametrize("source", TRACED, ids=label)
 def test_training_and_evaluation_steps_trace(source: str):
-    shown = _shallow(experiments.load(source))
+    shown = _shallow(completed(experiments.load(source), num_examples=5000, num_classes=10))
     program = make_program(shown)
     state, outcome = jax.eval_shape(program.train_step, program.abstract, _batch(shown, shown.training.batch_size))
     shapes, expected = (jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree) for tree in (state, program.abstract))

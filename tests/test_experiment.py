@@ -215,3 +215,27 @@ def test_problems_of_different_parts_are_named_together():
     with pytest.raises(ConfigError, match="3 problems") as caught:
         experiment.override(TINY, {"training.batch_size": 0, "training.log_every": 0, "model.depth": "x"})
     assert "training.log_every" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "num_steps", "num_epochs"),
+    [
+        ({"training.num_epochs": "3"}, None, 3.0),
+        ({"training.num_epochs": 3.0, "training.num_steps": None}, None, 3.0),
+        ({"training.num_steps": "7"}, 7, None),
+    ],
+)
+def test_a_length_in_epochs_takes_the_place_of_steps_and_the_other_way_round(changes, num_steps, num_epochs):
+    for start in (TINY, experiment.override(TINY, {"training.num_epochs": 1.5})):
+        training = experiment.override(start, changes).training
+        assert (training.num_steps, training.num_epochs) == (num_steps, num_epochs)
+
+
+def test_two_lengths_at_once_are_refused():
+    with pytest.raises(ConfigError, match=r"training\.num_steps 7 and num_epochs 3\.0 are both given"):
+        experiment.override(TINY, {"training.num_epochs": 3.0, "training.num_steps": 7})
+
+
+def test_a_share_takes_the_place_of_steps_of_the_warmup():
+    warmup = experiment.override(TINY, {"optimizer.schedule.warmup.share": "0.1"}).optimizer.schedule.warmup
+    assert (warmup.share, warmup.steps) == (0.1, 0)

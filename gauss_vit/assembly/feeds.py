@@ -106,6 +106,7 @@ def feed(experiment: Experiment, sources: Sources, *, bad_files: Path | None = N
             experiment, sources.evaluation[name], batch_size=experiment.training.eval_batch_size
         ),
         digest=lambda step: pipeline.batch_digest(sources.train, seed=seed, step=step, batch_size=batch_size),
+        num_examples=len(sources.train),
     )
 
 
@@ -140,7 +141,7 @@ def train_batches(experiment: Experiment, source: Source, *, start: int, skips: 
         batch_size=experiment.training.batch_size,
         seed=experiment.seed,
         start_step=start,
-        num_steps=experiment.training.num_steps,
+        num_steps=experiment.training.total_steps,
         num_threads=experiment.data.num_threads,
         process_index=jax.process_index(),
         process_count=jax.process_count(),

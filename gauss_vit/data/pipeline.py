@@ -172,7 +172,7 @@ def _require_full_batch(source: Source, batch_size: int) -> None:
     """
     if len(source) < batch_size:
         message = f"{source!r}: {len(source)} images do not fill a batch of {batch_size}"
-        raise DataError(message, do=f"choose a batch size of at most {len(source)}", code="DATA-SMALL")
+        raise DataError(message, do=f"set training.batch_size to at most {len(source)}", code="DATA-SMALL")
 
 
 def num_eval_batches(num_examples: int, *, batch_size: int) -> int:

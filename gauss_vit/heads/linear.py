@@ -17,18 +17,18 @@ class LinearHead:
     """Config of a linear classifier.
 
     Attributes:
-      num_classes: Number of classes.
+      num_classes: Number of classes; None takes it from the data when a run starts, which stores it.
       dropout: Dropout rate of the pooled features in training.
 
     Raises:
       ConfigError: a value is out of range.
     """
 
-    num_classes: int = 1000
+    num_classes: int | None = 1000
     dropout: float = 0.0
 
     def __post_init__(self):
-        if self.num_classes < 1:
+        if self.num_classes is not None and self.num_classes < 1:
             raise ConfigError(f"num_classes must be at least 1, got {self.num_classes}")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout must be in [0, 1), got {self.dropout}")
@@ -42,6 +42,9 @@ class LinearClassifier(nnx.Module):
     """Logits as a linear map of the pooled features: `linear.kernel` [channels, classes], `linear.bias` [classes]."""
 
     def __init__(self, config: LinearHead, backbone: BackboneConfig, *, key: PRNGKeyArray):
+        if config.num_classes is None:
+            message = "task.head.num_classes is None, to be taken from the data, which are not read here"
+            raise ConfigError(message, do="set it, or use the run's own config, --config=WORKDIR/config.json")
         self.linear = Linear(backbone.num_features, config.num_classes, start=backbone.dense_init, key=key)
         self.dropout = config.dropout
 

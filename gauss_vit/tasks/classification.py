@@ -69,8 +69,8 @@ class Classification:
             raise ConfigError("with label_smoothing every class is above target_threshold 0", do="set one of them")
 
     @property
-    def num_classes(self) -> int:
-        """Number of classes, those of the head."""
+    def num_classes(self) -> int | None:
+        """Number of classes, those of the head; None if it is still to be taken from the data."""
         return self.head.num_classes
 
     def prepare(self, images: Float[Array, "batch height width 3"], batch: Batch, *, key: PRNGKeyArray) -> Examples:

@@ -1,6 +1,7 @@
 """The length of a run, and how often it reports, observes and saves."""
 
 import dataclasses
+import math
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.tasks.evaluator import Best
@@ -12,7 +13,8 @@ class Training:
 
     Attributes:
       batch_size: Examples per update, over all devices.
-      num_steps: Number of updates.
+      num_steps: Number of updates; None where `num_epochs` is given.
+      num_epochs: Number of passes over the training split, instead of `num_steps`; a run stores the number of steps.
       eval_batch_size: Examples per evaluation step, over all devices.
       log_every: Steps between progress lines.
       checkpoint_every: Steps between checkpoints.
@@ -27,7 +29,8 @@ class Training:
     """
 
     batch_size: int
-    num_steps: int
+    num_steps: int | None = None
+    num_epochs: float | None = None
     eval_batch_size: int
     log_every: int
     checkpoint_every: int
@@ -50,6 +53,12 @@ class Training:
             if isinstance(value := self.__dict__[field.name], int)
             and value < (smallest := 0 if field.name == "observe_images" else 1)
         ]
+        if (self.num_steps is None) == (self.num_epochs is None):
+            given = f"{self.num_steps} and num_epochs {self.num_epochs} are both given"
+            missing = "or num_epochs must be given"
+            errors.append(f"num_steps {missing if self.num_steps is None else given}")
+        if self.num_epochs is not None and not 0 < self.num_epochs < math.inf:
+            errors.append(f"num_epochs must be a number > 0, got {self.num_epochs}")
         if self.ema_decay is not None and not 0 <= self.ema_decay < 1:
             errors.append(f"ema_decay must be in [0, 1) or None, got {self.ema_decay}")
         if not errors and self.batch_size % self.accumulate:
@@ -57,6 +66,35 @@ class Training:
         if errors:
             raise ConfigError("; ".join(errors))
 
+    @property
+    def total_steps(self) -> int:
+        """Number of updates.
+
+        Raises:
+          ConfigError: it is given in epochs, whose number of examples is not known here.
+        """
+        if self.num_steps is None:
+            message = (
+                f"training.num_epochs {self.num_epochs} is a length in epochs, and the data set is not counted here"
+            )
+            raise ConfigError(message, do="set training.num_steps instead")
+        return self.num_steps
+
+    def in_steps(self, num_examples: int) -> "Training":
+        """Returns the same run with its length in steps.
+
+        Args:
+          num_examples: Number of examples in an epoch; the last batch is counted as a whole.
+
+        >>> run = Training(batch_size=4, num_epochs=2.0, eval_batch_size=1, log_every=1, checkpoint_every=1)
+        >>> run.in_steps(9).num_steps
+        5
+        """
+        if self.num_epochs is None:
+            return self
+        num_steps = max(1, math.ceil(self.num_epochs * num_examples / self.batch_size - 1e-9))
+        return dataclasses.replace(self, num_steps=num_steps, num_epochs=None)
+
     def is_due(self, every: int | None, step: int) -> bool:
         """Returns whether something with a period is due at a step; everything is due at the last one."""
-        return step == self.num_steps or (every is not None and step % every == 0)
+        return step == self.total_steps or (every is not None and step % every == 0)

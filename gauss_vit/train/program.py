@@ -112,7 +112,7 @@ def make_program(recipe: Recipe) -> Program:
     mesh = meshes.make(recipe.mesh, jax.devices())
     check_batch_sizes(training, mesh)
     model = abstract_model(recipe.network.make)
-    transform = optimizers.make(recipe.optimizer, model.params, training.num_steps, undecayed=model.undecayed)
+    transform = optimizers.make(recipe.optimizer, model.params, training.total_steps, undecayed=model.undecayed)
     decay = training.ema_decay
     state = jax.eval_shape(lambda start: moving_average.begin(start, decay), abstract_state(model.params, transform))
     abstract = meshes.with_shardings(mesh, state)
@@ -122,7 +122,7 @@ def make_program(recipe: Recipe) -> Program:
         model=model,
         abstract=abstract,
         transform=transform,
-        learning_rate=optimizers.learning_rate(recipe.optimizer, training.num_steps),
+        learning_rate=optimizers.learning_rate(recipe.optimizer, training.total_steps),
         train_step=make_train_step(
             forward,
             transform,

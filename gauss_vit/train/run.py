@@ -22,11 +22,13 @@ class Feed:
       train: Function that yields the training batches from a step on, in order, at least to the end of the run.
       evaluation: Function that yields every example of an evaluator's split once, by the evaluator's name.
       digest: Function that returns a short text that identifies the examples in the batch of a step.
+      num_examples: Number of training examples, which are an epoch; None if there are no epochs.
     """
 
     train: Callable[[int], Iterable[Batch]]
     evaluation: Callable[[str], Iterable[Batch]]
     digest: Callable[[int], str]
+    num_examples: int | None = None
 
 
 def _draws_parameters() -> None:

@@ -51,7 +51,7 @@ def test_sentences_fit_the_terminal(width: int):
 def test_page_begins_with_what_the_file_says_of_itself():
     page = config_help("configs/digits_gauss.py", width=80)
     assert page.startswith("Handwritten digits")
-    assert "  --config.training.num_steps=600  (integer)\n" in page
+    assert "  --config.training.num_steps=600  (integer or None)\n" in page
     assert config_help(TINY, width=200).splitlines()[0].startswith("A complete experiment")
 
 

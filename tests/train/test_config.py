@@ -8,7 +8,7 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.train.config import Training
 from tests.train.toy import TRAINING
 
-OTHERS = ("best", "ema_decay", "observe_images")
+OTHERS = ("best", "ema_decay", "observe_images", "num_epochs")
 COUNTS = [field.name for field in dataclasses.fields(Training) if field.name not in OTHERS]
 
 
@@ -28,6 +28,30 @@ def test_no_images_may_be_observed():
 def test_all_errors_are_named_at_once():
     with pytest.raises(ConfigError, match=r"batch_size.*num_steps.*ema_decay"):
         dataclasses.replace(TRAINING, batch_size=0, num_steps=0, ema_decay=2.0)
+
+
+@pytest.mark.parametrize(
+    ("length", "message"),
+    [
+        ({"num_steps": 3, "num_epochs": 2.0}, "num_steps 3 and num_epochs 2.0 are both given"),
+        ({"num_steps": None}, "num_steps or num_epochs must be given"),
+        ({"num_steps": None, "num_epochs": 0.0}, "num_epochs must be a number > 0, got 0.0"),
+        ({"num_steps": None, "num_epochs": float("inf")}, "num_epochs must be a number > 0, got inf"),
+    ],
+)
+def test_length_is_given_once(length: dict, message: str):
+    with pytest.raises(ConfigError, match=message):
+        dataclasses.replace(TRAINING, **length)
+
+
+@pytest.mark.parametrize(("num_epochs", "num_steps"), [(1.0, 13), (3.0, 38), (0.01, 1), (0.08, 1), (0.16, 2)])
+def test_epochs_become_steps_of_whole_batches(num_epochs: float, num_steps: int):
+    training = dataclasses.replace(TRAINING, num_steps=None, num_epochs=num_epochs)
+    with pytest.raises(ConfigError, match=r"training\.num_epochs .* DO: set training\.num_steps"):
+        _ = training.total_steps
+    counted = training.in_steps(100)
+    assert (counted.total_steps, counted.num_epochs) == (num_steps, None)
+    assert counted.in_steps(7) == counted
 
 
 def test_values_are_hashable():

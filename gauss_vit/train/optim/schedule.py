@@ -123,6 +123,7 @@ class Warmup:
 
     Attributes:
       steps: number of updates before the peak.
+      share: the same as a share of the run, such as 0.05, instead of `steps`.
       start: learning rate at step 0.
       is_prefix: whether the curve begins after the warm-up. Otherwise it begins at step 0, so that after the warm-up it
         is already a little below the peak, as in timm unless `warmup_prefix` is set.
@@ -131,10 +132,19 @@ class Warmup:
     steps: int = 0
     start: float = 0.0
     is_prefix: bool = True
+    share: float | None = None
 
     def __post_init__(self) -> None:
         _check_steps("steps", self.steps)
         _check_rate("start", self.start)
+        if self.share is not None and not 0 <= self.share < 1:
+            raise ConfigError(f"share must be in [0, 1) or None, got {self.share}")
+        if self.share is not None and self.steps:
+            raise ConfigError(f"share {self.share} and steps {self.steps} are both given", do="set one of them")
+
+    def num_steps(self, total_steps: int) -> int:
+        """Returns the number of updates in a run of so many."""
+        return self.steps if self.share is None else round(self.share * total_steps)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -179,7 +189,7 @@ class Schedule:
     total_steps: int | None = None
 
     def __post_init__(self) -> None:
-        if self.total_steps is not None and self.total_steps <= self.warmup.steps:
+        if self.total_steps is not None and self.total_steps <= self.warmup.num_steps(self.total_steps):
             raise ConfigError(f"total_steps {self.total_steps} must exceed warmup.steps {self.warmup.steps}")
 
     def learning_rate(self, peak: float, num_steps: int) -> LearningRate:
@@ -198,18 +208,19 @@ class Schedule:
         """
         warmup, cooldown = self.warmup, self.cooldown
         total_steps = num_steps if self.total_steps is None else self.total_steps
-        _check_room(warmup.steps, cooldown.steps, total_steps=total_steps)
+        warmup_steps = warmup.num_steps(total_steps)
+        _check_room(warmup_steps, cooldown.steps, total_steps=total_steps)
         end = total_steps - cooldown.steps
-        curve = self.curve.values(peak, begin=warmup.steps if warmup.is_prefix else 0, end=end)
+        curve = self.curve.values(peak, begin=warmup_steps if warmup.is_prefix else 0, end=end)
 
         def rate(step: jax.typing.ArrayLike) -> Float[Array, ""]:
             step = jnp.asarray(step, jnp.int32)
             value = jnp.asarray(curve(step), jnp.float32)
             if cooldown.steps > 0 and cooldown.rate is not None:
                 value = jnp.where(step < end, value, jnp.float32(cooldown.rate))
-            if warmup.steps > 0:
-                rising = warmup.start + (jnp.float32(peak) - warmup.start) * (step.astype(jnp.float32) / warmup.steps)
-                value = jnp.where(step < warmup.steps, rising, value)
+            if warmup_steps > 0:
+                rising = warmup.start + (jnp.float32(peak) - warmup.start) * (step.astype(jnp.float32) / warmup_steps)
+                value = jnp.where(step < warmup_steps, rising, value)
             return value
 
         return rate
@@ -220,6 +231,8 @@ def _check_room(warmup_steps: int, cooldown_steps: int, *, total_steps: int) -> 
     if warmup_steps + cooldown_steps >= total_steps:
         cooldown = f" with cooldown.steps {cooldown_steps}" if cooldown_steps else ""
         raise ConfigError(
-            f"schedule.warmup.steps {warmup_steps}{cooldown} leaves no step for the curve in a run of {total_steps}",
-            do=f"choose at most {max(0, total_steps - 1)} in all",
+            f"optimizer.schedule.warmup.steps {warmup_steps}{cooldown} leaves no step for the curve in a run of"
+            f" {total_steps} steps",
+            do=f"set them to at most {max(0, total_steps - 1)} in all, or the warm-up to a share of the run, such as"
+            " optimizer.schedule.warmup.share=0.05",
         )

@@ -19,7 +19,7 @@ def main() -> None:
     recorded = {}
     for path in sorted(FOLDER.glob("*.py")):
         shown = experiment.load(str(path))
-        num_steps = shown.training.num_steps
+        num_steps = shown.training.total_steps
         steps = np.unique(np.linspace(0, num_steps, 64).astype(np.int32))
         recorded[f"{path.stem}_steps"] = steps
         recorded[f"{path.stem}_rates"] = np.asarray(jax.vmap(learning_rate(shown.optimizer, num_steps))(steps))

@@ -123,7 +123,28 @@ def test_rates_are_float32_and_agree_under_jit(curve: Curve, cooldown: Cooldown)
 CONFIGS = Path(__file__).parents[3] / "configs"
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("name", CURVES)
+def test_warmup_may_be_a_share_of_the_run(name: str):
+    by_share = Schedule(curve=CURVES[name], warmup=Warmup(share=0.26, start=0.1))
+    by_steps = Schedule(curve=CURVES[name], warmup=Warmup(steps=3, start=0.1))
+    np.testing.assert_array_equal(values(by_share, 1.0, 12, up_to=14), values(by_steps, 1.0, 12, up_to=14))
+
+
+def test_warmup_that_is_too_long_is_named_with_both_keys():
+    with pytest.raises(ConfigError) as caught:
+        Schedule(warmup=Warmup(steps=2000), cooldown=Cooldown(steps=3)).learning_rate(1.0, 12)
+    assert caught.value.message == (
+        "optimizer.schedule.warmup.steps 2000 with cooldown.steps 3 leaves no step for the curve in a run of 12 steps"
+    )
+    assert "at most 11 in all" in caught.value.do
+    assert "optimizer.schedule.warmup.share=0.05" in caught.value.do
+
+
+# The length of folder.py depends on the images.
+RECORDED = sorted(path for path in CONFIGS.glob("*.py") if path.stem != "folder")
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
 def test_configs_have_the_rates_that_they_had_before_schedules_were_composed(path: Path):
     with np.load(Path(__file__).with_name("learning_rates.npz")) as recorded:
         steps, expected = recorded[f"{path.stem}_steps"], recorded[f"{path.stem}_rates"]
@@ -138,6 +159,8 @@ def test_configs_have_the_rates_that_they_had_before_schedules_were_composed(pat
     [
         (lambda: Warmup(steps=-1), "steps must be"),
         (lambda: Warmup(start=-1.0), "start must be"),
+        (lambda: Warmup(share=1.0), "share must be"),
+        (lambda: Warmup(share=0.1, steps=3), "share 0.1 and steps 3 are both given"),
         (lambda: Cooldown(steps=-1), "steps must be"),
         (lambda: Cooldown(rate=float("inf")), "rate must be"),
         (lambda: Cosine(final=float("nan")), "final must be"),

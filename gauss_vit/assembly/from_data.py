@@ -1,0 +1,49 @@
+"""What a config leaves to its data: the number of classes, and the number of steps that make its epochs."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from gauss_vit.data.sources import splits
+from gauss_vit.errors import DataError
+from gauss_vit.experiment import Experiment
+from gauss_vit.tasks.classification import Classification
+from gauss_vit.waiting import announced
+
+
+def complete(experiment: Experiment) -> Experiment:
+    """Fills in what the data decide; the training split is opened only if there is such a value.
+
+    Raises:
+      DataError: the split is missing or damaged; the message names the keys that need it.
+    """
+    left_open = _left_open(experiment)
+    if not left_open:
+        return experiment
+    try:
+        with announced("listing the training images"):
+            source = splits.open_split(experiment.data, experiment.data.train_split)
+    except DataError as error:
+        keys = ", ".join(left_open)
+        values = " ".join(f"--config.{key}={value}" for key, value in left_open.items())
+        do = f"{error.do}; or give {values}" if error.do else f"give {values}"
+        raise DataError(f"{keys} needs the data: {error.message}", do=do, code=error.code) from error
+    return completed(experiment, num_examples=len(source), num_classes=source.num_classes)
+
+
+def completed(experiment: Experiment, *, num_examples: int, num_classes: int) -> Experiment:
+    """Fills in what data of so many examples and classes decide."""
+    task = experiment.task
+    if isinstance(task, Classification) and task.num_classes is None:
+        task = dataclasses.replace(task, head=dataclasses.replace(task.head, num_classes=num_classes))
+    return dataclasses.replace(experiment, task=task, training=experiment.training.in_steps(num_examples))
+
+
+def _left_open(experiment: Experiment) -> Mapping[str, str]:
+    """Lists the keys whose values the data decide, each with a placeholder for its value."""
+    task = experiment.task
+    keys: dict[str, str] = {}
+    if isinstance(task, Classification) and task.num_classes is None:
+        keys["task.head.num_classes"] = "N"
+    if experiment.training.num_epochs is not None:
+        keys["training.num_steps"] = "N"
+    return keys

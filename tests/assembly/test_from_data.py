@@ -1,0 +1,69 @@
+"""What a config leaves to its data: taken from them, stored, and the same when the run is resumed."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from gauss_vit import experiment as experiments
+from gauss_vit import main as program
+from gauss_vit.assembly import from_data
+from gauss_vit.errors import ConfigError, DataError
+from gauss_vit.heads.linear import LinearHead
+from gauss_vit.models import construct
+from tests.data.sources.folder_samples import make_folder
+from tests.tiny_config import FLAG, get_config
+
+OPEN = ["--config.task.head.num_classes=None", "--config.training.num_epochs=0.05"]
+
+
+def left_open(**data: str) -> experiments.Experiment:
+    """The tiny experiment without classes and steps."""
+    shown = get_config()
+    return dataclasses.replace(
+        shown,
+        task=dataclasses.replace(shown.task, head=LinearHead(num_classes=None)),
+        training=dataclasses.replace(shown.training, num_steps=None, num_epochs=2.0),
+        data=dataclasses.replace(shown.data, **data),
+    )
+
+
+def test_classes_and_steps_are_those_of_the_training_split(tmp_path: Path):
+    make_folder(tmp_path, {"train/crow": 20, "train/owl": 21, "train/wren": 9, "val/owl": 1})
+    shown = from_data.complete(left_open(name="folder", data_dir=str(tmp_path)))
+    assert shown.task.num_classes == 3
+    assert (shown.training.num_steps, shown.training.num_epochs) == (7, None)
+    assert experiments.from_json(shown.to_json()) == shown
+
+
+def test_what_is_given_is_not_looked_up(tmp_path: Path):
+    shown = dataclasses.replace(
+        get_config(), data=dataclasses.replace(get_config().data, data_dir=str(tmp_path / "no"))
+    )
+    assert from_data.complete(shown) is shown
+
+
+def test_missing_data_are_a_sentence_with_the_keys_that_need_them(tmp_path: Path):
+    with pytest.raises(DataError) as caught:
+        from_data.complete(left_open(name="folder", data_dir=str(tmp_path / "none")))
+    assert caught.value.message.startswith("task.head.num_classes, training.num_steps needs the data: ")
+    assert caught.value.do.endswith("or give --config.task.head.num_classes=N --config.training.num_steps=N")
+
+
+def test_a_network_without_a_number_of_classes_is_refused():
+    with pytest.raises(ConfigError, match=r"task\.head\.num_classes is None"):
+        construct.abstract(left_open().network)
+
+
+def test_a_run_stores_what_it_took_from_the_data_and_resumes_with_it(tmp_path: Path, capsys):
+    command = [FLAG, f"--workdir={tmp_path}", *OPEN]
+    assert program.main(command) == 0
+    stored = json.loads((tmp_path / "config.json").read_text())
+    assert stored["task"]["head"]["num_classes"] == 10
+    assert (stored["training"]["num_steps"], stored["training"]["num_epochs"]) == (5, None)
+    assert program.main(command) == 0
+    assert "already finished at step 5" in capsys.readouterr().err
+    assert program.main(["show", FLAG, *OPEN]) == 0
+    assert '"num_classes": 10' in capsys.readouterr().out
+    assert program.main([f"--config={tmp_path}/config.json", f"--workdir={tmp_path}"]) == 0
