@@ -7,15 +7,16 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 
 EXIT_STATUS = 143
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _ABANDONED_STATUS = 130
 
 Handler = Callable[[int, FrameType | None], object] | int | None
 
 
 class Interruption:
-    """Handles SIGTERM and SIGINT within a `with` block, in the main thread, the only one where Python allows it.
+    """Handles SIGTERM, SIGINT and SIGHUP within a `with` block, in the main thread, as Python allows it in no other.
 
+    SIGHUP comes when a terminal or an SSH connection closes; where it is ignored, as `nohup` has it, that remains so.
     A second Ctrl-C only prints that saving is under way, and a third one ends the process at once. That is safe: an
     unfinished checkpoint is never taken for a finished one.
     """
@@ -28,7 +29,8 @@ class Interruption:
     def __enter__(self) -> "Interruption":
         """Installs the handlers."""
         if threading.current_thread() is threading.main_thread():
-            self._previous = {number: signal.signal(number, self._receive) for number in _SIGNALS}
+            handled = [number for number in _SIGNALS if not _is_ignored_hangup(number)]
+            self._previous = {number: signal.signal(number, self._receive) for number in handled}
         return self
 
     def __exit__(
@@ -56,3 +58,7 @@ class Interruption:
             if self._num_repeats > 1:
                 os._exit(_ABANDONED_STATUS)
             os.write(2, b"already saving; press again to abandon\n")
+
+
+def _is_ignored_hangup(number: signal.Signals) -> bool:
+    return number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN

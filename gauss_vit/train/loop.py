@@ -8,6 +8,7 @@ stopped or killed at any moment ends with the same bits as one that was not.
 import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from itertools import chain, islice
 
 import jax
@@ -33,6 +34,7 @@ from gauss_vit.train.workdir.environment import describe_environment
 from gauss_vit.train.workdir.loggers import Loggers
 from gauss_vit.train.workdir.metrics_log import OBSERVE, TRAIN, splits_at
 from gauss_vit.train.workdir.progress import Pace, progress_line
+from gauss_vit.waiting import announced
 
 __all__ = ["Feed", "Observer", "Run", "fit"]
 
@@ -51,24 +53,25 @@ def fit(run: Run) -> None:
       DataError: the feed ends too early.
       StorageError: the workdir cannot be written, or a save failed.
       BusyError: another process holds the workdir.
-      SystemExit: status 143, after SIGTERM or SIGINT, once the state is saved.
+      SystemExit: status 143, after SIGTERM, SIGINT or SIGHUP, once the state is saved.
     """
     with lock.hold(run.workdir) as hold, Interruption() as interruption:
         check_format(run.workdir)
         notes = _compare_with_recorded(run)
-        restored = restore_state(run.workdir, run.program.abstract)
+        with announced("reading the newest checkpoint"):
+            restored = restore_state(run.workdir, run.program.abstract)
         if _is_complete(run, restored):
-            _LOGGER.info("already finished at step %d; nothing to do", run.recipe.training.num_steps)
+            _LOGGER.info("already finished at step %d; nothing to do", run.recipe.training.total_steps)
             return
         hold.announce()
-        state = fresh_state(run.recipe, run.program, run.initial()) if restored is None else _resume(run, restored)
+        state = _fresh(run) if restored is None else _resume(run, restored)
         batches = _open_batches(run, state)
         with Loggers(run.workdir, step=int(state.step)) as loggers:
             _write_records(run, restored, notes=notes)
             with _checkpoint_writer(run) as writer:
                 loop = _Loop(run, state, loggers=loggers, writer=writer, interruption=interruption)
                 loop.go(batches, interval=() if restored is None else restored.record.progress.interval)
-            _LOGGER.info("finished at step %d", run.recipe.training.num_steps)
+            _LOGGER.info("finished at step %d", run.recipe.training.total_steps)
 
 
 class _Loop:
@@ -94,6 +97,7 @@ class _Loop:
         self._pace = Pace()
         self._window = MetricWindow((), explain=self._explain)
         self._evaluation: dict[str, float] = {}
+        self._is_first = True
 
     def go(self, batches: Iterable[Batch], *, interval: tuple[int | float, ...]) -> None:
         """Runs the remaining steps; `interval` has the sums from before the run stopped."""
@@ -116,7 +120,9 @@ class _Loop:
 
     def _advance(self, batch: Batch) -> None:
         """Starts one update on a batch on the devices, and checks the update before it."""
-        self._state, outcome = self._program.train_step(self._state, batch)
+        with announced("compiling the training step") if self._is_first else nullcontext():
+            self._state, outcome = self._program.train_step(self._state, batch)
+        self._is_first = False
         self._step += 1
         self._evaluation = {}
         self._window.take(self._step, outcome)
@@ -130,10 +136,13 @@ class _Loop:
         values = self._window.values()
         values = {**values, **_skipped(values, num_places=num_places), "learning_rate": rate}
         self._loggers.write(TRAIN, self._step, values)
-        self._loggers.write_speed(self._step, self._pace.steps_per_second * training.batch_size)
+        epoch = _epochs_at(self._run, self._step)
+        speed = self._pace.steps_per_second * training.batch_size
+        self._loggers.write_timing(self._step, epoch=epoch, images_per_second=speed)
         line = progress_line(
             self._step,
-            training.num_steps,
+            training.total_steps,
+            epoch=epoch,
             metrics=self._run.recipe.task.describe(values),
             learning_rate=rate,
             batch_size=training.batch_size,
@@ -156,11 +165,12 @@ class _Loop:
 
     def _observe(self) -> None:
         """Calls the observers and logs their numbers, if any."""
-        values = {
-            name: value
-            for observer in self._run.observers
-            for name, value in observer(self._step, self._state.params).items()
-        }
+        with announced("measuring and drawing what is observed"):
+            values = {
+                name: value
+                for observer in self._run.observers
+                for name, value in observer(self._step, self._state.params).items()
+            }
         if values:
             self._loggers.write(OBSERVE, self._step, values)
 
@@ -179,21 +189,22 @@ class _Loop:
                 _LOGGER.warning("%s is %s at step %d: not ranked", name, value, self._step)
         self._evaluation |= {name: value for name, value in ranked.items() if math.isfinite(value)}
         self._loggers.write(evaluator.name, self._step, values)
-        _LOGGER.info("[%d/%d] %s %s", self._step, self._training.num_steps, evaluator.name, _sentence(values))
+        _LOGGER.info("[%d/%d] %s %s", self._step, self._training.total_steps, evaluator.name, _sentence(values))
         return True
 
     def _metrics_of(self, evaluator: Evaluator, params: PyTree, *, prefix: str) -> dict[str, float]:
         """Measures parameters on the split of an evaluator; empty when it is interrupted."""
         collector = evaluator.measure.collector()
-        is_complete = evaluate(
-            self._program.eval_steps[evaluator.measure],
-            params,
-            self._run.feed.evaluation(evaluator.name),
-            collector=collector,
-            mesh=self._program.mesh,
-            batch_size=self._training.eval_batch_size,
-            should_stop=self._interruption.is_requested,
-        )
+        with announced(f"evaluating {prefix}{evaluator.name}"):
+            is_complete = evaluate(
+                self._program.eval_steps[evaluator.measure],
+                params,
+                self._run.feed.evaluation(evaluator.name),
+                collector=collector,
+                mesh=self._program.mesh,
+                batch_size=self._training.eval_batch_size,
+                should_stop=self._interruption.is_requested,
+            )
         return {f"{prefix}{name}": value for name, value in collector.compute().items()} if is_complete else {}
 
     def _save(self) -> None:
@@ -217,12 +228,13 @@ class _Loop:
           SystemExit: a signal came; the state is saved.
           DataError: the batches ended before the last step.
         """
-        num_steps, name = self._training.num_steps, self._interruption.name
+        num_steps, name = self._training.total_steps, self._interruption.name
         if not name and self._step < num_steps:
             raise DataError(f"the training batches end at step {self._step} of {num_steps}", code="DATA-SHORT")
         if self._step > 0:
             self._save()
-        self._writer.wait()
+        with announced("saving"):
+            self._writer.wait()
         if name:
             _LOGGER.warning("%s: saved step %d, exiting %d", name, self._step, EXIT_STATUS)
             raise SystemExit(EXIT_STATUS)
@@ -248,8 +260,14 @@ def _compare_with_recorded(run: Run) -> list[str]:
 
 def _is_complete(run: Run, restored: Restored | None) -> bool:
     """Returns whether the last step was made, evaluated and saved."""
-    num_steps = run.recipe.training.num_steps
+    num_steps = run.recipe.training.total_steps
     return restored is not None and restored.step >= num_steps and not _missing_evaluators(run, restored.step)
+
+
+def _epochs_at(run: Run, step: int) -> float | None:
+    """Returns how often every training example was used up to a step."""
+    num_examples = run.feed.num_examples
+    return None if num_examples is None else step * run.recipe.training.batch_size / num_examples
 
 
 def _due_evaluators(run: Run, step: int) -> tuple[Evaluator, ...]:
@@ -276,6 +294,12 @@ def _write_records(run: Run, restored: Restored | None, *, notes: list[str]) -> 
     lock.write_json(run.workdir / lock.ENVIRONMENT, describe_environment(jax.devices()))
     if restored is not None:
         _LOGGER.info("resumed from step %d (verified)", restored.step)
+
+
+def _fresh(run: Run) -> TrainState:
+    """Returns the state of step 0."""
+    with announced("preparing the initial parameters"):
+        return fresh_state(run.recipe, run.program, run.initial())
 
 
 def _resume(run: Run, restored: Restored) -> TrainState:
@@ -305,10 +329,11 @@ def _resume(run: Run, restored: Restored) -> TrainState:
 def _open_batches(run: Run, state: TrainState) -> Iterator[Batch]:
     """Opens the batches that are left. Before the first step, the first batch is read for `run.check_start`."""
     step = int(state.step)
-    batches = islice(run.feed.train(step), run.recipe.training.num_steps - step)
+    batches = islice(run.feed.train(step), run.recipe.training.total_steps - step)
     first = list(islice(batches, 1)) if step == 0 else []
     for batch in first:
-        run.check_start(state.params, batch)
+        with announced("checking the effect of the position bias"):
+            run.check_start(state.params, batch)
     return chain(first, batches)
 
 

@@ -20,7 +20,7 @@ sys.stdout.write(interruption.name)
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_signal_is_a_request_and_ends_nothing(number: signal.Signals):
     before = signal.getsignal(number)
     with Interruption() as interruption:
@@ -29,6 +29,16 @@ def test_signal_is_a_request_and_ends_nothing(number: signal.Signals):
         assert interruption.is_requested()
         assert interruption.name == number.name
     assert signal.getsignal(number) == before
+
+
+def test_hangup_that_is_ignored_remains_so():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interruption() as interruption:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not interruption.is_requested(), "as after nohup"
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_repeated_term_changes_nothing():

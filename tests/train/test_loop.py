@@ -57,6 +57,7 @@ def test_run_leaves_what_it_promises(undisturbed: Path):
         "env.json",
         "metrics.jsonl",
         "metrics.csv",
+        "timing.jsonl",
         "train.log",
         "checkpoints",
         "events.out",

@@ -1,4 +1,4 @@
-"""Logs of a run: numbers in metrics.jsonl, metrics.csv and TensorBoard, messages in train.log and on the console."""
+"""Logs of a run: numbers in metrics.jsonl, metrics.csv, timing.jsonl and TensorBoard, messages in train.log."""
 
 import logging
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from types import TracebackType
 
 from gauss_vit.train.workdir.event_log import EventLog
 from gauss_vit.train.workdir.metrics_log import MetricsLog
+from gauss_vit.train.workdir.timing_log import TimingLog
 
 TEXT = "train.log"
 _PACKAGE_LOGGER = logging.getLogger("gauss_vit")
@@ -27,6 +28,7 @@ class Loggers:
 
     def __init__(self, workdir: Path, *, step: int):
         self._metrics = MetricsLog(workdir, step=step)
+        self._timing = TimingLog(workdir)
         self._text = logging.FileHandler(workdir / TEXT, encoding="utf-8", delay=True)
         self._text.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         self._level = _PACKAGE_LOGGER.level
@@ -47,6 +49,7 @@ class Loggers:
             self._metrics.write_table()
         finally:
             self._metrics.close()
+            self._timing.close()
             self._events.close()
             _PACKAGE_LOGGER.removeHandler(self._text)
             _PACKAGE_LOGGER.setLevel(self._level)
@@ -61,8 +64,13 @@ class Loggers:
         self._metrics.append(split, step, values)
         self._events.append(split, step, values)
 
-    def write_speed(self, step: int, images_per_second: float) -> None:
-        """Writes the speed to TensorBoard alone, as it differs from run to run."""
+    def write_timing(self, step: int, *, epoch: float | None, images_per_second: float) -> None:
+        """Writes what differs from run to run, to timing.jsonl and TensorBoard.
+
+        Raises:
+          StorageError: timing.jsonl cannot be written.
+        """
+        self._timing.append(step, epoch=epoch, images_per_second=images_per_second)
         self._events.append("speed", step, {"images_per_second": images_per_second})
 
     def sync(self) -> None:

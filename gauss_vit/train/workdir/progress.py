@@ -49,12 +49,22 @@ class Pace:
         return self._num_steps / elapsed if elapsed > 0.0 else 0.0
 
 
-def progress_line(step: int, num_steps: int, *, metrics: str, learning_rate: float, batch_size: int, pace: Pace) -> str:
-    """Formats one line, such as `[500/9200] loss 1.23 top1 84.1 % lr 3.0e-04 | 812 images/s | 1m02s left`.
+def progress_line(
+    step: int,
+    num_steps: int,
+    *,
+    epoch: float | None = None,
+    metrics: str,
+    learning_rate: float,
+    batch_size: int,
+    pace: Pace,
+) -> str:
+    """Formats one line, such as `[500/9200] epoch 0.8 loss 1.23 top1 84.1 % lr 3.0e-04 | 812 images/s | 1m02s left`.
 
     Args:
       step: Number of updates made.
       num_steps: Number of updates of the run.
+      epoch: Number of epochs made; None if the number of examples is not known.
       metrics: Metrics of the interval, as the task describes them.
       learning_rate: Learning rate of the last update.
       batch_size: Number of images per step.
@@ -62,7 +72,10 @@ def progress_line(step: int, num_steps: int, *, metrics: str, learning_rate: flo
     """
     speed = pace.steps_per_second
     rest = "--" if speed == 0.0 else duration((num_steps - step) / speed)
-    return f"[{step}/{num_steps}] {metrics} lr {learning_rate:.1e} | {speed * batch_size:.0f} images/s | {rest} left"
+    made = "" if epoch is None else f"epoch {epoch:.1f} "
+    return (
+        f"[{step}/{num_steps}] {made}{metrics} lr {learning_rate:.1e} | {speed * batch_size:.0f} images/s | {rest} left"
+    )
 
 
 def duration(seconds: float) -> str:

@@ -32,6 +32,12 @@ def test_line_reads_as_documented():
     assert line == "[500/9200] loss 1.23 top1 84.1 % lr 3.0e-04 | 840 images/s | 1m02s left"
 
 
+def test_line_names_the_epoch_where_there_is_one():
+    pace, _ = pace_of(100, seconds=1 / 140)
+    line = progress_line(50, 100, epoch=0.84, metrics="loss 1.23", learning_rate=3e-4, batch_size=6, pace=pace)
+    assert line.startswith("[50/100] epoch 0.8 loss 1.23 lr ")
+
+
 def test_line_without_speed():
     line = progress_line(1, 10, metrics="loss 0.00123", learning_rate=0.0, batch_size=8, pace=Pace(Clock()))
     assert line == "[1/10] loss 0.00123 lr 0.0e+00 | 0 images/s | -- left"
