@@ -75,7 +75,7 @@ def _spelling(flag: Flag) -> str:
 
 def _explanation(flag: Flag) -> str:
     if flag.required:
-        return f"{flag.help} Required."
+        return f"{flag.help} Required{f' without --{flag.waived_by}' if flag.waived_by else ''}."
     if flag.default is None or flag.type is bool:
         return flag.help
     return f"{flag.help} Default: {flag.default if isinstance(flag.default, str) else format(flag.default, 'g')}."

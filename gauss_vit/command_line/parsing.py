@@ -193,6 +193,8 @@ def _check_complete(line: CommandLine, verb: Verb) -> None:
         message, do = f"{verb.name} needs --config", "add --config=configs/digits_gauss.py"
         raise UsageError(message, do=do, usage=usage_line(verb), code="CONFIG")
     for flag in verb.flags:
-        if flag.required and line.options[flag.name] is None:
+        is_waived = bool(flag.waived_by) and line.options[flag.waived_by] is True
+        if flag.required and not is_waived and line.options[flag.name] is None:
             message, do = f"{verb.name} needs --{flag.name}", f"add --{flag.name}={flag.value}"
+            do += f", or --{flag.waived_by} to try it" if flag.waived_by else ""
             raise UsageError(message, do=do, usage=usage_line(verb), code="CONFIG")

@@ -29,6 +29,7 @@ class Flag:
       highest: Largest number allowed.
       choices: All allowed values; empty if any text is allowed.
       required: Whether the flag must be given.
+      waived_by: Name of a switch with which it need not be given; empty for none.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Flag:
     highest: int | float | None = None
     choices: tuple[str, ...] = ()
     required: bool = False
+    waived_by: str = ""
 
     def read(self, text: str) -> OptionValue:
         """Converts the text of a command line.
@@ -48,7 +50,8 @@ class Flag:
           ValueError: the text is not a value of this flag.
         """
         if self.choices and text not in self.choices:
-            raise ValueError(f"--{self.name} must be {' or '.join(self.choices)}, got {text!r}")
+            *others, last = self.choices
+            raise ValueError(f"--{self.name} must be {' or '.join([', '.join(others), last])}, got {text!r}")
         if self.type is str:
             return text
         try:

@@ -1,16 +1,21 @@
-"""`train`: an experiment from its first step, or from where it stopped, to its last."""
+"""`train`: an experiment from its first step, or from where it stopped, to its last; `--smoke`: a few steps of it."""
 
 import functools
 import logging
-from collections.abc import Sequence
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
-from gauss_vit.assembly import feeds, initial_params
+from gauss_vit.assembly import feeds, from_data, initial_params, smoke_test
 from gauss_vit.assembly.device import experiment_here
 from gauss_vit.assembly.trained_on import trained_on
 from gauss_vit.batches import Batch
+from gauss_vit.command_line.console import say
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.experiment import Experiment
 from gauss_vit.inspect import observers
@@ -19,7 +24,7 @@ from gauss_vit.train import bias_effect, loop
 from gauss_vit.train.bias_effect import TermEffect
 from gauss_vit.train.mesh import on_one_device
 from gauss_vit.train.program import Program, make_program
-from gauss_vit.train.run import Run
+from gauss_vit.train.run import Feed, Run
 from gauss_vit.weights.intervention import check_applies
 
 _LOGGER = logging.getLogger(__name__)
@@ -29,11 +34,39 @@ _NUM_CHECKED_IMAGES = 4
 def run(invocation: Invocation) -> None:
     """Trains, evaluates, observes and checkpoints; the same command resumes.
 
+    With `--smoke`, two steps of everything in a temporary folder, and nothing is kept.
+
     Raises:
       ConfigError: the experiment does not fit the devices, the data or the workdir, or a position bias has no effect.
       UserError: as `gauss_vit.train.loop.fit`.
     """
-    experiment, folder = experiment_here(invocation.required_experiment()), invocation.path("workdir")
+    experiment = from_data.complete(experiment_here(invocation.required_experiment()))
+    if invocation.switch("smoke"):
+        smoke(experiment)
+    else:
+        train(experiment, invocation.path("workdir"), prepare_feed=_unchanged)
+
+
+def smoke(experiment: Experiment) -> None:
+    """Trains two steps, evaluates, observes and saves in a temporary folder, and says what was done."""
+    short = smoke_test.shortened(experiment, num_devices=jax.device_count())
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="gauss-vit-smoke-") as name:
+        train(short, Path(name), prepare_feed=smoke_test.limited)
+        say(smoke_test.summary(short, Path(name), seconds=time.monotonic() - start))
+
+
+def train(experiment: Experiment, folder: Path, *, prepare_feed: Callable[[Feed], Feed]) -> None:
+    """Trains a complete experiment.
+
+    Args:
+      experiment: Experiment for the devices of this process.
+      folder: Its workdir.
+      prepare_feed: Function that is given the batches and returns those to use.
+
+    Raises:
+      UserError: as `run`.
+    """
     program, sources = make_program(experiment), feeds.open_sources(experiment)
     if experiment.start is not None:
         check_applies(experiment.model, experiment.start.intervention)
@@ -42,13 +75,17 @@ def run(invocation: Invocation) -> None:
             workdir=folder,
             recipe=experiment,
             program=program,
-            feed=feeds.feed(experiment, sources, bad_files=folder / "bad_files.txt"),
+            feed=prepare_feed(feeds.feed(experiment, sources, bad_files=folder / "bad_files.txt")),
             trained_on=trained_on(experiment, sources),
             observers=observers.of(experiment, folder),
             initial=functools.partial(initial_params.initial_params, experiment),
             check_start=functools.partial(check_bias, experiment, program),
         )
     )
+
+
+def _unchanged(feed: Feed) -> Feed:
+    return feed
 
 
 def check_bias(experiment: Experiment, program: Program, params: PyTree, batch: Batch) -> tuple[TermEffect, ...]:

@@ -42,10 +42,18 @@ _MODEL = (
 _TRAIN = Verb(
     name="train",
     summary="trains a model; the same command resumes",
-    usage="--config=FILE [--config.KEY=VALUE ...] --workdir=DIR",
+    usage="--config=FILE [--config.KEY=VALUE ...] (--workdir=DIR | --smoke)",
     module="gauss_vit.commands.train",
     config="required",
-    flags=(_RUN,),
+    flags=(
+        Flag(name="workdir", value="DIR", help="Folder of the run.", required=True, waived_by="smoke"),
+        Flag(
+            name="smoke",
+            type=bool,
+            default=False,
+            help="Try the config: two steps on few images, an evaluation, a save and a picture, in a temporary folder.",
+        ),
+    ),
 )
 _EVALUATE = Verb(
     name="evaluate",
@@ -124,13 +132,19 @@ _ERF = Verb(
             default="center",
             help="Token whose field is measured: `center`, `all` or `row,column` in patches from 0.",
         ),
-        Flag(name="layer", value="LAYER", default="last", help="Layer: `last`, `all` or the number of a block."),
+        Flag(
+            name="layer",
+            value="LAYER",
+            default="last",
+            help="Layer: `last`, `all` or the number of blocks that the field goes through, from 1 to the depth.",
+        ),
         _PROTOCOL,
         Flag(
             name="dtype",
             default="float32",
-            choices=("float32", "bfloat16"),
-            help="Type of the activations; bfloat16 is faster and less exact.",
+            choices=("float32", "bfloat16", "auto"),
+            help="Type of the activations. bfloat16 is less exact, and faster on TPUs, GPUs since Ampere and CPUs with "
+            "AMX alone; auto takes it only there.",
         ),
         Flag(
             name="fit",

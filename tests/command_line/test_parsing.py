@@ -91,6 +91,15 @@ def test_what_a_verb_needs_is_said():
         parsing.parse(["show"], {"show": needy})
 
 
+def test_switch_can_waive_what_a_verb_needs():
+    tin = Flag(name="tin", value="FILE", help="Tin.", required=True, waived_by="bare")
+    bare = Flag(name="bare", type=bool, default=False, help="Without a tin.")
+    verbs = {"bake": Verb(name="bake", summary="", usage="", module="", flags=(tin, bare))}
+    assert parsing.parse(["bake", "--bare"], verbs).options == {"tin": None, "bare": True}
+    with pytest.raises(UsageError, match="bake needs --tin DO: add --tin=FILE, or --bare to try it"):
+        parsing.parse(["bake"], verbs)
+
+
 def test_first_verb_is_the_default():
     assert parsing.parse(["--tin=t"], VERBS).verb == "bake"
     assert refusal("--tin=t", "eat").message == "unexpected argument 'eat'"
