@@ -109,7 +109,13 @@ def _function(module: str, name: str, *, needed_by: str) -> Callable[..., Any]:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("gauss_vit"):
             raise
-        raise ConfigError(f"{needed_by} needs {error.name}", do="install it", code="DEP") from error
+        raise _missing(error.name, needed_by) from error
+
+
+def _missing(module: str, needed_by: str) -> ConfigError:
+    if module == "fcntl":  # Part of Python on every other system.
+        return ConfigError(f"{PROGRAM} needs Linux or macOS", do="on Windows, run it in WSL", code="DEP")
+    return ConfigError(f"{needed_by} needs {module}", do="install it", code="DEP")
 
 
 @contextmanager
@@ -134,7 +140,8 @@ def _workdir(line: CommandLine) -> Path | None:
 
 
 def _report(error: UserError, *, after: str = "") -> int:
-    remedy = f". DO: {error.do}" if error.do else ""
+    stop = "" if error.message.endswith(("?", ".", "!")) else "."
+    remedy = f"{stop} DO: {error.do}" if error.do else ""
     line = " ".join(f"gauss_vit: error[{error.code}]: {error.message}{remedy}".split())
     return _say_error(line + after, status=error.exit_status)
 

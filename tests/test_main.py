@@ -42,7 +42,7 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, li
         (["show", CONFIG, "--mseh=3"], "error[USAGE]: unknown flag --mseh; did you mean --mesh?"),
         (["show", CONFIG, "--mesh=0"], "error[USAGE]: --mesh must be an integer >= 1, got '0'"),
         (["show", CONFIG, "--mesh=abc"], "error[USAGE]: --mesh must be an integer >= 1, got 'abc'"),
-        (["erf", "--dtype=float16"], "error[USAGE]: --dtype must be float32 or bfloat16, got 'float16'"),
+        (["erf", "--dtype=float16"], "error[USAGE]: --dtype must be float32, bfloat16 or auto, got 'float16'"),
         (["evaluate", "--crop=1.5"], "error[USAGE]: --crop must be a number from 0 to 1, got '1.5'"),
         (["evaluate", "--bset"], "error[USAGE]: unknown flag --bset; did you mean --best?"),
         (["movie", "--config=F"], "error[USAGE]: movie takes no config. DO: leave --config out"),
@@ -55,7 +55,7 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, li
         (["show", "--config"], "error[USAGE]: Missing value for flag --config"),
         (["show", "--config.seed=2"], "error[USAGE]: --config.seed needs a config to change"),
         (["show"], "error[CONFIG]: show needs --config. DO: "),
-        (["train", CONFIG], "error[CONFIG]: train needs --workdir. DO: "),
+        (["train", CONFIG], "error[CONFIG]: train needs --workdir. DO: add --workdir=DIR, or --smoke to try it"),
         (["evaluate"], "error[CONFIG]: evaluate needs --workdir. DO: "),
         (["evaluate", "--workdir=/nonexistent"], "error[CONFIG]: /nonexistent does not contain a run"),
         (["shwo"], "error[USAGE]: unknown verb 'shwo'; did you mean show?"),
@@ -128,6 +128,16 @@ def test_missing_library_is_named(capsys: pytest.CaptureFixture[str], monkeypatc
     status, lines = answer(capsys, "show", CONFIG)
     assert status == 2
     assert lines[-1] == "gauss_vit: error[DEP]: show needs matplotlib. DO: install it"
+
+
+def test_windows_is_told_what_is_needed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    def without_fcntl(name: str) -> None:
+        raise ModuleNotFoundError(f"No module named 'fcntl' in {name}", name="fcntl")
+
+    monkeypatch.setattr(program.importlib, "import_module", without_fcntl)
+    status, lines = answer(capsys, "train", CONFIG, "--workdir=W")
+    assert status == 2
+    assert lines == ["gauss_vit: error[DEP]: gauss-vit needs Linux or macOS. DO: on Windows, run it in WSL"]
 
 
 def _missing(name: str) -> None:

@@ -9,6 +9,7 @@ from gauss_vit.analysis.gaussian_fit import UNBOUNDED, FitBounds, image_bounds
 from gauss_vit.analysis.protocol import protocol_named
 from gauss_vit.analysis.token import parse_tokens
 from gauss_vit.assembly import cpu_devices
+from gauss_vit.assembly.device import fastest_dtype
 from gauss_vit.assembly.named_model import NamedModel, intervened, named_model
 from gauss_vit.command_line.console import say
 from gauss_vit.command_line.invocation import Invocation
@@ -138,6 +139,8 @@ def _measure_layers(
 
 
 def _dtype(text: str) -> ActivationType:
+    if text == "auto":
+        return fastest_dtype()
     for known in get_args(ActivationType):
         if text == known:
             return known
@@ -156,6 +159,10 @@ def _stem(invocation: Invocation, name: str) -> str:
     token = invocation.text("token").replace(" ", "").replace(",", "-")
     parts = (("token", token, "center"), ("layer", invocation.text("layer"), "last"))
     suffixes = [f"_{word}-{value}" for word, value, default in parts if value != default]
-    plain = (("protocol", "bmvc2023"), ("dtype", "float32"), ("fit", "free"))
-    suffixes += [f"_{invocation.text(flag)}" for flag, default in plain if invocation.text(flag) != default]
+    plain = (
+        (invocation.text("protocol"), "bmvc2023"),
+        (_dtype(invocation.text("dtype")), "float32"),
+        (invocation.text("fit"), "free"),
+    )
+    suffixes += [f"_{value}" for value, default in plain if value != default]
     return name + "".join(suffixes)

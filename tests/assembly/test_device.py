@@ -6,7 +6,7 @@ import logging
 import jax
 import pytest
 
-from gauss_vit.assembly.device import experiment_here, model_here
+from gauss_vit.assembly.device import dtype_of_hardware, experiment_here, fastest_dtype, model_here
 from gauss_vit.kernels import cudnn
 from gauss_vit.kernels.choice import choose
 from gauss_vit.models.compute import Compute
@@ -23,6 +23,27 @@ SWIN = dataclasses.replace(PRESETS["swin_tiny_patch4_window7_224"], compute=Comp
 
 def with_kernel(config, kernel):
     return dataclasses.replace(config, compute=dataclasses.replace(config.compute, kernel=kernel))
+
+
+@pytest.mark.parametrize(
+    ("platform", "gpu_capability", "cpu_features", "expected"),
+    [
+        ("cpu", "", {"avx2"}, "float32"),
+        ("cpu", "", {"avx512f", "avx512_bf16"}, "float32"),
+        ("cpu", "", {"avx512f", "amx_bf16"}, "bfloat16"),
+        ("gpu", "7.5", {"amx_bf16"}, "float32"),
+        ("gpu", "8.0", set(), "bfloat16"),
+        ("gpu", "10.3", set(), "bfloat16"),
+        ("gpu", "", set(), "bfloat16"),
+        ("tpu", "", set(), "bfloat16"),
+    ],
+)
+def test_bfloat16_is_fastest_where_hardware_has_it(platform, gpu_capability, cpu_features, expected):
+    assert dtype_of_hardware(platform, gpu_capability=gpu_capability, cpu_features=cpu_features) == expected
+
+
+def test_fastest_dtype_of_this_process_is_one():
+    assert fastest_dtype() in ("float32", "bfloat16")
 
 
 @pytest.fixture

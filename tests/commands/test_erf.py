@@ -130,7 +130,7 @@ def test_all_tokens_are_stacked(folder, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"protocol": "bmvc"}, "--protocol must be bmvc2023 or"),
+        ({"protocol": "bmvc"}, "--protocol must be bmvc2023, pre_norm"),
         ({"token": "2,0"}, "outside the grid of 2 x 4"),
         ({"layer": "first"}, "expected a layer as last or a number"),
         ({"layer": "9"}, "no layer 9"),
