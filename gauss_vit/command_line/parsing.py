@@ -6,6 +6,7 @@ absl splits `--name=value`, `--name value`, `--name` and `--noname`; the table o
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from absl import flags
 
@@ -142,6 +143,7 @@ def _split(flag_values: flags.FlagValues, arguments: Sequence[str], verb: Verb) 
     hidden = [match[1] for match in map(_ABSL_FLAG.match, _before_terminator(arguments)) if match]
     if hidden:
         raise _unknown_flag(hidden[0], flag_values, verb, config_of(arguments))
+    _check_values_follow(flag_values, arguments, verb)
     try:
         return tuple(flag_values([PROGRAM, *arguments])[1:])
     except flags.UnrecognizedFlagError as error:
@@ -153,10 +155,21 @@ def _split(flag_values: flags.FlagValues, arguments: Sequence[str], verb: Verb) 
         raise UsageError(" ".join(str(error).split()), usage=usage_line(verb)) from error
 
 
+def _check_values_follow(flag_values: flags.FlagValues, arguments: Sequence[str], verb: Verb) -> None:
+    """Refuses `--name --other`, where absl would take the second flag for the value of the first."""
+    before = _before_terminator(arguments)
+    for argument, following in pairwise(before):
+        name = argument.lstrip("-")
+        takes_value = argument.startswith("-") and name in flag_values and not flag_values[name].boolean
+        if takes_value and following.startswith("--"):
+            raise UsageError(f"Missing value for flag --{name}", usage=usage_line(verb))
+
+
 def _unknown_flag(name: str, known: Iterable[str], verb: Verb, config: str | None) -> UsageError:
     if verb.config == "none" and re.fullmatch(rf"{CONFIG}|(no)?{CONFIG}\..*", name):
         return UsageError(f"{verb.name} takes no config", do=f"leave --{name} out", usage=usage_line(verb))
-    suggestion = nearest(name, known)
+    negated = [f"no{flag.name}" for flag in verb.flags if flag.type is bool]
+    suggestion = nearest(name, [*known, *negated])
     hint = f"; did you mean --{suggestion}?" if suggestion else ""
     may_be_key = config is not None and verb.config != "none" and not suggestion
     # Only the config file knows its keys, and it takes a second to run.

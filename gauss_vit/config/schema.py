@@ -358,7 +358,7 @@ def _tagged_type(
         return next(iter(dataclasses.values()))
     tag = value.get("type")
     if bases and isinstance(tag, str) and tag not in dataclasses:
-        message = f"{path} is a {tag[:80]}, which is none of {', '.join(dataclasses)} and comes from a file of its user"
+        message = f"{path}.type is {tag[:80]!r}, none of {', '.join(dataclasses)}; it comes from a file of its user"
         raise MismatchError([Problem(message=message, remedy="name that file with --config=FILE")])
     if not isinstance(tag, str) or tag not in dataclasses:
         message = f"{join(path, 'type')} must be one of {', '.join(dataclasses)}, got {str(tag)[:80]!r}"

@@ -73,6 +73,7 @@ def test_texts_become_values_of_the_flags_types(arguments: list, changed: dict):
         ("--altitude=3", "unknown flag --altitude"),
         ("--minutes", "Missing value for flag --minutes"),
         ("--config", "Missing value for flag --config"),
+        ("--noicin", "unknown flag --noicin; did you mean --noicing?"),
         ("--config.a=3", "--config.a needs a config to change"),
         ("--config.=3", "unknown flag --config."),
         ("raisins", "unexpected argument 'raisins'"),
@@ -103,6 +104,12 @@ def test_switch_can_waive_what_a_verb_needs():
 def test_first_verb_is_the_default():
     assert parsing.parse(["--tin=t"], VERBS).verb == "bake"
     assert refusal("--tin=t", "eat").message == "unexpected argument 'eat'"
+
+
+@pytest.mark.parametrize("flag", ["--minutes", "--config", "-minutes"])
+def test_a_flag_is_not_the_value_of_the_flag_before(flag: str):
+    assert refusal("bake", flag, "--tin=t").message == f"Missing value for flag --{flag.lstrip('-')}"
+    assert options("--salt", "-3")["salt"] == -3.0
 
 
 def test_words_behind_two_dashes_are_arguments():
