@@ -1,11 +1,13 @@
 """`data check`: which data of a run exist. `data prepare`: a folder or the ImageNet archives as a TFDS data set."""
 
+import dataclasses
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from gauss_vit.command_line.console import say
+from gauss_vit.command_line.console import remark, say
 from gauss_vit.command_line.invocation import Invocation
-from gauss_vit.data import inspection
+from gauss_vit.data import contents, inspection
 from gauss_vit.data.config import Data
 from gauss_vit.data.prepare import plans
 from gauss_vit.data.prepare.imagenet_archives import TRAIN_ARCHIVE, VALIDATION_ARCHIVE, archive_plan
@@ -16,6 +18,7 @@ from gauss_vit.errors import ConfigError, DataError
 from gauss_vit.waiting import announced
 
 _NUM_SAMPLES = 64
+_SAY_EVERY_SECONDS = 5.0
 
 
 def run(invocation: Invocation) -> None:
@@ -39,7 +42,7 @@ def check(invocation: Invocation) -> None:
 
     Raises:
       ConfigError: the model has another number of classes than the data.
-      DataError: a split is missing or damaged.
+      DataError: a split is missing or damaged; with `--deep`, an image cannot be read.
     """
     experiment = invocation.required_experiment()
     data = experiment.data
@@ -53,6 +56,59 @@ def check(invocation: Invocation) -> None:
             f"task.head.num_classes is {of_head}, but {data.name} has {num_classes} classes",
             do=f"set task.head.num_classes to {num_classes}",
         )
+    if invocation.switch("deep"):
+        _check_contents(data)
+
+
+def _check_contents(data: Data) -> None:
+    """Reads and decodes every image of the splits that a run uses, and prints what they are.
+
+    Raises:
+      DataError: DATA-DECODE, an image cannot be read.
+    """
+    num_damaged = 0
+    for split in dict.fromkeys((data.train_split, data.eval_split)):
+        source = splits.open_split(data, split)
+        progress = _Progress(split=split, num_examples=len(source), start=time.monotonic())
+        found = contents.read_contents(
+            source, max_pixels=data.max_pixels, num_threads=data.num_threads, report=progress.report
+        )
+        say(f"  read     {split}: {found}")
+        for problem in found.damaged:
+            say(f"  damaged  {problem}")
+        num_damaged += found.num_damaged
+    if num_damaged:
+        raise DataError(
+            f"{num_damaged} images of {data.name} in {data.data_dir} cannot be read",
+            do="restore or remove them; training alone can go on without them, with data.on_error=skip",
+            code="DATA-DECODE",
+        )
+
+
+@dataclasses.dataclass(kw_only=True)
+class _Progress:
+    """Says on standard error, every few seconds, how many images have been read.
+
+    Attributes:
+      split: name of the split.
+      num_examples: number of its images.
+      start: time at which reading began, in seconds.
+      said: time of the last line; that of the start at first.
+    """
+
+    split: str
+    num_examples: int
+    start: float
+    said: float = 0.0
+
+    def report(self, num_read: int) -> None:
+        """Says a line if the last one is long ago."""
+        now = time.monotonic()
+        if now - max(self.said, self.start) < _SAY_EVERY_SECONDS:
+            return
+        self.said = now
+        rate = num_read / (now - self.start)
+        remark(f"{self.split}: {num_read:,} of {self.num_examples:,} images read, {rate:,.0f} a second")
 
 
 def _check_splits(data: Data) -> tuple[list[DataError], int]:

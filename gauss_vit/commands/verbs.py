@@ -254,7 +254,7 @@ _CONVERT = Verb(
 _DATA = Verb(
     name="data",
     summary="checks a data set, or packs images for fast reading",
-    usage="(check --config=FILE | prepare --from=DIR --name=NAME --data_dir=DIR)",
+    usage="(check --config=FILE [--deep] | prepare --from=DIR --name=NAME --data_dir=DIR)",
     module="gauss_vit.commands.data",
     config="optional",
     takes_arguments=True,
@@ -268,6 +268,12 @@ _DATA = Verb(
             value="PIXELS",
             lowest=1,
             help="Length in pixels that the shorter side of larger images is reduced to.",
+        ),
+        Flag(
+            name="deep",
+            type=bool,
+            default=False,
+            help="Read and decode every image, and print a hash of their bytes and labels.",
         ),
         Flag(name="labels", value="FILE", help="File with the synset of each ImageNet validation image, one per line."),
     ),

@@ -118,3 +118,30 @@ def test_prepare_makes_a_data_set_that_check_finds(capsys, tmp_path):
 def test_a_wrong_command_line_is_answered_in_one_line(capsys, arguments, message):
     assert program.main(arguments) == 2
     assert message in capsys.readouterr().err
+
+
+def test_every_image_is_read_if_asked_for(capsys, tmp_path):
+    root = make_folder(tmp_path, {f"train/{index}": 70 if index == 0 else 1 for index in range(10)} | {"val/3": 2})
+    flags = as_folder(root, train_split="train", eval_split="validation")
+    status, out, err = check(capsys, *flags, "--deep")
+    assert (status, out.count("decoded, 0 damaged, contents ")) == (0, 2)
+    # One that the sample of `data check` alone leaves out.
+    path = root / "train/0/005.png"
+    path.write_bytes(path.read_bytes()[:60])
+    assert check(capsys, *flags)[0] == 0
+    status, out, err = check(capsys, *flags, "--deep")
+    assert status == 3
+    assert "read     train: 79 images decoded, 1 damaged, contents " in out
+    assert "damaged  " in out and "train/0/005.png" in out
+    assert "error[DATA-DECODE]: 1 images of folder in" in err
+    assert "data.on_error=skip" in err
+
+
+def test_progress_is_said_every_few_seconds(capsys, monkeypatch):
+    monkeypatch.setattr("gauss_vit.commands.data._SAY_EVERY_SECONDS", 0.0)
+    status, _, err = check(capsys, "--deep")
+    assert status == 0
+    assert [line.partition(" images read, ")[0] for line in err.splitlines()][-2:] == [
+        "train: 1,437 of 1,437",
+        "test[:50]: 50 of 50",
+    ]
