@@ -305,7 +305,7 @@ def _fresh(run: Run) -> TrainState:
 def _resume(run: Run, restored: Restored) -> TrainState:
     """Returns the restored state, after checking that classes and next batch are those of when it was saved.
 
-    Files that changed without changing the batch are said in a warning.
+    Files that changed without changing the batch are said in a warning. The next batch of imported weights is unknown.
 
     Raises:
       CheckpointError: code RESUME-DATA, the data have other classes, or the next batch holds other examples.
@@ -313,7 +313,7 @@ def _resume(run: Run, restored: Restored) -> TrainState:
     saved, changes = restored.record.trained_on, restored.record.trained_on.changes_of_files(run.trained_on.files)
     expected, actual = restored.record.progress.batch_digest, run.feed.digest(restored.step)
     reasons = [*changes_of_classes(run.trained_on.class_names, saved.class_names)]
-    if actual != expected:
+    if expected and actual != expected:
         reasons += [*changes, f"batch {restored.step} is {actual}, and was {expected} when saved"]
     if reasons:
         raise CheckpointError(

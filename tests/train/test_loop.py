@@ -189,6 +189,14 @@ def test_other_classes_are_refused_by_name_although_the_batch_is_the_same(tmp_pa
     assert caught.value.code == "RESUME-DATA"
 
 
+def test_imported_weights_whose_next_batch_is_unknown_are_trained(tmp_path: Path):
+    run = run_in(tmp_path)
+    with pytest.raises(SystemExit):
+        fit(interrupted_at(dataclasses.replace(run, feed=dataclasses.replace(run.feed, digest=lambda step: "")), 5))
+    fit(run)
+    assert saved_steps(tmp_path)[-1] == 12
+
+
 def test_files_that_changed_are_said_and_the_run_goes_on(tmp_path: Path, logs: pytest.LogCaptureFixture):
     run = dataclasses.replace(run_in(tmp_path), trained_on=TRAINED_ON)
     with pytest.raises(SystemExit):
