@@ -42,7 +42,10 @@ TRAINED_ON = TrainedOn(
 def golden_experiment() -> Experiment:
     """Describes the run of the checkpoint."""
     tiny = get_config()
-    return dataclasses.replace(tiny, model=dataclasses.replace(tiny.model, width=8, image_size=(16, 24)))
+    training = dataclasses.replace(tiny.training, observe_every=4, observe_images=64)
+    return dataclasses.replace(
+        tiny, training=training, model=dataclasses.replace(tiny.model, width=8, image_size=(16, 24))
+    )
 
 
 def abstract_of(experiment: Experiment) -> TrainState:
