@@ -11,8 +11,8 @@ from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.config import schema
 from gauss_vit.config.keys import keys_of
 from gauss_vit.errors import ConfigError
-from gauss_vit.heads.linear import LinearHead
 from gauss_vit.heads.network import NetworkConfig
+from gauss_vit.heads.stock import stock_head
 from gauss_vit.models import construct
 from gauss_vit.models.presets import PRESETS, Preset
 from gauss_vit.position.absolute import AbsoluteEmbedding
@@ -53,7 +53,7 @@ def matching(patterns: Sequence[str]) -> tuple[str, ...]:
 
 def cells(config: Preset) -> tuple[str, ...]:
     """Describes a model: image size and patch in pixels, blocks, channels, parameters with 1,000 classes, positions."""
-    params = jax.tree.leaves(construct.abstract(NetworkConfig(backbone=config, head=LinearHead()))[1])
+    params = jax.tree.leaves(construct.abstract(NetworkConfig(backbone=config, head=stock_head(config)))[1])
     return (
         "x".join(map(str, config.image_size)),
         "x".join(map(str, config.patch_size)),

@@ -60,6 +60,9 @@ SHARED_MEDIUM = dataclasses.replace(
 )
 
 DEIT_TINY = dataclasses.replace(VIT_SMALL, width=192, num_heads=3)
+DEIT_TINY_DISTILLED = dataclasses.replace(DEIT_TINY, distillation_token=True)
+DEIT_SMALL_DISTILLED = dataclasses.replace(VIT_SMALL, distillation_token=True)
+DEIT_BASE_DISTILLED = dataclasses.replace(VIT_BASE, distillation_token=True)
 DEIT3_SMALL = dataclasses.replace(
     VIT_SMALL, position=Position(absolute=AbsoluteEmbedding(embeds_prefix=False)), layer_scale=1e-6
 )
@@ -113,6 +116,10 @@ PRESETS_VIT: Mapping[str, ViTConfig] = MappingProxyType(
         "deit_small_patch16_224": VIT_SMALL,
         "deit_base_patch16_224": VIT_BASE,
         "deit_base_patch16_384": _sized(VIT_BASE, patch=16, image=384),
+        "deit_tiny_distilled_patch16_224": DEIT_TINY_DISTILLED,
+        "deit_small_distilled_patch16_224": DEIT_SMALL_DISTILLED,
+        "deit_base_distilled_patch16_224": DEIT_BASE_DISTILLED,
+        "deit_base_distilled_patch16_384": _sized(DEIT_BASE_DISTILLED, patch=16, image=384),
         "deit3_small_patch16_224": DEIT3_SMALL,
         "deit3_small_patch16_384": _sized(DEIT3_SMALL, patch=16, image=384),
         "deit3_base_patch16_224": DEIT3_BASE,

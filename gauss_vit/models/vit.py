@@ -44,7 +44,8 @@ class ViTConfig:
       num_heads: Number of attention heads; must divide the width.
       mlp_ratio: Ratio of the hidden channels of the MLP to the width.
       class_token: Whether there is a learned class token before the patches.
-      distillation_token: Whether a second learned token follows the class token (DeiT); the head does not read it.
+      distillation_token: Whether a second learned token follows the class token (DeiT), which a
+        `DistilledHead` reads.
       pool: Input of the head: the class "token" or the "mean" of the patches.
       norm: Place of the final normalisation: "before_pool" (over every token) or "after_pool".
       norm_epsilon: Constant added to the variance in every normalisation.

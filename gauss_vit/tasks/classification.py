@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from gauss_vit.batches import Batch
 from gauss_vit.errors import ConfigError
+from gauss_vit.heads.distilled import DistilledHead
 from gauss_vit.heads.linear import LinearHead
 from gauss_vit.metrics.classification import ClassificationMetric
 from gauss_vit.ops.erasing import Erasing
@@ -46,7 +47,7 @@ class Classification:
         image that has the larger share.
     """
 
-    head: LinearHead = _LINEAR
+    head: LinearHead | DistilledHead = _LINEAR
     label_smoothing: float = 0.0
     objective: Objective = "cross_entropy"
     target_threshold: float | None = None

@@ -11,7 +11,10 @@ from gauss_vit.weights.timm_names import BATCH_OF_ONE, dense, offset_table, patc
 
 
 def vit_rules(config: ViTConfig) -> tuple[Rule, ...]:
-    """Returns the names of `ViTForImageClassification`; with a distillation token, of `DeiTForImageClassification`."""
+    """Returns the names of `ViTForImageClassification`; with a distillation token, of a DeiT.
+
+    With a `DistilledHead` that is `DeiTForImageClassificationWithTeacher`, otherwise `DeiTForImageClassification`.
+    """
     root = "deit" if config.distillation_token else "vit"
     return (
         *patch_embedding(f"{root}.embeddings.patch_embeddings.projection", config.patch_size),
@@ -21,6 +24,8 @@ def vit_rules(config: ViTConfig) -> tuple[Rule, ...]:
         *_block(f"{root}.encoder.layer.{{layer}}", "backbone.blocks", attention="attention"),
         *_norm(f"{root}.layernorm", "backbone.norm"),
         *dense("classifier", "head.linear"),
+        *dense("cls_classifier", "head.class_linear"),
+        *dense("distillation_classifier", "head.distillation_linear"),
     )
 
 

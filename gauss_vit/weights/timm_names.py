@@ -15,6 +15,7 @@ def vit_rules(config: ViTConfig) -> tuple[Rule, ...]:
     return (
         *patch_embedding("patch_embed.proj", config.patch_size),
         Rule(theirs="cls_token", ours="backbone.class_token"),
+        Rule(theirs="dist_token", ours="backbone.distillation_token"),
         Rule(theirs="pos_embed", ours="backbone.position_embed", transform=BATCH_OF_ONE),
         *_attention(config),
         *trunk("blocks", "backbone.blocks", gain=_gain_name(config)),
@@ -23,6 +24,8 @@ def vit_rules(config: ViTConfig) -> tuple[Rule, ...]:
         Rule(theirs=f"{_final_norm(config)}.weight", ours="backbone.norm.scale"),
         Rule(theirs=f"{_final_norm(config)}.bias", ours="backbone.norm.bias"),
         *dense("head", "head.linear"),
+        *dense("head", "head.class_linear"),
+        *dense("head_dist", "head.distillation_linear"),
     )
 
 

@@ -16,6 +16,7 @@ from flax import nnx
 
 from gauss_vit.heads.linear import LinearHead
 from gauss_vit.heads.network import NetworkConfig
+from gauss_vit.heads.stock import stock_head
 from gauss_vit.models.construct import abstract
 from gauss_vit.models.presets import PRESETS
 from gauss_vit.models.swin import SwinConfig
@@ -55,7 +56,7 @@ def case_of(name: str) -> tuple[NetworkConfig, tuple[int, int, int, int]]:
         return NetworkConfig(backbone=backbone, head=head), (case.batch, *case.size, 3)
     name, changes = split_depth(name)
     backbone = dataclasses.replace(PRESETS[name], **changes)
-    return NetworkConfig(backbone=backbone, head=LinearHead()), (1, *image_size_of(name), 3)
+    return NetworkConfig(backbone=backbone, head=stock_head(backbone)), (1, *image_size_of(name), 3)
 
 
 def compute(name: str) -> dict[str, np.ndarray]:
@@ -68,7 +69,8 @@ def compute(name: str) -> dict[str, np.ndarray]:
         features = model.backbone.features(images)
         row, column = central_token(features.last.shape[1:3])
         mean = jnp.sum(jnp.mean(features.last[:, row, column], axis=-1))
-        return mean, (model.head.linear(features.pooled), features.last)
+        is_linear = isinstance(network.head, LinearHead)
+        return mean, (model.head.linear(features.pooled) if is_linear else model(images), features.last)
 
     run = jax.jit(jax.value_and_grad(target, has_aux=True))
     (_, (logits, last)), gradient = run(jnp.asarray(deterministic.image(shape)), deterministic_params(network))

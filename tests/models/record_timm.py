@@ -41,6 +41,9 @@ NAMES = (
     "deit_small_patch16_224",
     "deit_base_patch16_224",
     "deit_base_patch16_384",
+    "deit_tiny_distilled_patch16_224",
+    "deit_small_distilled_patch16_224",
+    "deit_base_distilled_patch16_224",
     "deit3_small_patch16_224",
     "deit3_small_patch16_384",
     "deit3_base_patch16_224",
@@ -65,6 +68,7 @@ NAMES = (
     # One of each kind with few blocks, for the tests that run every time.
     "vit_small_patch16_224 at depth 2",
     "vit_base_patch32_384 at depth 2",
+    "deit_tiny_distilled_patch16_224 at depth 2",
     "deit3_small_patch16_224 at depth 2",
     "vit_relpos_small_patch16_224 at depth 2",
     "vit_relpos_medium_patch16_cls_224 at depth 2",
@@ -84,7 +88,7 @@ def reference(case: str) -> dict[str, np.ndarray]:
     size = image_size_of(name)
     images = torch.from_numpy(deterministic.image((1, *size, 3))).permute(0, 3, 1, 2).requires_grad_()
     features = model.forward_features(images)
-    patches = features[:, 1:] if "cls_token" in state else features
+    patches = features[:, ("cls_token" in state) + ("dist_token" in state) :]
     grid = (size[0] // model.patch_embed.patch_size[0], size[1] // model.patch_embed.patch_size[1])
     target = patches.reshape(1, *grid, -1)[0][central_token(grid)].mean()
     (gradient,) = torch.autograd.grad(target, images, retain_graph=True)

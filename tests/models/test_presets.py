@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import pytest
 from flax import nnx
 
+from gauss_vit.heads.network import NetworkConfig
+from gauss_vit.heads.stock import stock_head
 from gauss_vit.models.construct import abstract
 from gauss_vit.models.presets import PRESETS
 from gauss_vit.position import Gaussian
 from gauss_vit.position.position import with_terms
-from tests.networks import classifier
 
 # Counts of timm 1.0.31 (and 0.6.7) for 1,000 classes.
 COUNTS = {
@@ -24,6 +25,9 @@ COUNTS = {
     "deit_tiny_patch16_224": 5_717_416,
     "deit_small_patch16_224": 22_050_664,
     "deit_base_patch16_224": 86_567_656,
+    "deit_tiny_distilled_patch16_224": 5_910_800,
+    "deit_small_distilled_patch16_224": 22_436_432,
+    "deit_base_distilled_patch16_224": 87_338_192,
     "deit3_small_patch16_224": 22_059_496,
     "deit3_base_patch16_224": 86_585_320,
     "deit3_large_patch16_224": 304_374_760,
@@ -49,8 +53,12 @@ COUNTS = {
 }
 
 
+def stock(config):
+    return NetworkConfig(backbone=config, head=stock_head(config))
+
+
 def count(config):
-    return sum(leaf.size for leaf in jax.tree.leaves(abstract(classifier(config, 1000))[1]))
+    return sum(leaf.size for leaf in jax.tree.leaves(abstract(stock(config))[1]))
 
 
 @pytest.mark.parametrize("name", COUNTS)
@@ -67,7 +75,7 @@ def test_the_gaussian_adds_two_parameters_a_block_to_every_model(name):
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_model_takes_a_rectangle_and_a_batch_of_one(name):
     config = with_terms(dataclasses.replace(PRESETS[name], image_size=(160, 288)), Gaussian())
-    graph, params = abstract(classifier(config, 1000))
+    graph, params = abstract(stock(config))
     image = jax.ShapeDtypeStruct((1, 160, 288, 3), jnp.float32)
 
     def run(params, image):

@@ -16,6 +16,7 @@ FULL = (
     "vit_large_patch16_224",
     "vit_base_patch32_384",
     "deit_tiny_patch16_224",
+    "deit_base_distilled_patch16_224",
     "deit3_small_patch16_224",
     "vit_relpos_small_patch16_224",
     "vit_relpos_medium_patch16_224",
