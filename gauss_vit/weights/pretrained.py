@@ -1,6 +1,5 @@
 """Loads foreign weights: detects their naming, checks them as a whole, and resamples positions of another grid."""
 
-import contextlib
 import re
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -19,16 +18,16 @@ from gauss_vit.models.construct import abstract
 from gauss_vit.ops.grid import Grid
 from gauss_vit.tree import flatten_paths, unflatten_paths
 from gauss_vit.weights.bias_sites import starts_fresh
-from gauss_vit.weights.name_tables import NAME_TABLES
-from gauss_vit.weights.naming import Expected, Rule, Tensor, expected, from_theirs, refuse, shown_name
+from gauss_vit.weights.detection import Detected, detect
+from gauss_vit.weights.file_metadata import grids_of_file
+from gauss_vit.weights.fitting_presets import other_model
+from gauss_vit.weights.naming import Expected, Tensor, expected, from_theirs, refuse, shown_name
 from gauss_vit.weights.resample_positions import Regrid, is_position, regrid_of
-from gauss_vit.weights.safetensors_file import Entry, WeightFile, open_weights
+from gauss_vit.weights.safetensors_file import BUFFERS, Entry, WeightFile, open_weights
 
 Head = Literal["file", "fresh", "fitting"]
 
 HEAD = r"head\..*"
-# Buffers that other programs store beside their weights; they follow from the config.
-_BUFFERS = r".*\.(relative_position_index|relative_coords_table|attn_mask)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +41,8 @@ class Imported:
       fresh: Paths of our parameters that did not come from the file.
       class_names: Names of the classes in the order of the head's outputs; empty if they are unknown, and for a fresh
         head.
+      prefix: Prefix that was taken off every name in the file; empty if there was none.
+      ignored: Names in the file of tensors that the model does not use.
     """
 
     params: PyTree
@@ -49,6 +50,16 @@ class Imported:
     resampled: tuple[str, ...]
     fresh: tuple[str, ...]
     class_names: tuple[str, ...] = ()
+    prefix: str = ""
+    ignored: tuple[str, ...] = ()
+
+    def notes(self) -> tuple[str, ...]:
+        """Says what was left off or out of the file, one line each; nothing for a file that was taken as it is."""
+        shown = ", ".join(shown_name(name) for name in self.ignored)
+        return (
+            *((f"the prefix {shown_name(self.prefix)} is taken off every name",) if self.prefix else ()),
+            *((f"not used by this model and ignored: {shown}",) if self.ignored else ()),
+        )
 
     @property
     def has_fresh_head(self) -> bool:
@@ -61,15 +72,13 @@ class _Plan:
     """What will be read from a file, planned from its header alone.
 
     Attributes:
-      table: Naming of the file: a key of `NAME_TABLES`.
-      rules: Table of names for the config.
+      detected: The file in the names of a table.
       target: Our tree of shapes, without newly drawn parameters.
       wanted: Tensors that the target needs, by their name.
       regrids: Changes of grid of those that were made on another, by their name.
     """
 
-    table: str
-    rules: tuple[Rule, ...]
+    detected: Detected
     target: PyTree
     wanted: Mapping[str, Expected]
     regrids: Mapping[str, Regrid]
@@ -89,27 +98,44 @@ def load_weights(
       head: Source of the head: "file" takes it from the file; "fresh" draws a new one in any case; "fitting" takes that
         of the file if it has as many classes as the model, and otherwise draws a new one.
       source_grid: The (height, width) in patches, of a window for Swin, on which the file's positions were made. None
-        keeps positions of the model's own size unchanged and assumes a square grid for all others.
+        takes the grids that a file of ours names; of other files, it keeps positions of the model's own size unchanged
+        and assumes a square grid for all others.
       seed: Seed of newly drawn parameters.
 
     Raises:
       CheckpointError: the file is refused (code IMPORT) or does not fit the model (code CKPT-TREE); the message names
-        everything that does not fit.
+        everything that does not fit, or the presets that the file fits instead.
     """
     file = open_weights(path)
     leaves = flatten_paths(abstract(network)[1])
-    plan = _plan(file, network.backbone, leaves, head=head, source_grid=source_grid)
-    tensors = file.read(list(plan.wanted))
-    for name, array in tensors.items():
-        tensors[name] = array.astype(np.float32)
-    refuse({"with numbers that are not finite": [name for name in tensors if not np.isfinite(tensors[name]).all()]})
-    for name, regrid in plan.regrids.items():
-        tensors[name] = regrid(tensors[name])
-    loaded = flatten_paths(from_theirs(tensors, plan.rules, plan.target))
+    try:
+        plan = _plan(file, network.backbone, leaves, head=head, source_grid=source_grid)
+    except CheckpointError as error:
+        raise (other_model(file, network.backbone) or error) from error
+    detected = plan.detected
+    loaded = flatten_paths(from_theirs(_read(plan), detected.rules, plan.target))
     fresh = tuple(path for path in leaves if path not in loaded)
     complete = loaded | draw(network, fresh, seed=seed)
     params = unflatten_paths({path: complete[path] for path in leaves})
-    return Imported(params=params, table=plan.table, resampled=tuple(plan.regrids), fresh=fresh)
+    return Imported(
+        params=params,
+        table=detected.table,
+        resampled=tuple(plan.regrids),
+        fresh=fresh,
+        prefix=detected.prefix,
+        ignored=detected.ignored,
+    )
+
+
+def _read(plan: _Plan) -> dict[str, Tensor]:
+    """Reads the tensors of a plan in float32, on the model's grids.
+
+    Raises:
+      CheckpointError: some of their numbers are not finite.
+    """
+    tensors = {name: array.astype(np.float32) for name, array in plan.detected.file.read(list(plan.wanted)).items()}
+    refuse({"with numbers that are not finite": [name for name in tensors if not np.isfinite(tensors[name]).all()]})
+    return tensors | {name: regrid(tensors[name]) for name, regrid in plan.regrids.items()}
 
 
 def draw(network: NetworkConfig, paths: Sequence[str], *, seed: int) -> dict[str, Tensor]:
@@ -138,51 +164,31 @@ def _plan(
       CheckpointError: no table knows the file's names, or something in it does not fit.
     """
     known = {path: leaf for path, leaf in leaves.items() if not starts_fresh(path, config)}
-    table = _table_of(file, config, unflatten_paths(known))
-    rules = NAME_TABLES[table](config)
-    nameable = expected(rules, unflatten_paths(known))
+    detected = detect(file, config, unflatten_paths(known))
+    file, nameable = detected.file, expected(detected.rules, unflatten_paths(known))
     keeps_head = head == "file" or (head == "fitting" and _has_head(file, nameable))
     taken = {path: leaf for path, leaf in known.items() if keeps_head or not re.fullmatch(HEAD, path)}
     wanted = {name: each for name, each in nameable.items() if each.path in taken}
     entries = {
         name: entry
         for name, entry in file.entries.items()
-        if name in wanted or not (name in nameable or re.fullmatch(_BUFFERS, name))
+        if name in wanted or not (name in nameable or re.fullmatch(BUFFERS, name))
     }
+    grids = grids_of_file(file.metadata)
     regrids = {
         name: regrid
         for name, each in wanted.items()
-        if name in entries and (regrid := regrid_of(each, entries[name].shape, config, source_grid=source_grid))
+        if name in entries
+        and (regrid := regrid_of(each, entries[name].shape, config, source_grid=source_grid or grids.get(name)))
     }
     _check(entries, wanted, config, exempt=set(regrids))
-    return _Plan(table=table, rules=rules, target=unflatten_paths(taken), wanted=wanted, regrids=regrids)
+    return _Plan(detected=detected, target=unflatten_paths(taken), wanted=wanted, regrids=regrids)
 
 
 def _has_head(file: WeightFile, nameable: Mapping[str, Expected]) -> bool:
     """Returns whether the file has a head of the model's shape."""
     heads = {name: each.shape for name, each in nameable.items() if re.fullmatch(HEAD, each.path)}
     return all(name in file.entries and file.entries[name].shape == shape for name, shape in heads.items())
-
-
-def _table_of(file: WeightFile, config: BackboneConfig, target: PyTree) -> str:
-    """Detects the naming of a file: returns the table that knows most of its names.
-
-    Raises:
-      CheckpointError: no table knows any.
-    """
-    counts: dict[str, int] = {}
-    for table, rules in NAME_TABLES.items():
-        with contextlib.suppress(CheckpointError):  # The table has no names for such a model.
-            counts[table] = len(set(expected(rules(config), target)) & set(file.entries))
-    best = max(counts, key=lambda table: counts[table], default=None)
-    if best is None or counts[best] == 0:
-        names = ", ".join(shown_name(name) for name in sorted(file.entries)[:3]) or "none"
-        raise CheckpointError(
-            f"{shown_name(str(file.path))} has names of neither {' nor '.join(NAME_TABLES)} for this model: {names}",
-            code="CKPT-TREE",
-            do="choose the --model that the file was made for",
-        )
-    return best
 
 
 def _check(

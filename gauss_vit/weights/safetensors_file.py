@@ -10,8 +10,9 @@ Source: https://github.com/huggingface/safetensors, "Format".
 import io
 import json
 import math
+import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -25,12 +26,18 @@ from gauss_vit.files import replacing
 from gauss_vit.weights.naming import Tensor, shown_name
 
 CODE = "IMPORT"
+PICKLE_SUFFIXES = (".pth", ".pt", ".bin", ".pkl", ".pickle", ".ckpt")
+"""Suffixes of files that can run code when they are loaded."""
+
+BUFFERS = r".*\.(relative_position_index|relative_coords_table|attn_mask)"
+"""Names of buffers that other programs store beside their weights; they follow from the config."""
+
 _LENGTH_BYTES = 8
 # The headers of the largest models of this field are under 0.2 MB; parsing one of 4 MB takes a tenth of a second.
 _LARGEST_HEADER = 4 * 2**20
 _LARGEST_RANK = 8
-_PICKLE_SUFFIXES = (".pth", ".pt", ".bin", ".pkl", ".pickle", ".ckpt")
 _METADATA = "__metadata__"
+_NO_METADATA: Mapping[str, str] = MappingProxyType({})
 _ENTRY_KEYS = {"dtype", "shape", "data_offsets"}
 _TYPES: Mapping[str, np.dtype] = MappingProxyType(
     {
@@ -78,11 +85,13 @@ class WeightFile:
       path: Path of the file.
       entries: Tensors by name.
       data_start: Position of the first number, in bytes.
+      metadata: Texts in the header by name, as they are: they may say anything.
     """
 
     path: Path
     entries: Mapping[str, Entry]
     data_start: int
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, names: Sequence[str]) -> dict[str, Tensor]:
         """Reads some tensors, each in its own dtype.
@@ -123,11 +132,17 @@ def open_weights(path: Path) -> WeightFile:
     data_start = _LENGTH_BYTES + length
     entries = {name: _entry(path, name, value) for name, value in header.items() if name != _METADATA}
     _check_ranges(path, entries, size - data_start)
-    return WeightFile(path=path, entries=MappingProxyType(entries), data_start=data_start)
+    metadata = _texts(header.get(_METADATA))
+    return WeightFile(path=path, entries=MappingProxyType(entries), data_start=data_start, metadata=metadata)
 
 
-def write(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Writes tensors byte for byte as PyTorch's libraries do; a reader never sees an incomplete file.
+def write(path: Path, tensors: Mapping[str, Tensor], *, metadata: Mapping[str, str] = _NO_METADATA) -> None:
+    """Writes tensors as PyTorch's libraries do, the same bytes every time; a reader never sees an incomplete file.
+
+    Args:
+      path: Path of the file.
+      tensors: Arrays by name.
+      metadata: Texts for the header, beside the format, by name.
 
     Raises:
       StorageError: the file cannot be written.
@@ -135,9 +150,22 @@ def write(path: Path, tensors: Mapping[str, Tensor]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
-            save_file(dict(tensors), temporary, metadata={"format": "pt"})
+            save_file(dict(tensors), temporary, metadata={"format": "pt", **metadata})
+            _sort_metadata(temporary)
     except (OSError, SafetensorError) as error:
         raise StorageError(f"cannot write {path}: {error}", do="choose an --out that you may write") from error
+
+
+def _sort_metadata(path: Path) -> None:
+    """Sorts the metadata in a file's header, which safetensors writes in a random order."""
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+        header = json.loads(file.read(length))
+        header[_METADATA] = dict(sorted(header[_METADATA].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        assert len(text) <= length, "the same header in another order"
+        file.seek(_LENGTH_BYTES)
+        file.write(text.ljust(length))
 
 
 def _open(path: Path) -> io.BufferedReader:
@@ -158,12 +186,30 @@ def _refuse_pickles(path: Path) -> None:
     is_safetensors = start[_LENGTH_BYTES:] == b"{" and start[4:_LENGTH_BYTES] == bytes(4)
     is_archive = start.startswith((b"PK\x03\x04", b"PK\x05\x06"))
     is_pickle = len(start) > 1 and start[0] == 0x80 and start[1] <= 5
-    if path.suffix.lower() in _PICKLE_SUFFIXES or (not is_safetensors and (is_archive or is_pickle)):
+    if path.suffix.lower() in PICKLE_SUFFIXES or (not is_safetensors and (is_archive or is_pickle)):
         raise CheckpointError(
             f"{shown_name(str(path))} is a pickle or an archive of one: such files can run code and are not read",
             code=CODE,
-            do="in a sandbox, load it in torch with weights_only=True and write it with safetensors.torch.save_file",
+            do=f"where torch and safetensors are installed, run: python -c {shlex.quote(_conversion(path))}",
         )
+
+
+def _conversion(path: Path) -> str:
+    """Returns a program of one line that turns a pickle of tensors into a safetensors file beside it.
+
+    torch unpickles tensors only, no code. Training scripts keep the weights under "model" or "state_dict"; tensors that
+    share memory, which safetensors refuses, are copied.
+    """
+    target = path.with_suffix(".safetensors")
+    if target == path:
+        target = path.with_name(f"{path.stem}_converted.safetensors")
+    return (
+        "from torch import is_tensor, load; from safetensors.torch import save_file; "
+        f'w = load({json.dumps(str(path))}, map_location="cpu", weights_only=True); '
+        'w = w.get("model", w.get("state_dict", w)); '
+        "save_file({k: v.clone().contiguous() for k, v in w.items() if is_tensor(v)}, "
+        f"{json.dumps(str(target))})"
+    )
 
 
 def _parse(path: Path, text: bytes) -> dict[str, object]:
@@ -190,6 +236,12 @@ def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
         repeated = next(name for name, _ in pairs if name in seen or seen.add(name))
         raise _RepeatError(f"the name {shown_name(repeated)} occurs twice")
     return values
+
+
+def _texts(value: object) -> Mapping[str, str]:
+    """Returns the metadata that are texts; they decide nothing on their own, so that others are left out."""
+    items = value.items() if isinstance(value, dict) else ()
+    return MappingProxyType({str(name): text for name, text in items if isinstance(text, str)})
 
 
 def _entry(path: Path, name: str, value: object) -> Entry:

@@ -118,6 +118,17 @@ def test_rectangles_need_the_grid_on_which_they_were_made(tmp_path):
     assert load_weights(path, classifier(square), source_grid=(4, 6)).resampled == ("pos_embed",)
 
 
+def test_grid_that_a_file_of_ours_names_is_taken(tmp_path):
+    square = dataclasses.replace(VIT, image_size=(48, 48))
+    write(tmp_path / "w.safetensors", tensors_for(VIT), metadata={"position_grids": '{"pos_embed": [4, 6]}'})
+    imported = load_weights(tmp_path / "w.safetensors", classifier(square))
+    assert imported.resampled == ("pos_embed",)
+    named = load_weights(saved(tmp_path, VIT), classifier(square), source_grid=(4, 6))
+    np.testing.assert_array_equal(
+        imported.params["backbone"]["position_embed"], named.params["backbone"]["position_embed"]
+    )
+
+
 def test_half_precision_becomes_float32(tmp_path):
     tensors = {name: array.astype(np.float16) for name, array in tensors_for(VIT).items()}
     write(tmp_path / "w.safetensors", tensors)

@@ -1,0 +1,115 @@
+"""Detects whose names a weight file has: behind prefixes of wrappers, and without the root of a base model."""
+
+import contextlib
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from jaxtyping import PyTree
+
+from gauss_vit.errors import CheckpointError
+from gauss_vit.models.backbone import BackboneConfig
+from gauss_vit.weights.name_tables import NAME_TABLES
+from gauss_vit.weights.naming import Rule, expected, shown_name
+from gauss_vit.weights.safetensors_file import WeightFile
+
+# Hugging Face's classifiers keep the backbone in one of these; a file of the backbone alone leaves it out.
+_ROOTS = {"hugging_face": ("vit.", "deit.", "swin.")}
+# Wrappers are few; a hostile name may have a million components.
+_MOST_PREFIXES = 8
+# Tensors that no classifier of ours reads: those of another head on the class token, and of masked pre-training.
+_IGNORED = {"hugging_face": r"(\w+\.)?(pooler\.dense\.(weight|bias)|embeddings\.mask_token)"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detected:
+    """A weight file in the names of a table.
+
+    Attributes:
+      table: Naming of the file: a key of `NAME_TABLES`.
+      rules: Table of names for the config.
+      file: The file, its tensors renamed to what the table expects, without those that are ignored.
+      prefix: Prefix that was taken off every name; empty if there was none.
+      ignored: Names in the file of tensors that the model does not use.
+    """
+
+    table: str
+    rules: tuple[Rule, ...]
+    file: WeightFile
+    prefix: str
+    ignored: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reading:
+    """A way to read a file's names, and the number of them that the table expects."""
+
+    table: str
+    prefix: str
+    root: str
+    num_known: int
+
+    def name(self, theirs: str) -> str:
+        """Returns the table's name for a name in the file."""
+        return self.root + theirs.removeprefix(self.prefix)
+
+
+def detect(file: WeightFile, config: BackboneConfig, target: PyTree) -> Detected:
+    """Finds the table, the prefix and the root with which most names of a file are expected.
+
+    Args:
+      file: The file.
+      config: Config of the backbone.
+      target: Our tree of shapes; it determines the names that are expected.
+
+    Raises:
+      CheckpointError: no table knows any name.
+    """
+    readings = tuple(_readings(file, config, target))
+    # The first of equals: as few changes of names as possible.
+    best = max(readings, key=lambda reading: reading.num_known, default=None)
+    if best is None or best.num_known == 0:
+        names = ", ".join(shown_name(name) for name in sorted(file.entries)[:3]) or "none"
+        raise CheckpointError(
+            f"{shown_name(str(file.path))} has names of neither {' nor '.join(NAME_TABLES)} for this model: {names}",
+            code="CKPT-TREE",
+            do="choose the --model that the file was made for",
+        )
+    pattern = _IGNORED.get(best.table)
+    renamed = {theirs: best.name(theirs) for theirs in file.entries}
+    ignored = {theirs for theirs, name in renamed.items() if pattern and re.fullmatch(pattern, name)}
+    entries = {name: file.entries[theirs] for theirs, name in renamed.items() if theirs not in ignored}
+    return Detected(
+        table=best.table,
+        rules=NAME_TABLES[best.table](config),
+        file=dataclasses.replace(file, entries=entries),
+        prefix=best.prefix,
+        ignored=tuple(sorted(ignored)),
+    )
+
+
+def shared_prefixes(names: Iterable[str]) -> tuple[str, ...]:
+    """Lists the prefixes that all names share, from none to the longest, each a number of whole components.
+
+    >>> shared_prefixes(["module.model.head.weight", "module.model.norm.bias"])
+    ('', 'module.', 'module.model.')
+    """
+    parts = [name.split(".")[:-1][:_MOST_PREFIXES] for name in names]
+    prefixes = [""]
+    for components in zip(*parts, strict=False):
+        if len(set(components)) > 1:
+            break
+        prefixes.append(f"{prefixes[-1]}{components[0]}.")
+    return tuple(prefixes)
+
+
+def _readings(file: WeightFile, config: BackboneConfig, target: PyTree) -> Iterator[_Reading]:
+    names = tuple(file.entries)
+    for table, rules in NAME_TABLES.items():
+        with contextlib.suppress(CheckpointError):  # The table has no names for such a model.
+            wanted = set(expected(rules(config), target))
+            for prefix in shared_prefixes(names):
+                for root in ("", *_ROOTS.get(table, ())):
+                    num_known = sum(root + name.removeprefix(prefix) in wanted for name in names)
+                    yield _Reading(table=table, prefix=prefix, root=root, num_known=num_known)

@@ -1,0 +1,49 @@
+"""What a file of ours says of its model comes back; what another file says there is not believed."""
+
+import pytest
+
+from gauss_vit.models.construct import abstract
+from gauss_vit.ops.pixel_normalization import Normalization
+from gauss_vit.weights.file_metadata import Origin, class_names_of, grids_of_file, grids_of_tensors, to_metadata
+from gauss_vit.weights.name_tables import timm_rules
+from gauss_vit.weights.safetensors_file import open_weights, write
+from tests.networks import classifier
+from tests.weights.hugging_face_models import SWIN, VIT
+from tests.weights.test_pretrained import TABLE, tensors_for
+
+ORIGIN = Origin(
+    step=7,
+    class_names=("cat", "a dog", "café", "d", "e"),
+    normalization=Normalization(mean=(0.5, 0.4, 0.3), std=(0.1, 0.2, 0.3)),
+    crop_fraction=0.9,
+    interpolation="bicubic",
+)
+
+
+def test_header_holds_step_classes_pixels_and_grids(tmp_path):
+    paths = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    for path in paths:
+        write(path, tensors_for(VIT), metadata=to_metadata(ORIGIN, {"pos_embed": (4, 6)}))
+    metadata = open_weights(paths[0]).metadata
+    assert (metadata["step"], metadata["mean"], metadata["std"]) == ("7", "[0.5, 0.4, 0.3]", "[0.1, 0.2, 0.3]")
+    assert class_names_of(metadata) == ORIGIN.class_names
+    assert grids_of_file(metadata) == {"pos_embed": (4, 6)}
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_every_position_tensor_has_its_grid():
+    grids = {
+        name: grids_of_tensors(config, abstract(classifier(config))[1], timm_rules(config))
+        for name, config in {"vit": VIT, "table": TABLE, "swin": SWIN}.items()
+    }
+    assert grids["vit"] == {"pos_embed": (4, 6)}
+    assert grids["table"] == {f"blocks.{i}.attn.rel_pos.relative_position_bias_table": (2, 3) for i in range(3)}
+    assert set(grids["swin"].values()) == {(4, 4)} and len(grids["swin"]) == 6
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[", "3", '["a", 1]', '{"a": [0, 2], "b": [1.5, 2], "c": [1, 2, 3]}', "[" * 100_000]
+)
+def test_nonsense_in_a_header_is_unknown(text):
+    assert class_names_of({"class_names": text}) == ()
+    assert grids_of_file({"position_grids": text}) == {}
