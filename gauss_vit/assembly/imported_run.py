@@ -12,6 +12,7 @@ from gauss_vit.data.config import Data
 from gauss_vit.data.images.transforms import RandomFlip, RandomResizedCrop
 from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
+from gauss_vit.heads.stock import stock_head
 from gauss_vit.models.presets import Preset
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train import mesh, moving_average
@@ -48,7 +49,7 @@ def fine_tuning_experiment(name: str, model: Preset) -> Experiment:
     )
     return Experiment(
         model=model,
-        task=Classification(),
+        task=Classification(head=stock_head(model)),
         data=data,
         optimizer=Optimizer(rule=SGD(momentum=0.9), learning_rate=0.01, weight_decay=5e-4),
         training=Training(batch_size=128, num_steps=10_000, eval_batch_size=128, log_every=100, checkpoint_every=1000),

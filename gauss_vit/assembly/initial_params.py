@@ -7,13 +7,15 @@ from pathlib import Path
 import jax
 from jaxtyping import PyTree
 
+from gauss_vit.assembly import foreign_weights
 from gauss_vit.assembly.named_model import trained
 from gauss_vit.config import schema
 from gauss_vit.errors import CheckpointError
 from gauss_vit.experiment import Experiment
 from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.train.state import run_key
-from gauss_vit.weights.pretrained import Imported, load_weights
+from gauss_vit.weights.pretrained import Imported
+from gauss_vit.weights.published import WEIGHTS, published
 from gauss_vit.weights.start import Start, carry_over, redraw
 
 _LOGGER = logging.getLogger(__name__)
@@ -60,10 +62,10 @@ def read(start: Start, network: NetworkConfig, *, seed: int, known: Sequence[typ
             code="IMPORT",
             do="give a .safetensors file or the workdir of a run with --config.start.weights=...",
         )
-    if path.is_dir():
+    if path.is_dir() and not (path / WEIGHTS).is_file():
         given = trained(path, known=known)
         return carry_over(given.params, network, source=given.config, head=start.head, seed=seed)
-    return load_weights(path, network, head=start.head, seed=seed)
+    return foreign_weights.load(published(path), network, head=start.head, seed=seed)
 
 
 def summary(start: Start, imported: Imported) -> str:

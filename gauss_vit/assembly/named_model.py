@@ -11,15 +11,18 @@ from flax import nnx
 from jaxtyping import PyTree
 
 from gauss_vit import experiment
+from gauss_vit.assembly import foreign_weights
 from gauss_vit.assembly.device import experiment_here, model_here
+from gauss_vit.assembly.foreign_weights import images_for, with_epsilon
 from gauss_vit.assembly.preset_images import IMAGENET, preparation
 from gauss_vit.assembly.restored import restore
+from gauss_vit.assembly.selection import NEWEST, Selection, selection
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.config import schema
 from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.errors import ConfigError
-from gauss_vit.heads.linear import LinearHead
 from gauss_vit.heads.network import HeadConfig, NetworkConfig
+from gauss_vit.heads.stock import stock_head
 from gauss_vit.models import construct
 from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.presets import PRESETS, Preset
@@ -34,11 +37,13 @@ from gauss_vit.train.workdir.lock import CONFIG
 from gauss_vit.waiting import announced
 from gauss_vit.weights import pretrained
 from gauss_vit.weights.intervention import Intervention, intervene
+from gauss_vit.weights.published import Published, published
 
 __all__ = [
     "IMAGENET",
     "NamedModel",
     "at_step",
+    "found_weights",
     "import_weights",
     "intervened",
     "named_model",
@@ -46,6 +51,7 @@ __all__ = [
     "restore",
     "run_experiment",
     "trained",
+    "trained_as_asked",
 ]
 
 _DRAWING = ("reinit", "paper_code")
@@ -102,36 +108,62 @@ def named_model(invocation: Invocation) -> NamedModel:
     if invocation.is_given("workdir") == invocation.is_given("model"):
         raise ConfigError(f"{invocation.verb} needs either --workdir=W or --model=NAME")
     if invocation.is_given("model"):
+        for flag in ("best", "ema"):
+            if invocation.switch(flag):
+                raise ConfigError(f"--{flag} chooses among the weights of a run", do="leave it out, or give --workdir")
         return _preset(invocation)
+    return trained_as_asked(invocation)
+
+
+def trained_as_asked(invocation: Invocation) -> NamedModel:
+    """Loads the model of `--workdir` with the weights that `--best` and `--ema` choose.
+
+    Raises:
+      ConfigError: a flag is for presets, or the folder does not contain a run with such weights.
+      CheckpointError: no checkpoint verifies.
+    """
     for flag in ("gaussian", "weights"):
         if invocation.options[flag]:
             raise ConfigError(
                 f"--{flag} changes a preset, not a trained model", do="leave it out, or give --model=NAME"
             )
-    return trained(invocation.path("workdir"), known=known_classes(invocation))
+    workdir, known = invocation.path("workdir"), known_classes(invocation)
+    chosen = selection(invocation, workdir, run_experiment(workdir, known=known))
+    return trained(workdir, known=known, chosen=chosen)
 
 
 def _preset(invocation: Invocation) -> NamedModel:
     """Builds a preset, with parameters from a file or with drawn ones, the same every time."""
     name, adds_gaussian = invocation.text("model"), invocation.switch("gaussian")
-    config, head = model_here(preset_config(name, adds_gaussian=adds_gaussian)), LinearHead()
-    network = NetworkConfig(backbone=config, head=head)
+    config, images = model_here(preset_config(name, adds_gaussian=adds_gaussian)), preparation(name)
+    network, class_names = NetworkConfig(backbone=config, head=stock_head(config)), ()
     if invocation.is_given("weights"):
         with announced("reading the weights"):
-            params = jax.device_put(import_weights(invocation, network).params)
+            found = found_weights(invocation)
+            network = _as_published(network, found, keeps_head=invocation.text("head") == "file")
+            images = images_for(found, images)
+            imported = import_weights(invocation, network, found)
+            params, class_names = jax.device_put(imported.params), imported.class_names
     else:
         with announced("preparing the parameters"):
             params = nnx.to_pure_dict(nnx.state(construct.build(network, run_key(0))))
-    images = preparation(name)
     return NamedModel(
         name=f"{name}_gaussian" if adds_gaussian else name,
-        config=config,
-        head=head,
+        config=network.backbone,
+        head=network.head,
         params=params,
         step=0,
         transform=images.transform,
         normalization=images.normalization,
+        class_names=class_names,
     )
+
+
+def _as_published(network: NetworkConfig, found: Published, *, keeps_head: bool) -> NetworkConfig:
+    """Returns a network with the epsilon of the weights and, if their head is kept, as many classes as they have."""
+    num_classes = found.num_classes if keeps_head else None
+    head = network.head if num_classes is None else stock_head(network.backbone, num_classes)
+    return NetworkConfig(backbone=with_epsilon(network.backbone, found), head=head)
 
 
 def preset_config(name: str, *, adds_gaussian: bool) -> Preset:
@@ -148,8 +180,19 @@ def preset_config(name: str, *, adds_gaussian: bool) -> Preset:
     return with_terms(config, Gaussian()) if adds_gaussian else config
 
 
-def import_weights(invocation: Invocation, network: NetworkConfig) -> pretrained.Imported:
-    """Reads the parameters of a network from the file that `--weights` names, as `--head` and `--source_grid` say.
+def found_weights(invocation: Invocation) -> Published:
+    """Finds the weights that `--weights` names, and what is said beside them.
+
+    Raises:
+      ConfigError: a flag about them is wrong.
+      CheckpointError: there are none, or the file is refused.
+    """
+    _source_grid(invocation)
+    return published(invocation.path("weights"))
+
+
+def import_weights(invocation: Invocation, network: NetworkConfig, found: Published) -> pretrained.Imported:
+    """Reads the parameters of a network from the weights that were found, as `--head` and `--source_grid` say.
 
     Raises:
       ConfigError: a flag is wrong.
@@ -158,8 +201,11 @@ def import_weights(invocation: Invocation, network: NetworkConfig) -> pretrained
     head = invocation.text("head")
     if head not in ("file", "fresh"):
         raise ConfigError(f"--head is file or fresh, got {head!r}")
-    source_grid = parse_grid(invocation.text("source_grid")) if invocation.is_given("source_grid") else None
-    return pretrained.load_weights(invocation.path("weights"), network, head=head, source_grid=source_grid)
+    return foreign_weights.load(found, network, head=head, source_grid=_source_grid(invocation))
+
+
+def _source_grid(invocation: Invocation) -> Grid | None:
+    return parse_grid(invocation.text("source_grid")) if invocation.is_given("source_grid") else None
 
 
 def parse_grid(text: str) -> Grid:
@@ -182,12 +228,13 @@ def known_classes(invocation: Invocation) -> tuple[type, ...]:
     return () if invocation.experiment is None else schema.classes_in(invocation.experiment)
 
 
-def trained(workdir: Path, *, known: Sequence[type] = ()) -> NamedModel:
-    """Loads a run's model with the parameters of its newest checkpoint that verifies, on one device.
+def trained(workdir: Path, *, known: Sequence[type] = (), chosen: Selection = NEWEST) -> NamedModel:
+    """Loads a run's model, on one device.
 
     Args:
       workdir: The folder of the run.
       known: Classes that a user defined, such as position terms, which the run's config may name.
+      chosen: Choice among its weights: by default, the parameters of the newest checkpoint that verifies.
 
     Raises:
       ConfigError: the folder does not contain a run.
@@ -196,8 +243,8 @@ def trained(workdir: Path, *, known: Sequence[type] = ()) -> NamedModel:
     run = experiment_here(run_experiment(workdir, known=known))
     one_device = mesh.make(mesh.MeshConfig(data=1), jax.devices())
     abstract = mesh.with_shardings(one_device, construct.abstract(run.network)[1])
-    restored = restore(workdir, abstract, config=run.model)
-    named = at_step(run, restored.step, restored.arrays, name=workdir.absolute().name)
+    restored = restore(workdir, abstract, config=run.model, which=chosen.which, step=chosen.step)
+    named = at_step(run, restored.step, restored.arrays, name=workdir.absolute().name + chosen.suffix)
     return dataclasses.replace(named, class_names=restored.record.trained_on.class_names)
 
 

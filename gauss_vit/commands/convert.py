@@ -1,26 +1,24 @@
 """`convert`: a run's weights as a file for stock libraries, or a file's weights as a run at step 0."""
 
-import jax
-
 from gauss_vit.assembly import feeds
+from gauss_vit.assembly.export import write_program, write_weights
+from gauss_vit.assembly.foreign_weights import with_epsilon
 from gauss_vit.assembly.imported_run import fine_tuning_experiment, write_run
-from gauss_vit.assembly.named_model import import_weights, known_classes, preset_config, trained
+from gauss_vit.assembly.named_model import found_weights, import_weights, preset_config, trained_as_asked
 from gauss_vit.command_line.console import say
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.errors import ConfigError
-from gauss_vit.weights.bake import bake
 from gauss_vit.weights.name_tables import rules_named
-from gauss_vit.weights.naming import to_theirs
 from gauss_vit.weights.pretrained import Imported
-from gauss_vit.weights.safetensors_file import write
-from gauss_vit.weights.timm_call import timm_call
 
 
 def run(invocation: Invocation) -> None:
     """Writes `--out`, or fills `--workdir`.
 
-    With `--to`, the weights of the run are exported; a Gaussian or a term of your own is baked into relative tables
-    first, so that the stock model computes the same. With `--weights`, a file is imported for the preset of `--model`,
+    With `--to`, the weights of the run are exported, those that `--best` and `--ema` choose; a Gaussian or a term of
+    your own is baked into relative tables first, so that the stock model computes the same. `--out` is a file that ends
+    in .safetensors, or a folder that timm or transformers load as it is; `--to=stablehlo` writes the run as a program
+    for the `--platforms`. With `--weights`, a file is imported for the preset of `--model`,
     or for `--config`, and `train` can continue from it.
 
     Raises:
@@ -29,7 +27,7 @@ def run(invocation: Invocation) -> None:
       StorageError: the file or the workdir cannot be written.
     """
     if invocation.is_given("to") == invocation.is_given("weights"):
-        raise ConfigError("convert needs either --to=timm, to write a file, or --weights=F, to read one")
+        raise ConfigError("convert needs either --to=timm, to write weights, or --weights=F, to read one")
     if invocation.is_given("to"):
         _export(invocation)
     else:
@@ -37,21 +35,16 @@ def run(invocation: Invocation) -> None:
 
 
 def _export(invocation: Invocation) -> None:
-    """Writes the weights of a run under another library's names."""
-    rules, out = rules_named(invocation.text("to")), invocation.path("out")
-    named = trained(invocation.path("workdir"), known=known_classes(invocation))
-    config, params = named.config, named.params
-    foreign = [term.name for term in config.position.all_terms if not term.is_in_foreign_files]
-    if foreign:
-        config, params = bake(config, params)
-    tensors = to_theirs(jax.device_get(params), rules(config))
-    write(out, tensors)
-    baked = f", {' and '.join(foreign)} baked into the tables" if foreign else ""
-    say(f"{out}: {len(tensors)} tensors of step {named.step}{baked}")
-    call = timm_call(config, named.head) if invocation.text("to") == "timm" else None
-    if call is not None:
-        say("from safetensors.torch import load_file")
-        say(f"{call}.load_state_dict(load_file({str(out)!r}), strict=True)")
+    """Writes the weights of a run for another library, or the run as a StableHLO program."""
+    library, out = invocation.text("to"), invocation.path("out")
+    if library == "stablehlo":
+        platforms = [name.strip() for name in invocation.text("platforms").split(",")]
+        lines = write_program(trained_as_asked(invocation), out, platforms)
+    else:
+        rules_named(library)
+        lines = write_weights(trained_as_asked(invocation), library, out)
+    for line in lines:
+        say(line)
 
 
 def _import(invocation: Invocation) -> None:
@@ -61,10 +54,12 @@ def _import(invocation: Invocation) -> None:
         raise ConfigError("convert needs either --model=NAME or --config=FILE beside --weights")
     if experiment is None:
         name = invocation.text("model")
-        experiment = fine_tuning_experiment(name, preset_config(name, adds_gaussian=invocation.switch("gaussian")))
+        preset = preset_config(name, adds_gaussian=invocation.switch("gaussian"))
+        found = found_weights(invocation)
+        experiment = fine_tuning_experiment(name, with_epsilon(preset, found))
     else:
-        sources = feeds.open_sources(experiment)
-    imported = import_weights(invocation, experiment.network)
+        found, sources = found_weights(invocation), feeds.open_sources(experiment)
+    imported = import_weights(invocation, experiment.network, found)
     write_run(folder, experiment, imported, sources=sources)
     say(f"{folder}: {_summary(imported)}")
 

@@ -19,11 +19,11 @@ from gauss_vit.assembly import feeds, named_model
 from gauss_vit.assembly.device import experiment_here
 from gauss_vit.assembly.evaluation_data import chosen_names, open_source, warn_of_absent_classes
 from gauss_vit.assembly.resolutions import Resolution, resolutions
+from gauss_vit.assembly.selection import selection
 from gauss_vit.command_line.console import say
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.config.schema import JsonValue
 from gauss_vit.data.examples import Source
-from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
 from gauss_vit.inspect.result_files import write_arrays, write_text
 from gauss_vit.metrics.class_subsets import CLASS_SUBSETS
@@ -74,12 +74,13 @@ def run(invocation: Invocation) -> None:
     """
     folder = invocation.path("workdir")
     experiment = experiment_here(invocation.experiment or named_model.run_experiment(folder))
+    chosen = selection(invocation, folder, experiment)
     measure = functools.partial(
         evaluate_run,
         folder,
         experiment,
-        which="ema" if invocation.switch("ema") else "params",
-        step=reader.best_step(folder) if invocation.switch("best") else None,
+        which=chosen.which,
+        step=chosen.step,
         subset=invocation.text("subset") if invocation.is_given("subset") else None,
     )
     if invocation.is_given("image_sizes") or invocation.is_given("crop"):
@@ -137,8 +138,6 @@ def evaluate_run(
       subset: name of the classes to choose among; None is all.
       resolution: how images are shown; None is as the experiment says.
     """
-    if which == "ema" and experiment.training.ema_decay is None:
-        raise ConfigError("the run keeps no moving average", do="leave out --ema, or train with training.ema_decay")
     devices = mesh.make(mesh.MeshConfig(), jax.devices())
     shown = experiment if resolution is None else resolution.of(experiment)
     graph, abstract = construct.abstract(shown.network)

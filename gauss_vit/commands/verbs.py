@@ -7,6 +7,7 @@ from gauss_vit.command_line.verb import Flag, Verb, Verbs
 _WORKDIR = Flag(name="workdir", value="DIR", help="Folder of the run.")
 _RUN = Flag(name="workdir", value="DIR", help="Folder of the run.", required=True)
 _EMA = Flag(name="ema", type=bool, default=False, help="Use the moving average of the parameters.")
+_BEST = Flag(name="best", type=bool, default=False, help="Use the best checkpoint instead of the newest.")
 _OUT = Flag(name="out", value="DIR", help="Folder for the results.", required=True)
 _MAX_IMAGES = Flag(name="max_images", type=int, value="N", lowest=1, help="Number of images to use (all by default).")
 _PROTOCOL = Flag(
@@ -23,6 +24,8 @@ _FORMAT = Flag(
 )
 _MODEL = (
     _WORKDIR,
+    _BEST,
+    _EMA,
     Flag(name="model", value="MODEL", help="Model by timm's name, instead of --workdir; listed by `gauss-vit models`."),
     Flag(name="gaussian", type=bool, default=False, help="Add the Gaussian attention bias to --model."),
     Flag(name="weights", value="FILE", help="Weights for --model: .safetensors with timm's or Hugging Face's names."),
@@ -64,7 +67,7 @@ _EVALUATE = Verb(
     flags=(
         _RUN,
         _EMA,
-        Flag(name="best", type=bool, default=False, help="Use the best checkpoint instead of the newest."),
+        _BEST,
         Flag(
             name="subset",
             value="NAME",
@@ -241,14 +244,24 @@ _MOVIE = Verb(
 )
 _CONVERT = Verb(
     name="convert",
-    summary="exports weights to timm or Hugging Face, or imports them",
-    usage="(--workdir=DIR --to=timm --out=FILE | --weights=FILE --model=MODEL --workdir=DIR)",
+    summary="exports weights to timm, Hugging Face or StableHLO, or imports them",
+    usage="(--workdir=DIR --to=timm --out=DIR | --weights=FILE --model=MODEL --workdir=DIR)",
     module="gauss_vit.commands.convert",
     config="optional",
     flags=(
         *_MODEL,
-        Flag(name="to", value="LIBRARY", help="Library whose names are written: `timm` or `hugging_face`."),
-        Flag(name="out", value="FILE", help="The .safetensors file to write."),
+        Flag(name="to", value="LIBRARY", help="What is written for: `timm`, `hugging_face` or `stablehlo`."),
+        Flag(
+            name="out",
+            value="DIR",
+            help="Folder for the weights with their config.json, or the .safetensors or StableHLO file to write.",
+        ),
+        Flag(
+            name="platforms",
+            value="NAMES",
+            default="cpu,cuda,tpu",
+            help="Platforms that a StableHLO program can run on, separated by commas.",
+        ),
     ),
 )
 _DATA = Verb(

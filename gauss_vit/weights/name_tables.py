@@ -91,5 +91,5 @@ def rules_named(name: str) -> Rules:
       ConfigError: there is no such table.
     """
     if name not in NAME_TABLES:
-        raise ConfigError(f"unknown weight format {name!r}", do=f"use one of {', '.join(NAME_TABLES)}")
+        raise ConfigError(f"unknown weight format {name!r}", do=f"use one of {', '.join(NAME_TABLES)}, stablehlo")
     return NAME_TABLES[name]

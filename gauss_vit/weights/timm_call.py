@@ -1,64 +1,219 @@
-"""Writes the timm call that builds the stock model of a config, to load an exported file into."""
+"""Finds the stock model of timm for a config: its name, the arguments that differ from it, and the call that makes it.
 
-import dataclasses
+Source: the signatures of timm 1.0's `VisionTransformer`, `VisionTransformerRelPos`, `VisionTransformerDistilled`,
+`Beit`, `Cait`, `SwinTransformer` and `SwinTransformerV2`.
+"""
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from gauss_vit.config.schema import JsonValue
+from gauss_vit.heads.distilled import DistilledHead
 from gauss_vit.heads.linear import LinearHead
 from gauss_vit.heads.network import HeadConfig
+from gauss_vit.heads.stock import IMAGENET_CLASSES
 from gauss_vit.models.backbone import BackboneConfig
-from gauss_vit.models.presets import PRESETS
+from gauss_vit.models.presets import PRESETS, Preset
+from gauss_vit.models.swin import SwinConfig
+from gauss_vit.models.vit import ViTConfig
+from gauss_vit.ops.grid import Grid
+from gauss_vit.position.position import Position
 from gauss_vit.position.relative import RelativeTable
-
-# Fields that do not select the stock model: sizes that timm takes as arguments, initialisation, and training settings.
-_FREE = (
-    "image_size",
-    "position",
-    "layer_scale",
-    "start",
-    "position_dropout",
-    "projection_dropout",
-    "attention_dropout",
-    "stochastic_depth",
-    "takes_any_size",
-    "compute",
-)
+from gauss_vit.position.relative_mlp import RelativeMlp
 
 
-def timm_call(config: BackboneConfig, head: HeadConfig) -> str | None:
-    """Writes `timm.create_model(...)` for a backbone without a Gaussian and its head.
+@dataclass(frozen=True, kw_only=True)
+class TimmModel:
+    """A model of timm.
+
+    Attributes:
+      name: timm's name of the nearest model.
+      arguments: Arguments in which it differs, for `timm.create_model`.
+      norm_epsilon: Epsilon of its normalisation; None if it is the named model's. No JSON can hold it.
+    """
+
+    name: str
+    arguments: Mapping[str, JsonValue]
+    norm_epsilon: float | None
+
+    @property
+    def call(self) -> str:
+        """Python expression that makes the model, without weights."""
+        parts = [repr(self.name), *(f"{key}={value!r}" for key, value in self.arguments.items())]
+        if self.norm_epsilon is not None:
+            parts.append(f"norm_layer=functools.partial(torch.nn.LayerNorm, eps={self.norm_epsilon!r})")
+        return f"timm.create_model({', '.join(parts)})"
+
+
+def timm_model(config: BackboneConfig, head: HeadConfig) -> TimmModel | None:
+    """Finds the model of timm that computes the same as a backbone without a Gaussian and its head.
 
     Returns:
-      The call, or None if timm has no such model.
+      The preset of the same family that needs the fewest arguments; None if timm has no such model.
     """
-    if not isinstance(head, LinearHead):
+    family = timm_family(config)
+    if family is None or not isinstance(head, DistilledHead if family == "distilled" else LinearHead):
         return None
-    names = [name for name, preset in PRESETS.items() if _architecture(preset) == _architecture(config)]
-    exact = [name for name in names if PRESETS[name].image_size == config.image_size]
-    if not names:
-        return None
-    name = (exact or names)[0]
-    preset = PRESETS[name]
-    arguments = [repr(name)]
-    if _has_table(config) and not _has_table(preset):
-        arguments.append("rel_pos_type='bias'")
-        if preset.position.shared and not config.position.shared:
-            arguments.append("shared_rel_pos=False")
-    if config.image_size != preset.image_size:
-        arguments.append(f"img_size={config.image_size}")
-    if head.num_classes != LinearHead().num_classes:
-        arguments.append(f"num_classes={head.num_classes}")
-    return f"timm.create_model({', '.join(arguments)})"
+    presets = {name: preset for name, preset in PRESETS.items() if timm_family(preset) == family}
+    models = [_from_preset(name, preset, config) for name, preset in presets.items()]
+    nearest = min(models, key=lambda model: (len(model.arguments), model.norm_epsilon is not None))
+    if head.num_classes == IMAGENET_CLASSES:
+        return nearest
+    return replace(nearest, arguments={**nearest.arguments, "num_classes": head.num_classes})
 
 
-def _has_table(config: BackboneConfig) -> bool:
-    return any(isinstance(term, RelativeTable) for term in config.position.all_terms)
+def timm_family(config: BackboneConfig) -> str | None:
+    """Names the class of timm's models that a backbone belongs to; None for one that timm does not have."""
+    match config:
+        case ViTConfig():
+            return next((family for family, belongs in _VIT_FAMILIES.items() if belongs(config)), None)
+        case SwinConfig():
+            return next((family for family, belongs in _SWIN_FAMILIES.items() if belongs(config)), None)
+        case _:
+            return None
 
 
-def _architecture(config: BackboneConfig) -> dict[str, object]:
-    """Returns the properties of a config that select its stock model."""
-    kinds = {
-        "stock term": not any(term.is_in_foreign_files for term in config.position.all_terms),
-        "absolute embedding": config.position.absolute,
-        "layer_scale": "layer_scale" in vars(config) and vars(config)["layer_scale"] is None,
+def _from_preset(name: str, preset: Preset, config: BackboneConfig) -> TimmModel:
+    given, wanted = _arguments(preset), _arguments(config)
+    # The value of LayerScale comes with the weights; only whether there is one selects the model.
+    if given.get("init_values") and wanted.get("init_values"):
+        wanted["init_values"] = given["init_values"]
+    epsilon = vars(config)["norm_epsilon"]
+    return TimmModel(
+        name=name,
+        arguments={key: value for key, value in wanted.items() if given.get(key) != value},
+        norm_epsilon=None if vars(preset)["norm_epsilon"] == epsilon else epsilon,
+    )
+
+
+def _is_plain(config: ViTConfig) -> bool:
+    return not (config.position.all_terms or _has_other_blocks(config) or config.distillation_token)
+
+
+def _is_distilled(config: ViTConfig) -> bool:
+    absolute = config.position.absolute
+    is_stock = absolute is not None and absolute.embeds_prefix and _reads_token(config)
+    return is_stock and config.distillation_token and not (config.position.all_terms or _has_other_blocks(config))
+
+
+def _is_relpos(config: ViTConfig) -> bool:
+    match config.position.all_terms:
+        case (RelativeTable() | RelativeMlp(mode="cr"),):
+            has_absolute = config.position.absolute is not None
+            return not (has_absolute or _has_other_blocks(config) or config.distillation_token)
+        case _:
+            return False
+
+
+def _is_beit(config: ViTConfig) -> bool:
+    match config.position:
+        case Position(terms=(RelativeTable(),), shared=(), absolute=None):
+            ends_alike = _reads_token(config) or (config.pool, config.norm) == ("mean", "after_pool")
+            has_parts = config.class_token and config.layer_scale is not None and not config.distillation_token
+            return config.biases == "query_value" and has_parts and ends_alike and not config.class_blocks
+        case _:
+            return False
+
+
+def _is_cait(config: ViTConfig) -> bool:
+    absolute = config.position.absolute
+    is_stock = absolute is not None and not absolute.embeds_prefix and not config.position.all_terms
+    has_parts = config.mixes_heads and config.class_blocks > 0 and config.layer_scale is not None
+    return is_stock and has_parts and _reads_token(config) and config.biases != "query_value"
+
+
+def _reads_token(config: ViTConfig) -> bool:
+    return (config.pool, config.norm) == ("token", "before_pool")
+
+
+def _has_other_blocks(config: ViTConfig) -> bool:
+    return config.mixes_heads or config.class_blocks > 0 or config.biases == "query_value"
+
+
+def _is_swin(config: SwinConfig) -> bool:
+    parts = (config.windows, config.similarity, config.biases, config.norm)
+    match config.position.terms:
+        case (RelativeTable(),):
+            return parts == ("fitted", "product", "all", "before")
+        case _:
+            return False
+
+
+def _is_swin_v2(config: SwinConfig) -> bool:
+    parts = (config.windows, config.similarity, config.biases, config.norm)
+    match config.position.terms:
+        case (RelativeMlp(mode="swin", hidden=512, reference=None),):
+            return parts == ("fitted", "cosine", "query_value", "after")
+        case _:
+            return False
+
+
+_VIT_FAMILIES: Mapping[str, Callable[[ViTConfig], bool]] = MappingProxyType(
+    {"vit": _is_plain, "distilled": _is_distilled, "relpos": _is_relpos, "beit": _is_beit, "cait": _is_cait}
+)
+_SWIN_FAMILIES: Mapping[str, Callable[[SwinConfig], bool]] = MappingProxyType({"swin": _is_swin, "swinv2": _is_swin_v2})
+
+
+def _arguments(config: BackboneConfig) -> dict[str, JsonValue]:
+    """Returns the arguments of timm's constructor that make a backbone."""
+    match config:
+        case SwinConfig():
+            return {
+                **_sizes(config),
+                "depths": list(config.depths),
+                "num_heads": list(config.num_heads),
+                "window_size": _side(config.window),
+            }
+        case ViTConfig():
+            sizes = {**_sizes(config), "depth": config.depth, "num_heads": config.num_heads}
+            # timm drops arguments that are None; 0 has the same effect.
+            return {**sizes, "init_values": config.layer_scale or 0.0, **_family_arguments(config)}
+        case _:
+            return {}
+
+
+def _family_arguments(config: ViTConfig) -> dict[str, JsonValue]:
+    bias: dict[str, JsonValue] = {"qkv_bias": config.biases == "all"}
+    pool: dict[str, JsonValue] = {"global_pool": "token" if config.pool == "token" else "avg"}
+    end: dict[str, JsonValue] = {"fc_norm": config.norm == "after_pool", "class_token": config.class_token}
+    match timm_family(config):
+        case "vit":
+            return {**bias, **pool, **end, **_absolute(config)}
+        case "relpos":
+            return {**bias, **pool, **end, **_relative(config)}
+        case "beit":
+            return pool
+        case "cait":
+            return {**bias, "depth_token_only": config.class_blocks, "mlp_ratio_token_only": config.mlp_ratio}
+        case _:
+            return bias
+
+
+def _sizes(config: ViTConfig | SwinConfig) -> dict[str, JsonValue]:
+    return {
+        "img_size": _side(config.image_size),
+        "patch_size": _side(config.patch_size),
+        "embed_dim": config.width,
+        "mlp_ratio": config.mlp_ratio,
     }
-    fixed = {field.name: vars(config)[field.name] for field in dataclasses.fields(config) if field.name not in _FREE}
-    return {"class": type(config), **fixed, "kinds": kinds}
+
+
+def _absolute(config: ViTConfig) -> dict[str, JsonValue]:
+    absolute = config.position.absolute
+    if absolute is None:
+        return {"pos_embed": "none", "no_embed_class": False}
+    return {"pos_embed": "learn", "no_embed_class": config.class_token and not absolute.embeds_prefix}
+
+
+def _relative(config: ViTConfig) -> dict[str, JsonValue]:
+    (term,) = config.position.all_terms
+    shared: dict[str, JsonValue] = {"shared_rel_pos": bool(config.position.shared)}
+    if isinstance(term, RelativeMlp):
+        return {"rel_pos_type": "mlp", "rel_pos_dim": term.hidden, **shared}
+    return {"rel_pos_type": "bias", **shared}
+
+
+def _side(size: Grid) -> JsonValue:
+    """Returns one number for a square."""
+    return size[0] if size[0] == size[1] else list(size)

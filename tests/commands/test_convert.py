@@ -10,20 +10,24 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jax import export
 from safetensors.numpy import load_file
 
 from gauss_vit import main as program
-from gauss_vit.assembly import named_model
+from gauss_vit.assembly import feeds, named_model
+from gauss_vit.assembly.evaluation_data import open_source
+from gauss_vit.assembly.selection import Selection
 from gauss_vit.models import presets
 from gauss_vit.models.construct import abstract
 from gauss_vit.position import RelativeMlp
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import Position, without_terms
+from gauss_vit.trained_on import UNKNOWN
 from gauss_vit.weights import naming
 from gauss_vit.weights.bake import bake
 from gauss_vit.weights.name_tables import timm_rules
 from gauss_vit.weights.pretrained import load_weights
-from gauss_vit.weights.safetensors_file import write
+from gauss_vit.weights.safetensors_file import open_weights, write
 from tests.command_lines import invocation
 from tests.models import deterministic
 from tests.networks import classifier
@@ -75,7 +79,9 @@ def test_file_to_run_to_file_is_bit_identical(weights: Path, tmp_path: Path, cap
     assert program.main(["convert", f"--weights={weights}", "--model=vit_tiny", f"--workdir={folder}"]) == 0
     assert "weights in the names of timm" in capsys.readouterr().out
     assert program.main(["convert", f"--workdir={folder}", "--to=timm", f"--out={out}"]) == 0
-    assert out.read_bytes() == weights.read_bytes()
+    written, given = load_file(out), load_file(weights)
+    assert list(written) == list(given)
+    jax.tree.map(np.testing.assert_array_equal, written, given)
     named = named_model.trained(folder)
     assert (named.step, named.config) == (0, STOCK)
 
@@ -109,10 +115,108 @@ def test_training_goes_on_from_a_file(weights: Path, tmp_path: Path, data_flag: 
     np.testing.assert_allclose(trained.params["backbone"]["blocks"]["mlp"]["fc1"]["kernel"][0], kernel, atol=0.01)
 
 
+@pytest.fixture(scope="module")
+def averaged_run(tmp_path_factory: pytest.TempPathFactory, data_flag: str) -> Path:
+    """A run with a moving average, whose best checkpoint is not the newest."""
+    folder = tmp_path_factory.mktemp("runs") / "averaged"
+    flags = [
+        "--config.training.best.metric=eval/num_examples",
+        "--config.training.best.mode=max",
+        "--config.evaluators[0].every=2",
+        "--config.training.ema_decay=0.9",
+    ]
+    assert program.main([CONFIG, data_flag, f"--workdir={folder}", *flags]) == 0
+    return folder
+
+
+def test_exported_average_has_the_top1_of_evaluate_ema(averaged_run: Path, tmp_path: Path):
+    run, out = named_model.run_experiment(averaged_run), tmp_path / "w.safetensors"
+    assert program.main(["evaluate", f"--workdir={averaged_run}", "--ema"]) == 0
+    measured = json.loads((averaged_run / "evaluation.json").read_text())
+    assert program.main(["convert", f"--workdir={averaged_run}", "--ema", "--to=timm", f"--out={out}"]) == 0
+    averaged = named_model.trained(averaged_run, chosen=Selection(which="ema"))
+    baked, _ = bake(averaged.config, averaged.params)
+    params = jax.tree.map(jnp.asarray, load_weights(out, classifier(baked, 10)).params)
+    model = jax.jit(nnx.merge(abstract(classifier(baked, 10))[0], params))
+    num_right, loss = 0, 0.0
+    for batch in feeds.eval_batches(run, open_source(run, None, trained_on=UNKNOWN), batch_size=50):
+        log_probabilities = jax.nn.log_softmax(model(run.normalization(jnp.asarray(batch.image))))
+        label = np.asarray(batch.targets.label)
+        num_right += int(np.sum((np.argmax(log_probabilities, axis=-1) == label) & batch.is_real))
+        loss -= float(np.sum(np.asarray(log_probabilities)[np.arange(50), label] * batch.is_real))
+    assert num_right / 50 == pytest.approx(measured["top1"])
+    # Baking adds the Gaussian in another order.
+    assert loss / 50 == pytest.approx(measured["loss"], rel=1e-5)
+    newest = named_model.trained(averaged_run)
+    assert not np.allclose(newest.params["head"]["linear"]["kernel"], averaged.params["head"]["linear"]["kernel"])
+
+
+@pytest.mark.parametrize(("flags", "name", "step"), [([], "", 4), (["--best"], "_best", 2), (["--ema"], "_ema", 4)])
+def test_named_run_takes_the_chosen_weights(flags: list[str], name: str, step: int, averaged_run: Path):
+    named = named_model.named_model(invocation(["position", "--out=O", f"--workdir={averaged_run}", *flags]))
+    assert (named.name, named.step) == (f"averaged{name}", step)
+
+
+def test_folder_for_timm_says_what_the_model_is(workdir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out = tmp_path / "folder"
+    assert program.main(["convert", f"--workdir={workdir}", "--to=timm", f"--out={out}"]) == 0
+    assert f"timm.create_model('local-dir:{out}', pretrained=True)" in capsys.readouterr().out
+    config = json.loads((out / "config.json").read_text())
+    assert config["architecture"] == "vit_relpos_small_patch16_224"
+    assert (config["num_classes"], config["label_names"]) == (10, [str(digit) for digit in range(10)])
+    assert config["model_args"] == {
+        "img_size": [16, 32],
+        "patch_size": 8,
+        "embed_dim": 16,
+        "depth": 2,
+        "num_heads": 2,
+        "init_values": 0.0,
+        "qkv_bias": True,
+        "rel_pos_type": "bias",
+    }
+    images = config["pretrained_cfg"]
+    assert (images["mean"], images["std"], images["crop_pct"]) == ([0.5] * 3, [0.5] * 3, 1.0)
+    assert images["input_size"] == [3, 16, 32]
+    header = open_weights(out / "model.safetensors").metadata
+    assert header["step"] == "4" and json.loads(header["class_names"]) == config["label_names"]
+    table = "blocks.1.attn.rel_pos.relative_position_bias_table"
+    assert json.loads(header["position_grids"])[table] == [2, 4]
+    assert program.main(["convert", f"--workdir={workdir}", "--to=timm", f"--out={out}"]) == 0
+
+
+def test_folder_with_a_config_of_something_else_is_left_alone(
+    workdir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "config.json").write_text("{}")
+    status, line = failed(capsys, f"--workdir={workdir}", "--to=timm", f"--out={tmp_path}")
+    assert status == 2 and "holds a config.json of something else" in line
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+    status, line = failed(capsys, f"--workdir={workdir}", "--to=timm", f"--out={tmp_path / 'w.pth'}")
+    assert status == 2 and "name a folder, or a file that ends in .safetensors" in line
+    status, line = failed(capsys, f"--workdir={workdir}", "--to=timm", f"--out={workdir}")
+    assert status == 2 and not (workdir / "model.safetensors").exists()
+
+
+def test_model_that_hugging_face_lacks_is_refused(workdir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    status, line = failed(capsys, f"--workdir={workdir}", "--to=hugging_face", f"--out={tmp_path / 'folder'}")
+    assert status == 2 and "no ViT, DeiT or Swin of Hugging Face computes the same: it has position biases" in line
+    assert not (tmp_path / "folder").exists()
+
+
+def test_run_becomes_a_program(workdir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out = tmp_path / "model.stablehlo"
+    assert program.main(["convert", f"--workdir={workdir}", "--to=stablehlo", "--platforms=cpu", f"--out={out}"]) == 0
+    assert "jax.export.deserialize" in capsys.readouterr().out
+    named, loaded = named_model.trained(workdir), export.deserialize(bytearray(out.read_bytes()))
+    images = jnp.asarray(np.random.default_rng(0).integers(0, 256, (3, 16, 32, 3), np.uint8))
+    logits = jax.jit(nnx.merge(named.graph, named.params))(named.normalization(images))
+    np.testing.assert_allclose(loaded.call(images), logits, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "expected"),
     [
-        ([], 2, "needs either --to=timm, to write a file, or --weights=F"),
+        ([], 2, "needs either --to=timm, to write weights, or --weights=F"),
         (["--to=timm", "--weights=F"], 2, "needs either --to=timm"),
         (["--to=timm", "--workdir=W"], 2, "convert needs --out"),
         (["--to=torch", "--workdir=W", "--out=F"], 2, "unknown weight format 'torch'"),
@@ -133,7 +237,7 @@ def test_pickles_are_refused_and_nothing_is_written(tmp_path: Path, capsys: pyte
     (tmp_path / "w.pth").write_bytes(pickle.dumps({"head.bias": [0.0]}))
     folder = tmp_path / "run"
     status, line = failed(capsys, f"--weights={tmp_path / 'w.pth'}", "--model=vit_tiny", f"--workdir={folder}")
-    assert status == 4 and "can run code" in line and "safetensors.torch.save_file" in line
+    assert status == 4 and "can run code" in line and "run: python -c 'from torch import" in line
     assert not folder.exists()
 
 

@@ -23,8 +23,8 @@ def test_sizes_are_those_of_timm(name: str):
 @pytest.mark.parametrize(
     ("patterns", "expected"),
     [
-        (["deit_tiny"], ("deit_tiny_patch16_224",)),
-        (["*clsgap*", "deit_tiny"], ("deit_tiny_patch16_224", "vit_relpos_base_patch16_clsgap_224")),
+        (["deit_tiny_patch"], ("deit_tiny_patch16_224",)),
+        (["*clsgap*", "deit_tiny_patch"], ("deit_tiny_patch16_224", "vit_relpos_base_patch16_clsgap_224")),
         (["cait_*_384"], ("cait_xxs24_384", "cait_s24_384")),
         ([], tuple(PRESETS)),
     ],
@@ -34,7 +34,7 @@ def test_patterns_select_names(patterns: list, expected: tuple):
 
 
 def test_table_is_aligned(capsys: pytest.CaptureFixture[str]):
-    assert program.main(["models", "deit_tiny", "swin_tiny"]) == 0
+    assert program.main(["models", "deit_tiny_patch", "swin_tiny"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "model                            size  patch  depth  width   parameters  position",
         "deit_tiny_patch16_224         224x224  16x16     12    192    5,717,416  absolute",

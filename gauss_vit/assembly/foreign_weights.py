@@ -1,0 +1,79 @@
+"""Weights of a file or a folder for a model, with what is said beside them taken over, and said."""
+
+import dataclasses
+from typing import TypeVar
+
+from gauss_vit.assembly.preset_images import Preparation
+from gauss_vit.command_line.console import warn
+from gauss_vit.data.images.transforms import ResizeCenterCrop
+from gauss_vit.heads.network import NetworkConfig
+from gauss_vit.models.backbone import BackboneConfig
+from gauss_vit.models.vit import ViTConfig
+from gauss_vit.ops.grid import Grid
+from gauss_vit.weights.pretrained import Head, Imported, load_weights
+from gauss_vit.weights.published import Published
+
+Config = TypeVar("Config", bound=BackboneConfig)
+
+_HUGGING_FACE_EPSILON = 1e-12
+"""Default LayerNorm epsilon of their ViT and DeiT."""
+
+
+def with_epsilon(config: Config, found: Published) -> Config:
+    """Returns a config with the LayerNorm epsilon that the weights were trained with, and says so if it differs."""
+    epsilon, own = found.norm_epsilon, vars(config)["norm_epsilon"]
+    if epsilon is None or epsilon == own:
+        return config
+    warn(f"LayerNorm epsilon {epsilon:g} is taken from the config.json beside {found.path}; the model's own is {own:g}")
+    return dataclasses.replace(config, norm_epsilon=epsilon)
+
+
+def images_for(found: Published, usual: Preparation) -> Preparation:
+    """Returns the preparation of images that the weights expect, and says so if it is not the model's usual one."""
+    transform = ResizeCenterCrop(
+        crop_fraction=found.crop_fraction or usual.transform.crop_fraction,
+        interpolation=found.interpolation or usual.transform.interpolation,
+    )
+    normalization = found.normalization or usual.normalization
+    images = dataclasses.replace(usual, transform=transform, normalization=normalization)
+    if images != usual:
+        warn(
+            f"images are prepared as the files beside {found.path} say: mean {normalization.mean}, std "
+            f"{normalization.std}, {transform.interpolation}, crop {transform.crop_fraction:g}"
+        )
+    if found.stretches:
+        warn(f"the files beside {found.path} stretch images that are not square; here their middle is cropped instead")
+    return images
+
+
+def load(
+    found: Published, network: NetworkConfig, *, head: Head, source_grid: Grid | None = None, seed: int = 0
+) -> Imported:
+    """Loads weights that were found, as `load_weights`, says what was left off or out, and names their classes.
+
+    Raises:
+      CheckpointError: the file is refused, or does not fit.
+    """
+    imported = load_weights(found.path, network, head=head, source_grid=source_grid, seed=seed)
+    _say_what_was_read(imported, network.backbone, found)
+    num_classes = vars(network.head).get("num_classes")
+    is_named = not imported.has_fresh_head and len(found.class_names) == num_classes
+    return dataclasses.replace(imported, class_names=found.class_names) if is_named else imported
+
+
+def _say_what_was_read(imported: Imported, config: BackboneConfig, found: Published) -> None:
+    """Warns of what was left off or out of the weights, and of an epsilon that differs or that nobody knows."""
+    for note in imported.notes():
+        warn(f"{found.path}: {note}")
+    own = vars(config)["norm_epsilon"]
+    is_unknown = imported.table == "hugging_face" and found.norm_epsilon is None and isinstance(config, ViTConfig)
+    if is_unknown and own != _HUGGING_FACE_EPSILON:
+        warn(
+            f"{found.path} has no config.json beside it, so its LayerNorm epsilon is unknown: {own:g} is used, and "
+            f"Hugging Face's default is {_HUGGING_FACE_EPSILON:g}"
+        )
+    elif found.norm_epsilon is not None and found.norm_epsilon != own:
+        warn(
+            f"the config's LayerNorm epsilon is {own:g} and that of {found.path} {found.norm_epsilon:g}: for the same "
+            f"outputs, set model.norm_epsilon={found.norm_epsilon:g}"
+        )

@@ -1,0 +1,174 @@
+"""Folders of published weights: model.safetensors with the config.json of timm or Hugging Face beside it.
+
+Only numbers and names are read from the JSON files, and each is checked; what is missing or nonsense is unknown.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from gauss_vit.config.schema import JsonValue
+from gauss_vit.errors import CheckpointError
+from gauss_vit.ops.pixel_normalization import Normalization
+from gauss_vit.weights.file_metadata import class_names_of
+from gauss_vit.weights.naming import shown_name
+from gauss_vit.weights.safetensors_file import CODE, open_weights
+
+Interpolation = Literal["bicubic", "bilinear"]
+
+WEIGHTS = "model.safetensors"
+"""Name of the weights in a folder."""
+
+_PICKLE = "pytorch_model.bin"
+_LARGEST_JSON = 16 * 2**20
+_INTERPOLATIONS: dict[str | int, Interpolation] = {
+    "bicubic": "bicubic",
+    "bilinear": "bilinear",
+    2: "bilinear",
+    3: "bicubic",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """What is said of weights beside them; every part may be unknown.
+
+    Attributes:
+      path: File of the weights.
+      norm_epsilon: Epsilon of the normalisations.
+      class_names: Names of the classes in the order of the outputs; empty if they are unknown.
+      num_classes: Number of classes.
+      normalization: Normalisation of the images' bytes.
+      crop_fraction: Size of the central crop as a fraction of the resized image.
+      interpolation: Filter of the resizing: "bicubic" or "bilinear".
+      stretches: Whether images are resized to the model's size without keeping their proportions.
+    """
+
+    path: Path
+    norm_epsilon: float | None = None
+    class_names: tuple[str, ...] = ()
+    num_classes: int | None = None
+    normalization: Normalization | None = None
+    crop_fraction: float | None = None
+    interpolation: Interpolation | None = None
+    stretches: bool = False
+
+
+def published(path: Path) -> Published:
+    """Reads what a folder, or the folder of a file, says of its weights.
+
+    Args:
+      path: Path of the weights: a .safetensors file, or a folder with model.safetensors.
+
+    Raises:
+      CheckpointError: the folder has no weights, or the file is refused.
+    """
+    weights = _weights_in(path) if path.is_dir() else path
+    names = class_names_of(open_weights(weights).metadata)
+    config = _read(weights.with_name("config.json"))
+    if "pretrained_cfg" in config:
+        return _timm(weights, config, names)
+    if "model_type" in config:
+        return _hugging_face(weights, config, _read(weights.with_name("preprocessor_config.json")))
+    return Published(path=weights, class_names=names, num_classes=len(names) or None)
+
+
+def _weights_in(folder: Path) -> Path:
+    found = next((folder / name for name in (WEIGHTS, _PICKLE) if (folder / name).is_file()), None)
+    if found is None:
+        raise CheckpointError(
+            f"the folder {shown_name(str(folder))} has no model.safetensors", code=CODE, do="correct --weights"
+        )
+    return found
+
+
+def _read(path: Path) -> dict[str, JsonValue]:
+    """Reads a JSON object; a missing or unreadable file has nothing to say."""
+    try:
+        if not path.is_file() or path.stat().st_size > _LARGEST_JSON:
+            return {}
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _timm(weights: Path, config: dict[str, JsonValue], names: tuple[str, ...]) -> Published:
+    inner = config["pretrained_cfg"]
+    images = inner if isinstance(inner, dict) else {}
+    labels = _texts(config.get("label_names")) or names
+    num_classes = _count(config.get("num_classes", images.get("num_classes")))
+    return Published(
+        path=weights,
+        class_names=labels if len(labels) == num_classes else (),
+        num_classes=num_classes,
+        normalization=_normalization(images.get("mean"), images.get("std")),
+        crop_fraction=_fraction(images.get("crop_pct")),
+        interpolation=_interpolation(images.get("interpolation")),
+    )
+
+
+def _hugging_face(weights: Path, config: dict[str, JsonValue], images: dict[str, JsonValue]) -> Published:
+    labels = config.get("id2label")
+    names = _texts([labels.get(str(index)) for index in range(len(labels))]) if isinstance(labels, dict) else ()
+    is_default = names == tuple(f"LABEL_{index}" for index in range(len(names)))
+    return Published(
+        path=weights,
+        norm_epsilon=_fraction(config.get("layer_norm_eps")),
+        class_names=() if is_default else names,
+        num_classes=len(names) or None,
+        normalization=_normalization(images.get("image_mean"), images.get("image_std")),
+        crop_fraction=_crop(images) if images else None,
+        interpolation=_interpolation(images.get("resample")),
+        stretches=_stretches(images),
+    )
+
+
+def _crop(images: dict[str, JsonValue]) -> float | None:
+    """Returns the fraction that a central crop keeps; 1 without a crop."""
+    if not images.get("do_center_crop", False):
+        return 1.0
+    size, crop = images.get("size"), images.get("crop_size")
+    if not isinstance(size, dict) or not isinstance(crop, dict):
+        return None
+    resized, kept = _count(size.get("shortest_edge", size.get("height"))), _count(crop.get("height"))
+    return _fraction(kept / resized) if resized and kept else None
+
+
+def _stretches(images: dict[str, JsonValue]) -> bool:
+    size = images.get("size")
+    keeps_proportions = isinstance(size, dict) and "shortest_edge" in size
+    return bool(images) and not keeps_proportions
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    is_list = isinstance(value, list) and all(isinstance(text, str) for text in value)
+    return tuple(value) if is_list else ()
+
+
+def _count(value: object) -> int | None:
+    return value if type(value) is int and value > 0 else None
+
+
+def _fraction(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and 0 < value <= 1 else None
+
+
+def _interpolation(value: object) -> Interpolation | None:
+    return _INTERPOLATIONS.get(value) if isinstance(value, str | int) else None
+
+
+def _normalization(mean: object, std: object) -> Normalization | None:
+    means, deviations = _three(mean), _three(std)
+    if means is None or deviations is None or min(deviations) <= 0:
+        return None
+    return Normalization(mean=means, std=deviations)
+
+
+def _three(value: object) -> tuple[float, float, float] | None:
+    if not isinstance(value, list) or len(value) != 3:
+        return None
+    if not all(isinstance(number, int | float) and 0 <= number <= 1 for number in value):
+        return None
+    return float(value[0]), float(value[1]), float(value[2])

@@ -1,0 +1,100 @@
+"""What is said beside weights is taken where it makes sense, and unknown where it does not."""
+
+import json
+
+import numpy as np
+import pytest
+
+from gauss_vit.errors import CheckpointError
+from gauss_vit.ops.pixel_normalization import Normalization
+from gauss_vit.weights.published import Published, published
+from gauss_vit.weights.safetensors_file import write
+
+TIMM = {
+    "architecture": "vit_tiny_patch16_224",
+    "num_classes": 2,
+    "label_names": ["cat", "dog"],
+    "pretrained_cfg": {"mean": [0.5, 0.4, 0.3], "std": [0.1, 0.2, 0.3], "crop_pct": 0.8, "interpolation": "bilinear"},
+}
+HUGGING_FACE = {"model_type": "vit", "layer_norm_eps": 1e-12, "id2label": {"0": "cat", "1": "dog"}}
+IMAGES = {
+    "image_mean": [0.5, 0.4, 0.3],
+    "image_std": [0.1, 0.2, 0.3],
+    "resample": 2,
+    "do_center_crop": True,
+    "size": {"shortest_edge": 280},
+    "crop_size": {"height": 224, "width": 224},
+}
+NORMALIZATION = Normalization(mean=(0.5, 0.4, 0.3), std=(0.1, 0.2, 0.3))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write(tmp_path / "model.safetensors", {"a": np.zeros(1, np.float32)})
+    return tmp_path
+
+
+def test_folder_of_timm(folder):
+    (folder / "config.json").write_text(json.dumps(TIMM))
+    wanted = Published(
+        path=folder / "model.safetensors",
+        class_names=("cat", "dog"),
+        num_classes=2,
+        normalization=NORMALIZATION,
+        crop_fraction=0.8,
+        interpolation="bilinear",
+    )
+    assert published(folder) == published(folder / "model.safetensors") == wanted
+
+
+def test_folder_of_hugging_face(folder):
+    (folder / "config.json").write_text(json.dumps(HUGGING_FACE))
+    (folder / "preprocessor_config.json").write_text(json.dumps(IMAGES))
+    assert published(folder) == Published(
+        path=folder / "model.safetensors",
+        norm_epsilon=1e-12,
+        class_names=("cat", "dog"),
+        num_classes=2,
+        normalization=NORMALIZATION,
+        crop_fraction=0.8,
+        interpolation="bilinear",
+    )
+
+
+def test_images_without_a_crop_are_stretched(folder):
+    (folder / "config.json").write_text(json.dumps(HUGGING_FACE))
+    size = {"size": {"height": 224, "width": 224}, "do_center_crop": False}
+    (folder / "preprocessor_config.json").write_text(json.dumps({**IMAGES, **size}))
+    found = published(folder)
+    assert found.stretches and found.crop_fraction == 1.0
+
+
+def test_default_labels_are_no_names(folder):
+    (folder / "config.json").write_text(json.dumps({**HUGGING_FACE, "id2label": {"0": "LABEL_0", "1": "LABEL_1"}}))
+    found = published(folder)
+    assert (found.class_names, found.num_classes) == ((), 2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[" * 100_000,
+        "[1]",
+        '{"model_type": 3, "layer_norm_eps": -1, "id2label": {"0": 1}}',
+        '{"model_type": "vit", "layer_norm_eps": "x", "id2label": [3]}',
+        '{"pretrained_cfg": 3, "num_classes": true, "label_names": {"a": 1}}',
+        '{"pretrained_cfg": {"mean": [1, 2, 3], "std": [0, 0, 0], "crop_pct": 7, "interpolation": ["x"]}}',
+    ],
+)
+def test_nonsense_is_unknown(text, folder):
+    (folder / "config.json").write_text(text)
+    assert published(folder) == Published(path=folder / "model.safetensors")
+
+
+def test_folder_without_weights_is_refused_and_with_a_pickle_too(tmp_path):
+    with pytest.raises(CheckpointError, match=r"has no model\.safetensors"):
+        published(tmp_path)
+    (tmp_path / "pytorch_model.bin").write_bytes(b"PK\x03\x04")
+    with pytest.raises(CheckpointError, match="is a pickle"):
+        published(tmp_path)

@@ -1,0 +1,120 @@
+"""Writes folders and files for timm and transformers, and what our models compute, for `tests.weights.load_elsewhere`.
+
+python -m tests.weights.write_exports FOLDER    (needs JAX, and neither torch nor timm)
+"""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from gauss_vit.assembly.export import write_weights
+from gauss_vit.assembly.named_model import NamedModel
+from gauss_vit.data.images.transforms import ResizeCenterCrop
+from gauss_vit.errors import CheckpointError
+from gauss_vit.heads.network import NetworkConfig
+from gauss_vit.heads.stock import stock_head
+from gauss_vit.models.construct import abstract, build
+from gauss_vit.models.presets import PRESETS
+from gauss_vit.ops.pixel_normalization import Normalization
+from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.position import with_terms
+from gauss_vit.weights.safetensors_file import open_weights
+
+NORMALIZATION = Normalization(mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
+
+
+def small(name: str, **changes):
+    """A preset with two blocks, or two stages of two."""
+    if name.startswith("swin"):
+        return dataclasses.replace(PRESETS[name], depths=(2, 2), num_heads=(3, 6), **changes)
+    return dataclasses.replace(PRESETS[name], depth=2, **changes)
+
+
+SWIN = small("swin_tiny_patch4_window7_224", image_size=(56, 56))
+CASES = {
+    "timm": {
+        "vit": small("vit_small_patch16_224", image_size=(64, 96)),
+        "vit_layer_scale": small("vit_small_patch16_224", layer_scale=0.1, mlp_ratio=3.0),
+        "vit_mean": small("vit_small_patch16_224", pool="mean", norm="after_pool"),
+        "deit_distilled": small("deit_tiny_distilled_patch16_224"),
+        "deit3": small("deit3_small_patch16_224", image_size=(96, 96)),
+        "relpos": small("vit_relpos_small_patch16_224"),
+        "relpos_gaussian": with_terms(small("vit_relpos_small_patch16_224", image_size=(160, 192)), Gaussian()),
+        "srelpos_gaussian": with_terms(small("vit_srelpos_small_patch16_224"), Gaussian()),
+        "relpos_cls": small("vit_relpos_medium_patch16_cls_224"),
+        "beit_gaussian": with_terms(small("beit_base_patch16_224", image_size=(64, 64)), Gaussian()),
+        "cait": small("cait_xxs24_224", image_size=(96, 96)),
+        "swin_gaussian": with_terms(dataclasses.replace(SWIN, image_size=(112, 168)), Gaussian()),
+        "swinv2": small("swinv2_small_window8_256", image_size=(64, 64)),
+    },
+    "hugging_face": {
+        "vit": small("vit_small_patch16_224", image_size=(64, 96)),
+        "vit_epsilon": small("vit_small_patch16_224", norm_epsilon=1e-3),
+        "deit_distilled": small("deit_tiny_distilled_patch16_224"),
+        "swin_gaussian": with_terms(SWIN, Gaussian()),
+    },
+}
+
+
+def named(name: str, config) -> NamedModel:
+    """A model with parameters that all matter, after seven updates, of five classes."""
+    network = NetworkConfig(backbone=config, head=stock_head(config, 5))
+    params = nnx.to_pure_dict(nnx.state(build(network, jax.random.key(0))))
+    random = np.random.default_rng(0)
+    noisy = jax.tree.map(
+        lambda leaf: leaf + jnp.float32(0.1) * random.normal(size=leaf.shape).astype(np.float32), params
+    )
+    return NamedModel(
+        name=name,
+        config=config,
+        head=network.head,
+        params=noisy,
+        step=7,
+        transform=ResizeCenterCrop(crop_fraction=0.8),
+        normalization=NORMALIZATION,
+        class_names=("cat", "a dog", "café", "d", "e"),
+    )
+
+
+def write_case(folder: Path, library: str, name: str, config) -> None:
+    """Writes a folder, a single file, the code that loads it, and logits of two images."""
+    model, place = named(name, config), folder / library / name
+    model_lines = write_weights(model, library, place / "folder")
+    file_lines = write_weights(model, library, place / "file.safetensors")
+    images = np.random.default_rng(1).integers(0, 256, (2, *config.image_size, 3), np.uint8)
+    network = nnx.merge(abstract(model.network)[0], model.params)
+    logits = jax.jit(network)(NORMALIZATION(jnp.asarray(images)))
+    np.savez(place / "reference.npz", images=images, logits=np.asarray(logits))
+    (place / "code.json").write_text(json.dumps({"folder": model_lines[1:], "file": file_lines[1:]}))
+
+
+def write_pickle_remedy(folder: Path) -> None:
+    """Writes the command that the refusal of a pickle advises."""
+    path = folder / "it's a model.pth"
+    path.write_bytes(b"")
+    try:
+        open_weights(path)
+    except CheckpointError as error:
+        (folder / "remedy.json").write_text(
+            json.dumps({"pickle": str(path), "command": error.do.partition("run: ")[2]})
+        )
+
+
+def main() -> None:
+    """Writes every case to the folder of the command line."""
+    folder = Path(sys.argv[1]).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    for library, cases in CASES.items():
+        for name, config in cases.items():
+            write_case(folder, library, name, config)
+    write_pickle_remedy(folder)
+
+
+if __name__ == "__main__":
+    main()
