@@ -23,7 +23,12 @@ def photos(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "name", ["vit_relpos_small_patch16_224", "deit_tiny_patch16_224", "swin_tiny_patch4_window7_224"]
+    "name",
+    [
+        "vit_relpos_small_patch16_224",
+        "deit_tiny_patch16_224",
+        pytest.param("swin_tiny_patch4_window7_224", marks=pytest.mark.full),
+    ],
 )
 def test_maps_are_openerfs(name, recorded, photos):
     values = parity.our_map(parity.named(name, recorded), photos)
