@@ -3,7 +3,7 @@
 import numpy as np
 
 from gauss_vit.assembly import feeds
-from gauss_vit.assembly.trained_on import files_name
+from gauss_vit.assembly.trained_on import file_set, files_name
 from gauss_vit.class_names import changes_of_classes, listed
 from gauss_vit.command_line.console import warn
 from gauss_vit.data.examples import Source
@@ -103,9 +103,11 @@ def remarks(experiment: Experiment, source: Source, trained_on: TrainedOn) -> li
             f" in order: {listed(source.class_names)}"
         )
     if trained_on.normalization not in (None, data.normalization):
-        said.append(f"the model was trained with {trained_on.normalization} and is given {data.normalization}")
+        said.append(
+            f"the model was trained on pixels with {trained_on.normalization}; they now have {data.normalization}"
+        )
     name = files_name(data, data.eval_split)
-    changes = trained_on.changes_of_files({name: source.file_set()}) if name in trained_on.files else []
+    changes = trained_on.changes_of_files({name: file_set(source)}) if name in trained_on.files else []
     return said + [f"the data set changed since training: {change}" for change in changes]
 
 

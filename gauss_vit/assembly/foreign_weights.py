@@ -1,6 +1,7 @@
 """Weights of a file or a folder for a model, with what is said beside them taken over, and said."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import TypeVar
 
 from gauss_vit.assembly.preset_images import Preparation
@@ -10,7 +11,8 @@ from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.ops.grid import Grid
-from gauss_vit.weights.pretrained import Head, Imported, load_weights
+from gauss_vit.weights.head_classes import Head
+from gauss_vit.weights.pretrained import Imported, load_weights
 from gauss_vit.weights.published import Published
 
 Config = TypeVar("Config", bound=BackboneConfig)
@@ -47,18 +49,28 @@ def images_for(found: Published, usual: Preparation) -> Preparation:
 
 
 def load(
-    found: Published, network: NetworkConfig, *, head: Head, source_grid: Grid | None = None, seed: int = 0
+    found: Published,
+    network: NetworkConfig,
+    *,
+    head: Head,
+    source_grid: Grid | None = None,
+    class_names: Sequence[str] = (),
+    seed: int = 0,
 ) -> Imported:
     """Loads weights that were found, as `load_weights`, says what was left off or out, and names their classes.
 
     Raises:
       CheckpointError: the file is refused, or does not fit.
     """
-    imported = load_weights(found.path, network, head=head, source_grid=source_grid, seed=seed)
+    imported = load_weights(found.path, network, head=head, source_grid=source_grid, class_names=class_names, seed=seed)
     _say_what_was_read(imported, network.backbone, found)
     num_classes = vars(network.head).get("num_classes")
     is_named = not imported.has_fresh_head and len(found.class_names) == num_classes
-    return dataclasses.replace(imported, class_names=found.class_names) if is_named else imported
+    return dataclasses.replace(
+        imported,
+        class_names=imported.class_names or (found.class_names if is_named else ()),
+        normalization=found.normalization or imported.normalization,
+    )
 
 
 def _say_what_was_read(imported: Imported, config: BackboneConfig, found: Published) -> None:

@@ -72,10 +72,10 @@ def write_run(folder: Path, experiment: Experiment, imported: Imported, *, sourc
       StorageError: it cannot be written.
     """
     digest = "" if sources is None else feed(experiment, sources).digest(0)
-    class_names = imported.class_names
+    class_names = imported.head_classes
     if imported.has_fresh_head and sources is not None:
         class_names = sources.train.class_names
-    as_json, known = experiment.to_json(), imported_from(experiment, class_names)
+    as_json, known = experiment.to_json(), imported_from(experiment, class_names, normalization=imported.normalization)
     with lock.hold(folder) as hold:
         if reader.saved_steps(folder) or (folder / lock.CONFIG).exists():
             raise ConfigError(f"{folder} holds a run already", do="choose a new --workdir")

@@ -1,5 +1,6 @@
 """Initial parameters that an experiment's `start` describes: from a file or from another run."""
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from jaxtyping import PyTree
 
 from gauss_vit.assembly import foreign_weights
 from gauss_vit.assembly.named_model import trained
+from gauss_vit.command_line.console import warn
 from gauss_vit.config import schema
 from gauss_vit.errors import CheckpointError
 from gauss_vit.experiment import Experiment
@@ -23,8 +25,12 @@ _REDRAWING = 1
 """Folded into the run's key, so that an intervention does not draw what the model's initialisation would draw."""
 
 
-def initial_params(experiment: Experiment) -> PyTree | None:
+def initial_params(experiment: Experiment, *, class_names: Sequence[str] = ()) -> PyTree | None:
     """Reads the weights that a run starts from, and redraws what its `start` names.
+
+    Args:
+      experiment: the run.
+      class_names: classes of its data in order; empty if they are unknown.
 
     Returns:
       A nested dict of NumPy arrays, complete; None for an experiment that draws all of them.
@@ -36,13 +42,32 @@ def initial_params(experiment: Experiment) -> PyTree | None:
     start = experiment.start
     if start is None:
         return None
-    imported = read(start, experiment.network, seed=experiment.seed, known=schema.classes_in(experiment))
+    imported = read(
+        start,
+        experiment.network,
+        seed=experiment.seed,
+        known=schema.classes_in(experiment),
+        class_names=class_names,
+    )
     _LOGGER.info("%s", summary(start, imported))
+    if imported.normalization not in (None, experiment.data.normalization):
+        _LOGGER.warning(
+            "the weights were trained on pixels with %s; this run has %s",
+            imported.normalization,
+            experiment.data.normalization,
+        )
     key = jax.random.fold_in(run_key(experiment.seed), _REDRAWING)
     return redraw(experiment.model, imported.params, start.intervention, key=key)
 
 
-def read(start: Start, network: NetworkConfig, *, seed: int, known: Sequence[type] = ()) -> Imported:
+def read(
+    start: Start,
+    network: NetworkConfig,
+    *,
+    seed: int,
+    known: Sequence[type] = (),
+    class_names: Sequence[str] = (),
+) -> Imported:
     """Reads the weights for a network, from a workdir where there is one and else from a file.
 
     Args:
@@ -50,6 +75,7 @@ def read(start: Start, network: NetworkConfig, *, seed: int, known: Sequence[typ
       network: Config of the network.
       seed: seed of parameters that the weights lack.
       known: Classes that a user defined, which the config of a run may name.
+      class_names: Classes of the run's data in order; empty if they are unknown.
 
     Raises:
       CheckpointError: the path does not exist, or the weights are refused or do not fit.
@@ -64,8 +90,26 @@ def read(start: Start, network: NetworkConfig, *, seed: int, known: Sequence[typ
         )
     if path.is_dir() and not (path / WEIGHTS).is_file():
         given = trained(path, known=known)
-        return carry_over(given.params, network, source=given.config, head=start.head, seed=seed)
-    return foreign_weights.load(published(path), network, head=start.head, seed=seed)
+        imported = carry_over(
+            given.params,
+            network,
+            source=given.config,
+            head=start.head,
+            seed=seed,
+            given_classes=given.class_names,
+            class_names=class_names,
+        )
+        for remark in imported.remarks:
+            warn(f"{path}: {remark}")
+        return dataclasses.replace(imported, normalization=given.normalization)
+    return foreign_weights.load(
+        published(path),
+        network,
+        head=start.head,
+        source_grid=start.source_grid,
+        class_names=class_names,
+        seed=seed,
+    )
 
 
 def summary(start: Start, imported: Imported) -> str:

@@ -191,8 +191,16 @@ def found_weights(invocation: Invocation) -> Published:
     return published(invocation.path("weights"))
 
 
-def import_weights(invocation: Invocation, network: NetworkConfig, found: Published) -> pretrained.Imported:
+def import_weights(
+    invocation: Invocation, network: NetworkConfig, found: Published, *, class_names: Sequence[str] = ()
+) -> pretrained.Imported:
     """Reads the parameters of a network from the weights that were found, as `--head` and `--source_grid` say.
+
+    Args:
+      invocation: the command line.
+      network: config of the network.
+      found: the weights.
+      class_names: classes of the network in order; empty if they are unknown.
 
     Raises:
       ConfigError: a flag is wrong.
@@ -201,7 +209,9 @@ def import_weights(invocation: Invocation, network: NetworkConfig, found: Publis
     head = invocation.text("head")
     if head not in ("file", "fresh"):
         raise ConfigError(f"--head is file or fresh, got {head!r}")
-    return foreign_weights.load(found, network, head=head, source_grid=_source_grid(invocation))
+    return foreign_weights.load(
+        found, network, head=head, source_grid=_source_grid(invocation), class_names=class_names
+    )
 
 
 def _source_grid(invocation: Invocation) -> Grid | None:

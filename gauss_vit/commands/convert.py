@@ -59,7 +59,8 @@ def _import(invocation: Invocation) -> None:
         experiment = fine_tuning_experiment(name, with_epsilon(preset, found))
     else:
         found, sources = found_weights(invocation), feeds.open_sources(experiment)
-    imported = import_weights(invocation, experiment.network, found)
+    class_names = () if sources is None else sources.train.class_names
+    imported = import_weights(invocation, experiment.network, found, class_names=class_names)
     write_run(folder, experiment, imported, sources=sources)
     say(f"{folder}: {_summary(imported)}")
 

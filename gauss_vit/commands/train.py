@@ -68,6 +68,7 @@ def train(experiment: Experiment, folder: Path, *, prepare_feed: Callable[[Feed]
       UserError: as `run`.
     """
     program, sources = make_program(experiment), feeds.open_sources(experiment)
+    known = trained_on(experiment, sources)
     if experiment.start is not None:
         check_applies(experiment.model, experiment.start.intervention)
     loop.fit(
@@ -76,9 +77,9 @@ def train(experiment: Experiment, folder: Path, *, prepare_feed: Callable[[Feed]
             recipe=experiment,
             program=program,
             feed=prepare_feed(feeds.feed(experiment, sources, bad_files=folder / "bad_files.txt")),
-            trained_on=trained_on(experiment, sources),
+            trained_on=known,
             observers=observers.of(experiment, folder),
-            initial=functools.partial(initial_params.initial_params, experiment),
+            initial=functools.partial(initial_params.initial_params, experiment, class_names=known.class_names),
             check_start=functools.partial(check_bias, experiment, program),
         )
     )

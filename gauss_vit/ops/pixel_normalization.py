@@ -30,6 +30,9 @@ class Normalization:
         if not all(math.isfinite(std) and std > 0 for std in self.std):
             raise ConfigError(f"std must be above 0 and finite, got {self.std}")
 
+    def __str__(self) -> str:
+        return f"mean {self.mean} and deviation {self.std}"
+
     def __call__(self, image: UInt8[Array, "batch height width 3"]) -> Float[Array, "batch height width 3"]:
         """Normalises RGB bytes to float32."""
         mean = jnp.asarray(self.mean, jnp.float32)[None, None, None, :]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from jaxtyping import PyTree
 
+from gauss_vit.errors import ConfigError
 from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.stage import POSITION_EMBED
 from gauss_vit.ops.grid import Grid
@@ -49,10 +50,21 @@ def to_metadata(origin: Origin, grids: Mapping[str, Grid]) -> dict[str, str]:
 
 
 def class_names_of(metadata: Mapping[str, str]) -> tuple[str, ...]:
-    """Reads the names of the classes in a file's header; empty where it does not say."""
+    """Reads the printable names of the classes in a file's header; empty where it does not say."""
     names = _value(metadata, _CLASSES)
-    is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    is_list = isinstance(names, list) and all(isinstance(name, str) and name.isprintable() for name in names)
     return tuple(names) if is_list else ()
+
+
+def normalization_of(metadata: Mapping[str, str]) -> Normalization | None:
+    """Reads the normalisation of the pixels in a file's header; None where it does not say."""
+    mean, std = (_three_numbers(_value(metadata, name)) for name in (_MEAN, _STD))
+    if mean is None or std is None:
+        return None
+    try:
+        return Normalization(mean=mean, std=std)
+    except ConfigError:
+        return None
 
 
 def grids_of_file(metadata: Mapping[str, str]) -> dict[str, Grid]:
@@ -85,6 +97,12 @@ def _value(metadata: Mapping[str, str], name: str) -> object:
         return json.loads(metadata.get(name, "null"))
     except (ValueError, RecursionError):
         return None
+
+
+def _three_numbers(value: object) -> tuple[float, float, float] | None:
+    if not isinstance(value, list) or len(value) != 3 or not all(type(number) in (int, float) for number in value):
+        return None
+    return float(value[0]), float(value[1]), float(value[2])
 
 
 def _is_grid(sides: object) -> bool:

@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import jax
 import numpy as np
@@ -16,16 +15,17 @@ from gauss_vit.models import construct
 from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.construct import abstract
 from gauss_vit.ops.grid import Grid
+from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.tree import flatten_paths, unflatten_paths
 from gauss_vit.weights.bias_sites import starts_fresh
 from gauss_vit.weights.detection import Detected, detect
-from gauss_vit.weights.file_metadata import grids_of_file
+from gauss_vit.weights.file_metadata import class_names_of, grids_of_file, normalization_of
 from gauss_vit.weights.fitting_presets import other_model
+from gauss_vit.weights.head_classes import Head, choose_head
 from gauss_vit.weights.naming import Expected, Tensor, expected, from_theirs, refuse, shown_name
-from gauss_vit.weights.resample_positions import Regrid, is_position, regrid_of
+from gauss_vit.weights.position_plan import plan_positions
+from gauss_vit.weights.resample_positions import Regrid, is_position
 from gauss_vit.weights.safetensors_file import BUFFERS, Entry, WeightFile, open_weights
-
-Head = Literal["file", "fresh", "fitting"]
 
 HEAD = r"head\..*"
 
@@ -43,6 +43,11 @@ class Imported:
         head.
       prefix: Prefix that was taken off every name in the file; empty if there was none.
       ignored: Names in the file of tensors that the model does not use.
+      normalization: Mean and standard deviation of the pixels that the weights were trained with; None if they are
+        unknown.
+      head_classes: Names by which the head may be compared with data: those of a file of ours or of a run. The labels
+        of other files are often words where data sets have identifiers.
+      remarks: Sentences on what was assumed or taken in part.
     """
 
     params: PyTree
@@ -52,13 +57,17 @@ class Imported:
     class_names: tuple[str, ...] = ()
     prefix: str = ""
     ignored: tuple[str, ...] = ()
+    normalization: Normalization | None = None
+    head_classes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def notes(self) -> tuple[str, ...]:
-        """Says what was left off or out of the file, one line each; nothing for a file that was taken as it is."""
+        """Says what was left off or out, or assumed, one line each; nothing for a file that was taken as it is."""
         shown = ", ".join(shown_name(name) for name in self.ignored)
         return (
             *((f"the prefix {shown_name(self.prefix)} is taken off every name",) if self.prefix else ()),
             *((f"not used by this model and ignored: {shown}",) if self.ignored else ()),
+            *self.remarks,
         )
 
     @property
@@ -76,16 +85,28 @@ class _Plan:
       target: Our tree of shapes, without newly drawn parameters.
       wanted: Tensors that the target needs, by their name.
       regrids: Changes of grid of those that were made on another, by their name.
+      rows: Rows to take of tensors of the head, in this order, by their name; all of those that are not listed.
+      class_names: Classes of the head that is taken, if they are known.
+      remarks: Sentences on what was assumed or taken in part.
     """
 
     detected: Detected
     target: PyTree
     wanted: Mapping[str, Expected]
     regrids: Mapping[str, Regrid]
+    rows: Mapping[str, tuple[int, ...]]
+    class_names: tuple[str, ...]
+    remarks: tuple[str, ...]
 
 
 def load_weights(
-    path: Path, network: NetworkConfig, *, head: Head = "file", source_grid: Grid | None = None, seed: int = 0
+    path: Path,
+    network: NetworkConfig,
+    *,
+    head: Head = "file",
+    source_grid: Grid | None = None,
+    class_names: Sequence[str] = (),
+    seed: int = 0,
 ) -> Imported:
     """Reads a network's weights from a safetensors file in timm's or Hugging Face's names.
 
@@ -96,10 +117,11 @@ def load_weights(
       path: Path of the file.
       network: Config of the network.
       head: Source of the head: "file" takes it from the file; "fresh" draws a new one in any case; "fitting" takes that
-        of the file if it has as many classes as the model, and otherwise draws a new one.
+        of the file if it has the classes of the model, and otherwise draws a new one.
       source_grid: The (height, width) in patches, of a window for Swin, on which the file's positions were made. None
-        takes the grids that a file of ours names; of other files, it keeps positions of the model's own size unchanged
-        and assumes a square grid for all others.
+        takes the grids that a file of ours names, and square ones for other files, as timm does.
+      class_names: Classes of the model in order. Where the file names its own, the rows of its head are found by name;
+        otherwise its head must have as many classes as the model.
       seed: Seed of newly drawn parameters.
 
     Raises:
@@ -109,7 +131,7 @@ def load_weights(
     file = open_weights(path)
     leaves = flatten_paths(abstract(network)[1])
     try:
-        plan = _plan(file, network.backbone, leaves, head=head, source_grid=source_grid)
+        plan = _plan(file, network.backbone, leaves, head=head, source_grid=source_grid, class_names=tuple(class_names))
     except CheckpointError as error:
         raise (other_model(file, network.backbone) or error) from error
     detected = plan.detected
@@ -124,17 +146,22 @@ def load_weights(
         fresh=fresh,
         prefix=detected.prefix,
         ignored=detected.ignored,
+        class_names=plan.class_names,
+        head_classes=plan.class_names,
+        normalization=normalization_of(file.metadata),
+        remarks=plan.remarks,
     )
 
 
 def _read(plan: _Plan) -> dict[str, Tensor]:
-    """Reads the tensors of a plan in float32, on the model's grids.
+    """Reads the tensors of a plan in float32, on the model's grids and for the model's classes.
 
     Raises:
       CheckpointError: some of their numbers are not finite.
     """
     tensors = {name: array.astype(np.float32) for name, array in plan.detected.file.read(list(plan.wanted)).items()}
     refuse({"with numbers that are not finite": [name for name in tensors if not np.isfinite(tensors[name]).all()]})
+    tensors |= {name: tensors[name][list(rows)] for name, rows in plan.rows.items()}
     return tensors | {name: regrid(tensors[name]) for name, regrid in plan.regrids.items()}
 
 
@@ -157,6 +184,7 @@ def _plan(
     *,
     head: Head,
     source_grid: Grid | None,
+    class_names: tuple[str, ...],
 ) -> _Plan:
     """Compares a file's header with the model, whose parameters' shapes are `leaves`.
 
@@ -166,23 +194,46 @@ def _plan(
     known = {path: leaf for path, leaf in leaves.items() if not starts_fresh(path, config)}
     detected = detect(file, config, unflatten_paths(known))
     file, nameable = detected.file, expected(detected.rules, unflatten_paths(known))
-    keeps_head = head == "file" or (head == "fitting" and _has_head(file, nameable))
-    taken = {path: leaf for path, leaf in known.items() if keeps_head or not re.fullmatch(HEAD, path)}
+    given = class_names_of(file.metadata)
+    choice = choose_head(head, given=given, wanted=class_names, fits=_has_head(file, nameable))
+    taken = {path: leaf for path, leaf in known.items() if choice.is_kept or not re.fullmatch(HEAD, path)}
     wanted = {name: each for name, each in nameable.items() if each.path in taken}
     entries = {
         name: entry
         for name, entry in file.entries.items()
         if name in wanted or not (name in nameable or re.fullmatch(BUFFERS, name))
     }
-    grids = grids_of_file(file.metadata)
-    regrids = {
-        name: regrid
-        for name, each in wanted.items()
-        if name in entries
-        and (regrid := regrid_of(each, entries[name].shape, config, source_grid=source_grid or grids.get(name)))
-    }
-    _check(entries, wanted, config, exempt=set(regrids))
-    return _Plan(detected=detected, target=unflatten_paths(taken), wanted=wanted, regrids=regrids)
+    shapes = {name: entry.shape for name, entry in entries.items()}
+    positions = plan_positions(shapes, wanted, config, stated=grids_of_file(file.metadata), source_grid=source_grid)
+    rows = {} if choice.rows is None else dict.fromkeys(_head_names(wanted), choice.rows)
+    _check_head(shapes, wanted, num_classes=len(given))
+    cut = {name for name in rows if name in shapes and shapes[name][1:] == wanted[name].shape[1:]}
+    _check(entries, wanted, config, exempt={*positions.regrids, *cut}, unknown=positions.unknown)
+    return _Plan(
+        detected=detected,
+        target=unflatten_paths(taken),
+        wanted=wanted,
+        regrids=positions.regrids,
+        rows=rows,
+        class_names=choice.class_names,
+        remarks=(*positions.remarks, *choice.remarks),
+    )
+
+
+def _head_names(wanted: Mapping[str, Expected]) -> list[str]:
+    """Lists the tensors of the head."""
+    return [name for name, each in wanted.items() if re.fullmatch(HEAD, each.path)]
+
+
+def _check_head(shapes: Mapping[str, tuple[int, ...]], wanted: Mapping[str, Expected], *, num_classes: int) -> None:
+    """Checks that a head has as many rows as the file names classes, if it names any.
+
+    Raises:
+      CheckpointError: it has another number (code CKPT-TREE).
+    """
+    rows = {name: shapes[name][0] for name in _head_names(wanted) if num_classes and name in shapes}
+    others = [f"{name} has {count}" for name, count in rows.items() if count != num_classes]
+    refuse({f"with other numbers of classes than the {num_classes} that the file states": others})
 
 
 def _has_head(file: WeightFile, nameable: Mapping[str, Expected]) -> bool:
@@ -192,7 +243,12 @@ def _has_head(file: WeightFile, nameable: Mapping[str, Expected]) -> bool:
 
 
 def _check(
-    entries: Mapping[str, Entry], wanted: Mapping[str, Expected], config: BackboneConfig, *, exempt: Set[str]
+    entries: Mapping[str, Entry],
+    wanted: Mapping[str, Expected],
+    config: BackboneConfig,
+    *,
+    exempt: Set[str],
+    unknown: Sequence[str],
 ) -> None:
     """Checks names, shapes and dtypes of a file against the model.
 
@@ -201,6 +257,7 @@ def _check(
       wanted: Tensors that the model needs.
       config: Config of the backbone.
       exempt: Names whose shape may differ.
+      unknown: Sentences on positions of an unknown grid.
 
     Raises:
       CheckpointError: something does not fit (code CKPT-TREE); the message names everything that does not.
@@ -215,19 +272,24 @@ def _check(
                 f"{name} is {entries[name].shape} in the file and {wanted[name].shape} in the model"
                 for name in misshaped
             ],
+            "of an unknown grid": list(unknown),
             "not of a floating type": [name for name in shared if not entries[name].is_float],
         },
         do=_remedy(
             [wanted[name].path for name in misshaped] + [wanted[name].path for name in wanted if name not in entries],
             config,
+            has_unknown_grid=bool(unknown),
         ),
     )
 
 
-def _remedy(paths: Sequence[str], config: BackboneConfig) -> str:
+def _remedy(paths: Sequence[str], config: BackboneConfig, *, has_unknown_grid: bool) -> str:
     """Returns the remedy for missing or misshaped parameters."""
     if paths and all(re.fullmatch(HEAD, path) for path in paths):
         return "to train a new head on other classes, ask for it with --head=fresh"
-    if any(is_position(path, config) for path in paths):
-        return "if the positions were made on a grid that is not square, name it with --source_grid=HEIGHT,WIDTH"
+    if has_unknown_grid or any(is_position(path, config) for path in paths):
+        return (
+            "if the positions were made on a grid that is not square, name it with --source_grid=HEIGHT,WIDTH"
+            " (start.source_grid in a config)"
+        )
     return "choose the --model that the file was made for"

@@ -102,7 +102,7 @@ def resampled(leaves: Mapping[str, Tensor], config: BackboneConfig, *, grids: Ma
         for term in site.terms:
             owned = site.owned(term, leaves)
             source = next((grids[path] for path in site.paths(term, owned) if path in grids), site.grid)
-            if source != site.grid:
+            if owned and term.is_tied_to_grid and source != site.grid:
                 moved |= site.paths(term, term.resample(owned, source=source, target=site.grid))
     return moved
 
@@ -113,48 +113,80 @@ def _regridded_embedding(leaf: Tensor, source: Grid, target: Grid) -> Tensor:
     return Regrid(kind="absolute", source=source, target=target, num_extra=num_extra)(leaf[None])[0]
 
 
-def regrid_of(
-    wanted: Expected, shape: tuple[int, ...], config: BackboneConfig, *, source_grid: Grid | None
-) -> Regrid | None:
-    """Returns the change of grid that makes a tensor of a file fit; None if it is used, or refused, unchanged.
+@dataclass(frozen=True, kw_only=True)
+class Positions:
+    """A tensor of a file that holds positions.
+
+    Attributes:
+      kind: Kind of tensor, as in `Regrid`.
+      length: Number of its patches or offsets.
+      target: The (height, width) in patches that the model needs.
+      num_extra: Number of its prefix tokens or prefix rows.
+    """
+
+    kind: Literal["absolute", "relative"]
+    length: int
+    target: Grid
+    num_extra: int
+
+    @property
+    def unit(self) -> str:
+        """What its length counts."""
+        return "patches" if self.kind == "absolute" else "offsets"
+
+    def source(self, *, stated: Grid | None, source_grid: Grid | None) -> Grid | None:
+        """Finds the grid on which the tensor was made; None if its size does not tell.
+
+        Args:
+          stated: Grid that the file states; no other can be right.
+          source_grid: Grid that the user states, of a window for Swin. It is ignored by tensors of another size.
+        """
+        if stated is not None:
+            return stated if self._fits(stated) and source_grid in (None, stated) else None
+        candidates = [grid for grid in (source_grid, self._square()) if grid is not None and self._fits(grid)]
+        return candidates[0] if candidates else None
+
+    def regrid(self, source: Grid) -> Regrid:
+        """Returns the change from a grid to the one that the model needs."""
+        return Regrid(kind=self.kind, source=source, target=self.target, num_extra=self.num_extra)
+
+    def _fits(self, grid: Grid) -> bool:
+        return _count(self.kind, grid) == self.length
+
+    def _square(self) -> Grid:
+        """Returns the largest square grid with at most this number of patches or offsets."""
+        side = math.isqrt(max(self.length, 1))
+        side = side if self.kind == "absolute" else (side + 1) // 2
+        return side, side
+
+
+def positions_of(wanted: Expected, shape: tuple[int, ...], config: BackboneConfig) -> Positions | None:
+    """Describes a tensor of a file as positions; None if it holds none, or differs in more than their number.
 
     Args:
       wanted: Tensor that the model needs.
       shape: Shape of the tensor in the file.
       config: Config of the backbone.
-      source_grid: The (height, width) in patches on which it was made; None assumes a square grid, from the shape.
     """
     if not is_position(wanted.path, config) or len(shape) != len(wanted.shape):
         return None
     is_absolute = wanted.path == POSITION_EMBED
     axis = 1 if is_absolute else 0
-    others_differ = any(shape[place] != size for place, size in enumerate(wanted.shape) if place != axis)
-    if others_differ or (source_grid is None and shape == wanted.shape):
+    if any(shape[place] != size for place, size in enumerate(wanted.shape) if place != axis):
         return None
     target = config.grid if is_absolute else _term_grid(wanted.path, config)
     assert target is not None, "the parameter is tied to a grid"
-    count = num_patches if is_absolute else _num_offsets
-    num_extra = wanted.shape[axis] - count(target)
-    length = shape[axis] - num_extra
-    source = source_grid or _square(length, is_absolute=is_absolute)
-    if count(source) != length or source == target:
-        return None
     kind = "absolute" if is_absolute else "relative"
-    return Regrid(kind=kind, source=source, target=target, num_extra=num_extra)
+    num_extra = wanted.shape[axis] - _count(kind, target)
+    return Positions(kind=kind, length=shape[axis] - num_extra, target=target, num_extra=num_extra)
+
+
+def _count(kind: Literal["absolute", "relative"], grid: Grid) -> int:
+    """Counts the patches or the offsets of a grid."""
+    return num_patches(grid) if kind == "absolute" else math.prod(offset_shape(grid))
 
 
 def _term_grid(path: str, config: BackboneConfig) -> Grid | None:
     """Returns the grid that a term's parameter is tied to: the map, or the window of a stage."""
     found = term_at(path, config)
     return found[0].grid if found is not None and found[1].is_tied_to_grid else None
-
-
-def _num_offsets(grid: Grid) -> int:
-    return math.prod(offset_shape(grid))
-
-
-def _square(length: int, *, is_absolute: bool) -> Grid:
-    """Returns the largest square grid with at most `length` patches or offsets."""
-    side = math.isqrt(max(length, 1))
-    side = side if is_absolute else (side + 1) // 2
-    return side, side

@@ -1,7 +1,7 @@
 """Starting a run from given weights, some of which may be drawn again or replaced."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,11 +13,14 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.construct import abstract
+from gauss_vit.ops.grid import Grid
 from gauss_vit.tree import flatten_paths, unflatten_paths
 from gauss_vit.weights.bias_sites import starts_fresh
+from gauss_vit.weights.head_classes import Head, choose_head
 from gauss_vit.weights.intervention import intervene
 from gauss_vit.weights.naming import Tensor, refuse
-from gauss_vit.weights.pretrained import HEAD, Head, Imported, draw
+from gauss_vit.weights.pretrained import HEAD, Imported, draw
+from gauss_vit.weights.resample_positions import grids_of, resampled
 
 Redrawing = Literal["none", "reinit", "paper_code", "zero"]
 """Interventions that do not change the model's config."""
@@ -30,25 +33,40 @@ class Start:
     Attributes:
       weights: Safetensors file with timm's or Hugging Face's names, or the workdir of a run, whose newest checkpoint is
         used. It is read once, at step 0: a resumed run does not need it.
-      head: Source of the classifier: "fitting" takes that of the weights if it has as many classes as the model, and
-        otherwise draws a new one; "fresh" always draws a new one; "file" requires that of the weights.
+      head: Source of the classifier: "fitting" takes that of the weights if it has the classes of the model, and
+        otherwise draws a new one; "fresh" always draws a new one; "file" requires that of the weights. Where the
+        weights say which classes they have, each of the model's is found by name.
+      source_grid: The (height, width) in patches, of a window for Swin, on which the positions of a file were made;
+        None takes what the file states, or else a square grid. A run says its own grid.
       intervention: Change of the weights' position information; see `gauss_vit.weights.intervention`.
 
     Raises:
-      ConfigError: `weights` is empty.
+      ConfigError: `weights` is empty, or `source_grid` is not a grid.
     """
 
     weights: str
     head: Head = "fitting"
+    source_grid: Grid | None = None
     intervention: Redrawing = "none"
 
     def __post_init__(self):
         if not self.weights:
             raise ConfigError("weights is empty", do="name a .safetensors file or the workdir of a run")
+        if self.source_grid is not None and min(self.source_grid) < 1:
+            raise ConfigError(f"source_grid must have sides of at least 1 patch, got {self.source_grid}")
 
 
-def carry_over(params: PyTree, network: NetworkConfig, *, source: BackboneConfig, head: Head, seed: int) -> Imported:
-    """Fits the parameters of another run to a network that may have other classes, and may add or lack a Gaussian.
+def carry_over(
+    params: PyTree,
+    network: NetworkConfig,
+    *,
+    source: BackboneConfig,
+    head: Head,
+    seed: int,
+    given_classes: Sequence[str] = (),
+    class_names: Sequence[str] = (),
+) -> Imported:
+    """Fits the parameters of another run to a network that may differ in image size, classes and the Gaussian.
 
     Args:
       params: Parameters of the other run, a nested dict.
@@ -56,14 +74,22 @@ def carry_over(params: PyTree, network: NetworkConfig, *, source: BackboneConfig
       source: Config of the other run's backbone.
       head: Source of the head, as in `Start`.
       seed: Seed of newly drawn parameters.
+      given_classes: Classes of the other run in order; empty if they are unknown.
+      class_names: Classes of the network in order; empty if they are unknown.
 
     Raises:
       CheckpointError: the models differ in more than that (code CKPT-TREE); the message names everything that does not
         fit.
     """
     given, wanted = flatten_paths(jax.device_get(params)), flatten_paths(abstract(network)[1])
-    keeps_head = head == "file" or (head == "fitting" and _heads_agree(given, wanted))
-    fresh = tuple(path for path in wanted if _may_be_fresh(path, given, network.backbone, keeps_head=keeps_head))
+    choice = choose_head(head, given=given_classes, wanted=class_names, fits=_heads_agree(given, wanted))
+    moved = resampled(
+        {path: leaf for path, leaf in given.items() if path in wanted},
+        network.backbone,
+        grids=grids_of(source, params),
+    )
+    given |= moved | _rows_of_head(given, choice.rows, num_given=len(given_classes))
+    fresh = tuple(path for path in wanted if _may_be_fresh(path, given, network.backbone, keeps_head=choice.is_kept))
     taken = [path for path in wanted if path not in fresh]
     refuse(
         {
@@ -75,11 +101,18 @@ def carry_over(params: PyTree, network: NetworkConfig, *, source: BackboneConfig
                 if path in given and given[path].shape != wanted[path].shape
             ],
         },
-        do="start from a run of the same architecture and image size",
+        do="start from a run of the same architecture",
     )
     complete = {path: given[path] for path in taken} | draw(network, fresh, seed=seed)
     params = unflatten_paths({path: complete[path] for path in wanted})
-    return Imported(params=params, table="gauss_vit", resampled=(), fresh=fresh)
+    return Imported(
+        params=params,
+        table="gauss_vit",
+        resampled=tuple(moved),
+        fresh=fresh,
+        class_names=choice.class_names,
+        remarks=choice.remarks,
+    )
 
 
 def redraw(config: BackboneConfig, params: PyTree, name: Redrawing, *, key: PRNGKeyArray) -> PyTree:
@@ -89,6 +122,17 @@ def redraw(config: BackboneConfig, params: PyTree, name: Redrawing, *, key: PRNG
       ConfigError: the model has nothing that the intervention could change.
     """
     return jax.device_get(intervene(config, jax.tree.map(jnp.asarray, params), name, key=key)[1])
+
+
+def _rows_of_head(given: Mapping[str, Tensor], rows: Sequence[int] | None, *, num_given: int) -> dict[str, Tensor]:
+    """Selects the rows of the head that belong to the model's classes: the last axis of its arrays is the classes."""
+    if rows is None:
+        return {}
+    return {
+        path: leaf[..., list(rows)]
+        for path, leaf in given.items()
+        if re.fullmatch(HEAD, path) and leaf.shape[-1] == num_given
+    }
 
 
 def _may_be_fresh(path: str, given: Mapping[str, Tensor], config: BackboneConfig, *, keeps_head: bool) -> bool:

@@ -91,5 +91,8 @@ def test_what_differs_from_training_is_said():
     )
     other = dataclasses.replace(KNOWN, normalization=Normalization(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)), files={})
     (pixels,) = evaluation_data.remarks(experiment, source, other)
-    assert "trained with Normalization(mean=(0.0" in pixels and "is given Normalization(mean=(0.5" in pixels
+    assert pixels == (
+        "the model was trained on pixels with mean (0.0, 0.0, 0.0) and deviation (1.0, 1.0, 1.0); they now have mean"
+        " (0.5, 0.5, 0.5) and deviation (0.5, 0.5, 0.5)"
+    )
     assert evaluation_data.remarks(experiment, source, dataclasses.replace(KNOWN, files={})) == []

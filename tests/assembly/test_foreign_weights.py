@@ -37,7 +37,9 @@ def tiny_preset(monkeypatch):
 
 @pytest.fixture
 def folder(tmp_path):
-    write(tmp_path / "model.safetensors", {f"module.{name}": array for name, array in tensors_of("vit").items()})
+    tensors = {f"module.{name}": array for name, array in tensors_of("vit").items()}
+    grids = {"vit.embeddings.position_embeddings": VIT.grid}
+    write(tmp_path / "model.safetensors", tensors, metadata={"position_grids": json.dumps(grids)})
     return tmp_path
 
 

@@ -4,7 +4,14 @@ import pytest
 
 from gauss_vit.models.construct import abstract
 from gauss_vit.ops.pixel_normalization import Normalization
-from gauss_vit.weights.file_metadata import Origin, class_names_of, grids_of_file, grids_of_tensors, to_metadata
+from gauss_vit.weights.file_metadata import (
+    Origin,
+    class_names_of,
+    grids_of_file,
+    grids_of_tensors,
+    normalization_of,
+    to_metadata,
+)
 from gauss_vit.weights.name_tables import timm_rules
 from gauss_vit.weights.safetensors_file import open_weights, write
 from tests.networks import classifier
@@ -28,6 +35,7 @@ def test_header_holds_step_classes_pixels_and_grids(tmp_path):
     assert (metadata["step"], metadata["mean"], metadata["std"]) == ("7", "[0.5, 0.4, 0.3]", "[0.1, 0.2, 0.3]")
     assert class_names_of(metadata) == ORIGIN.class_names
     assert grids_of_file(metadata) == {"pos_embed": (4, 6)}
+    assert normalization_of(metadata) == ORIGIN.normalization
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
@@ -47,3 +55,13 @@ def test_every_position_tensor_has_its_grid():
 def test_nonsense_in_a_header_is_unknown(text):
     assert class_names_of({"class_names": text}) == ()
     assert grids_of_file({"position_grids": text}) == {}
+    assert normalization_of({"mean": text, "std": "[1, 1, 1]"}) is None
+
+
+@pytest.mark.parametrize("std", ["[0, 1, 1]", "[NaN, 1, 1]", "[true, 1, 1]", "[1, 1]"])
+def test_pixels_without_a_positive_deviation_are_unknown(std):
+    assert normalization_of({"mean": "[0, 0, 0]", "std": std}) is None
+
+
+def test_names_that_a_terminal_cannot_show_are_unknown():
+    assert class_names_of({"class_names": '["a", "\\u001b[31m"]'}) == ()

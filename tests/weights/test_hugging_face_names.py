@@ -31,7 +31,8 @@ def tensors_of(name: str) -> dict[str, np.ndarray]:
 def test_logits_equal_hugging_faces(name, tmp_path):
     config = CONFIGS[name]
     write(tmp_path / "model.safetensors", tensors_of(name))
-    imported = load_weights(tmp_path / "model.safetensors", classifier(config))
+    grid = config.stages()[0].window
+    imported = load_weights(tmp_path / "model.safetensors", classifier(config), source_grid=grid)
     assert (imported.table, imported.resampled, imported.fresh) == ("hugging_face", (), ())
     model = nnx.merge(abstract(classifier(config))[0], jax.tree.map(jnp.asarray, imported.params))
     logits = jax.jit(model)(jnp.asarray(deterministic.image((2, *config.image_size, 3))))

@@ -10,13 +10,16 @@ import pytest
 
 from gauss_vit.errors import CheckpointError
 from gauss_vit.models.construct import abstract
+from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position import Gaussian, RelativeTable
 from gauss_vit.position.position import Position, with_terms, without_terms
 from gauss_vit.tree import flatten_paths
 from gauss_vit.weights import naming
+from gauss_vit.weights.file_metadata import Origin, grids_of_tensors, to_metadata
 from gauss_vit.weights.name_tables import timm_rules
 from gauss_vit.weights.pretrained import load_weights
-from gauss_vit.weights.safetensors_file import write
+from gauss_vit.weights.resample_positions import Regrid
+from gauss_vit.weights.safetensors_file import open_weights, write
 from tests.models import deterministic
 from tests.models.test_vit import RELATIVE
 from tests.networks import classifier, network_params
@@ -24,6 +27,7 @@ from tests.weights.hugging_face_models import SWIN, VIT
 
 PLAIN_RELATIVE = without_terms(RELATIVE, Gaussian)
 TABLE = dataclasses.replace(PLAIN_RELATIVE, position=Position(terms=(RelativeTable(),)))
+PIXELS = Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 CONFIGS = {"vit": VIT, "relative": PLAIN_RELATIVE, "table": TABLE, "swin": SWIN}
 
 
@@ -33,10 +37,14 @@ def tensors_for(config) -> dict[str, np.ndarray]:
     return {name: deterministic.tensor(name, each.shape) for name, each in wanted.items()}
 
 
-def saved(path, config, **changes):
+def saved(path, config, *, states_grid=True, classes=(), **changes):
     """Writes a timm file with some tensors changed; None leaves one out."""
     tensors = tensors_for(config) | changes
-    write(path / "w.safetensors", {name: array for name, array in tensors.items() if array is not None})
+    grids = grids_of_tensors(config, abstract(classifier(config))[1], timm_rules(config))
+    origin = Origin(step=0, class_names=classes, normalization=PIXELS, crop_fraction=1.0, interpolation="bicubic")
+    said = to_metadata(origin, grids)
+    kept = {name: array for name, array in tensors.items() if array is not None}
+    write(path / "w.safetensors", kept, metadata=said if states_grid else {})
     return path / "w.safetensors"
 
 
@@ -52,7 +60,8 @@ def test_timm_file_to_ours_to_timm_file_is_bit_identical(config, tmp_path):
     imported = load_weights(path, classifier(config))
     assert (imported.table, imported.resampled, imported.fresh) == ("timm", (), ())
     assert jax.tree.structure(imported.params) == jax.tree.structure(abstract(classifier(config))[1])
-    write(tmp_path / "again.safetensors", naming.to_theirs(imported.params, timm_rules(config)))
+    tensors, said = naming.to_theirs(imported.params, timm_rules(config)), open_weights(path).metadata
+    write(tmp_path / "again.safetensors", tensors, metadata=said)
     assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
 
 
@@ -113,7 +122,7 @@ def test_positions_of_another_resolution_are_resampled(tmp_path):
 
 
 def test_rectangles_need_the_grid_on_which_they_were_made(tmp_path):
-    path, square = saved(tmp_path, VIT), dataclasses.replace(VIT, image_size=(48, 48))
+    path, square = saved(tmp_path, VIT, states_grid=False), dataclasses.replace(VIT, image_size=(48, 48))
     assert "--source_grid=HEIGHT,WIDTH" in message_of(path, square)
     assert load_weights(path, classifier(square), source_grid=(4, 6)).resampled == ("pos_embed",)
 
@@ -129,10 +138,87 @@ def test_grid_that_a_file_of_ours_names_is_taken(tmp_path):
     )
 
 
+def test_a_size_that_no_square_has_is_not_taken_for_the_models_own(tmp_path):
+    path, turned = saved(tmp_path, VIT, states_grid=False), dataclasses.replace(VIT, image_size=(48, 32))
+    for config in (VIT, turned):
+        message = message_of(path, config)
+        assert "1 of an unknown grid: pos_embed has 24 patches, which no square grid has" in message
+        assert "--source_grid=HEIGHT,WIDTH (start.source_grid in a config)" in message
+    assert load_weights(path, classifier(VIT), source_grid=(4, 6)).resampled == ()
+    assert load_weights(path, classifier(turned), source_grid=(4, 6)).resampled == ("pos_embed",)
+
+
+def test_a_grid_that_the_file_states_is_resampled_at_any_size(tmp_path):
+    path = saved(tmp_path, VIT)
+    given = tensors_for(VIT)["pos_embed"]
+    for size, grid in (((48, 32), (6, 4)), ((16, 96), (2, 12)), ((40, 40), (5, 5))):
+        imported = load_weights(path, classifier(dataclasses.replace(VIT, image_size=size)))
+        expected = Regrid(kind="absolute", source=(4, 6), target=grid, num_extra=1)(given)[0]
+        np.testing.assert_array_equal(imported.params["backbone"]["position_embed"], expected)
+        assert imported.remarks == ()
+
+
+def test_a_statement_that_contradicts_the_flag_is_refused(tmp_path):
+    message = message_of(saved(tmp_path, VIT), VIT, source_grid=(6, 4))
+    assert "pos_embed has 24 patches of 4 x 6 patches by its own statement, and not of 6 x 4" in message
+
+
+def test_squares_are_assumed_as_timm_does_unless_the_file_states_the_models_grid(tmp_path):
+    wide = dataclasses.replace(VIT, image_size=(16, 64))  # 2 x 8 patches, as many as 4 x 4
+    path, given = saved(tmp_path, wide, states_grid=False), tensors_for(wide)["pos_embed"]
+    imported = load_weights(path, classifier(wide))
+    expected = Regrid(kind="absolute", source=(4, 4), target=(2, 8), num_extra=1)(given)[0]
+    np.testing.assert_array_equal(imported.params["backbone"]["position_embed"], expected)
+    (said,) = imported.remarks
+    assert said.startswith(
+        "positions are taken to be of 4 x 4 patches, as the file does not say that they are of 2 x 8"
+    )
+    for options in ({"states_grid": True}, {"states_grid": False}):
+        own = load_weights(
+            saved(tmp_path, wide, **options),
+            classifier(wide),
+            source_grid=None if options["states_grid"] else (2, 8),
+        )
+        np.testing.assert_array_equal(own.params["backbone"]["position_embed"], given[0])
+        assert (own.resampled, own.remarks) == ((), ())
+
+
+CLASSES = ("crow", "gull", "robin", "tit", "wren")
+
+
+def test_rows_of_the_head_are_found_by_the_names_of_the_classes(tmp_path):
+    path, given = saved(tmp_path, VIT, classes=CLASSES), tensors_for(VIT)
+    imported = load_weights(path, classifier(VIT, 3), class_names=("wren", "crow", "gull"), head="fitting")
+    np.testing.assert_array_equal(imported.params["head"]["linear"]["kernel"], given["head.weight"].T[:, [4, 0, 1]])
+    np.testing.assert_array_equal(imported.params["head"]["linear"]["bias"], given["head.bias"][[4, 0, 1]])
+    assert (imported.fresh, imported.class_names) == ((), ("wren", "crow", "gull"))
+    assert imported.remarks == ("3 of the 5 classes of its head are taken, by name",)
+    whole = load_weights(path, classifier(VIT), class_names=CLASSES)
+    np.testing.assert_array_equal(whole.params["head"]["linear"]["kernel"], given["head.weight"].T)
+    assert (whole.remarks, whole.normalization) == ((), PIXELS)
+    assert load_weights(path, classifier(VIT)).class_names == CLASSES
+
+
+def test_other_classes_of_the_same_number_are_no_fit(tmp_path):
+    path, others = saved(tmp_path, VIT, classes=CLASSES), ("crow", "gull", "robin", "tit", "magpie")
+    imported = load_weights(path, classifier(VIT), class_names=others, head="fitting")
+    assert (imported.has_fresh_head, imported.class_names) == (True, ())
+    assert imported.remarks == ("its head is for other classes: it has crow, gull, robin, tit, wren and not magpie",)
+    assert "for other classes than the model: it has crow" in message_of(path, VIT, class_names=others)
+
+
+def test_a_head_with_another_number_of_classes_than_the_file_states_is_refused(tmp_path):
+    path = saved(tmp_path, VIT, classes=CLASSES[:3])
+    assert "2 with other numbers of classes than the 3 that the file states: head." in message_of(path, VIT)
+    message = message_of(path, VIT, num_classes=2, class_names=("gull", "crow"))
+    assert "with other numbers of classes than the 3" in message
+
+
 def test_half_precision_becomes_float32(tmp_path):
     tensors = {name: array.astype(np.float16) for name, array in tensors_for(VIT).items()}
     write(tmp_path / "w.safetensors", tensors)
-    scale = load_weights(tmp_path / "w.safetensors", classifier(VIT)).params["backbone"]["norm"]["scale"]
+    imported = load_weights(tmp_path / "w.safetensors", classifier(VIT), source_grid=(4, 6))
+    scale = imported.params["backbone"]["norm"]["scale"]
     assert scale.dtype == np.float32
     np.testing.assert_array_equal(scale, tensors["norm.weight"])
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gauss_vit.models import construct
+from gauss_vit.ops.grid import Grid
 from gauss_vit.ops.resize import resize_grid, resize_offset_table
 from gauss_vit.position import RelativeTable
 from gauss_vit.position.absolute import AbsoluteEmbedding
@@ -13,7 +14,7 @@ from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import Position
 from gauss_vit.tree import flatten_paths, unflatten_paths
 from gauss_vit.weights.naming import Expected
-from gauss_vit.weights.resample_positions import Regrid, is_position, regrid_of, regridded
+from gauss_vit.weights.resample_positions import Regrid, grids_of, is_position, positions_of, regridded
 from tests.models import deterministic
 from tests.networks import classifier
 from tests.weights.hugging_face_models import SWIN, VIT
@@ -24,47 +25,62 @@ WIDE = dataclasses.replace(
 TABLE = "backbone.blocks.attention.bias.relative.table_and_prefix"
 
 
-def absolute(tokens: int, *, source_grid=None) -> Regrid | None:
+def absolute(tokens: int, **grids) -> Grid | None:
+    """The grid of so many tokens, of which one is the class token."""
     wanted = Expected(shape=(1, 25, 24), path="backbone.position_embed")
-    return regrid_of(wanted, (1, tokens, 24), WIDE, source_grid=source_grid)
+    return source_of(wanted, (1, tokens, 24), **grids)
 
 
-def relative(rows: int, *, source_grid=None) -> Regrid | None:
-    return regrid_of(Expected(shape=(80, 2), path=TABLE), (rows, 2), WIDE, source_grid=source_grid)
+def relative(rows: int, **grids) -> Grid | None:
+    """The grid of a table of so many rows, of which three are for the class token."""
+    return source_of(Expected(shape=(80, 2), path=TABLE), (rows, 2), **grids)
+
+
+def source_of(wanted: Expected, shape: tuple[int, ...], *, stated=None, source_grid=None) -> Grid | None:
+    found = positions_of(wanted, shape, WIDE)
+    assert found is not None and found.target == (4, 6)
+    return found.source(stated=stated, source_grid=source_grid)
 
 
 def test_squares_are_found_by_their_size():
-    assert absolute(197) == Regrid(kind="absolute", source=(14, 14), target=(4, 6), num_extra=1)
-    assert relative(27 * 27 + 3) == Regrid(kind="relative", source=(14, 14), target=(4, 6), num_extra=3)
+    assert absolute(197) == (14, 14) and relative(27 * 27 + 3) == (14, 14)
 
 
-def test_own_size_is_taken_as_it_is_unless_a_grid_is_named():
+def test_other_sizes_need_their_grid_named_even_that_of_the_model():
     assert absolute(25) is None and relative(80) is None
-    assert absolute(25, source_grid=(6, 4)) == Regrid(kind="absolute", source=(6, 4), target=(4, 6), num_extra=1)
-    assert absolute(25, source_grid=(4, 6)) is None
-
-
-def test_rectangles_need_their_grid_named():
-    assert absolute(61) is None and relative(63 + 3) is None
-    assert absolute(61, source_grid=(6, 10)).source == (6, 10)
-    assert relative(7 * 9 + 3, source_grid=(4, 5)).source == (4, 5)
+    assert absolute(61) is None and relative(7 * 9 + 3) is None
+    assert absolute(25, source_grid=(6, 4)) == (6, 4)
+    assert absolute(25, source_grid=(4, 6)) == (4, 6)
+    assert relative(7 * 9 + 3, source_grid=(4, 5)) == (4, 5)
     assert absolute(61, source_grid=(6, 11)) is None
+
+
+def test_a_stated_grid_is_the_only_right_one():
+    assert absolute(197, stated=(7, 28)) == (7, 28)
+    assert absolute(197, stated=(7, 28), source_grid=(7, 28)) == (7, 28)
+    assert absolute(197, stated=(7, 28), source_grid=(14, 14)) is None
+    assert absolute(197, stated=(7, 29)) is None
+
+
+def test_a_named_grid_of_another_size_is_ignored_as_by_the_last_stages_of_swin():
+    assert absolute(197, source_grid=(7, 7)) == (14, 14)
 
 
 def test_other_parameters_and_other_channels_are_left_alone():
     assert not is_position("head.linear.kernel", WIDE)
     assert is_position(TABLE, WIDE) and is_position("backbone.position_embed", WIDE)
-    assert regrid_of(Expected(shape=(5, 24), path="head.linear.kernel"), (9, 24), WIDE, source_grid=None) is None
+    assert positions_of(Expected(shape=(5, 24), path="head.linear.kernel"), (9, 24), WIDE) is None
     wanted = Expected(shape=(1, 25, 24), path="backbone.position_embed")
-    assert regrid_of(wanted, (1, 197, 25), WIDE, source_grid=None) is None
-    assert regrid_of(wanted, (197, 24), WIDE, source_grid=None) is None
+    assert positions_of(wanted, (1, 197, 25), WIDE) is None
+    assert positions_of(wanted, (197, 24), WIDE) is None
 
 
 @pytest.mark.parametrize(("stage", "window"), [(0, (4, 4)), (2, (4, 4))])
 def test_swin_tables_are_of_their_stages_window(stage, window):
     path = f"backbone.stages.{stage}.blocks.attention.bias.relative.table"
-    found = regrid_of(Expected(shape=(49, 2), path=path), (169, 2), SWIN, source_grid=None)
-    assert (found.source, found.target, found.num_extra) == ((7, 7), window, 0)
+    found = positions_of(Expected(shape=(49, 2), path=path), (169, 2), SWIN)
+    assert (found.target, found.num_extra) == (window, 0)
+    assert found.source(stated=None, source_grid=None) == (7, 7)
 
 
 def test_prefixes_stay_and_the_rest_is_resampled():
@@ -134,3 +150,23 @@ def test_own_positions_are_resampled_as_foreign_ones_are():
     relative_rule = Regrid(kind="relative", source=(4, 6), target=(8, 6), num_extra=3)
     for block, tables in enumerate(given[TABLE]):
         np.testing.assert_array_equal(moved[TABLE][block], relative_rule(tables.T).T)
+
+
+def test_grids_are_those_of_every_position_parameter():
+    params = construct.abstract(classifier(FREE))[1]
+    found = grids_of(FREE, params)
+    assert set(found.values()) == {(4, 6)}
+    assert {path.rpartition(".")[2] for path in found} == {"position_embed", "table", "amplitude", "sigma"}
+    windows = grids_of(SWIN, construct.abstract(classifier(SWIN))[1])
+    assert list(windows.values()) == [stage.window for stage in SWIN.stages()]
+
+
+def test_positions_of_a_grid_with_as_many_patches_are_resampled():
+    given = parameters(FREE)
+    turned = at(FREE, (6 * FREE.patch_size[0], 4 * FREE.patch_size[1]))
+    moved = flatten_paths(regridded(unflatten_paths(given), FREE, target=turned))
+    embedding = Regrid(kind="absolute", source=(4, 6), target=(6, 4), num_extra=1)
+    wanted = embedding(given["backbone.position_embed"][None])[0]
+    np.testing.assert_array_equal(moved["backbone.position_embed"], wanted)
+    assert moved["backbone.position_embed"].shape == given["backbone.position_embed"].shape
+    assert not np.array_equal(moved["backbone.position_embed"], given["backbone.position_embed"])

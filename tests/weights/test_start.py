@@ -7,8 +7,12 @@ import numpy as np
 import pytest
 
 from gauss_vit.errors import CheckpointError, ConfigError
+from gauss_vit.ops.grid import offset_shape
+from gauss_vit.ops.resize import resize_grid, resize_offset_table
+from gauss_vit.position.absolute import AbsoluteEmbedding
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import Position, with_terms
+from gauss_vit.position.relative import RelativeTable
 from gauss_vit.position.relative_mlp import RelativeMlp
 from gauss_vit.tree import flatten_paths
 from gauss_vit.weights.start import Start, carry_over, redraw
@@ -25,12 +29,12 @@ def params_of(config, seed: int = 7):
 
 
 DONOR = params_of(PLAIN)
-GIVEN = flatten_paths(DONOR)
+GIVEN = flatten_paths(jax.device_get(DONOR))
 
 
-def carried(config, head="fitting", given=DONOR, seed=0, num_classes=5, source=PLAIN):
+def carried(config, head="fitting", given=DONOR, seed=0, num_classes=5, source=PLAIN, **classes):
     """The parameters by path, and which are fresh."""
-    imported = carry_over(given, classifier(config, num_classes), source=source, head=head, seed=seed)
+    imported = carry_over(given, classifier(config, num_classes), source=source, head=head, seed=seed, **classes)
     return flatten_paths(imported.params), set(imported.fresh)
 
 
@@ -110,3 +114,53 @@ def test_no_redrawing_changes_nothing():
 def test_a_start_without_weights_is_refused():
     with pytest.raises(ConfigError, match="weights is empty"):
         Start(weights="")
+
+
+CLASSES = ("crow", "gull", "robin", "tit", "wren")
+
+
+def test_classes_are_found_by_name():
+    wanted = ("wren", "crow")
+    params, fresh = carried(PLAIN, num_classes=2, given_classes=CLASSES, class_names=wanted)
+    assert not fresh
+    np.testing.assert_array_equal(params["head.linear.kernel"], GIVEN["head.linear.kernel"][:, [4, 0]])
+    np.testing.assert_array_equal(params["head.linear.bias"], GIVEN["head.linear.bias"][[4, 0]])
+    turned, fresh = carried(PLAIN, given_classes=CLASSES, class_names=CLASSES[::-1])
+    assert not fresh
+    np.testing.assert_array_equal(turned["head.linear.bias"], GIVEN["head.linear.bias"][::-1])
+
+
+def test_as_many_other_classes_get_a_new_head_or_are_refused():
+    others = {"given_classes": CLASSES, "class_names": ("a", "b", "c", "d", "e")}
+    params, fresh = carried(PLAIN, **others)
+    assert fresh == {"head.linear.bias", "head.linear.kernel"}
+    assert not np.array_equal(params["head.linear.kernel"], GIVEN["head.linear.kernel"])
+    with pytest.raises(CheckpointError, match=r"it has crow, gull, .* and not a, b, c, d, e") as caught:
+        carried(PLAIN, head="file", **others)
+    assert "start.head" in caught.value.do
+
+
+SEEING = dataclasses.replace(
+    PLAIN, position=Position(terms=(RelativeTable(), RelativeMlp(hidden=4)), absolute=AbsoluteEmbedding())
+)  # 2 x 4 patches
+
+
+@pytest.mark.parametrize("grid", [(4, 2), (1, 8), (3, 5)])
+def test_positions_of_another_grid_are_resampled(grid: tuple[int, int]):
+    donor = params_of(SEEING)
+    given = flatten_paths(jax.device_get(donor))
+    target = dataclasses.replace(SEEING, image_size=tuple(8 * side for side in grid))
+    imported = carry_over(donor, classifier(target), source=SEEING, head="fitting", seed=0)
+    params = flatten_paths(imported.params)
+    embed, table = "backbone.position_embed", "backbone.blocks.attention.bias.relative.table"
+    assert set(imported.resampled) == {embed, table}
+    np.testing.assert_array_equal(params[embed], resize_grid(given[embed].reshape(2, 4, -1), grid).reshape(-1, 16))
+    for mine, theirs in zip(params[table], given[table], strict=True):
+        np.testing.assert_array_equal(mine, resize_offset_table(theirs, offset_shape(grid)))
+    for path in set(given) - {embed, table}:
+        np.testing.assert_array_equal(params[path], given[path])
+
+
+def test_a_named_grid_has_sides():
+    with pytest.raises(ConfigError, match=r"source_grid must have sides of at least 1 patch, got \(0, 3\)"):
+        Start(weights="W", source_grid=(0, 3))

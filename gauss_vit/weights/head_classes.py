@@ -1,0 +1,75 @@
+"""The head of given weights for a model with classes of its own: which rows are taken, found by name."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from gauss_vit.class_names import ClassMatch, listed, match_classes
+from gauss_vit.errors import CheckpointError
+
+Head = Literal["file", "fresh", "fitting"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadChoice:
+    """What becomes of the head of given weights.
+
+    Attributes:
+      is_kept: Whether it is taken; otherwise a new one is drawn.
+      rows: Rows to take, in the order of the model's classes; None takes all in their order.
+      class_names: Classes of the head that is taken; empty if they are unknown.
+      remarks: Sentences on what was taken in part, or why nothing was.
+    """
+
+    is_kept: bool
+    rows: tuple[int, ...] | None = None
+    class_names: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def choose_head(head: Head, *, given: Sequence[str], wanted: Sequence[str], fits: bool) -> HeadChoice:
+    """Decides whether a head is taken: by the names of its classes where they are known, otherwise by its shape.
+
+    Args:
+      head: Source of the head, as in `weights.start.Start`.
+      given: Classes of the weights, in order; empty if they are unknown.
+      wanted: Classes of the model, in order; empty if they are unknown.
+      fits: Whether the head has the shape of the model's.
+
+    Raises:
+      CheckpointError: the head of the weights is required, and it lacks classes or has one name twice (code CKPT-TREE).
+    """
+    if head == "fresh":
+        return HeadChoice(is_kept=False)
+    if not given or not wanted:
+        is_kept = head == "file" or fits
+        said = "the classes of its head are not known and taken to be the model's in order"
+        return HeadChoice(
+            is_kept=is_kept,
+            class_names=tuple(given) if is_kept else (),
+            remarks=(said,) if is_kept and wanted else (),
+        )
+    match = match_classes(wanted, given)
+    if match.is_clear:
+        is_whole = match.places == tuple(range(len(given)))
+        said = f"{len(wanted)} of the {len(given)} classes of its head are taken, by name"
+        return HeadChoice(
+            is_kept=True,
+            rows=None if is_whole else match.places,
+            class_names=tuple(wanted),
+            remarks=() if is_whole else (said,),
+        )
+    if head == "fitting":
+        return HeadChoice(is_kept=False, remarks=(f"its head is for other classes: {_difference(match, given)}",))
+    raise CheckpointError(
+        f"the head of the weights is for other classes than the model: {_difference(match, given)}",
+        code="CKPT-TREE",
+        do="to train a new head, ask for it with --head=fresh (start.head in a config)",
+    )
+
+
+def _difference(match: ClassMatch, given: Sequence[str]) -> str:
+    """Names the classes of the model that the weights do not have, or have twice."""
+    if match.unknown:
+        return f"it has {listed(tuple(given))} and not {listed(match.unknown)}"
+    return f"several are named {listed(match.ambiguous)}, in another order"
