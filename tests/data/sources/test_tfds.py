@@ -81,6 +81,18 @@ def test_repr_is_the_same_in_every_folder(digits_root, tmp_path):
     assert texts == {"TfdsSource(name='digits/1.0.0', split='test[:10]', num_examples=10)"}
 
 
+def test_its_files_are_its_shards_in_every_folder_and_of_their_size(digits_root, copied_digits):
+    train, test = (open_source(str(digits_root), "digits", split).file_set() for split in ("train[:9]", "test"))
+    assert (train.num_files, train.num_bytes) == (1, shard(digits_root / "digits/1.0.0").stat().st_size)
+    assert test not in (train, open_source(str(digits_root), "digits", "train+test").file_set())
+    copied = open_source(str(copied_digits.parent.parent), "copy", "train").file_set()
+    assert copied == train
+    with shard(copied_digits).open("ab") as file:
+        file.write(b"x")
+    longer = open_source(str(copied_digits.parent.parent), "copy", "train").file_set()
+    assert copied.difference(longer) == f"1 file of {train.num_bytes + 1:,} bytes instead of {copied}"
+
+
 def test_a_pickled_source_reads_the_same(digits_root):
     source = open_source(str(digits_root), "digits", "test")
     assert pickle.loads(pickle.dumps(source))[3] == source[3]
