@@ -37,6 +37,13 @@ class ConfigError(UserError):
     exit_status = 2
 
 
+class ArrayError(UserError):
+    """An array that was given to a function, or that a function returned, has another shape or type."""
+
+    default_code = "ARRAY"
+    exit_status = 2
+
+
 class DataError(UserError):
     """A data set, a record or an image is missing or unreadable."""
 

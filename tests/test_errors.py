@@ -9,6 +9,7 @@ from gauss_vit import errors
     ("kind", "status"),
     [
         (errors.ConfigError, 2),
+        (errors.ArrayError, 2),
         (errors.DataError, 3),
         (errors.CheckpointError, 4),
         (errors.DivergedError, 5),

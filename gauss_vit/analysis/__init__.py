@@ -7,8 +7,9 @@ from gauss_vit.analysis.attention import entropy, mean_distance, places_on_grid,
 from gauss_vit.analysis.bootstrap import ErfBands, confidence_bands
 from gauss_vit.analysis.comparison import FieldDifference, MeasuredField, difference
 from gauss_vit.analysis.embedding import EmbeddingAnalysis, analyse_embedding
-from gauss_vit.analysis.erf import ErfBatch, ErfMap, ErfSum, accumulate, batch_of, receptive_field
+from gauss_vit.analysis.erf import ErfBatch, ErfMap, ErfSum, accumulate, batch_of, feature_grid, receptive_field
 from gauss_vit.analysis.gaussian_fit import FitBounds, GaussianFit, fit_position_rows, fit_receptive_fields
+from gauss_vit.analysis.layout import on_grid
 from gauss_vit.analysis.metrics import ErfMetrics, erf_metrics
 from gauss_vit.analysis.position import PositionAnalysis, analyse_position
 from gauss_vit.analysis.protocol import (
@@ -21,7 +22,7 @@ from gauss_vit.analysis.protocol import (
     protocol_named,
 )
 from gauss_vit.analysis.summary import ErfSummary, summarize
-from gauss_vit.analysis.token import Token, center_token
+from gauss_vit.analysis.token import Token, center_token, lower_center_token
 
 __all__ = [
     "BMVC2023",
@@ -52,9 +53,12 @@ __all__ = [
     "difference",
     "entropy",
     "erf_metrics",
+    "feature_grid",
     "fit_position_rows",
     "fit_receptive_fields",
+    "lower_center_token",
     "mean_distance",
+    "on_grid",
     "places_on_grid",
     "protocol_named",
     "receptive_field",

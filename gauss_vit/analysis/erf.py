@@ -23,7 +23,7 @@ Source: Kim et al., BMVC 2023, section 2; Luo et al., "Understanding the Effecti
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -31,7 +31,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
-from jaxtyping import Array, Float, Float64, PyTree
+from jaxtyping import Array, Float, Float64, PyTree, Shaped
 
 from gauss_vit.analysis.gradient import (
     ErfBatch,
@@ -41,6 +41,7 @@ from gauss_vit.analysis.gradient import (
     token_maps,
     token_sums,
 )
+from gauss_vit.analysis.layout import check_images, declared_grid, grid_of, on_grid
 from gauss_vit.analysis.microbatches import microbatches_of
 from gauss_vit.analysis.protocol import BMVC2023, ErfProtocol
 from gauss_vit.analysis.token import Token, check_token
@@ -142,15 +143,17 @@ def batch_of(images: Float[Array | np.ndarray, "batch height width 3"]) -> ErfBa
 
 
 def feature_grid(features: FeatureFunction, image_size: Grid) -> Grid:
-    """Infers the (height, width) of a feature map for images of (height, width) pixels, without computing it."""
+    """Infers the (height, width) of a feature map for images of (height, width) pixels, without computing it.
+
+    Raises:
+      ArrayError: the function does not return a map [batch, rows, columns, channels].
+    """
     images = jax.ShapeDtypeStruct((1, *image_size, 3), jnp.float32)
-    return _abstract_map(features, images).shape[1:3]
+    return grid_of(_abstract_map(features, images), image_size, grid=declared_grid(features))
 
 
 @jax.jit
-def _feature_map(
-    features: Partial, images: Float[Array, "batch height width 3"]
-) -> Float[Array, "batch rows columns channels"]:
+def _feature_map(features: Partial, images: Float[Array, "batch height width 3"]) -> PyTree:
     return features(images)
 
 
@@ -179,9 +182,11 @@ def begin(
       num_groups: number of groups of images; 0 for none. Each takes the memory of all maps, in float64.
 
     Raises:
+      ArrayError: the images or the feature map have another layout.
       ConfigError: there is no token, one lies outside the grid, or the target is degenerate (`check_target`).
     """
-    grid = _abstract_map(features, batch.image).shape[1:3]
+    check_images(batch.image)
+    grid = grid_of(_abstract_map(features, batch.image), batch.image.shape[1:3], grid=declared_grid(features))
     if not tokens:
         raise ConfigError("no target token is given", do="give one, such as center", code="ERF-TOKEN")
     for token in tokens:
@@ -255,30 +260,42 @@ def accumulate(
 
 
 def receptive_field(
-    features: FeatureFunction,
-    images: Float[Array | np.ndarray, "batch height width 3"],
+    features: Callable[[Array], Array],
+    images: Shaped[Array | np.ndarray, "..."],
     *,
-    token: Token | None = None,
+    token: Token | Callable[[Grid], Token] | None = None,
     protocol: ErfProtocol = BMVC2023,
+    grid: Grid | None = None,
+    num_prefix_tokens: int = 0,
 ) -> ErfMap:
     """Measures one token, the central one by default, on one batch of normalised images.
 
     Args:
-      features: the model up to the target layer: images to a feature map [batch, rows, columns, channels].
-      images: normalised images.
-      token: target patch as (row, column); None for the protocol's central one.
+      features: the model up to the target layer: images to a feature map [batch, rows, columns, channels], or to tokens
+        [batch, tokens, channels].
+      images: normalised images, float [batch, height, width, 3].
+      token: target patch as (row, column), or the function that finds it on a grid, such as `lower_center_token`, the
+        rule of convolutional nets; None for the protocol's central one.
       protocol: definition of the field.
+      grid: (rows, columns) of the patches, where the model returns tokens; it confirms the layout of a map.
+      num_prefix_tokens: number of tokens before the patches, such as a class token.
 
     Raises:
+      ArrayError: the images or what the model returns have another layout.
       ConfigError: as `accumulate`.
 
     >>> pool = lambda images: images.reshape(-1, 2, 4, 2, 4, 3).mean(axis=(2, 4))
     >>> receptive_field(pool, jnp.ones((1, 8, 8, 3), jnp.float32)).values[:4, :4].sum().item()
     1.0
     """
+    check_images(images)
     batch = batch_of(images)
-    target = protocol.center(_abstract_map(features, batch.image).shape[1:3]) if token is None else token
-    (result,) = accumulate(features, [batch], tokens=(target,), protocol=protocol).maps()
+    maps = features if grid is None else on_grid(features, grid, num_prefix_tokens=num_prefix_tokens)
+    shape = _abstract_map(maps, batch.image)
+    found = grid_of(shape, batch.image.shape[1:3], grid=declared_grid(maps))
+    if token is None or callable(token):
+        token = (protocol.center if token is None else token)(found)
+    (result,) = accumulate(maps, [batch], tokens=(token,), protocol=protocol).maps()
     return result
 
 
@@ -310,7 +327,7 @@ def check_target(features: FeatureFunction, batch: ErfBatch, *, token: Token, pr
         f"protocol {protocol.name} is degenerate for this feature map: the gradient of the readout of token {token} has"
         f" norm {measured:.1e}, against {probe:.1e} for the same channels with random signs, so it is rounding noise"
         " (a LayerNorm with constant scale makes the mean of its channels constant)",
-        do="use --protocol=pre_norm or --protocol=random_projection",
+        do="measure before the last normalization (protocol pre_norm), or with protocol random_projection",
         code="ERF-DEGENERATE",
     )
 

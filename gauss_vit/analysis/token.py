@@ -73,7 +73,7 @@ def check_token(token: Token, grid: Grid) -> Token:
 
 
 def parse_tokens(text: str, grid: Grid, *, center: Callable[[Grid], Token] = center_token) -> tuple[Token, ...]:
-    """Reads a choice of target tokens: `center`, `all`, or `row,column` counted from 0.
+    """Reads a choice of target tokens: `center`, `lower_center`, `all`, or `row,column` counted from 0.
 
     Args:
       text: text from the command line.
@@ -83,17 +83,19 @@ def parse_tokens(text: str, grid: Grid, *, center: Callable[[Grid], Token] = cen
     Raises:
       ConfigError: the text is none of these, or the token is outside the grid.
 
-    >>> parse_tokens("center", (14, 14)), parse_tokens("2,11", (14, 14))
-    (((6, 6),), ((2, 11),))
+    >>> parse_tokens("center", (14, 14)), parse_tokens("lower_center", (14, 14)), parse_tokens("2,11", (14, 14))
+    (((6, 6),), ((7, 7),), ((2, 11),))
     """
     if text == "center":
         return (center(grid),)
+    if text == "lower_center":
+        return (lower_center_token(grid),)
     if text == "all":
         return all_tokens(grid)
     numbers = re.fullmatch(r"\s*(\d+)\s*,\s*(\d+)\s*", text)
     if numbers is None:
         raise ConfigError(
-            f"expected a token as center, all or row,column and got {text!r}",
+            f"expected a token as center, lower_center, all or row,column and got {text!r}",
             do="write row,column counted from 0, such as 6,6",
             code="ERF-TOKEN",
         )

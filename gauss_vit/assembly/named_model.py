@@ -313,6 +313,6 @@ def run_experiment(workdir: Path, *, known: Sequence[type] = ()) -> experiment.E
     path = workdir / CONFIG
     if not path.is_file():
         message = f"{workdir} does not contain a run: it has no {CONFIG}"
-        raise ConfigError(message, do="correct --workdir, or train first")
+        raise ConfigError(message, do="name the folder of a run, or train first")
     reader.check_format(workdir)
     return experiment.read(path, known=known)

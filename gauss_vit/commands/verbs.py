@@ -133,7 +133,8 @@ _ERF = Verb(
             name="token",
             value="TOKEN",
             default="center",
-            help="Token whose field is measured: `center`, `all` or `row,column` in patches from 0.",
+            help="Token whose field is measured: `center`, `lower_center` (lower right of an even grid), `all` or"
+            " `row,column` in patches from 0.",
         ),
         Flag(
             name="layer",

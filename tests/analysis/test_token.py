@@ -54,7 +54,7 @@ def test_token_text_means_center_all_or_one_patch():
 
 @pytest.mark.parametrize("text", ["", "middle", "1", "1,2,3", "-1,0", "1;2", "Center"])
 def test_other_text_is_refused_with_what_is_expected(text):
-    with pytest.raises(ConfigError, match="expected a token as center, all or row,column") as caught:
+    with pytest.raises(ConfigError, match="expected a token as center, lower_center, all or row,column") as caught:
         parse_tokens(text, (14, 14))
     assert repr(text) in caught.value.message
 

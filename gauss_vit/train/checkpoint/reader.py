@@ -157,7 +157,7 @@ def restore_params(
     """
     if not saved_steps(workdir):
         raise CheckpointError(
-            f"no checkpoint in {workdir / CHECKPOINTS}", code="CKPT-MISSING", do="train first, or correct --workdir"
+            f"no checkpoint in {workdir / CHECKPOINTS}", code="CKPT-MISSING", do="train first, or name another folder"
         )
 
     def read(step: int) -> Restored:
