@@ -4,8 +4,9 @@ import functools
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +18,7 @@ from gauss_vit.assembly.trained_on import trained_on
 from gauss_vit.batches import Batch
 from gauss_vit.command_line.console import say
 from gauss_vit.command_line.invocation import Invocation
+from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
 from gauss_vit.inspect import observers
 from gauss_vit.models import construct
@@ -25,10 +27,13 @@ from gauss_vit.train.bias_effect import TermEffect
 from gauss_vit.train.mesh import on_one_device
 from gauss_vit.train.program import Program, make_program
 from gauss_vit.train.run import Feed, Run
+from gauss_vit.train.tracking import services
+from gauss_vit.train.tracking.tracker import OpenTracker
 from gauss_vit.weights.intervention import check_applies
 
 _LOGGER = logging.getLogger(__name__)
 _NUM_CHECKED_IMAGES = 4
+_NO_TRACKERS: Mapping[str, OpenTracker] = MappingProxyType({})
 
 
 def run(invocation: Invocation) -> None:
@@ -40,11 +45,15 @@ def run(invocation: Invocation) -> None:
       ConfigError: the experiment does not fit the devices, the data or the workdir, or a position bias has no effect.
       UserError: as `gauss_vit.train.loop.fit`.
     """
+    if invocation.switch("smoke") and invocation.is_given("track"):
+        raise ConfigError("--smoke keeps nothing, and is not tracked", do="leave out --track")
     experiment = from_data.complete(experiment_here(invocation.required_experiment()))
     if invocation.switch("smoke"):
         smoke(experiment)
     else:
-        train(experiment, invocation.path("workdir"), prepare_feed=_unchanged)
+        is_tracked = invocation.is_given("track") and jax.process_index() == 0
+        chosen = services.trackers(invocation.text("track")) if is_tracked else {}
+        train(experiment, invocation.path("workdir"), prepare_feed=_unchanged, trackers=chosen)
 
 
 def smoke(experiment: Experiment) -> None:
@@ -56,13 +65,20 @@ def smoke(experiment: Experiment) -> None:
         say(smoke_test.summary(short, Path(name), seconds=time.monotonic() - start))
 
 
-def train(experiment: Experiment, folder: Path, *, prepare_feed: Callable[[Feed], Feed]) -> None:
+def train(
+    experiment: Experiment,
+    folder: Path,
+    *,
+    prepare_feed: Callable[[Feed], Feed],
+    trackers: Mapping[str, OpenTracker] = _NO_TRACKERS,
+) -> None:
     """Trains a complete experiment.
 
     Args:
       experiment: Experiment for the devices of this process.
       folder: Its workdir.
       prepare_feed: Function that is given the batches and returns those to use.
+      trackers: Services that numbers and pictures go to, by name.
 
     Raises:
       UserError: as `run`.
@@ -79,6 +95,8 @@ def train(experiment: Experiment, folder: Path, *, prepare_feed: Callable[[Feed]
             feed=prepare_feed(feeds.feed(experiment, sources, bad_files=folder / "bad_files.txt")),
             trained_on=known,
             observers=observers.of(experiment, folder),
+            pictures=functools.partial(observers.pictures, folder),
+            trackers=trackers,
             initial=functools.partial(initial_params.initial_params, experiment, class_names=known.class_names),
             check_start=functools.partial(check_bias, experiment, program),
         )

@@ -56,6 +56,11 @@ _TRAIN = Verb(
             default=False,
             help="Try the config: two steps on few images, an evaluation, a save and a picture, in a temporary folder.",
         ),
+        Flag(
+            name="track",
+            value="SERVICES",
+            help="Send numbers and pictures to `wandb`, `mlflow` or `trackio` as well, such as mlflow:PROJECT,wandb.",
+        ),
     ),
 )
 _EVALUATE = Verb(

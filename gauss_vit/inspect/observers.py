@@ -56,6 +56,16 @@ def of(experiment: Experiment, folder: Path) -> tuple[Observer, ...]:
     return tuple(observers)
 
 
+def pictures(folder: Path, step: int) -> dict[str, Path]:
+    """Finds the PNG files that the observers of a workdir wrote at a step, as `erf` and `position/...`."""
+    stem = _stem(step)
+    return {
+        "/".join([room, *filter(None, [path.stem.removeprefix(stem).removeprefix(f"_{room}").strip("_")])]): path
+        for room in ("erf", "position")
+        for path in sorted((folder / room).glob(f"{stem}*.png"))
+    }
+
+
 def erf_observer(experiment: Experiment, folder: Path, *, run: str) -> Observer:
     """Returns an observer that measures the central token's receptive field on the first evaluation images.
 

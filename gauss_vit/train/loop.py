@@ -29,6 +29,7 @@ from gauss_vit.train.program import fresh_state
 from gauss_vit.train.run import Feed, Observer, Run
 from gauss_vit.train.state import TrainState
 from gauss_vit.train.step import Outcome, audited_paths
+from gauss_vit.train.tracking.tracker import TrackedRun
 from gauss_vit.train.workdir import lock, resume
 from gauss_vit.train.workdir.environment import describe_environment
 from gauss_vit.train.workdir.loggers import Loggers
@@ -66,7 +67,8 @@ def fit(run: Run) -> None:
         hold.announce()
         state = _fresh(run) if restored is None else _resume(run, restored)
         batches = _open_batches(run, state)
-        with Loggers(run.workdir, step=int(state.step)) as loggers:
+        tracked = TrackedRun(workdir=run.workdir, step=int(state.step), config=run.recipe.to_json())
+        with Loggers(tracked, trackers=run.trackers) as loggers:
             _write_records(run, restored, notes=notes)
             with _checkpoint_writer(run) as writer:
                 loop = _Loop(run, state, loggers=loggers, writer=writer, interruption=interruption)
@@ -173,6 +175,7 @@ class _Loop:
             }
         if values:
             self._loggers.write(OBSERVE, self._step, values)
+        self._loggers.show(self._step, self._run.pictures(self._step))
 
     def _evaluate(self, evaluator: Evaluator) -> bool:
         """Runs one evaluator; returns False, and reports nothing, if it was interrupted."""

@@ -8,6 +8,7 @@ from jaxtyping import PyTree
 
 from gauss_vit.batches import Batch
 from gauss_vit.train.program import Program, Recipe
+from gauss_vit.train.tracking.tracker import OpenTracker
 from gauss_vit.trained_on import UNKNOWN, TrainedOn
 
 Observer = Callable[[int, PyTree], Mapping[str, float]]
@@ -35,6 +36,11 @@ def _draws_parameters() -> None:
     return None
 
 
+def _shows_nothing(step: int) -> Mapping[str, Path]:
+    del step
+    return {}
+
+
 def _checks_nothing(params: PyTree, batch: Batch) -> None:
     del params, batch
 
@@ -51,6 +57,8 @@ class Run:
       trained_on: Classes, pixel statistics, grids and data of the run, stored with every checkpoint.
       observers: Functions that are called with the step and the parameters every `observe_every` steps and at the end;
         the numbers that they return are logged as one line.
+      pictures: Function from a step to the PNG files that the observers wrote at it, by name, for the trackers.
+      trackers: Services that numbers and pictures go to besides TensorBoard, by name.
       initial: Function that loads the parameters of step 0, a nested dict, where there is no checkpoint; None draws
         them from the seed.
       check_start: Function that is called once, before anything is written, with the parameters of step 0 and the first
@@ -63,5 +71,7 @@ class Run:
     feed: Feed
     trained_on: TrainedOn = UNKNOWN
     observers: tuple[Observer, ...] = ()
+    pictures: Callable[[int], Mapping[str, Path]] = _shows_nothing
+    trackers: Mapping[str, OpenTracker] = dataclasses.field(default_factory=dict)
     initial: Callable[[], PyTree] = _draws_parameters
     check_start: Callable[[PyTree, Batch], object] = _checks_nothing

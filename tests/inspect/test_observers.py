@@ -136,6 +136,13 @@ def test_a_run_logs_its_observations(workdir: Path):
     assert {"erf/half_mass_radius", "gaussian/sigma/layer_01", "gaussian/amplitude/layer_02"} <= set(line)
 
 
+def test_pictures_of_a_step_have_names(workdir: Path):
+    found = observers.pictures(workdir, 4)
+    assert {"erf", "position/tables", "position/strip"} <= set(found)
+    assert all(path.suffix == ".png" and "step_0000004" in path.name for path in found.values())
+    assert observers.pictures(workdir, 3) == {}
+
+
 def test_step_without_a_field_logs_no_number_of_it(experiment: Experiment, tmp_path: Path, caplog):
     params = jax.tree.map(jax.numpy.zeros_like, fresh(experiment))
     observe = observers.tolerant(observers.erf_observer(experiment, tmp_path, run="digits"), name="receptive field")

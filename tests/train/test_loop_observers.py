@@ -15,10 +15,12 @@ from jaxtyping import PyTree
 from gauss_vit.batches import Batch
 from gauss_vit.tasks.evaluator import Evaluator
 from gauss_vit.train.loop import Run, fit
+from gauss_vit.train.tracking.tracker import TrackedRun
 from gauss_vit.train.workdir.metrics_log import entries
 from tests.train.bits import trace_of
 from tests.train.incidents import final_state, interrupted_at
 from tests.train.toy import TRAINING, run_in, with_recipe
+from tests.train.tracking.recorder import Recorder
 
 
 @pytest.mark.parametrize(("every", "steps"), [(None, [12]), (5, [5, 10, 12]), (6, [6, 12])])
@@ -86,3 +88,21 @@ def test_observation_after_an_interrupted_evaluation_is_logged_once(tmp_path: Pa
     fit(with_recipe(run, evaluators=(Evaluator(every=3),)))
     lines = [(entry["step"], entry["split"]) for entry in entries(tmp_path / "metrics.jsonl")]
     assert [line for line in lines if line[0] == 3] == [(3, "eval"), (3, "observe")]
+
+
+def test_pictures_of_observers_and_numbers_go_to_the_trackers(tmp_path: Path):
+    opened: list[Recorder] = []
+
+    def open_recorder(run: TrackedRun) -> Recorder:
+        opened.append(Recorder(run))
+        return opened[-1]
+
+    run = dataclasses.replace(
+        observed(tmp_path), pictures=lambda step: {"erf": tmp_path / f"{step}.png"}, trackers={"fake": open_recorder}
+    )
+    fit(run)
+    (recorder,) = opened
+    assert (recorder.run.step, recorder.run.config) == (0, run.recipe.to_json())
+    assert recorder.pictures == [(step, "erf", tmp_path / f"{step}.png") for step in (3, 6, 9, 12)]
+    assert "observe/norm" in {name for _, numbers in recorder.numbers for name in numbers}
+    assert recorder.is_closed

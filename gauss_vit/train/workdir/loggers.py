@@ -1,11 +1,12 @@
-"""Logs of a run: numbers in metrics.jsonl, metrics.csv, timing.jsonl and TensorBoard, messages in train.log."""
+"""Logs of a run: numbers in metrics.jsonl, metrics.csv, timing.jsonl and trackers, messages in train.log."""
 
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-from gauss_vit.train.workdir.event_log import EventLog
+from gauss_vit.train.tracking.tensorboard import EventFile
+from gauss_vit.train.tracking.tracker import OpenTracker, TolerantTracker, TrackedRun
 from gauss_vit.train.workdir.metrics_log import MetricsLog
 from gauss_vit.train.workdir.timing_log import TimingLog
 
@@ -19,15 +20,18 @@ class Loggers:
     Within it, messages of the package are also written to train.log.
 
     Args:
-      workdir: folder of the run.
-      step: step at which training continues; numbers after it are dropped.
+      run: the run; numbers after its step are dropped.
+      trackers: services that numbers and pictures go to besides TensorBoard, by their names.
 
     Raises:
+      ConfigError: a service refuses to open.
       StorageError: metrics.jsonl cannot be written.
     """
 
-    def __init__(self, workdir: Path, *, step: int):
-        self._metrics = MetricsLog(workdir, step=step)
+    def __init__(self, run: TrackedRun, *, trackers: Mapping[str, OpenTracker]):
+        workdir = run.workdir
+        services = [TolerantTracker(name, open_tracker, run) for name, open_tracker in trackers.items()]
+        self._metrics = MetricsLog(workdir, step=run.step)
         self._timing = TimingLog(workdir)
         self._text = logging.FileHandler(workdir / TEXT, encoding="utf-8", delay=True)
         self._text.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -35,7 +39,7 @@ class Loggers:
         _PACKAGE_LOGGER.addHandler(self._text)
         if not _PACKAGE_LOGGER.isEnabledFor(logging.INFO):
             _PACKAGE_LOGGER.setLevel(logging.INFO)
-        self._events = EventLog(workdir, step=step)
+        self._trackers = [TolerantTracker("TensorBoard events", EventFile, run), *services]
 
     def __enter__(self) -> "Loggers":
         """Enters the block at whose end the files are closed."""
@@ -50,7 +54,8 @@ class Loggers:
         finally:
             self._metrics.close()
             self._timing.close()
-            self._events.close()
+            for tracker in self._trackers:
+                tracker.close()
             _PACKAGE_LOGGER.removeHandler(self._text)
             _PACKAGE_LOGGER.setLevel(self._level)
             self._text.close()
@@ -62,16 +67,22 @@ class Loggers:
           StorageError: metrics.jsonl cannot be written.
         """
         self._metrics.append(split, step, values)
-        self._events.append(split, step, values)
+        self._track(split, step, values)
+
+    def show(self, step: int, pictures: Mapping[str, Path]) -> None:
+        """Gives pictures to the trackers, by their names."""
+        for name, picture in pictures.items():
+            for tracker in self._trackers:
+                tracker.show(step, name, picture)
 
     def write_timing(self, step: int, *, epoch: float | None, images_per_second: float) -> None:
-        """Writes what differs from run to run, to timing.jsonl and TensorBoard.
+        """Writes what differs from run to run, to timing.jsonl and the trackers.
 
         Raises:
           StorageError: timing.jsonl cannot be written.
         """
         self._timing.append(step, epoch=epoch, images_per_second=images_per_second)
-        self._events.append("speed", step, {"images_per_second": images_per_second})
+        self._track("speed", step, {"images_per_second": images_per_second})
 
     def sync(self) -> None:
         """Writes the numbers to the disk before a checkpoint is saved.
@@ -81,3 +92,8 @@ class Loggers:
         """
         self._metrics.sync()
         self._metrics.write_table()
+
+    def _track(self, split: str, step: int, values: Mapping[str, float]) -> None:
+        named = {f"{split}/{name}": value for name, value in values.items()}
+        for tracker in self._trackers:
+            tracker.log(step, named)

@@ -6,13 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from gauss_vit.train.tracking.tracker import TrackedRun
 from gauss_vit.train.workdir.loggers import Loggers
+from tests.train.tracking.recorder import Recorder
+
+
+def loggers_in(workdir: Path, **trackers: Recorder) -> Loggers:
+    run = TrackedRun(workdir=workdir, step=0, config={})
+    return Loggers(run, trackers={name: lambda run, tracker=tracker: tracker for name, tracker in trackers.items()})
+
 
 LOGGER = logging.getLogger("gauss_vit")
 
 
 def test_numbers_and_words_go_to_their_files(tmp_path: Path):
-    with Loggers(tmp_path, step=0) as loggers:
+    with loggers_in(tmp_path) as loggers:
         loggers.write("train", 1, {"loss": 0.5})
         loggers.write_timing(1, epoch=0.5, images_per_second=800.0)
         logging.getLogger("gauss_vit.train.loop").info("hello")
@@ -30,7 +38,19 @@ def test_numbers_and_words_go_to_their_files(tmp_path: Path):
 def test_logging_is_left_as_it_was(tmp_path: Path, level: int, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(LOGGER, "level", level)
     handlers = list(LOGGER.handlers)
-    with pytest.raises(KeyError), Loggers(tmp_path, step=0):
+    with pytest.raises(KeyError), loggers_in(tmp_path):
         assert LOGGER.getEffectiveLevel() <= logging.INFO
         raise KeyError
     assert (LOGGER.handlers, LOGGER.level) == (handlers, level)
+
+
+def test_numbers_and_pictures_go_to_every_tracker(tmp_path: Path):
+    recorders = {name: Recorder(TrackedRun(workdir=tmp_path, step=0, config={})) for name in ("first", "second")}
+    with loggers_in(tmp_path, **recorders) as loggers:
+        loggers.write("train", 1, {"loss": 0.5})
+        loggers.write_timing(1, epoch=None, images_per_second=800.0)
+        loggers.show(1, {"erf": tmp_path / "a.png"})
+    for recorder in recorders.values():
+        assert recorder.numbers == [(1, {"train/loss": 0.5}), (1, {"speed/images_per_second": 800.0})]
+        assert recorder.pictures == [(1, "erf", tmp_path / "a.png")]
+        assert recorder.is_closed
