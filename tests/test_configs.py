@@ -25,6 +25,7 @@ FOLDER = Path(__file__).parent.parent / "configs"
 OWN_ARGUMENTS = {
     "b16_gauss.py": ("gauss", "none"),
     "digits_gauss.py": (None,),
+    "photos.py": (None,),
     "tiny_imagenet20.py": ("gauss", "none"),
 }
 LARGE = ("model=m16", "model=b16")
