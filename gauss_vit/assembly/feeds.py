@@ -79,13 +79,13 @@ def open_sources(experiment: Experiment) -> Sources:
     """
     train = open_split(experiment, experiment.data.train_split)
     shown = {evaluator.name: evaluated(experiment, evaluator) for evaluator in experiment.evaluators}
-    return Sources(
-        train=train,
-        evaluation={
-            name: open_split(each, each.data.eval_split, class_names=train.class_names, reference="the training split")
-            for name, each in shown.items()
-        },
-    )
+    evaluation = {
+        name: open_split(each, each.data.eval_split, class_names=train.class_names, reference="the training split")
+        for name, each in shown.items()
+    }
+    for name, source in {"training": train, **evaluation}.items():
+        _LOGGER.info("%s: %d images of %d classes", name, len(source), source.num_classes)
+    return Sources(train=train, evaluation=evaluation)
 
 
 def feed(experiment: Experiment, sources: Sources, *, bad_files: Path | None = None) -> Feed:
@@ -95,7 +95,11 @@ def feed(experiment: Experiment, sources: Sources, *, bad_files: Path | None = N
       experiment: whose transforms, batch sizes and seed are used.
       sources: its data.
       bad_files: the file to list skipped images in, where `data.on_error` is "skip".
+
+    Raises:
+      DataError: DATA-SMALL, the training split does not fill a batch.
     """
+    pipeline.require_full_batch(sources.train, experiment.training.batch_size)
     seed, batch_size = experiment.seed, experiment.training.batch_size
     skips = _skips(experiment.data, bad_files)
     return Feed(

@@ -18,14 +18,16 @@ from gauss_vit.assembly.trained_on import trained_on
 from gauss_vit.batches import Batch
 from gauss_vit.command_line.console import say
 from gauss_vit.command_line.invocation import Invocation
+from gauss_vit.data import pipeline
 from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
 from gauss_vit.inspect import observers
 from gauss_vit.models import construct
 from gauss_vit.train import bias_effect, loop
+from gauss_vit.train import mesh as meshes
 from gauss_vit.train.bias_effect import TermEffect
 from gauss_vit.train.mesh import on_one_device
-from gauss_vit.train.program import Program, make_program
+from gauss_vit.train.program import Program, check_batch_sizes, make_program
 from gauss_vit.train.run import Feed, Run
 from gauss_vit.train.tracking import services
 from gauss_vit.train.tracking.tracker import OpenTracker
@@ -53,20 +55,29 @@ def run(invocation: Invocation) -> None:
     else:
         is_tracked = invocation.is_given("track") and jax.process_index() == 0
         chosen = services.trackers(invocation.text("track")) if is_tracked else {}
-        train(experiment, invocation.path("workdir"), prepare_feed=_unchanged, trackers=chosen)
+        sources = feeds.open_sources(experiment)
+        train(experiment, sources, invocation.path("workdir"), prepare_feed=_unchanged, trackers=chosen)
 
 
 def smoke(experiment: Experiment) -> None:
-    """Trains two steps, evaluates, observes and saves in a temporary folder, and says what was done."""
+    """Trains two steps, evaluates, observes and saves in a temporary folder, and says what was done.
+
+    Raises:
+      UserError: as `run`; also where only the batches of the whole run would not fit.
+    """
+    check_batch_sizes(experiment.training, meshes.make(experiment.mesh, jax.devices()))
+    sources = feeds.open_sources(experiment)
+    pipeline.require_full_batch(sources.train, experiment.training.batch_size)
     short = smoke_test.shortened(experiment, num_devices=jax.device_count())
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="gauss-vit-smoke-") as name:
-        train(short, Path(name), prepare_feed=smoke_test.limited)
+        train(short, sources, Path(name), prepare_feed=smoke_test.limited)
         say(smoke_test.summary(short, Path(name), seconds=time.monotonic() - start))
 
 
 def train(
     experiment: Experiment,
+    sources: feeds.Sources,
     folder: Path,
     *,
     prepare_feed: Callable[[Feed], Feed],
@@ -76,6 +87,7 @@ def train(
 
     Args:
       experiment: Experiment for the devices of this process.
+      sources: Its data.
       folder: Its workdir.
       prepare_feed: Function that is given the batches and returns those to use.
       trackers: Services that numbers and pictures go to, by name.
@@ -83,8 +95,7 @@ def train(
     Raises:
       UserError: as `run`.
     """
-    program, sources = make_program(experiment), feeds.open_sources(experiment)
-    known = trained_on(experiment, sources)
+    program, known = make_program(experiment), trained_on(experiment, sources)
     if experiment.start is not None:
         check_applies(experiment.model, experiment.start.intervention)
     loop.fit(

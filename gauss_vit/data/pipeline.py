@@ -130,7 +130,7 @@ def train_batches(
         have masks or boxes.
     """
     share = Share(batch_size=batch_size, process_index=process_index, process_count=process_count)
-    _require_full_batch(source, batch_size)
+    require_full_batch(source, batch_size)
 
     require_moves(transforms, source.padding_targets)
     targets = sized(source.padding_targets, image_size)
@@ -164,14 +164,14 @@ def train_batches(
     return fill_batches(allocate, steps=range(start_step, num_steps), num_slots=share.size, num_threads=num_threads)
 
 
-def _require_full_batch(source: Source, batch_size: int) -> None:
+def require_full_batch(source: Source, batch_size: int) -> None:
     """Checks that a source fills a batch.
 
     Raises:
       DataError: DATA-SMALL.
     """
     if len(source) < batch_size:
-        message = f"{source!r}: {len(source)} images do not fill a batch of {batch_size}"
+        message = f"the {len(source)} images of the training split do not fill a batch of {batch_size}"
         raise DataError(message, do=f"set training.batch_size to at most {len(source)}", code="DATA-SMALL")
 
 

@@ -33,6 +33,18 @@ def test_smoke_test_of_missing_data_has_their_remedy(capsys):
     assert "data.name=folder reads a folder of images" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("--config.training.batch_size=12", "training.batch_size 12 is not divisible by the number of devices 8"),
+        ("--config.training.batch_size=4096", "the 1437 images of the training split do not fill a batch of 4096"),
+    ],
+)
+def test_batches_that_would_not_fit_the_whole_run_are_refused(override: str, message: str, capsys):
+    assert program.main(["train", "--smoke", FLAG, override]) in (2, 3)
+    assert message in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("num_devices", [1, 4])
 def test_batches_are_small_and_divide_among_devices_and_micro_batches(num_devices: int):
     shown = get_config()

@@ -292,7 +292,7 @@ def test_transforms_that_miss_the_image_size_are_an_error():
 
 
 def test_fewer_examples_than_a_batch_are_an_error():
-    with pytest.raises(DataError, match="3 images do not fill a batch of 4") as caught:
+    with pytest.raises(DataError, match="the 3 images of the training split do not fill a batch of 4") as caught:
         train(noise_source(3))
     assert caught.value.code == "DATA-SMALL"
 

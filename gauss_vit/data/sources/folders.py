@@ -6,7 +6,6 @@ Only paths are held in memory. A `labels.json` may name the classes or set their
 import bisect
 import hashlib
 import itertools
-import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,8 +23,6 @@ from gauss_vit.data.sources.folder_listing import Lister, contents
 from gauss_vit.data.sources.subsets import open_slice
 from gauss_vit.errors import DataError
 from gauss_vit.files import FileSet
-
-_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +174,7 @@ def open_folder(root: Path, split: str, *, follow_links: bool = False) -> Folder
     listings = [lister.list_class(parent / folder) if folder in folders else None for folder in names]
     files = [listing.files if listing else () for listing in listings]
     _require_images(parent, {folder: found for folder, found in zip(names, files, strict=True) if folder in folders})
-    source = FolderSource(
+    return FolderSource(
         root=root,
         split=split,
         class_names=tuple(names.values()),
@@ -186,10 +183,6 @@ def open_folder(root: Path, split: str, *, follow_links: bool = False) -> Folder
         num_ignored=sum(listing.num_ignored for listing in listings if listing),
         digest=_digest(files),
     )
-    _LOGGER.info(
-        "%s: %d images of %d classes; %d other files ignored", parent, len(source), len(folders), source.num_ignored
-    )
-    return source
 
 
 def _all_classes(root: Path, folders: tuple[str, ...], *, lister: Lister) -> tuple[str, ...]:
