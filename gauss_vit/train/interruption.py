@@ -7,7 +7,9 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 
 EXIT_STATUS = 143
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_HANGUP = "SIGHUP"
+# By name: Windows has no SIGHUP, and is to be told what is missing instead (`main`).
+_SIGNALS = tuple(number for number in signal.Signals if number.name in ("SIGTERM", "SIGINT", _HANGUP))
 _ABANDONED_STATUS = 130
 
 Handler = Callable[[int, FrameType | None], object] | int | None
@@ -61,4 +63,4 @@ class Interruption:
 
 
 def _is_ignored_hangup(number: signal.Signals) -> bool:
-    return number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN
+    return number.name == _HANGUP and signal.getsignal(number) is signal.SIG_IGN

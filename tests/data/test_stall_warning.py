@@ -1,6 +1,7 @@
 """A run that waits for its data says so, and one that does not is silent."""
 
 import threading
+import time
 
 import pytest
 
@@ -21,9 +22,27 @@ def test_a_slow_batch_is_announced_until_it_comes():
         assert enough.wait(60)
         yield "second"
 
-    assert list(announce_waits(slow(), report=report, every_seconds=0.01)) == ["first", "second"]
+    batches = announce_waits(slow(), report=report, after_seconds=0.01, every_seconds=0.01)
+    assert list(batches) == ["first", "second"]
     assert len(said) >= 3
     assert all(line.startswith("waiting for data: ") and line.endswith(" s") for line in said)
+
+
+def test_many_slow_batches_do_not_fill_the_log():
+    said, has_said = [], threading.Event()
+
+    def report(line):
+        said.append(line)
+        has_said.set()
+
+    def slow():
+        for index in range(5):
+            assert index or has_said.wait(60), "the first batch is awaited until that is said"
+            time.sleep(0.02)
+            yield index
+
+    assert list(announce_waits(slow(), report=report, after_seconds=0.005, every_seconds=600.0)) == list(range(5))
+    assert len(said) == 1
 
 
 def test_batches_that_come_in_time_pass_in_silence_and_leave_no_thread():
