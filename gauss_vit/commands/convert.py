@@ -1,6 +1,6 @@
 """`convert`: a run's weights as a file for stock libraries, or a file's weights as a run at step 0."""
 
-from gauss_vit.assembly import feeds
+from gauss_vit.assembly import feeds, from_data
 from gauss_vit.assembly.export import write_program, write_weights
 from gauss_vit.assembly.foreign_weights import with_epsilon
 from gauss_vit.assembly.imported_run import fine_tuning_experiment, write_run
@@ -58,6 +58,7 @@ def _import(invocation: Invocation) -> None:
         found = found_weights(invocation)
         experiment = fine_tuning_experiment(name, with_epsilon(preset, found))
     else:
+        experiment = from_data.complete(experiment)
         found, sources = found_weights(invocation), feeds.open_sources(experiment)
     class_names = () if sources is None else sources.train.class_names
     imported = import_weights(invocation, experiment.network, found, class_names=class_names)
