@@ -6,6 +6,7 @@ import jax
 
 from gauss_vit.assembly import named_model
 from gauss_vit.assembly.device import experiment_here
+from gauss_vit.assembly.selection import selection
 from gauss_vit.command_line.console import say
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.errors import ConfigError
@@ -29,9 +30,7 @@ def run(invocation: Invocation) -> None:
     """
     folder = invocation.path("workdir")
     experiment = experiment_here(invocation.experiment or named_model.run_experiment(folder))
-    which = "ema" if invocation.switch("ema") else "params"
-    if which == "ema" and experiment.training.ema_decay is None:
-        raise ConfigError("the run keeps no moving average", do="leave out --ema")
+    chosen = selection(invocation, folder, experiment)
     if jax.process_count() > 1:
         raise ConfigError("probe runs in one process", do="start a single process")
     settings = ProbeSettings(
@@ -40,6 +39,6 @@ def run(invocation: Invocation) -> None:
         penalty=float(invocation.text("penalty")),
     )
     with announced("reading and classifying features"):
-        result = probe_run(folder, experiment, settings, which=which)
+        result = probe_run(folder, experiment, settings, which=chosen.which, step=chosen.step)
     say(json.dumps(result))
     lock.write_json(folder / RESULT, result)

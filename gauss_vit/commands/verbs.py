@@ -96,12 +96,13 @@ _EVALUATE = Verb(
 _PROBE = Verb(
     name="probe",
     summary="evaluates frozen features by a k-NN and a linear classifier",
-    usage="--workdir=DIR [--ema] [--shots=10]",
+    usage="--workdir=DIR [--best] [--ema] [--shots=10]",
     module="gauss_vit.commands.probe",
     config="optional",
     flags=(
         _RUN,
         _EMA,
+        _BEST,
         Flag(name="neighbours", type=int, value="N", default=20, lowest=1, help="Number of neighbours that vote."),
         Flag(
             name="shots",
@@ -250,13 +251,13 @@ _MOVIE = Verb(
 )
 _CONVERT = Verb(
     name="convert",
-    summary="exports weights to timm, Hugging Face or StableHLO, or imports them",
+    summary="exports to timm, Hugging Face or StableHLO; imports weights",
     usage="(--workdir=DIR --to=timm --out=DIR | --weights=FILE --model=MODEL --workdir=DIR)",
     module="gauss_vit.commands.convert",
     config="optional",
     flags=(
         *_MODEL,
-        Flag(name="to", value="LIBRARY", help="What is written for: `timm`, `hugging_face` or `stablehlo`."),
+        Flag(name="to", value="LIBRARY", help="Format to write: `timm`, `hugging_face` or `stablehlo`."),
         Flag(
             name="out",
             value="DIR",

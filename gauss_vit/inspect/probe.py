@@ -55,9 +55,21 @@ class ProbeSettings:
 
 
 def probe_run(
-    folder: Path, experiment: Experiment, settings: ProbeSettings, *, which: Weights = "params"
+    folder: Path,
+    experiment: Experiment,
+    settings: ProbeSettings,
+    *,
+    which: Weights = "params",
+    step: int | None = None,
 ) -> dict[str, JsonValue]:
-    """Judges the features of the newest checkpoint that verifies.
+    """Judges the features of a checkpoint.
+
+    Args:
+      folder: Folder of the run.
+      experiment: The run.
+      settings: Settings of the classifiers.
+      which: Parameters of the last update, or their moving average.
+      step: Step of the checkpoint; None for the newest that verifies.
 
     Raises:
       CheckpointError: no checkpoint verifies.
@@ -68,7 +80,7 @@ def probe_run(
     if experiment.task.num_classes is None:
         raise ConfigError("probe needs classes, and the task has none", do="probe a run that was trained to classify")
     abstract = mesh.with_shardings(devices, abstract)
-    restored = named_model.restore(folder, abstract, config=experiment.model, which=which)
+    restored = named_model.restore(folder, abstract, config=experiment.model, which=which, step=step)
     sources = open_probed(experiment, trained_on=restored.record.trained_on)
     data, num_classes = experiment.data, sources.train.num_classes
     read = functools.partial(read_features, experiment, graph, params=restored.arrays, devices=devices)

@@ -23,3 +23,8 @@ def test_result_is_the_last_line_and_is_kept(workdir: Path, capsys: pytest.Captu
 def test_average_of_a_run_without_one_is_refused(workdir: Path, capsys: pytest.CaptureFixture[str]):
     assert program.main(["probe", f"--workdir={workdir}", "--ema"]) == 2
     assert "keeps no moving average" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_best_of_a_run_that_ranks_nothing_has_status_4(workdir: Path, capsys: pytest.CaptureFixture[str]):
+    assert program.main(["probe", f"--workdir={workdir}", "--best"]) == 4
+    assert "error[CKPT-MISSING]" in capsys.readouterr().err.splitlines()[-1]
