@@ -8,6 +8,7 @@ import jax
 
 from gauss_vit.command_line.console import say
 from gauss_vit.command_line.invocation import Invocation
+from gauss_vit.command_line.table import Alignment, aligned_row
 from gauss_vit.config import schema
 from gauss_vit.config.keys import keys_of
 from gauss_vit.errors import ConfigError
@@ -18,8 +19,9 @@ from gauss_vit.models.presets import PRESETS, Preset
 from gauss_vit.position.absolute import AbsoluteEmbedding
 from gauss_vit.position.term import BiasTerm
 
-_HEADER = ("size", "patch", "depth", "width", "parameters", "position")
-_WIDTHS = (7, 5, 5, 5, 11)
+_HEADER = ("model", "size", "patch", "depth", "width", "parameters", "position")
+_WIDTHS = (7, 5, 5, 5, 11, 0)
+_ALIGNMENTS: tuple[Alignment, ...] = ("left", "right", "right", "right", "right", "right", "left")
 
 
 def run(invocation: Invocation) -> None:
@@ -28,10 +30,10 @@ def run(invocation: Invocation) -> None:
     if invocation.switch("names"):
         say("\n".join(names))
         return
-    longest = max(map(len, names))
-    say(_line("model", _HEADER, longest))
+    widths = (max(map(len, names)), *_WIDTHS)
+    say(aligned_row(_HEADER, widths, _ALIGNMENTS))
     for name in names:
-        say(_line(name, cells(PRESETS[name]), longest))
+        say(aligned_row((name, *cells(PRESETS[name])), widths, _ALIGNMENTS))
 
 
 def matching(patterns: Sequence[str]) -> tuple[str, ...]:
@@ -69,8 +71,3 @@ def positions(config: Preset) -> tuple[str, ...]:
     parts = [key.value for key in keys_of(config) if is_dataclass(key.value)]
     absolute = ["absolute" for part in parts if isinstance(part, AbsoluteEmbedding)]
     return (*absolute, *(part.name for part in parts if isinstance(part, BiasTerm)))
-
-
-def _line(name: str, columns: Sequence[str], longest: int) -> str:
-    numbers = [cell.rjust(width) for cell, width in zip(columns, _WIDTHS, strict=False)]
-    return "  ".join([name.ljust(longest), *numbers, columns[-1]])
