@@ -35,7 +35,6 @@ from gauss_vit.assembly.device import model_here
 from gauss_vit.assembly.named_model import NamedModel
 from gauss_vit.data.images.image import load_image, open_images, to_array
 from gauss_vit.data.images.transforms import ResizeCenterCrop
-from gauss_vit.heads.linear import LinearHead
 from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.inspect.erf_run import Measurement, measure
 from gauss_vit.inspect.features import features_of
@@ -43,6 +42,7 @@ from gauss_vit.models.compute import ActivationType, Compute
 from gauss_vit.models.construct import build
 from gauss_vit.models.presets import PRESETS
 from gauss_vit.ops.pixel_normalization import Normalization
+from gauss_vit.tasks.classification import Classification
 from gauss_vit.train import mesh
 
 BARS = {"files float32": 1.5, "files bfloat16": 1.8, "compute float32": 1.2, "compute bfloat16": 1.8}
@@ -59,14 +59,14 @@ def perturbed(name: str, *, is_unrolled: bool) -> NamedModel:
     config = model_here(PRESETS[name])
     unroll = config.depth if is_unrolled else None
     config = dataclasses.replace(config, compute=dataclasses.replace(config.compute, unroll=unroll))
-    head = LinearHead()
-    params = nnx.to_pure_dict(nnx.state(build(NetworkConfig(backbone=config, head=head), jax.random.key(0))))
+    task = Classification()
+    params = nnx.to_pure_dict(nnx.state(build(NetworkConfig(backbone=config, head=task.head), jax.random.key(0))))
     scale = params["backbone"]["norm"]["scale"]
     params["backbone"]["norm"]["scale"] = scale + 0.1 * jax.random.normal(jax.random.key(1), scale.shape, scale.dtype)
     return NamedModel(
         name=name,
         config=config,
-        head=head,
+        task=task,
         params=params,
         step=0,
         transform=ResizeCenterCrop(),

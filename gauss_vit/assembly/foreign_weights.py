@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TypeVar
 
-from gauss_vit.assembly.preset_images import Preparation
+from gauss_vit.assembly.preset_images import Pretrained
 from gauss_vit.command_line.console import warn
 from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.heads.network import NetworkConfig
@@ -30,7 +30,7 @@ def with_epsilon(config: Config, found: Published) -> Config:
     return dataclasses.replace(config, norm_epsilon=epsilon)
 
 
-def images_for(found: Published, usual: Preparation) -> Preparation:
+def images_for(found: Published, usual: Pretrained) -> Pretrained:
     """Returns the preparation of images that the weights expect, and says so if it is not the model's usual one."""
     transform = ResizeCenterCrop(
         crop_fraction=found.crop_fraction or usual.transform.crop_fraction,

@@ -14,15 +14,16 @@ from gauss_vit import experiment
 from gauss_vit.assembly import foreign_weights
 from gauss_vit.assembly.device import experiment_here, model_here
 from gauss_vit.assembly.foreign_weights import images_for, with_epsilon
-from gauss_vit.assembly.preset_images import IMAGENET, preparation
+from gauss_vit.assembly.preset_images import IMAGENET, Pretrained, preparation
 from gauss_vit.assembly.restored import restore
 from gauss_vit.assembly.selection import NEWEST, Selection, selection
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.config import schema
+from gauss_vit.data.images.image import MAX_PIXELS
 from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.errors import ConfigError
 from gauss_vit.heads.network import HeadConfig, NetworkConfig
-from gauss_vit.heads.stock import stock_head
+from gauss_vit.heads.stock import IMAGENET_CLASSES, stock_head
 from gauss_vit.models import construct
 from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.presets import PRESETS, Preset
@@ -30,6 +31,8 @@ from gauss_vit.ops.grid import Grid
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import with_terms
+from gauss_vit.tasks.classification import Classification
+from gauss_vit.tasks.task import Task
 from gauss_vit.train import mesh
 from gauss_vit.train.checkpoint import reader
 from gauss_vit.train.state import run_key
@@ -66,26 +69,33 @@ class NamedModel:
       name: name in file names and titles: the preset's, with `_gaussian` if the bias was added, or that of the run's
         folder.
       config: config of the backbone.
-      head: config of the head.
+      task: what the model is for, with the config of its head.
       params: parameters of the network, a nested dict on one device.
       step: number of updates of the parameters; 0 for a preset, whose parameters are fresh or from a file.
       transform: resizing of an image to the model's size, on the host.
       normalization: normalisation of its bytes, on the device.
       class_names: names of the classes in the order of the head's outputs; empty if they are unknown.
+      max_pixels: images with more pixels are refused by their header.
       intervention: change to its position information (`weights.intervention`).
       intervention_seed: seed of what the intervention drew; None if it drew nothing.
     """
 
     name: str
     config: BackboneConfig
-    head: HeadConfig
+    task: Task
     params: PyTree
     step: int
     transform: ResizeCenterCrop
     normalization: Normalization
     class_names: tuple[str, ...] = ()
+    max_pixels: int = MAX_PIXELS
     intervention: Intervention = "none"
     intervention_seed: int | None = None
+
+    @property
+    def head(self) -> HeadConfig:
+        """Config of the head."""
+        return self.task.head
 
     @property
     def network(self) -> NetworkConfig:
@@ -107,12 +117,9 @@ def named_model(invocation: Invocation) -> NamedModel:
     """
     if invocation.is_given("workdir") == invocation.is_given("model"):
         raise ConfigError(f"{invocation.verb} needs either --workdir=W or --model=NAME")
-    if invocation.is_given("model"):
-        for flag in ("best", "ema"):
-            if invocation.switch(flag):
-                raise ConfigError(f"--{flag} chooses among the weights of a run", do="leave it out, or give --workdir")
-        return _preset(invocation)
-    return trained_as_asked(invocation)
+    named = _preset(invocation) if invocation.is_given("model") else trained_as_asked(invocation)
+    max_pixels = invocation.options.get("max_pixels")
+    return named if max_pixels is None else dataclasses.replace(named, max_pixels=int(max_pixels))
 
 
 def trained_as_asked(invocation: Invocation) -> NamedModel:
@@ -133,24 +140,35 @@ def trained_as_asked(invocation: Invocation) -> NamedModel:
 
 
 def _preset(invocation: Invocation) -> NamedModel:
-    """Builds a preset, with parameters from a file or with drawn ones, the same every time."""
+    """Builds a preset, with parameters from a file or with drawn ones, the same every time.
+
+    Raises:
+      ConfigError: a flag is for runs, or there is no such preset.
+      CheckpointError: the weights are refused.
+    """
+    for flag in ("best", "ema"):
+        if invocation.switch(flag):
+            raise ConfigError(f"--{flag} chooses among the weights of a run", do="leave it out, or give --workdir")
     name, adds_gaussian = invocation.text("model"), invocation.switch("gaussian")
     config, images = model_here(preset_config(name, adds_gaussian=adds_gaussian)), preparation(name)
-    network, class_names = NetworkConfig(backbone=config, head=stock_head(config)), ()
+    head = stock_head(config, images.num_classes or IMAGENET_CLASSES)
+    class_names = images.class_names
     if invocation.is_given("weights"):
         with announced("reading the weights"):
             found = found_weights(invocation)
-            network = _as_published(network, found, keeps_head=invocation.text("head") == "file")
-            images = images_for(found, images)
-            imported = import_weights(invocation, network, found)
-            params, class_names = jax.device_put(imported.params), imported.class_names
+            config, images = with_epsilon(config, found), images_for(found, images)
+            if found.num_classes is not None and invocation.text("head") == "file":
+                head = stock_head(config, found.num_classes)
+            imported = import_weights(invocation, NetworkConfig(backbone=config, head=head), found)
+            params, class_names = jax.device_put(imported.params), _class_names(imported, images, head.num_classes)
     else:
         with announced("preparing the parameters"):
+            network = NetworkConfig(backbone=config, head=head)
             params = nnx.to_pure_dict(nnx.state(construct.build(network, run_key(0))))
     return NamedModel(
         name=f"{name}_gaussian" if adds_gaussian else name,
-        config=network.backbone,
-        head=network.head,
+        config=config,
+        task=Classification(head=head),
         params=params,
         step=0,
         transform=images.transform,
@@ -159,24 +177,19 @@ def _preset(invocation: Invocation) -> NamedModel:
     )
 
 
-def _as_published(network: NetworkConfig, found: Published, *, keeps_head: bool) -> NetworkConfig:
-    """Returns a network with the epsilon of the weights and, if their head is kept, as many classes as they have."""
-    num_classes = found.num_classes if keeps_head else None
-    head = network.head if num_classes is None else stock_head(network.backbone, num_classes)
-    return NetworkConfig(backbone=with_epsilon(network.backbone, found), head=head)
+def _class_names(imported: pretrained.Imported, usual: Pretrained, num_classes: int | None) -> tuple[str, ...]:
+    """Names the classes of imported weights: as the files do, otherwise as timm's weights of that name have them."""
+    is_usual = not imported.has_fresh_head and num_classes == len(usual.class_names)
+    return imported.class_names or (usual.class_names if is_usual else ())
 
 
 def preset_config(name: str, *, adds_gaussian: bool) -> Preset:
-    """Returns a preset by its name.
+    """Returns a preset by its name, with or without a tag of timm's.
 
     Raises:
-      ConfigError: there is no preset of this name.
+      ConfigError: there is no preset of this name, or no such tag.
     """
-    if name not in PRESETS:
-        suggestion = schema.nearest(name, PRESETS)
-        remedy = f"try {suggestion}" if suggestion else "choose one that `gauss-vit models` lists"
-        raise ConfigError(f"unknown model {name!r}", do=remedy)
-    config = PRESETS[name]
+    config = PRESETS[preparation(name).model]
     return with_terms(config, Gaussian()) if adds_gaussian else config
 
 
@@ -270,11 +283,12 @@ def at_step(run: experiment.Experiment, step: int, params: PyTree, *, name: str)
     return NamedModel(
         name=name,
         config=run.model,
-        head=run.task.head,
+        task=run.task,
         params=params,
         step=step,
         transform=run.data.eval_transform,
         normalization=run.data.normalization,
+        max_pixels=run.data.max_pixels,
     )
 
 

@@ -16,12 +16,12 @@ from gauss_vit.analysis.token import center_token
 from gauss_vit.assembly.named_model import NamedModel
 from gauss_vit.data.images.image import load_image, open_images, to_array
 from gauss_vit.data.images.transforms import ResizeCenterCrop
-from gauss_vit.heads.linear import LinearHead
 from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.inspect.erf_run import Measurement, measure
 from gauss_vit.models.compute import ActivationType
 from gauss_vit.models.presets import PRESETS
 from gauss_vit.ops.pixel_normalization import Normalization
+from gauss_vit.tasks.classification import Classification
 from tests.models import parity
 
 
@@ -48,13 +48,13 @@ def agreement(ours: np.ndarray, theirs: np.ndarray) -> Agreement:
 
 def named(name: str, recorded: dict[str, np.ndarray]) -> NamedModel:
     """Our model with the weights of the recording, and images prepared as it says."""
-    config, head = PRESETS[name], LinearHead()
-    network = NetworkConfig(backbone=config, head=head)
+    config, task = PRESETS[name], Classification()
+    network = NetworkConfig(backbone=config, head=task.head)
     mean, std = (tuple(recorded[f"{name}.{key}"].tolist()) for key in ("mean", "std"))
     return NamedModel(
         name=name,
         config=config,
-        head=head,
+        task=task,
         params=parity.deterministic_params(network),
         step=0,
         transform=ResizeCenterCrop(crop_fraction=float(recorded[f"{name}.crop"][0])),

@@ -11,16 +11,16 @@ from flax import nnx
 
 from gauss_vit.assembly import named_model
 from gauss_vit.errors import CheckpointError, ConfigError
-from gauss_vit.models import presets
 from gauss_vit.position import Gaussian, without_terms
 from tests.command_lines import invocation
+from tests.named_models import add_preset
 from tests.tiny_config import MODEL, get_config
 
 
 @pytest.fixture(autouse=True)
 def tiny_preset(monkeypatch: pytest.MonkeyPatch):
     """A preset that is built in no time."""
-    monkeypatch.setattr(named_model, "PRESETS", {**presets.PRESETS, "vit_tiny": MODEL})
+    add_preset(monkeypatch, "vit_tiny", MODEL)
 
 
 def named(*arguments: str) -> named_model.NamedModel:
@@ -34,7 +34,7 @@ def test_preset_has_fresh_parameters_that_repeat():
 
 
 def test_gaussian_is_added_to_a_preset_and_to_its_name(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(named_model, "PRESETS", {"vit_plain": without_terms(MODEL, Gaussian)})
+    add_preset(monkeypatch, "vit_plain", without_terms(MODEL, Gaussian))
     assert named("--model=vit_plain").config.position.terms == ()
     with_bias = named("--model=vit_plain", "--gaussian")
     assert with_bias.name == "vit_plain_gaussian"

@@ -1,18 +1,24 @@
-"""Presets prepare images as timm prepares them for its weights."""
+"""Presets prepare images as timm prepares them for its weights, and know the names of their classes."""
 
 import pytest
 
-from gauss_vit.assembly.preset_images import CENTERED, IMAGENET, preparation
+from gauss_vit.assembly.preset_images import CENTERED, IMAGENET, imagenet_classes, preparation, pretrained_of
+from gauss_vit.errors import ConfigError
+from gauss_vit.models.presets import PRESETS
 
 # timm 1.0.31: get_pretrained_cfg(name).mean and .crop_pct; every interpolation is bicubic.
 EXPECTED = {
     "vit_base_patch16_224": (CENTERED, 0.9),
+    "vit_base_patch16_224.augreg_in1k": (CENTERED, 0.9),
+    "vit_base_patch16_224.dino": (IMAGENET, 0.9),
     "vit_base_patch16_384": (CENTERED, 1.0),
     "vit_small_patch8_224": (IMAGENET, 0.9),
     "vit_relpos_small_patch16_224": (CENTERED, 0.9),
     "vit_srelpos_small_patch16_224": (CENTERED, 0.9),
     "beit_large_patch16_384": (CENTERED, 1.0),
     "deit_tiny_patch16_224": (IMAGENET, 0.9),
+    "deit3_small_patch16_224": (IMAGENET, 0.9),
+    "deit3_small_patch16_224.fb_in22k_ft_in1k": (IMAGENET, 1.0),
     "deit3_small_patch16_384": (IMAGENET, 1.0),
     "cait_xxs24_224": (IMAGENET, 1.0),
     "swin_small_patch4_window7_224": (IMAGENET, 0.9),
@@ -25,3 +31,38 @@ def test_preparation_is_timms(name):
     found = preparation(name)
     assert (found.normalization, found.transform.crop_fraction) == EXPECTED[name]
     assert found.transform.interpolation == "bicubic"
+
+
+def test_every_preset_has_weights_of_timm_and_the_default_is_the_first():
+    for name, config in PRESETS.items():
+        tags = pretrained_of(name)
+        assert tags and preparation(name) == tags[0]
+        assert len({weights.tag for weights in tags}) == len(tags)
+        assert config.image_size == (int(name.rsplit("_", 1)[1]),) * 2
+        assert all(preparation(f"{name}.{weights.tag}") == weights for weights in tags)
+
+
+def test_tag_decides_the_number_of_classes_and_their_names():
+    of_1k, of_21k = (preparation(f"vit_base_patch16_224.augreg_in{kind}") for kind in ("1k", "21k"))
+    assert (of_1k.num_classes, of_1k.class_names[281]) == (1000, "tabby")
+    assert (of_21k.num_classes, of_21k.class_names) == (21843, ())
+
+
+def test_names_of_imagenet_are_a_thousand_different_ones():
+    names = imagenet_classes()
+    assert len(names) == len(set(names)) == 1000
+    assert (names[0], names[134], names[517], names[999]) == ("tench", "crane bird", "crane", "toilet tissue")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("vit_base_patch16_224.augreg_in1", "DO: try vit_base_patch16_224.augreg_in1k"),
+        ("vit_bas_patch16_224.augreg_in1k", "unknown model 'vit_bas_patch16_224' DO: try vit_base_patch16_224"),
+        ("deit_tiny_patch16_224.x", "choose a tag of fb_in1k"),
+    ],
+)
+def test_unknown_names_are_answered_by_the_nearest(name: str, expected: str):
+    with pytest.raises(ConfigError) as caught:
+        preparation(name)
+    assert expected in str(caught.value)

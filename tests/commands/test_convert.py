@@ -17,7 +17,6 @@ from gauss_vit import main as program
 from gauss_vit.assembly import feeds, named_model
 from gauss_vit.assembly.evaluation_data import open_source
 from gauss_vit.assembly.selection import Selection
-from gauss_vit.models import presets
 from gauss_vit.models.construct import abstract
 from gauss_vit.position import RelativeMlp
 from gauss_vit.position.gaussian import Gaussian
@@ -30,6 +29,7 @@ from gauss_vit.weights.pretrained import load_weights
 from gauss_vit.weights.safetensors_file import open_weights, write
 from tests.command_lines import invocation
 from tests.models import deterministic
+from tests.named_models import add_preset
 from tests.networks import classifier
 from tests.tiny_config import FLAG as CONFIG
 from tests.tiny_config import MODEL
@@ -40,7 +40,7 @@ STOCK = dataclasses.replace(MODEL, biases="none", layer_scale=0.5, position=Posi
 @pytest.fixture(autouse=True)
 def tiny_preset(monkeypatch: pytest.MonkeyPatch):
     """A preset that is built in no time."""
-    monkeypatch.setattr(named_model, "PRESETS", {**presets.PRESETS, "vit_tiny": STOCK})
+    add_preset(monkeypatch, "vit_tiny", STOCK)
 
 
 @pytest.fixture

@@ -1,0 +1,48 @@
+"""Writes gauss_vit/assembly/timm_tags.csv: the pretrained tags of our presets, with the image preparation of each.
+
+Run it where torch, torchvision and timm 1.0.31 are installed:  python -m tests.assembly.record_timm_tags NAME ...
+with the names that `gauss-vit models --names` prints. The first row of a model is timm's default tag.
+"""
+
+import csv
+import sys
+from pathlib import Path
+
+import torch
+
+# Lets torchvision load beside a CPU-only torch: its compiled operators are never called here.
+_LIBRARY = torch.library.Library("torchvision", "DEF")
+_LIBRARY.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+_LIBRARY.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+
+import timm
+
+TABLE = Path(__file__).parents[2] / "gauss_vit" / "assembly" / "timm_tags.csv"
+HEADER = ("model", "tag", "num_classes", "crop_fraction", "interpolation", "mean", "std")
+
+
+def rows(name: str) -> list[tuple[object, ...]]:
+    """Returns the rows of a model, timm's default tag first."""
+    full_names = timm.list_models(f"{name}.*", pretrained=True)
+    default = timm.get_pretrained_cfg(name)
+    found = []
+    for full in sorted(full_names, key=lambda full: full.partition(".")[2] != default.tag):
+        config = timm.get_pretrained_cfg(full)
+        if config.crop_mode != "center" or config.input_size[1:] != default.input_size[1:]:
+            raise ValueError(f"{full} prepares images in a way that the table does not describe: {config}")
+        numbers = (" ".join(map(str, values)) for values in (config.mean, config.std))
+        tag = full.partition(".")[2]
+        found.append((name, tag, config.num_classes, config.crop_pct, config.interpolation, *numbers))
+    return found
+
+
+def main() -> None:
+    """Writes the rows of the models that are named."""
+    with TABLE.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(HEADER)
+        writer.writerows(row for name in sys.argv[1:] for row in rows(name))
+
+
+if __name__ == "__main__":
+    main()
