@@ -19,6 +19,7 @@ from gauss_vit.inspect import comparison
 from gauss_vit.inspect.erf_results import strip_of, write_layers, write_strips, write_total
 from gauss_vit.inspect.erf_run import Measurement, has_one_grid, measure, measure_layers
 from gauss_vit.inspect.features import grid_of_layer
+from gauss_vit.inspect.photos import readable
 from gauss_vit.inspect.result_files import FigureFormats, parse_formats, suffixed
 from gauss_vit.models.compute import ActivationType
 from gauss_vit.weights.intervention import parse_interventions
@@ -83,6 +84,8 @@ def _measurement(invocation: Invocation) -> tuple[Measurement, NamedModel]:
     cpu_devices.as_devices(batch_size=min(batch_size, len(paths)))
     invocation.path("out")
     named = named_model(invocation)
+    if invocation.switch("skip_bad"):
+        paths = readable(named, paths)
     is_layered = invocation.text("layer") == ALL_LAYERS
     if is_layered and not has_one_grid(named.config) and invocation.text("token") != "center":
         raise ConfigError(

@@ -6,6 +6,7 @@ from dataclasses import is_dataclass
 
 import jax
 
+from gauss_vit.assembly.preset_images import pretrained_of
 from gauss_vit.command_line.console import say
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.command_line.table import Alignment, aligned_row
@@ -25,10 +26,13 @@ _ALIGNMENTS: tuple[Alignment, ...] = ("left", "right", "right", "right", "right"
 
 
 def run(invocation: Invocation) -> None:
-    """Writes a line for each model, or its name alone, as soon as it is known."""
+    """Writes a line for each model, its name alone, or its name with every tag of timm's, the default one first."""
     names = matching(invocation.arguments)
     if invocation.switch("names"):
         say("\n".join(names))
+        return
+    if invocation.switch("tags"):
+        say("\n".join(f"{name}.{weights.tag}" for name in names for weights in pretrained_of(name)))
         return
     widths = (max(map(len, names)), *_WIDTHS)
     say(aligned_row(_HEADER, widths, _ALIGNMENTS))

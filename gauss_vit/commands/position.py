@@ -6,6 +6,7 @@ from gauss_vit.command_line.console import say
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.data.images.image import open_images
 from gauss_vit.inspect.attention import read_attention
+from gauss_vit.inspect.photos import readable
 from gauss_vit.inspect.position import position_embedding
 from gauss_vit.inspect.position_results import (
     analyse_biases,
@@ -34,6 +35,9 @@ def run(invocation: Invocation) -> None:
     formats = parse_formats(invocation.text("format"))
     paths = open_images(invocation.path("images")) if invocation.is_given("images") else ()
     named = named_model(invocation)
+    paths = paths[: invocation.integer("max_images")]
+    if paths and invocation.switch("skip_bad"):
+        paths = readable(named, paths)
     grid = named.config.grid
     embedding = position_embedding(named.params)
     if named.config.has_position_bias or (embedding is None and not paths):
@@ -44,5 +48,5 @@ def run(invocation: Invocation) -> None:
         say(write_embedding(out / f"{named.name}_embedding", named, similarities, formats=formats))
     if paths:
         with announced("reading attention"):
-            attention = read_attention(named, paths[: invocation.integer("max_images")], token=one_token(text, grid))
+            attention = read_attention(named, paths, token=one_token(text, grid))
         say(write_attention(out / f"{named.name}_attention", named, attention, formats=formats))

@@ -6,8 +6,9 @@ from gauss_vit.analysis.protocol import protocol_named
 from gauss_vit.assembly.named_model import NamedModel, known_classes, named_model
 from gauss_vit.command_line.console import say
 from gauss_vit.command_line.invocation import Invocation
+from gauss_vit.data.images.image import open_images
 from gauss_vit.errors import ConfigError
-from gauss_vit.inspect.photos import Photo, photos_in, photos_of_run
+from gauss_vit.inspect.photos import Photo, photos_of, photos_of_run, readable
 from gauss_vit.inspect.report.contents import make_report
 from gauss_vit.inspect.report.layer_fields import FieldPlan, LayerChoice, remove_partial_files
 from gauss_vit.inspect.report.page import render
@@ -48,7 +49,8 @@ def _photos(invocation: Invocation, named: NamedModel) -> tuple[Photo, ...]:
     at_most = invocation.integer("max_images")
     if invocation.is_given("workdir") and not invocation.is_given("images"):
         return photos_of_run(invocation.path("workdir"), known=known_classes(invocation), at_most=at_most)
-    return photos_in(invocation.path("images"), named, at_most=at_most)
+    paths = open_images(invocation.path("images"))[:at_most]
+    return photos_of(named, readable(named, paths) if invocation.switch("skip_bad") else paths)
 
 
 def _layers(text: str) -> LayerChoice:

@@ -26,7 +26,11 @@ _MODEL = (
     _WORKDIR,
     _BEST,
     _EMA,
-    Flag(name="model", value="MODEL", help="Model by timm's name, instead of --workdir; listed by `gauss-vit models`."),
+    Flag(
+        name="model",
+        value="MODEL",
+        help="Model by timm's name, perhaps with a tag, instead of --workdir; listed by `gauss-vit models`.",
+    ),
     Flag(name="gaussian", type=bool, default=False, help="Add the Gaussian attention bias to --model."),
     Flag(name="weights", value="FILE", help="Weights for --model: .safetensors with timm's or Hugging Face's names."),
     Flag(
@@ -39,6 +43,18 @@ _MODEL = (
         name="source_grid",
         value="HEIGHT,WIDTH",
         help="Grid in patches of the positions in --weights, where it is not square.",
+    ),
+)
+
+_IMAGE_FILES = (
+    Flag(name="skip_bad", type=bool, default=False, help="Leave out images that cannot be read, and count them."),
+    Flag(
+        name="max_pixels",
+        type=int,
+        value="N",
+        lowest=1,
+        highest=178_956_970,
+        help="Number of pixels above which an image is refused; 50 million by default, or the run's data.max_pixels.",
     ),
 )
 
@@ -91,6 +107,22 @@ _EVALUATE = Verb(
             highest=1.0,
             help="Fraction of the resized image that the centre crop keeps; the config's by default.",
         ),
+    ),
+)
+_PREDICT = Verb(
+    name="predict",
+    summary="predicts the classes of images in files, folders, subfolders",
+    usage="(--workdir=DIR | --model=MODEL[.TAG] --weights=FILE) IMAGES ... [--topk=5] [--json|--csv]",
+    module="gauss_vit.commands.predict",
+    config="optional",
+    takes_arguments=True,
+    flags=(
+        *_MODEL,
+        Flag(name="topk", type=int, value="N", default=5, lowest=1, help="Number of classes for each image."),
+        Flag(name="json", type=bool, default=False, help="Write a JSON object for each image, one per line."),
+        Flag(name="csv", type=bool, default=False, help="Write a CSV row for each class."),
+        Flag(name="batch_size", type=int, value="N", default=32, lowest=1, help="Largest number of images in a batch."),
+        *_IMAGE_FILES,
     ),
 )
 _PROBE = Verb(
@@ -170,6 +202,7 @@ _ERF = Verb(
             "`without_gaussian`; several are separated by commas.",
         ),
         Flag(name="seed", type=int, value="N", default=0, lowest=0, help="Seed of what an intervention draws."),
+        *_IMAGE_FILES,
         Flag(name="bands", type=bool, default=True, help="Draw no confidence bands over images."),
         Flag(
             name="save_every",
@@ -207,6 +240,7 @@ _POSITION = Verb(
         ),
         Flag(name="images", value="DIR", help="Folder of images, to measure attention distances on."),
         _MAX_IMAGES,
+        *_IMAGE_FILES,
     ),
 )
 _REPORT = Verb(
@@ -226,6 +260,7 @@ _REPORT = Verb(
             lowest=1,
             help="Number of images to average receptive fields over (all by default).",
         ),
+        *_IMAGE_FILES,
         Flag(name="show_images", type=int, value="N", default=8, lowest=1, help="Number of images on the page."),
         Flag(name="batch_size", type=int, value="N", default=8, lowest=1, help="Number of images in a batch."),
         _PROTOCOL,
@@ -317,10 +352,13 @@ _SHOW = Verb(
 _MODELS = Verb(
     name="models",
     summary="lists the models that --model can name, by timm's names",
-    usage="[PATTERN ...] [--names]",
+    usage="[PATTERN ...] [--names|--tags]",
     module="gauss_vit.commands.models",
     takes_arguments=True,
-    flags=(Flag(name="names", type=bool, default=False, help="Print names only."),),
+    flags=(
+        Flag(name="names", type=bool, default=False, help="Print names only."),
+        Flag(name="tags", type=bool, default=False, help="Print names with timm's tags of weights, the default first."),
+    ),
 )
 
 VERBS: Verbs = MappingProxyType(
@@ -329,6 +367,7 @@ VERBS: Verbs = MappingProxyType(
         for verb in (
             _TRAIN,
             _EVALUATE,
+            _PREDICT,
             _PROBE,
             _ERF,
             _COMPARE,

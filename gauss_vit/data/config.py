@@ -5,6 +5,7 @@ from typing import Literal
 
 from gauss_vit.data.images.augment import AutoAugment, RandAugment
 from gauss_vit.data.images.color import ColorJitter
+from gauss_vit.data.images.image import LARGEST_MAX_PIXELS, MAX_PIXELS
 from gauss_vit.data.images.transforms import (
     CenterCrop,
     RandomFlip,
@@ -37,9 +38,6 @@ FOLDER, DIGITS = "folder", "digits"
 
 DEFAULT_DATA_DIR = "~/tensorflow_datasets"
 """The folder that TFDS uses where none is named."""
-
-LARGEST_MAX_PIXELS = 89_000_000
-"""Pillow warns of decompression bombs from here on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +75,7 @@ class Data:
     follow_links: bool = False
     on_error: OnError = "raise"
     max_skipped: int = 100
-    max_pixels: int = 50_000_000
+    max_pixels: int = MAX_PIXELS
 
     def __post_init__(self):
         """Checks what can be checked without opening the data.

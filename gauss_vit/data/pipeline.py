@@ -19,7 +19,7 @@ from gauss_vit.data.batching import UnfilledBatch, fill_batches, padding
 from gauss_vit.data.examples import Source
 from gauss_vit.data.images import image as images
 from gauss_vit.data.images.geometry import require_moves, sized
-from gauss_vit.data.images.preprocess import View, preprocess, preprocess_unflipped
+from gauss_vit.data.images.preprocess import View, preprocess_for_evaluation, preprocess_unflipped
 from gauss_vit.data.images.transforms import RandomFlip, Transform
 from gauss_vit.data.skips import Skips
 from gauss_vit.errors import ConfigError, DataError
@@ -153,9 +153,7 @@ def train_batches(
                     max_pixels=max_pixels,
                 )
             except DataError as error:
-                if skips is None:
-                    raise
-                skips.take(places[slot], error)
+                _skip(skips, places[slot], error)
             else:
                 _put(batch, slot, view)
 
@@ -190,6 +188,7 @@ def eval_batches(
     process_index: int = 0,
     process_count: int = 1,
     max_pixels: int = images.MAX_PIXELS,
+    skips: Skips | None = None,
 ) -> Iterator[Batch]:
     """Yields all examples once and in order, as NumPy batches; the last is padded, with is_real False.
 
@@ -202,6 +201,7 @@ def eval_batches(
       process_index, process_count: the share of every batch that this process fills; all get the same number of
         batches.
       max_pixels: larger images are refused by their header.
+      skips: record of damaged images, whose slots are then padding; without it they are errors.
 
     Raises:
       DataError: DATA-EMPTY, the source holds nothing; from the iterator, an image that cannot be read.
@@ -221,15 +221,28 @@ def eval_batches(
         batch = padding(share.size, image_size, targets=targets)
 
         def fill(slot: int) -> None:
-            if indices[slot] < num_examples:
-                example = source[indices[slot]]
-                view = preprocess(example, transforms=(transform,), image_size=image_size, key=0, max_pixels=max_pixels)
+            if indices[slot] >= num_examples:
+                return
+            try:
+                view = preprocess_for_evaluation(
+                    source[indices[slot]], transform=transform, image_size=image_size, max_pixels=max_pixels
+                )
+            except DataError as error:
+                _skip(skips, indices[slot], error)
+            else:
                 _put(batch, slot, view)
 
         return UnfilledBatch(batch=batch, fill=fill)
 
     steps = range(num_eval_batches(num_examples, batch_size=batch_size))
     return fill_batches(allocate, steps=steps, num_slots=share.size, num_threads=num_threads)
+
+
+def _skip(skips: Skips | None, index: int, error: DataError) -> None:
+    """Records that an example cannot be read, or raises the error if none may be skipped."""
+    if skips is None:
+        raise error
+    skips.take(index, error)
 
 
 def _put(batch: Batch, slot: int, view: View) -> None:

@@ -1,4 +1,4 @@
-"""Skips damaged images in training: each is counted and reported once, up to a limit."""
+"""Skips damaged images: each is counted and reported once, up to a limit."""
 
 import threading
 from collections.abc import Callable
@@ -14,13 +14,13 @@ class Skips:
     """The damaged images of a run so far; shared by threads.
 
     Attributes:
-      limit: most different images that may be skipped.
+      limit: most different images that may be skipped; None is any number.
       report: called with a line for each of them.
       indices: examples that were skipped so far.
       lock: held while `indices` changes.
     """
 
-    limit: int
+    limit: int | None
     report: Callable[[str], None]
     indices: set[int] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -42,6 +42,9 @@ class Skips:
                 return
             self.indices.add(index)
             count = len(self.indices)
+        if self.limit is None:
+            self.report(f"skipped {error.message}")
+            return
         if count > self.limit:
             message = f"{count} damaged images, and data.max_skipped is {self.limit}; the last is {error.message}"
             raise DataError(message, do="repair the data set or raise data.max_skipped", code="DATA-SKIPPED")

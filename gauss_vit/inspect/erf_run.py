@@ -7,16 +7,14 @@ that measures anything else starts from scratch. The file is removed once the re
 
 import dataclasses
 import logging
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
 from gauss_vit.analysis.erf import ErfBatch, ErfMap, ErfSum, FeatureFunction, add, batch_of, begin
 from gauss_vit.analysis.gaussian_fit import UNBOUNDED, FitBounds
@@ -29,11 +27,11 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.inspect.features import features_of, grid_of_layer
 from gauss_vit.inspect.partial_results import digest_of, read_partial, write_partial
 from gauss_vit.inspect.photos import Photo, pixels_of
+from gauss_vit.inspect.progress import progress
 from gauss_vit.inspect.result_files import suffixed
 from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.compute import ActivationType
 from gauss_vit.train import mesh
-from gauss_vit.waiting import announced
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -100,14 +98,13 @@ def measure(named: NamedModel, measurement: Measurement, *, partial: Path | None
     )
     with (
         _ahead(_batches(named, measurement, devices, done=done)) as batches,
-        _progress(_subject(named, measurement), done, num_images) as progress,
-        _announced(f"measuring {_subject(named, measurement)} on {num_images} images"),
+        progress("measuring", _subject(named, measurement), num_images, done=done) as shown,
     ):
         if total is None:
             total = _begun(named, measurement, features)
         for number, batch in enumerate(batches, start=1):
-            total = add(total, features, batch)
-            progress.update(total.num_images - progress.n)
+            before, total = total.num_images, add(total, features, batch)
+            shown.update(total.num_images - before)
             is_due = number % measurement.save_every == 0 or total.num_images == num_images
             if partial is not None and is_due:
                 _save(partial, total, key=key)
@@ -245,21 +242,3 @@ def _ahead(batches: Iterator[ErfBatch]) -> Iterator[Iterator[ErfBatch]]:
                 yield batch
 
         yield prepared()
-
-
-def _announced(what: str) -> AbstractContextManager[None]:
-    """Returns lines about long work where there is no terminal that shows its progress."""
-    return nullcontext() if sys.stderr.isatty() else announced(what)
-
-
-def _progress(name: str, done: int, total: int) -> tqdm:
-    """Returns a progress bar on standard error, shown only on a terminal."""
-    return tqdm(
-        initial=done,
-        total=total,
-        desc=name,
-        unit="image",
-        file=sys.stderr,
-        disable=not sys.stderr.isatty(),
-        leave=False,
-    )

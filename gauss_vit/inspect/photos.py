@@ -3,17 +3,25 @@
 import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 
-from gauss_vit.assembly import feeds
+from gauss_vit.assembly import cpu_devices, feeds
 from gauss_vit.assembly.named_model import NamedModel, run_experiment
 from gauss_vit.batches import Batch
-from gauss_vit.data.images.image import load_image, open_images, to_array
+from gauss_vit.command_line.console import warn
+from gauss_vit.data.images.image import LARGEST_MAX_PIXELS, LargeImageError
+from gauss_vit.data.images.preprocess import preprocess_for_evaluation
+from gauss_vit.data.skips import SKIPPABLE
 from gauss_vit.data.sources import splits
+from gauss_vit.data.sources.image_files import example_of
+from gauss_vit.errors import DataError
 from gauss_vit.experiment import Experiment
+from gauss_vit.waiting import announced
 
 _DEFAULT_COUNT = 64
 
@@ -32,23 +40,80 @@ class Photo:
 
 
 def pixels_of(named: NamedModel, image: Path | Photo) -> UInt8[np.ndarray, "height width 3"]:
-    """Returns an image at the model's size; a file is read and resized.
+    """Returns an image at the model's size; a file is read and prepared as in evaluation.
 
     Raises:
-      DataError: the file is damaged.
+      DataError: the file is damaged, or has more pixels than the limit.
     """
     if isinstance(image, Photo):
         return image.pixels
-    return to_array(named.transform(load_image(image), size=named.config.image_size))
+    with with_remedies():
+        view = preprocess_for_evaluation(
+            example_of(image),
+            transform=named.transform,
+            image_size=named.config.image_size,
+            max_pixels=named.max_pixels,
+        )
+    return view.pixels
 
 
-def photos_in(folder: Path, named: NamedModel, *, at_most: int | None) -> tuple[Photo, ...]:
-    """Reads the first images of a folder.
+@contextmanager
+def with_remedies() -> Iterator[None]:
+    """Names the flag that helps where an image of a command line cannot be used.
 
     Raises:
-      DataError: there are none, or one is damaged.
+      DataError: that of the block, with another remedy.
     """
-    return tuple(Photo(name=path.name, pixels=pixels_of(named, path)) for path in open_images(folder)[:at_most])
+    try:
+        yield
+    except LargeImageError as error:
+        can_raise = error.num_pixels is not None and error.num_pixels <= LARGEST_MAX_PIXELS
+        remedy = f"add --max_pixels={error.num_pixels}" if can_raise else error.do
+        raise DataError(error.message, do=f"{remedy}, or add --skip_bad", code=error.code) from error
+    except DataError as error:
+        if error.code not in SKIPPABLE:
+            raise
+        raise DataError(error.message, do=f"{error.do}, or add --skip_bad", code=error.code) from error
+
+
+def readable(named: NamedModel, paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Decodes images on all cores, and returns the files of those that can be used; warns of every other one.
+
+    Raises:
+      DataError: none can be used.
+    """
+    kept = []
+    with announced(f"reading {len(paths)} images"), ThreadPoolExecutor(cpu_devices.available()) as pool:
+        for path, fault in zip(paths, pool.map(lambda path: _fault(named, path), paths), strict=True):
+            if fault is None:
+                kept.append(path)
+            else:
+                warn(f"skipped {fault}")
+    if not kept:
+        raise DataError(f"none of {len(paths)} images can be read", do="name other images", code="DATA-EMPTY")
+    if len(kept) < len(paths):
+        warn(f"skipped {len(paths) - len(kept)} of {len(paths)} images")
+    return tuple(kept)
+
+
+def _fault(named: NamedModel, path: Path) -> str | None:
+    """Returns why an image cannot be used; None if it can."""
+    try:
+        pixels_of(named, path)
+    except DataError as error:
+        if error.code not in SKIPPABLE:
+            raise
+        return error.message
+    return None
+
+
+def photos_of(named: NamedModel, paths: Sequence[Path]) -> tuple[Photo, ...]:
+    """Reads image files.
+
+    Raises:
+      DataError: one is damaged.
+    """
+    return tuple(Photo(name=path.name, pixels=pixels_of(named, path)) for path in paths)
 
 
 def photos_of_run(workdir: Path, *, known: Sequence[type] = (), at_most: int | None) -> tuple[Photo, ...]:

@@ -1,11 +1,12 @@
 """Image classification: loss, metric and prediction."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import jax
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from gauss_vit.batches import Batch
@@ -13,6 +14,7 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.heads.distilled import DistilledHead
 from gauss_vit.heads.linear import LinearHead
 from gauss_vit.metrics.classification import ClassificationMetric
+from gauss_vit.metrics.percent import percent
 from gauss_vit.ops.erasing import Erasing
 from gauss_vit.ops.losses import (
     above,
@@ -24,7 +26,7 @@ from gauss_vit.ops.losses import (
 )
 from gauss_vit.ops.mixing import Mixing, dominant_label
 from gauss_vit.tasks.augmentation import MixedClasses, augment
-from gauss_vit.tasks.task import Examples
+from gauss_vit.tasks.task import Examples, Records
 
 Objective = Literal["cross_entropy", "binary_cross_entropy"]
 
@@ -125,10 +127,30 @@ class Classification:
         """Computes the probability of every class: over all classes, or of each on its own, as in the objective."""
         return jax.nn.softmax(outputs, axis=-1) if self.objective == "cross_entropy" else jax.nn.sigmoid(outputs)
 
+    def records(self, prediction: Float[np.ndarray, " classes"], *, class_names: Sequence[str], limit: int) -> Records:
+        """Lists the most probable classes with their probabilities; of equal ones, the lower class first."""
+        ranked = np.argsort(-prediction, kind="stable")[:limit].tolist()
+        return Records(
+            name="topk",
+            items=tuple(
+                {
+                    "index": index,
+                    "name": class_names[index] if class_names else None,
+                    "probability": _shortest(prediction[index]),
+                }
+                for index in ranked
+            ),
+        )
+
     def describe(self, values: Mapping[str, float]) -> str:
         """Formats loss and top-1 accuracy.
 
         >>> Classification().describe({"loss": 1.234, "top1": 0.8412, "top5": 0.9})
         'loss 1.23 top1 84.1 %'
         """
-        return f"loss {values['loss']:.3g} top1 {100 * values['top1']:.1f} %"
+        return f"loss {values['loss']:.3g} top1 {percent(values['top1'])}"
+
+
+def _shortest(probability: np.floating) -> float:
+    """Converts a float32 to the float with the fewest digits that rounds to it."""
+    return float(np.format_float_scientific(np.float32(probability)))

@@ -1,6 +1,6 @@
 """The protocols of a task; training, evaluation and prediction depend on these alone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -26,6 +26,20 @@ class Examples:
     image: PyTree
     targets: PyTree
     batch: PyTree
+
+
+@dataclass(frozen=True, kw_only=True)
+class Records:
+    """What a task found in one image, as texts and numbers for JSON, tables and CSV.
+
+    Attributes:
+      name: Name of the list, such as "topk", "segments" or "boxes".
+      items: One flat record for each class, segment or box, the most important first, all with the same keys. Every
+        float is a share in 0..1.
+    """
+
+    name: str
+    items: tuple[Mapping[str, str | int | float | None], ...]
 
 
 @runtime_checkable
@@ -68,6 +82,16 @@ class Task(Protocol):
 
     def predict(self, outputs: PyTree) -> PyTree:
         """Computes the predictions for each image, as named arrays [batch, ...]."""
+        ...
+
+    def records(self, prediction: PyTree, *, class_names: Sequence[str], limit: int) -> Records:
+        """Describes the prediction for one image.
+
+        Args:
+          prediction: What `predict` computed for the image: NumPy arrays without the batch axis.
+          class_names: Names of the classes in the order of the outputs; empty where they are unknown.
+          limit: Largest number of records.
+        """
         ...
 
     def describe(self, values: Mapping[str, float]) -> str:

@@ -151,11 +151,23 @@ def make_eval_step(forward: Forward, *, mesh: Mesh, params: PyTree, measure: Mea
         with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
             return measure.results(forward.task, forward.outputs(params, batch), batch)
 
-    return jax.jit(
-        eval_step,
-        in_shardings=(tree_shardings(mesh, params), batch_sharding(mesh)),
-        out_shardings=replicated(mesh),
-    )
+    return _compiled(eval_step, mesh=mesh, params=params)
+
+
+def make_predict_step(forward: Forward, *, mesh: Mesh, params: PyTree) -> EvalStep:
+    """Builds the function of the task's predictions for one batch; every process gets those of all rows.
+
+    Args:
+      forward: Network and task.
+      mesh: Devices.
+      params: Parameters, or their shapes.
+    """
+
+    def predict_step(params: PyTree, batch: Batch) -> PyTree:
+        with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+            return forward.task.predict(forward.outputs(params, batch))
+
+    return _compiled(predict_step, mesh=mesh, params=params)
 
 
 def audited_paths(state: TrainState) -> list[str]:
@@ -166,6 +178,13 @@ def audited_paths(state: TrainState) -> list[str]:
     """
     loss = jax.ShapeDtypeStruct((), jnp.float32)
     return list(flatten_paths(finite.floating(_audited(loss, state.params, state))))
+
+
+def _compiled(step: EvalStep, *, mesh: Mesh, params: PyTree) -> EvalStep:
+    """Compiles a function of parameters and a batch at its first call, with fixed shardings."""
+    return jax.jit(
+        step, in_shardings=(tree_shardings(mesh, params), batch_sharding(mesh)), out_shardings=replicated(mesh)
+    )
 
 
 def _widen(leaf: Array) -> Array:

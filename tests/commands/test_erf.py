@@ -288,3 +288,17 @@ def test_interventions_that_cannot_be_are_refused(folder, tmp_path, options, mes
     with pytest.raises(ConfigError, match=message):
         run(folder, tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
+
+
+def test_damaged_images_are_left_out_on_request_and_counted(folder, tmp_path, capsys):
+    expected = read(run(folder, tmp_path / "a") / "tiny.v1.npz")
+    whole = (folder / "0.png").read_bytes()
+    (folder / "00.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match="or add --skip_bad"):
+        run(folder, tmp_path / "b")
+    capsys.readouterr()
+    result = read(run(folder, tmp_path / "b", skip_bad="true") / "tiny.v1.npz")
+    np.testing.assert_array_equal(result["erf"], expected["erf"])
+    errors = capsys.readouterr().err.splitlines()
+    assert f"skipped {folder / '00.png'}: " in errors[0]
+    assert errors[1] == "gauss_vit: warning: skipped 1 of 11 images"

@@ -50,3 +50,11 @@ def test_names_alone_are_one_a_line(capsys: pytest.CaptureFixture[str]):
 def test_nearest_name_is_suggested(capsys: pytest.CaptureFixture[str]):
     assert program.main(["models", "vit_smal_patch16_224"]) == 2
     assert "DO: try vit_small_patch16_224" in capsys.readouterr().err
+
+
+def test_tags_are_those_of_timm_the_default_one_first(capsys: pytest.CaptureFixture[str]):
+    assert program.main(["models", "deit3_small_patch16_224", "--tags"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "deit3_small_patch16_224.fb_in1k",
+        "deit3_small_patch16_224.fb_in22k_ft_in1k",
+    ]

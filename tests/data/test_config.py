@@ -35,7 +35,7 @@ def test_equal_configs_have_equal_hashes():
         {"num_threads": -1},
         {"max_skipped": -1},
         {"max_pixels": 0},
-        {"max_pixels": 90_000_000},
+        {"max_pixels": 180_000_000},
     ],
 )
 def test_values_out_of_range_are_refused_by_name(changes):

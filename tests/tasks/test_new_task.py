@@ -23,7 +23,7 @@ from gauss_vit.batches import Batch
 from gauss_vit.metrics.metric import Sums
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.tasks.evaluator import Best, Evaluator
-from gauss_vit.tasks.task import Examples
+from gauss_vit.tasks.task import Examples, Records
 from gauss_vit.train.checkpoint.reader import restore_params
 from gauss_vit.train.config import Training
 from gauss_vit.train.loop import fit
@@ -85,6 +85,12 @@ class ColourRegression:
 
     def predict(self, outputs):
         return jnp.clip(outputs, 0, 1)
+
+    def records(self, prediction, *, class_names, limit) -> Records:
+        del class_names
+        patches = list(np.ndindex(*prediction.shape[:2]))[:limit]
+        items = ({"row": row, "column": column, "red": float(prediction[row, column, 0])} for row, column in patches)
+        return Records(name="patches", items=tuple(items))
 
     def describe(self, values: Mapping[str, float]) -> str:
         return f"squared error {values['loss']:.3g}"

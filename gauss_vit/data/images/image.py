@@ -6,7 +6,7 @@ Sizes are (height, width) in pixels; boxes are Pillow's (left, top, right, botto
 import io
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +22,8 @@ from gauss_vit.errors import DataError
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif")
 MAX_PIXELS = 50_000_000
+LARGEST_MAX_PIXELS = 178_956_970
+"""Pillow refuses images with more pixels."""
 NUM_CROP_TRIES = 10
 BoxOf = Callable[[tuple[int, int]], tuple[int, int, int, int]]
 ORIENTATION_TAG = 0x0112
@@ -73,13 +75,14 @@ def _decode(
         if num_pixels <= max_pixels:
             return _decoded(opened, encoded, box_of)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _bomb(name, str(error), max_pixels=max_pixels) from error
+        raise _too_large(name, str(error), num_pixels=None, max_pixels=max_pixels) from error
     except UnidentifiedImageError as error:
         message = f"{name}: not an image in one of the formats {', '.join(FORMATS)}"
         raise DataError(message, do="convert or remove it", code="DATA-DECODE") from error
     except Exception as error:  # Damaged files reach every corner of the parsers: SyntaxError and struct.error too.
         raise DataError(f"{name}: {error}", do="repair or remove it", code="DATA-DECODE") from error
-    raise _bomb(name, f"{opened.height} x {opened.width} px is {num_pixels / 1e6:.0f} Mpx", max_pixels=max_pixels)
+    size = f"{opened.height} x {opened.width} px is {num_pixels / 1e6:.0f} Mpx"
+    raise _too_large(name, size, num_pixels=num_pixels, max_pixels=max_pixels)
 
 
 def _decoded(
@@ -96,10 +99,21 @@ def _decoded(
     return pixels[top:bottom, left:right]
 
 
-def _bomb(name: str, size: str, *, max_pixels: int) -> DataError:
+class LargeImageError(DataError):
+    """An image has more pixels than the limit, by its header; `num_pixels` says how many, if that can be told."""
+
+    default_code = "DATA-BOMB"
+
+    def __init__(self, message: str, *, do: str, num_pixels: int | None):
+        super().__init__(message, do=do)
+        self.num_pixels = num_pixels
+
+
+def _too_large(name: str, size: str, *, num_pixels: int | None, max_pixels: int) -> LargeImageError:
     """The error for an image that is too large to decode."""
-    message = f"{name}: {size}, the limit is {max_pixels / 1e6:g} Mpx"
-    return DataError(message, do="make the image smaller, remove it, or raise data.max_pixels", code="DATA-BOMB")
+    can_raise = num_pixels is not None and num_pixels <= LARGEST_MAX_PIXELS
+    remedy = f"set data.max_pixels to {num_pixels} or more" if can_raise else "make it smaller or remove it"
+    return LargeImageError(f"{name}: {size}, the limit is {max_pixels / 1e6:g} Mpx", do=remedy, num_pixels=num_pixels)
 
 
 def _to_rgb(opened: Image.Image) -> Image.Image:
@@ -252,25 +266,45 @@ def shift(image: Image.Image, *, shift_yx: tuple[int, int], fill: int) -> Image.
 def open_images(folder: Path) -> tuple[Path, ...]:
     """Finds the image files in a folder and the folders below it, in byte order of their paths on every machine.
 
-    Hidden files and other suffixes are left out; links to folders are not followed.
+    Hidden files and folders, and other suffixes, are left out; links to folders are not followed.
 
     Raises:
       DataError: DATA-EMPTY, there is no such folder or no image in it.
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder", do="give a folder of images", code="DATA-EMPTY")
-    paths = sorted(_image_files(folder), key=lambda path: os.fsencode(path.relative_to(folder)))
+    paths = [path for path in visible_files(folder) if has_image_suffix(path)]
     if not paths:
         message = f"no images under {folder} (looked for {' '.join(SUFFIXES)})"
         raise DataError(message, do="give a folder of images", code="DATA-EMPTY")
     return tuple(paths)
 
 
-def _image_files(folder: Path) -> Iterator[Path]:
-    """Yields every visible path with an image's suffix."""
-    for parent, _, names in os.walk(folder):
-        visible = (name for name in names if not name.startswith("."))
-        yield from (Path(parent, name) for name in visible if name.lower().endswith(SUFFIXES))
+def visible_files(folder: Path) -> list[Path]:
+    """Lists the files in a folder and the folders below it that are not hidden, in byte order of their paths.
+
+    Raises:
+      DataError: DATA-EMPTY, a folder cannot be listed.
+    """
+    found = []
+    for parent, folders, names in os.walk(folder, onerror=_refuse):
+        folders[:] = _visible(folders)
+        found += [Path(parent, name) for name in _visible(names)]
+    return sorted(found, key=lambda path: os.fsencode(path.relative_to(folder)))
+
+
+def has_image_suffix(path: Path) -> bool:
+    """Returns whether a file is called like an image."""
+    return path.name.lower().endswith(SUFFIXES)
+
+
+def _visible(names: list[str]) -> list[str]:
+    return [name for name in names if not name.startswith(".")]
+
+
+def _refuse(error: OSError) -> None:
+    message = f"{error.filename} cannot be listed: {error.strerror}"
+    raise DataError(message, do="make the folder readable", code="DATA-EMPTY") from error
 
 
 def load_image(path: Path) -> Image.Image:

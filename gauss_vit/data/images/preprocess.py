@@ -65,6 +65,17 @@ def preprocess(
     return View(pixels=images.flip_array(view.pixels), targets=targets, is_flipped=False)
 
 
+def preprocess_for_evaluation(
+    example: Example, *, transform: Transform, image_size: tuple[int, int], max_pixels: int = images.MAX_PIXELS
+) -> View:
+    """Prepares an example as it is in every evaluation, prediction and measurement.
+
+    Raises:
+      DataError, ConfigError: as `preprocess`.
+    """
+    return preprocess(example, transforms=(transform,), image_size=image_size, key=0, max_pixels=max_pixels)
+
+
 def preprocess_unflipped(
     example: Example,
     *,

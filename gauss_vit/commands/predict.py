@@ -1,0 +1,99 @@
+"""`predict`: what a trained model says of image files, by the model's own task."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+
+from gauss_vit.assembly import cpu_devices
+from gauss_vit.assembly.named_model import NamedModel, named_model
+from gauss_vit.command_line.console import warn
+from gauss_vit.command_line.invocation import Invocation
+from gauss_vit.data.skips import Skips
+from gauss_vit.data.sources.image_files import FoundImages, find_images
+from gauss_vit.errors import ConfigError
+from gauss_vit.inspect.prediction_formats import CsvRows, JsonLines, PredictionFormat, Table
+from gauss_vit.inspect.predictions import predict
+from gauss_vit.inspect.progress import Progress, progress
+
+
+def run(invocation: Invocation) -> None:
+    """Writes the likeliest classes of every image, or what else the task predicts, to standard output as it is known.
+
+    An aligned table, with `--json` one object a line, with `--csv` one row a record. Standard error says which files
+    are left out.
+
+    Raises:
+      ConfigError: a flag is wrong or missing.
+      DataError: a file is missing, damaged or not an image.
+      CheckpointError: no checkpoint verifies, the weights are refused, or an output is not finite.
+    """
+    _check(invocation)
+    found = find_images(invocation.arguments)
+    _explain(found)
+    batch_size = invocation.integer("batch_size") or 1
+    cpu_devices.as_devices(batch_size=min(batch_size, len(found.paths)))
+    named = named_model(invocation)
+    if jax.process_count() > 1:
+        raise ConfigError("predict runs in one process", do="start a single process")
+    if named.task.num_classes is not None and not named.class_names:
+        warn(f"{named.name} holds no class names: classes are given by index")
+    with progress("predicting with", named.name, len(found.paths)) as shown:
+        _write(invocation, named, found.paths, shown)
+
+
+def _check(invocation: Invocation) -> None:
+    """Checks the flags before anything is loaded.
+
+    Raises:
+      ConfigError: they do not go together.
+    """
+    if not invocation.arguments:
+        raise ConfigError("predict needs images", do="name files, folders or patterns, such as photos/*.jpg")
+    if invocation.switch("json") and invocation.switch("csv"):
+        raise ConfigError("--json and --csv are two formats", do="choose one")
+    if invocation.is_given("model") and not invocation.is_given("weights"):
+        raise ConfigError("a model without weights predicts nothing", do="add --weights=FILE.safetensors")
+    if invocation.text("head") != "file":
+        raise ConfigError("a newly initialised head predicts nothing", do="leave out --head")
+
+
+def _explain(found: FoundImages) -> None:
+    """Says what of the command line is left out, and why."""
+    if found.num_repeated:
+        warn(f"{_files(found.num_repeated)} named more than once; each is predicted once")
+    if found.num_ignored:
+        warn(f"{_files(found.num_ignored)} left out, without the suffix of an image")
+
+
+def _files(count: int) -> str:
+    return "1 file is" if count == 1 else f"{count:,} files are"
+
+
+def _write(invocation: Invocation, named: NamedModel, paths: Sequence[Path], shown: Progress) -> None:
+    """Predicts and writes batch by batch."""
+    skips = Skips(limit=None, report=shown.warn) if invocation.switch("skip_bad") else None
+    batches = predict(
+        named,
+        paths,
+        limit=invocation.integer("topk") or 1,
+        batch_size=invocation.integer("batch_size") or 1,
+        num_threads=cpu_devices.available(),
+        skips=skips,
+    )
+    style = _format(invocation, paths)
+    has_heading = False
+    for batch in batches:
+        if batch:
+            heading = [] if has_heading else style.heading(batch[0])
+            shown.say("\n".join([*heading, *(line for prediction in batch for line in style.lines(prediction))]))
+            has_heading = True
+            shown.update(len(batch))
+    if skips is not None and skips.indices:
+        shown.warn(f"skipped {len(skips.indices)} of {len(paths)} images")
+
+
+def _format(invocation: Invocation, paths: Sequence[Path]) -> PredictionFormat:
+    if invocation.switch("json"):
+        return JsonLines()
+    return CsvRows() if invocation.switch("csv") else Table.of(paths)

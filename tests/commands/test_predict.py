@@ -1,0 +1,180 @@
+"""`predict`: timm's probabilities, evaluation's answers, one line an image, and every file that is left out is said."""
+
+import csv
+import dataclasses
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gauss_vit import main as program
+from gauss_vit.assembly import named_model
+from gauss_vit.commands import predict
+from gauss_vit.data.sources.splits import open_split
+from gauss_vit.models.construct import abstract
+from gauss_vit.models.presets import VIT_SMALL
+from gauss_vit.weights import naming
+from gauss_vit.weights.name_tables import timm_rules
+from gauss_vit.weights.safetensors_file import write
+from tests.analysis.photos import write_photos
+from tests.commands.predict_weights import SIDE, TOP, tensor
+from tests.commands.test_evaluate import evaluated
+from tests.data.images.test_image import png_header
+from tests.named_models import add_preset
+from tests.networks import classifier
+
+SMALL = dataclasses.replace(VIT_SMALL, image_size=(SIDE, SIDE), width=48, depth=2, num_heads=3)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Three pictures and a text."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    write_photos(folder)
+    (folder / "notes.txt").write_text("about the pictures")
+    return folder
+
+
+@pytest.fixture
+def bad(photos: Path) -> Path:
+    """A truncated picture among them."""
+    whole = (photos / "1.png").read_bytes()
+    (photos / "bad.png").write_bytes(whole[: len(whole) // 2])
+    return photos / "bad.png"
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object, status: int = 0) -> tuple[list[str], list[str]]:
+    """The lines of both streams."""
+    assert program.main(["predict", *map(str, arguments)]) == status
+    captured = capsys.readouterr()
+    return captured.out.splitlines(), captured.err.splitlines()
+
+
+def predicted(capsys: pytest.CaptureFixture[str], *arguments: object) -> list[dict]:
+    return [json.loads(line) for line in run(capsys, "--json", *arguments)[0]]
+
+
+def test_probabilities_are_those_of_timm(photos, tmp_path, monkeypatch, capsys):
+    add_preset(monkeypatch, "vit_golden", SMALL)
+    wanted = naming.expected(timm_rules(SMALL), abstract(classifier(SMALL, 1000))[1])
+    write(tmp_path / "w.safetensors", {name: tensor(name, each.shape) for name, each in wanted.items()})
+    model = ["--model=vit_golden", f"--weights={tmp_path / 'w.safetensors'}"]
+    found = predicted(capsys, *model, f"--topk={TOP}", photos)
+    with np.load(Path(__file__).with_name("predict_reference.npz")) as recorded:
+        index, probability = recorded["index"], recorded["probability"]
+    assert [[record["index"] for record in line["topk"]] for line in found] == index.tolist()
+    ours = np.array([[record["probability"] for record in line["topk"]] for line in found])
+    np.testing.assert_allclose(ours, probability, rtol=1e-4, atol=1e-6)  # 1e-6 of the logits, which are up to 10.
+
+
+def test_answers_are_those_of_the_evaluation(workdir: Path, tmp_path: Path, capsys):
+    digits = open_split(named_model.run_experiment(workdir).data, "test[:50]")
+    for index in range(len(digits)):
+        (tmp_path / f"{index:02}.png").write_bytes(digits[index].image)
+    found = predicted(capsys, f"--workdir={workdir}", "--batch_size=16", tmp_path)
+    assert [Path(line["file"]).name for line in found] == [f"{index:02}.png" for index in range(50)]
+    labels = [digits[index].targets.label for index in range(50)]
+    num_right = sum(line["topk"][0]["index"] == label for line, label in zip(found, labels, strict=True))
+    assert num_right == round(evaluated(capsys, f"--workdir={workdir}")["top1"] * 50)
+
+
+def test_classes_are_ranked_and_sum_to_one(workdir: Path, photos: Path, capsys):
+    for line in predicted(capsys, f"--workdir={workdir}", "--topk=99", photos):
+        probabilities = [record["probability"] for record in line["topk"]]
+        assert probabilities == sorted(probabilities, reverse=True)
+        assert sum(probabilities) == pytest.approx(1, abs=1e-6)
+        assert {record["index"] for record in line["topk"]} == set(range(10))
+
+
+def test_batches_change_nothing_but_rounding(workdir: Path, photos: Path, capsys):
+    several, single = (predicted(capsys, f"--workdir={workdir}", f"--batch_size={size}", photos) for size in (8, 1))
+    for one, other in zip(several, single, strict=True):
+        assert [record["index"] for record in one["topk"]] == [record["index"] for record in other["topk"]]
+        for mine, theirs in zip(one["topk"], other["topk"], strict=True):
+            assert mine["probability"] == pytest.approx(theirs["probability"], abs=1e-6)
+
+
+def test_table_and_csv_say_what_json_says(workdir: Path, photos: Path, monkeypatch, capsys):
+    monkeypatch.chdir(photos)
+    flags = (f"--workdir={workdir}", "--topk=2", ".")
+    found = predicted(capsys, *flags)
+    rows = list(csv.DictReader(run(capsys, "--csv", *flags)[0]))
+    assert [(row["file"], int(row["index"]), float(row["probability"])) for row in rows] == [
+        (line["file"], record["index"], record["probability"]) for line in found for record in line["topk"]
+    ]
+    heading, *table = run(capsys, *flags)[0]
+    assert heading.split() == ["file", "index", "probability", "name"]
+    assert [line.split()[-1] for line in table] == [row["name"] for row in rows]
+    assert [line.index("%") for line in table] == [heading.index("probability") + len("probability") - 1] * 6
+    assert [line.startswith(" ") for line in table] == [False, True] * 3
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_names_of_classes_are_those_of_the_run(workdir: Path, photos: Path, monkeypatch, capsys, is_known: bool):
+    load = predict.named_model
+    if not is_known:
+        monkeypatch.setattr(predict, "named_model", lambda given: dataclasses.replace(load(given), class_names=()))
+    (line, *_), errors = run(capsys, f"--workdir={workdir}", "--json", photos)
+    for record in json.loads(line)["topk"]:
+        assert record["name"] == (str(record["index"]) if is_known else None)
+    assert any("holds no class names" in line for line in errors) != is_known
+
+
+def test_damaged_image_ends_it_and_says_what_helps(workdir: Path, photos: Path, bad: Path, capsys):
+    _, errors = run(capsys, f"--workdir={workdir}", photos, status=3)
+    assert "error[DATA-DECODE]" in errors[-1] and str(bad) in errors[-1] and "--skip_bad" in errors[-1]
+
+
+def test_damaged_images_are_skipped_and_counted(workdir: Path, photos: Path, bad: Path, capsys):
+    whole = predicted(capsys, f"--workdir={workdir}", *sorted(photos.glob("[0-9].png")))
+    out, errors = run(capsys, f"--workdir={workdir}", "--json", "--skip_bad", photos)
+    assert [json.loads(line)["file"] for line in out] == [line["file"] for line in whole]
+    assert any(line.startswith(f"gauss_vit: warning: skipped {bad}: ") for line in errors)
+    assert errors[-1] == "gauss_vit: warning: skipped 1 of 4 images"
+
+
+def test_nothing_readable_is_an_error(workdir: Path, bad: Path, capsys):
+    _, errors = run(capsys, f"--workdir={workdir}", "--skip_bad", bad, status=3)
+    assert "none of 1 images can be read" in errors[-1]
+
+
+def test_limit_of_pixels_is_raised_by_the_flag_that_is_named(workdir: Path, photos: Path, capsys):
+    _, errors = run(capsys, f"--workdir={workdir}", "--max_pixels=88399", photos / "0.png", status=3)
+    assert "260 x 340 px is 0 Mpx, the limit is 0.088399 Mpx. DO: add --max_pixels=88400, or" in errors[-1]
+    assert len(predicted(capsys, f"--workdir={workdir}", "--max_pixels=88400", photos / "0.png")) == 1
+
+
+def test_large_image_is_refused_in_one_line_of_our_own(workdir: Path, tmp_path: Path, capsys):
+    (tmp_path / "large.png").write_bytes(png_header(9000, 12_000))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _, errors = run(capsys, f"--workdir={workdir}", tmp_path / "large.png", status=3)
+    assert "9000 x 12000 px is 108 Mpx, the limit is 50 Mpx. DO: add --max_pixels=108000000, or" in errors[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["--workdir=W"], 2, "predict needs images"),
+        (["--workdir=W", "--json", "--csv", "a.jpg"], 2, "--json and --csv are two formats"),
+        (["--model=vit_base_patch16_224", "0.png"], 2, "add --weights=FILE.safetensors"),
+        (["--workdir=W", "--head=fresh", "0.png"], 2, "leave out --head"),
+        (["--workdir=W", "0.pgn"], 3, "0.pgn does not exist. DO: did you mean 0.png?"),
+        (["--workdir=W", "none*.jpg"], 3, "none*.jpg: no images"),
+    ],
+)
+def test_mistakes_are_answered(arguments: list, status: int, message: str, photos: Path, monkeypatch, capsys):
+    monkeypatch.chdir(photos)
+    out, errors = run(capsys, *arguments, status=status)
+    assert message in errors[-1] and not out
+
+
+def test_files_that_are_left_out_are_said(workdir: Path, photos: Path, monkeypatch, capsys):
+    monkeypatch.chdir(photos)
+    out, errors = run(capsys, f"--workdir={workdir}", "--json", "0.png", ".", "[01].png")
+    assert [json.loads(line)["file"] for line in out] == ["0.png", "1.png", "2.png"]
+    assert "gauss_vit: warning: 3 files are named more than once; each is predicted once" in errors
+    assert "gauss_vit: warning: 1 file is left out, without the suffix of an image" in errors
