@@ -1,16 +1,13 @@
 """`evaluate`: the metrics of a run's newest checkpoint on the whole evaluation split, with exact counts."""
 
-import csv
 import dataclasses
 import functools
-import io
 import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
-import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import PyTree
@@ -25,7 +22,7 @@ from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.config.schema import JsonValue
 from gauss_vit.data.examples import Source
 from gauss_vit.experiment import Experiment
-from gauss_vit.inspect.result_files import write_arrays, write_text
+from gauss_vit.inspect.evaluation_results import summary, write_confusion
 from gauss_vit.metrics.class_subsets import CLASS_SUBSETS
 from gauss_vit.metrics.classification_report import ClassificationReport
 from gauss_vit.models import construct
@@ -36,8 +33,7 @@ from gauss_vit.train.step import Forward, make_eval_step
 from gauss_vit.train.workdir import lock
 from gauss_vit.waiting import announced
 
-RESULT, MATRIX, CLASSES = "evaluation.json", "confusion.npz", "confusion.csv"
-RESOLUTIONS = "resolutions.json"
+RESULT, RESOLUTIONS = "evaluation.json", "resolutions.json"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,12 +52,13 @@ class Evaluation:
 
 
 def run(invocation: Invocation) -> None:
-    """Writes one JSON object to the last line of standard output and to `evaluation.json` in the workdir.
+    """Writes a table, and one JSON object to the last line of standard output and to `evaluation.json` in the workdir.
 
-    Beside it are `confusion.npz`, with the matrix and the accuracy of every class, and `confusion.csv`, the latter by
-    name. `--config`, such as `--config=W/config.json --config.data.eval_split=test`, replaces the run's own config;
-    `--best` measures the checkpoint that was best while training (the paper's choice, with that split), `--ema` the
-    moving average, `--subset` among the classes of ImageNet-A or ImageNet-R alone.
+    Beside it are the confusion matrix as `confusion.npz`, `confusion.csv` and `confusion.png`, the accuracy of every
+    class as `classes.csv`, and the confused pairs of classes as `confused_pairs.csv`. `--config`, such as
+    `--config=W/config.json --config.data.eval_split=test`, replaces the run's own config; `--best` measures the
+    checkpoint that was best while training (the paper's choice, with that split), `--ema` the moving average,
+    `--subset` among the classes of ImageNet-A or ImageNet-R alone.
 
     `--image_sizes`, with or without `--crop`, measures at each of these sizes, with positions resampled: a line each on
     standard output, all of them in `resolutions.json`, and nothing else.
@@ -87,10 +84,11 @@ def run(invocation: Invocation) -> None:
         _run_resolutions(measure, folder, asked_resolutions(invocation, experiment))
         return
     evaluated = measure()
+    for line in summary(evaluated.result, evaluated.report, class_names=evaluated.class_names):
+        say(line)
     say(json.dumps(evaluated.result))
     lock.write_json(folder / RESULT, evaluated.result)
-    write_arrays(folder / MATRIX, evaluated.report.tables())
-    write_text(folder / CLASSES, class_table(evaluated.class_names, evaluated.report))
+    write_confusion(folder, evaluated.result, evaluated.report, class_names=evaluated.class_names)
 
 
 def asked_resolutions(invocation: Invocation, experiment: Experiment) -> tuple[Resolution, ...]:
@@ -183,18 +181,3 @@ def _measure(
     )
     assert isinstance(sums.metric, ClassificationReport), "a split without examples is an error"
     return sums.metric
-
-
-def class_table(class_names: Sequence[str], report: ClassificationReport) -> str:
-    """Writes one line a class: its name, its examples, how many are right, and the class it is most taken for."""
-    tables = report.tables()
-    counts = tables["counts"]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["class", "num_examples", "num_right", "accuracy", "most_taken_for"])
-    for index, name in enumerate(class_names):
-        wrong = np.where(np.arange(len(counts)) == index, 0, counts[index])
-        taken_for = class_names[int(wrong.argmax())] if wrong.any() else ""
-        total, right = int(counts[index].sum()), int(counts[index, index])
-        writer.writerow([name, total, right, f"{right / total:.6f}" if total else "", taken_for])
-    return text.getvalue()

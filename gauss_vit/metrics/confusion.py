@@ -8,6 +8,23 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 
+@dataclass(frozen=True, kw_only=True)
+class ConfusedPair:
+    """A class that is taken for another.
+
+    Attributes:
+      label: the true class.
+      predicted: the class that it is taken for.
+      count: number of examples of the true class for which that happens.
+      num_examples: number of examples of the true class.
+    """
+
+    label: int
+    predicted: int
+    count: int
+    num_examples: int
+
+
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
 class Confusion:
@@ -45,6 +62,23 @@ class Confusion:
         if np.all(np.isnan(accuracy)):
             raise ValueError("a confusion matrix of no examples has no value")
         return {"class_mean_top1": float(np.nanmean(accuracy))}
+
+    def confused_pairs(self) -> tuple[ConfusedPair, ...]:
+        """Lists the pairs of different classes that have a count, the most frequent first."""
+        counts = np.asarray(self.counts)
+        wrong = np.where(np.eye(len(counts), dtype=bool), 0, counts)
+        label, predicted = np.nonzero(wrong)
+        order = np.argsort(-wrong[label, predicted], kind="stable")
+        num_examples = counts.sum(axis=1)
+        return tuple(
+            ConfusedPair(
+                label=int(row),
+                predicted=int(column),
+                count=int(wrong[row, column]),
+                num_examples=int(num_examples[row]),
+            )
+            for row, column in zip(label[order], predicted[order], strict=True)
+        )
 
     def class_accuracy(self) -> Float[np.ndarray, " classes"]:
         """Computes the accuracy of each class; NaN for a class without examples."""

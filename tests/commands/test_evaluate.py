@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from gauss_vit import main as program
 from gauss_vit.assembly import named_model
@@ -84,9 +85,25 @@ def test_confusion_is_written_by_class(workdir: Path, capsys: pytest.CaptureFixt
     assert counts.shape == (10, 10) and counts.sum() == 50
     assert np.trace(counts) == result["top1"] * 50
     assert result["class_mean_top1"] == pytest.approx(np.nanmean(accuracy))
-    rows = list(csv.DictReader((workdir / "confusion.csv").read_text().splitlines()))
+    heading, *matrix = csv.reader((workdir / "confusion.csv").read_text().splitlines())
+    assert heading[1:] == [row[0] for row in matrix] == list("0123456789")
+    assert [[int(cell) for cell in row[1:]] for row in matrix] == counts.tolist()
+    rows = list(csv.DictReader((workdir / "classes.csv").read_text().splitlines()))
     assert [int(row["num_examples"]) for row in rows] == counts.sum(axis=1).tolist()
-    assert [int(row["num_right"]) for row in rows] == np.diag(counts).tolist()
+    assert [int(row["num_correct"]) for row in rows] == np.diag(counts).tolist()
+    pairs = list(csv.DictReader((workdir / "confused_pairs.csv").read_text().splitlines()))
+    assert all(int(pair["count"]) == counts[int(pair["class"]), int(pair["predicted"])] for pair in pairs)
+    assert sum(int(pair["count"]) for pair in pairs) == 50 - np.trace(counts)
+    with Image.open(workdir / "confusion.png") as picture:
+        assert min(picture.size) > 600
+
+
+def test_table_counts_what_the_result_says(workdir: Path, capsys: pytest.CaptureFixture[str]):
+    assert program.main(["evaluate", f"--workdir={workdir}"]) == 0
+    title, heading, top1, *_, last = capsys.readouterr().out.splitlines()
+    result = json.loads(last)
+    assert title == "digits test[:50], step 4" and heading.split() == ["correct", "images", "share"]
+    assert top1.split() == ["top-1", str(round(result["top1"] * 50)), "50", f"{100 * result['top1']:.1f}", "%"]
 
 
 def test_average_of_a_run_without_one_is_refused(workdir: Path, capsys: pytest.CaptureFixture[str]):

@@ -45,3 +45,13 @@ def test_answer_that_is_no_number_is_not_counted():
 def test_no_example_has_no_value():
     with pytest.raises(ValueError, match="no examples"):
         confusion_of(LOGITS, LABEL, np.zeros(60, bool)).compute()
+
+
+def test_confused_pairs_are_all_wrong_answers_the_most_frequent_first():
+    confusion = confusion_of(LOGITS, LABEL)
+    pairs = confusion.confused_pairs()
+    wrong = np.asarray(confusion.counts) * ~np.eye(5, dtype=bool)
+    assert sum(pair.count for pair in pairs) == wrong.sum()
+    assert [pair.count for pair in pairs] == sorted(wrong[wrong > 0].tolist(), reverse=True)
+    for pair in pairs:
+        assert (pair.count, pair.num_examples) == (wrong[pair.label, pair.predicted], np.sum(pair.label == LABEL))
