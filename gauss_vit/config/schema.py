@@ -2,7 +2,7 @@
 
 A config is a tree of frozen dataclasses whose fields are numbers, text, None, tuples, literals and further dataclasses.
 The annotations are the whole schema: they form a closed set of types, so data from a file can never name code.
-A dataclass that is one of several in a union carries its class name as "type" in JSON.
+A dataclass that is one of several in a union carries its class name as "type" in JSON; without it, it is the first.
 
 A union may have an abstract class or a protocol as a member: dataclasses that derive from it, or have its members, are
 accepted, too. JSON may name such a dataclass only if the caller passes its class, which comes from a config file that a
@@ -324,8 +324,9 @@ def _conform_member(value: object, annotation: object, path: str, *, known: Sequ
     if type(value) in dataclasses.values() or (is_dataclass(value) and isinstance(value, bases)):
         return conform(value, type(value), path, known=known)
     if isinstance(value, Mapping) and dataclasses:
-        others = {cls.__name__: cls for cls in known if any(_fits(cls, base) for base in bases)}
-        return conform(value, _tagged_type(value, others | dataclasses, path, bases=bases), path, known=known)
+        users = {cls.__name__: cls for cls in known if any(_fits(cls, base) for base in bases)}
+        chosen = _tagged_type(value, dataclasses | users | dataclasses, path, bases=bases)
+        return conform(value, chosen, path, known=known)
     structured = [member for member in get_args(annotation) if get_origin(member) is tuple]
     if isinstance(value, tuple | list) and len(structured) == 1:
         return conform(value, structured[0], path, known=known)
@@ -354,9 +355,8 @@ def _fits(cls: type, base: type) -> bool:
 def _tagged_type(
     value: Mapping[str, object], dataclasses: Mapping[str, type], path: str, *, bases: Sequence[type]
 ) -> type:
-    if "type" not in value and len(dataclasses) == 1:
-        return next(iter(dataclasses.values()))
-    tag = value.get("type")
+    # The first of a union was the only one when a value without a tag was stored.
+    tag = value.get("type", next(iter(dataclasses)))
     if bases and isinstance(tag, str) and tag not in dataclasses:
         message = f"{path}.type is {tag[:80]!r}, none of {', '.join(dataclasses)}; it comes from a file of its user"
         raise MismatchError([Problem(message=message, remedy="name that file with --config=FILE")])

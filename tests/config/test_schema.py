@@ -197,3 +197,9 @@ def test_any_data_is_accepted_or_refused_with_problems(data: object):
         assert mismatch.problems
     else:
         assert schema.conform(schema.encode(drawing, Drawing), Drawing) == drawing
+
+
+def test_object_without_a_tag_is_the_first_of_its_union():
+    drawing = schema.conform({"shape": {"radius": 1.0}}, Drawing)
+    assert drawing.shape == Circle(radius=1.0)
+    assert complaints({"shape": {"side": 1}})[0].startswith("unknown key shape.side")
