@@ -11,12 +11,12 @@ from flax import nnx
 
 from gauss_vit.assembly import named_model
 from gauss_vit.errors import ConfigError
-from gauss_vit.models import presets
 from gauss_vit.models.construct import abstract
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.weights.safetensors_file import write
 from tests.command_lines import invocation
 from tests.models import deterministic
+from tests.named_models import add_preset
 from tests.networks import classifier
 from tests.weights.hugging_face_models import VIT
 from tests.weights.test_hugging_face_names import RECORDED, tensors_of
@@ -32,7 +32,7 @@ IMAGES = {"image_mean": [0.4, 0.4, 0.4], "image_std": [0.2, 0.2, 0.2], "resample
 
 @pytest.fixture(autouse=True)
 def tiny_preset(monkeypatch):
-    monkeypatch.setattr(named_model, "PRESETS", {**presets.PRESETS, "vit_tiny": OURS})
+    add_preset(monkeypatch, "vit_tiny", OURS)
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from gauss_vit.models.presets import PRESETS
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import with_terms
+from gauss_vit.tasks.classification import Classification
 from gauss_vit.weights.safetensors_file import open_weights
 
 NORMALIZATION = Normalization(mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
@@ -64,7 +65,8 @@ CASES = {
 
 def named(name: str, config) -> NamedModel:
     """A model with parameters that all matter, after seven updates, of five classes."""
-    network = NetworkConfig(backbone=config, head=stock_head(config, 5))
+    head = stock_head(config, 5)
+    network = NetworkConfig(backbone=config, head=head)
     params = nnx.to_pure_dict(nnx.state(build(network, jax.random.key(0))))
     random = np.random.default_rng(0)
     noisy = jax.tree.map(
@@ -73,7 +75,7 @@ def named(name: str, config) -> NamedModel:
     return NamedModel(
         name=name,
         config=config,
-        head=network.head,
+        task=Classification(head=head),
         params=noisy,
         step=7,
         transform=ResizeCenterCrop(crop_fraction=0.8),
