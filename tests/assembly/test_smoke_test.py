@@ -13,17 +13,26 @@ from gauss_vit.train.optim.optimizer import learning_rate
 from tests.tiny_config import FLAG, OBSERVED, get_config
 
 
-def test_smoke_test_says_what_it_did_and_keeps_nothing(capsys, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+@pytest.mark.parametrize(
+    ("observed", "drawn"),
+    [
+        ([], "nothing: observe_images is 0"),
+        pytest.param([OBSERVED], "erf/step_0000002.png and 4 more pictures", marks=pytest.mark.full),
+    ],
+)
+def test_smoke_test_says_what_it_did_and_keeps_nothing(
+    capsys, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, observed: list[str], drawn: str
+):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     overrides = ["--config.training.num_steps=5000", "--config.optimizer.schedule.warmup.steps=2000"]
-    assert program.main(["train", "--smoke", FLAG, OBSERVED, *overrides]) == 0
+    assert program.main(["train", "--smoke", FLAG, *observed, *overrides]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("smoke test passed in ")
     assert lines[1:] == [
         "  trained    2 steps of 16 images",
         "  evaluated  eval on 16 images",
         "  saved      checkpoint 2",
-        "  drew       erf/step_0000002.png and 4 more pictures",
+        f"  drew       {drawn}",
     ]
     assert not list(tmp_path.iterdir())
 
