@@ -23,10 +23,10 @@ def complete(experiment: Experiment) -> Experiment:
         with announced("listing the training images"):
             source = splits.open_split(experiment.data, experiment.data.train_split)
     except DataError as error:
-        keys = ", ".join(left_open)
+        keys = f"{' and '.join(left_open)} {'are' if len(left_open) > 1 else 'is'}"
         values = " ".join(f"--config.{key}={value}" for key, value in left_open.items())
         do = f"{error.do}; or give {values}" if error.do else f"give {values}"
-        raise DataError(f"{keys} needs the data: {error.message}", do=do, code=error.code) from error
+        raise DataError(f"{keys} taken from the data: {error.message}", do=do, code=error.code) from error
     return completed(experiment, num_examples=len(source), num_classes=source.num_classes)
 
 

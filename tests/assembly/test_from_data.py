@@ -47,7 +47,7 @@ def test_what_is_given_is_not_looked_up(tmp_path: Path):
 def test_missing_data_are_a_sentence_with_the_keys_that_need_them(tmp_path: Path):
     with pytest.raises(DataError) as caught:
         from_data.complete(left_open(name="folder", data_dir=str(tmp_path / "none")))
-    assert caught.value.message.startswith("task.head.num_classes, training.num_steps needs the data: ")
+    assert caught.value.message.startswith("task.head.num_classes and training.num_steps are taken from the data: ")
     assert caught.value.do.endswith("or give --config.task.head.num_classes=N --config.training.num_steps=N")
 
 

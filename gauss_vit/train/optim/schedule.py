@@ -234,5 +234,5 @@ def _check_room(warmup_steps: int, cooldown_steps: int, *, total_steps: int) -> 
             f"optimizer.schedule.warmup.steps {warmup_steps}{cooldown} leaves no step for the curve in a run of"
             f" {total_steps} steps",
             do=f"set them to at most {max(0, total_steps - 1)} in all, or the warm-up to a share of the run, such as"
-            " optimizer.schedule.warmup.share=0.05",
+            " optimizer.schedule.warmup.share=0.05; `gauss-vit train --smoke` tries a config as it is",
         )
