@@ -200,7 +200,8 @@ def _conversion(path: Path) -> str:
     torch unpickles tensors only, no code. Training scripts keep the weights under "model" or "state_dict"; tensors that
     share memory, which safetensors refuses, are copied.
     """
-    target = path.with_suffix(".safetensors")
+    # In a folder of timm or Hugging Face, model.safetensors stands for pytorch_model.bin.
+    target = path.with_name(path.name.removeprefix("pytorch_")).with_suffix(".safetensors")
     if target == path:
         target = path.with_name(f"{path.stem}_converted.safetensors")
     return (

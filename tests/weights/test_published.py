@@ -96,5 +96,6 @@ def test_folder_without_weights_is_refused_and_with_a_pickle_too(tmp_path):
     with pytest.raises(CheckpointError, match=r"has no model\.safetensors"):
         published(tmp_path)
     (tmp_path / "pytorch_model.bin").write_bytes(b"PK\x03\x04")
-    with pytest.raises(CheckpointError, match="is a pickle"):
+    with pytest.raises(CheckpointError, match="is a pickle") as caught:
         published(tmp_path)
+    assert str(tmp_path / "model.safetensors") in caught.value.do
