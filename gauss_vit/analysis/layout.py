@@ -31,10 +31,8 @@ def check_images(images: object) -> None:
       ArrayError: they are something else.
     """
     if not isinstance(images, jax.Array | np.ndarray | jax.ShapeDtypeStruct):
-        raise ArrayError(
-            f"images are a {type(images).__module__}.{type(images).__qualname__}",
-            do="give a NumPy or JAX array [batch, height, width, 3]",
-        )
+        kind = f"{type(images).__module__}.{type(images).__qualname__}".removeprefix("builtins.")
+        raise ArrayError(f"images are a {kind}", do="give a NumPy or JAX array [batch, height, width, 3]")
     shape = "x".join(map(str, images.shape))
     if not jnp.issubdtype(images.dtype, jnp.floating):
         raise ArrayError(

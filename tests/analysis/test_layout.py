@@ -65,7 +65,7 @@ def test_other_weights_of_tokens_do_not_compile_again():
         (np.zeros((2, 3, 8, 12), np.float32), r"2x3x8x12, with their channels first.*images.transpose\(0, 2, 3, 1\)"),
         (np.zeros((8, 12, 3), np.float32), r"images are 8x12x3.*images\[None\]"),
         (np.zeros((2, 8, 12, 1), np.float32), r"images are 2x8x12x1.*RGB"),
-        ([[1.0]], r"images are a builtins.list.*NumPy or JAX array"),
+        ([[1.0]], r"images are a list.*NumPy or JAX array"),
     ],
 )
 def test_images_of_another_layout_are_refused(given, message):
