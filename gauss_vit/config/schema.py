@@ -283,7 +283,7 @@ def _key_problems(given: Mapping[str, object], cls: type, path: str) -> list[Pro
     unknown = [key for key in given if key not in names]
     meant = {nearest(key, names) for key in unknown}
     missing = [field.name for field in fields(cls) if field.init and field.name not in given and _is_required(field)]
-    known = [join(path, name) for name in names]
+    known = [join(path, name) for name in (*names, "type")]
     return [unknown_key(join(path, key), known) for key in unknown] + [
         Problem(message=f"{join(path, name)} is missing") for name in missing if name not in meant
     ]

@@ -203,3 +203,9 @@ def test_object_without_a_tag_is_the_first_of_its_union():
     drawing = schema.conform({"shape": {"radius": 1.0}}, Drawing)
     assert drawing.shape == Circle(radius=1.0)
     assert complaints({"shape": {"side": 1}})[0].startswith("unknown key shape.side")
+
+
+def test_a_misspelt_tag_is_told_from_a_field():
+    assert complaints({"shape": {"type": "Square"}, "spare": {"tpe": "Circle", "radius": 1.0}}) == [
+        "unknown key spare.tpe; did you mean spare.type?"
+    ]
