@@ -1,6 +1,7 @@
 """Evaluations as config values: what is measured on which split, and how often."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -83,6 +84,15 @@ class Best:
     def evaluator(self) -> str:
         """Name of the evaluator that measures it."""
         return self.metric.partition("/")[0]
+
+
+def describe(evaluator: Evaluator, task: Task, values: Mapping[str, float]) -> str:
+    """Formats what an evaluator measured for a progress line: the task's own metric as in training, others by name."""
+    if isinstance(evaluator.measure, TaskMetric):
+        return task.describe(values)
+    return " ".join(
+        f"{name} {value}" if isinstance(value, int) else f"{name} {value:.4g}" for name, value in values.items()
+    )
 
 
 def check_evaluators(evaluators: tuple[Evaluator, ...], best: Best | None) -> None:

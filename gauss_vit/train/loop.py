@@ -17,7 +17,7 @@ from jaxtyping import PyTree
 from gauss_vit.batches import Batch
 from gauss_vit.class_names import changes_of_classes
 from gauss_vit.errors import CheckpointError, ConfigError, DataError, DivergedError
-from gauss_vit.tasks.evaluator import Best, Evaluator
+from gauss_vit.tasks.evaluator import Best, Evaluator, describe
 from gauss_vit.train.checkpoint.metadata import Progress
 from gauss_vit.train.checkpoint.reader import Restored, check_format, restore_state, set_aside, unfinished_steps
 from gauss_vit.train.checkpoint.writer import CheckpointWriter
@@ -179,10 +179,12 @@ class _Loop:
 
     def _evaluate(self, evaluator: Evaluator) -> bool:
         """Runs one evaluator; returns False, and reports nothing, if it was interrupted."""
-        values = self._metrics_of(evaluator, self._state.params, prefix="")
+        values = self._metrics_of(evaluator, self._state.params, kind="")
+        text = describe(evaluator, self._run.recipe.task, values) if values else ""
         if values and self._state.ema is not None:
-            averaged = self._metrics_of(evaluator, self._state.ema, prefix="ema_")
-            values = {**values, **averaged} if averaged else {}
+            averaged = self._metrics_of(evaluator, self._state.ema, kind="ema_")
+            text += f" | average {describe(evaluator, self._run.recipe.task, averaged)}" if averaged else ""
+            values = {**values, **{f"ema_{name}": value for name, value in averaged.items()}} if averaged else {}
         if not values:
             return False
         ranked = {f"{evaluator.name}/{name}": value for name, value in values.items()}
@@ -192,13 +194,13 @@ class _Loop:
                 _LOGGER.warning("%s is %s at step %d: not ranked", name, value, self._step)
         self._evaluation |= {name: value for name, value in ranked.items() if math.isfinite(value)}
         self._loggers.write(evaluator.name, self._step, values)
-        _LOGGER.info("[%d/%d] %s %s", self._step, self._training.total_steps, evaluator.name, _sentence(values))
+        _LOGGER.info("[%d/%d] %s %s", self._step, self._training.total_steps, evaluator.name, text)
         return True
 
-    def _metrics_of(self, evaluator: Evaluator, params: PyTree, *, prefix: str) -> dict[str, float]:
+    def _metrics_of(self, evaluator: Evaluator, params: PyTree, *, kind: str) -> dict[str, float]:
         """Measures parameters on the split of an evaluator; empty when it is interrupted."""
         collector = evaluator.measure.collector()
-        with announced(f"evaluating {prefix}{evaluator.name}"):
+        with announced(f"evaluating {kind}{evaluator.name}"):
             is_complete = evaluate(
                 self._program.eval_steps[evaluator.measure],
                 params,
@@ -208,7 +210,7 @@ class _Loop:
                 batch_size=self._training.eval_batch_size,
                 should_stop=self._interruption.is_requested,
             )
-        return {f"{prefix}{name}": value for name, value in collector.compute().items()} if is_complete else {}
+        return dict(collector.compute()) if is_complete else {}
 
     def _save(self) -> None:
         """Starts to save the state, once it is known to be finite and its metrics are on disk."""
@@ -366,10 +368,3 @@ def _skipped(values: dict[str, float], *, num_places: int) -> dict[str, int]:
     """
     missing = num_places - int(values["num_examples"]) if "num_examples" in values else 0
     return {"num_skipped": missing} if missing else {}
-
-
-def _sentence(values: dict[str, float]) -> str:
-    """Formats metrics as text for a person."""
-    return " ".join(
-        f"{name} {value}" if isinstance(value, int) else f"{name} {value:.4g}" for name, value in values.items()
-    )

@@ -3,7 +3,9 @@
 import pytest
 
 from gauss_vit.errors import ConfigError
-from gauss_vit.tasks.evaluator import Best, Evaluator, check_evaluators
+from gauss_vit.tasks.assessment import Assessment
+from gauss_vit.tasks.classification import Classification
+from gauss_vit.tasks.evaluator import Best, Evaluator, check_evaluators, describe
 
 NAMED = (Evaluator(), Evaluator(name="v2", data="imagenet_v2", split="test", every=100))
 
@@ -39,3 +41,10 @@ def test_best_is_measured_by_an_evaluator():
 def test_names_are_unique():
     with pytest.raises(ConfigError, match="different names, got eval, v2, eval"):
         check_evaluators((*NAMED, Evaluator(every=3)), None)
+
+
+def test_the_tasks_own_metric_is_described_as_in_training_and_others_by_name():
+    values = {"loss": 1.23456, "top1": 0.75, "num_examples": 8}
+    assert describe(Evaluator(), Classification(), values) == "loss 1.23 top1 75.0 %"
+    assessed = describe(Evaluator(measure=Assessment()), Classification(), values)
+    assert assessed == "loss 1.235 top1 0.75 num_examples 8"
