@@ -17,5 +17,5 @@ __all__ = ["LoadedRun", "__version__", "load_run"]
 def __getattr__(name: str) -> object:
     """Imports what loads runs when it is first asked for, so that importing the package takes no time."""
     if name in ("LoadedRun", "load_run"):
-        return getattr(importlib.import_module("gauss_vit.inspect.loaded_run"), name)
+        return vars(importlib.import_module("gauss_vit.inspect.loaded_run"))[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
