@@ -36,7 +36,8 @@ def run(invocation: Invocation) -> None:
         batch_size=invocation.integer("batch_size") or 1,
         page=out,
     )
-    report = make_report(named, plan, num_shown=invocation.integer("show_images") or 1)
+    workdir = invocation.path("workdir") if invocation.is_given("workdir") else None
+    report = make_report(named, plan, num_shown=invocation.integer("show_images") or 1, workdir=workdir)
     page = render(report)
     write_text(out, page)
     remove_partial_files(named, out)

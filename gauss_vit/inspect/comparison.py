@@ -104,12 +104,13 @@ def read(path: Path) -> MeasuredField:
 
 
 def _with_unique_titles(fields: tuple[MeasuredField, ...]) -> tuple[MeasuredField, ...]:
-    """Adds the protocol, and the token where that does not help, to titles that are not unique."""
-    for word in (lambda field: field.protocol, lambda field: f"token {field.token}"):
-        titles = [field.title for field in fields]
+    """Adds the protocol, and the token where that does not help, to titles that are not unique, if it makes them so."""
+    plain = [field.title for field in fields]
+    with_protocol = [f"{field.title} {field.protocol}" for field in fields]
+    with_token = [f"{field.title} {field.protocol} token {field.token}" for field in fields]
+    for titles in (plain, with_protocol, with_token):
         if len(set(titles)) == len(titles):
-            break
-        fields = tuple(replace(field, title=f"{field.title} {word(field)}") for field in fields)
+            return tuple(replace(field, title=title) for field, title in zip(fields, titles, strict=True))
     return fields
 
 

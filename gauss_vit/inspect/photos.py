@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 
 from gauss_vit.assembly import cpu_devices, feeds
 from gauss_vit.assembly.named_model import NamedModel, run_experiment
-from gauss_vit.batches import Batch
+from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.command_line.console import warn
 from gauss_vit.data.images.image import LARGEST_MAX_PIXELS, LargeImageError
 from gauss_vit.data.images.preprocess import preprocess_for_evaluation
@@ -33,10 +33,12 @@ class Photo:
     Attributes:
       name: name of its file, or its place in the evaluation split.
       pixels: uint8 [height, width, 3], of the model's size.
+      label: index of its class; None if it is unknown.
     """
 
     name: str
     pixels: UInt8[np.ndarray, "height width 3"]
+    label: int | None = None
 
 
 def pixels_of(named: NamedModel, image: Path | Photo) -> UInt8[np.ndarray, "height width 3"]:
@@ -108,12 +110,15 @@ def _fault(named: NamedModel, path: Path) -> str | None:
 
 
 def photos_of(named: NamedModel, paths: Sequence[Path]) -> tuple[Photo, ...]:
-    """Reads image files.
+    """Reads image files; one in a folder with the name of a class is of that class.
 
     Raises:
       DataError: one is damaged.
     """
-    return tuple(Photo(name=path.name, pixels=pixels_of(named, path)) for path in paths)
+    labels = {name: index for index, name in enumerate(named.class_names)}
+    return tuple(
+        Photo(name=path.name, pixels=pixels_of(named, path), label=labels.get(path.parent.name)) for path in paths
+    )
 
 
 def photos_of_run(workdir: Path, *, known: Sequence[type] = (), at_most: int | None) -> tuple[Photo, ...]:
@@ -130,15 +135,20 @@ def photos_of_run(workdir: Path, *, known: Sequence[type] = (), at_most: int | N
     """
     experiment = run_experiment(workdir, known=known)
     wanted = experiment.training.observe_images or _DEFAULT_COUNT if at_most is None else at_most
-    images = (
-        image
-        for batch in unshuffled_batches(experiment, batch_size=8)
-        for image in np.asarray(batch.image)[batch.is_real]
+    examples = (
+        example for batch in unshuffled_batches(experiment, batch_size=8) for example in _pixels_and_labels(batch)
     )
     return tuple(
-        Photo(name=f"{experiment.data.eval_split} {index}", pixels=pixels)
-        for index, pixels in enumerate(itertools.islice(images, wanted))
+        Photo(name=f"{experiment.data.eval_split} {index}", pixels=pixels, label=label)
+        for index, (pixels, label) in enumerate(itertools.islice(examples, wanted))
     )
+
+
+def _pixels_and_labels(batch: Batch) -> Iterator[tuple[np.ndarray, int | None]]:
+    """Returns the real images of a batch with their class, if the targets are classes."""
+    pixels, targets = np.asarray(batch.image), batch.targets
+    labels = np.asarray(targets.label).tolist() if isinstance(targets, ClassTargets) else [None] * len(pixels)
+    return ((pixels[index], labels[index]) for index in np.flatnonzero(batch.is_real))
 
 
 def unshuffled_batches(experiment: Experiment, *, batch_size: int) -> Iterator[Batch]:

@@ -41,6 +41,7 @@ _COLUMNS = 4
 _LARGEST_PANEL, _BAR_INCHES, _GAP_INCHES = 2.0, 0.8, 0.3
 _TITLE_INCHES, _CHANGE_INCHES, _HEADING_INCHES, _PROFILE_INCHES = 0.5, 0.55, 0.25, 2.1
 _ROW_LETTERS = 88
+_EQUAL_PERCENT = 0.01
 
 
 def comparison_figure(fields: tuple[MeasuredField, ...]) -> Figure:
@@ -131,8 +132,8 @@ def _draw_changes(figure: FigureBase, fields: tuple[MeasuredField, ...], *, colu
 
 
 def _rounded_up(limit: float) -> float:
-    """Rounds up to one digit; a limit of 0, of equal fields, becomes 1."""
-    unit = 10.0 ** math.floor(math.log10(limit)) if limit > 0 else 1.0
+    """Rounds up to one digit; below a hundredth of a per cent, fields are taken as equal and the limit becomes 1."""
+    unit = 10.0 ** math.floor(math.log10(limit)) if limit > _EQUAL_PERCENT else 1.0
     return unit * max(1, math.ceil(limit / unit))
 
 

@@ -27,7 +27,7 @@ def test_run_is_shown_on_its_own_evaluation_images(page_of_run: dict):
     assert (page_of_run["model"], page_of_run["step"], page_of_run["measured"]) == ("tiny", 4, 5)
     assert [image["name"] for image in page_of_run["images"]] == ["test[:50] 0", "test[:50] 1"]
     assert [len(field["numbers"]["sigma_x"]) for field in page_of_run["fields"]] == [8, 8]
-    assert any("first 2 of the 5" in note for note in page_of_run["notes"])
+    assert any("2 of the 5 images are shown" in note for note in page_of_run["notes"])
 
 
 def test_attention_of_the_page_is_that_of_the_model(page_of_run: dict, workdir: Path):

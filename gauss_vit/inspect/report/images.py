@@ -1,9 +1,9 @@
-"""The images of a report, packed with the attention that they cause."""
+"""The images of a report, packed with what the model says of them and with the attention that they cause."""
 
 import base64
 import io
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +13,13 @@ from jaxtyping import Array, Float, PyTree, UInt8
 from PIL import Image
 
 from gauss_vit.assembly.named_model import NamedModel
+from gauss_vit.heads.linear import LinearHead
 from gauss_vit.inspect.photos import Photo
 from gauss_vit.inspect.report.layers import attention_start
 from gauss_vit.inspect.report.packing import compand, half, pack, pack_maps
 from gauss_vit.ops.grid import Grid
 
+NUM_CHOICES = 3
 _JPEG_QUALITY = 88
 
 
@@ -28,6 +30,8 @@ class ReportImage:
     Attributes:
       name: name of its file.
       jpeg: the image as JPEG, in base64.
+      label: index of its class; None if it is unknown.
+      top: the most probable classes, as (index, probability); empty if the model is not a classifier.
       mean: weights averaged over heads; None if attention is not shown.
       heads: weights of single heads; None if they do not fit.
       class_token: weights of the class token, averaged over heads and of single heads; None if there is no class token
@@ -37,27 +41,52 @@ class ReportImage:
 
     name: str
     jpeg: str
+    label: int | None
+    top: tuple[tuple[int, float], ...]
     mean: dict[str, object] | None
     heads: dict[str, object] | None
     class_token: dict[str, object] | None
     numbers: dict[str, object]
 
 
+def spread_over_classes(photos: Sequence[Photo], num_shown: int) -> tuple[Photo, ...]:
+    """Chooses images to show: the first of every class, then the second, and so on; without labels, the first ones."""
+    seen: dict[int | None, int] = {}
+    ranked = []
+    for photo in photos:
+        rank = seen[photo.label] = seen.get(photo.label, -1) + 1
+        ranked.append((rank, -1 if photo.label is None else photo.label, photo))
+    return tuple(photo for _, _, photo in sorted(ranked, key=lambda each: each[:2])[:num_shown])
+
+
 def shown_images(named: NamedModel, photos: tuple[Photo, ...]) -> Iterator[ReportImage]:
-    """Packs images with their attention, one at a time."""
+    """Packs images with their attention and the most probable classes, one at a time."""
     config = named.config
-    shows_attention = attention_start(config) < config.depth
+    shows_attention, classifies = attention_start(config) < config.depth, isinstance(named.head, LinearHead)
 
     @jax.jit
-    def weights_of(params: PyTree, images: Float[Array, "1 height width 3"]) -> Float[Array, "..."]:
-        return nnx.merge(named.graph, params).backbone.intermediates(images)[-1].attention_weights[:, 0]
+    def seen_by(params: PyTree, images: Float[Array, "1 height width 3"]) -> tuple[PyTree, PyTree]:
+        network = nnx.merge(named.graph, params)
+        return (
+            network.backbone.intermediates(images)[-1].attention_weights[:, 0] if shows_attention else None,
+            jax.nn.softmax(network(images)[0].astype(jnp.float32)) if classifies else None,
+        )
 
     for photo in photos:
-        weights = None
-        if shows_attention:
-            images = named.normalization(jnp.asarray(photo.pixels[None]))
-            weights = np.asarray(jax.device_get(weights_of(named.params, images)))
-        yield report_image(photo.name, photo.pixels, weights, grid=config.grid)
+        images = named.normalization(jnp.asarray(photo.pixels[None]))
+        weights, probabilities = jax.tree.map(np.asarray, jax.device_get(seen_by(named.params, images)))
+        packed = report_image(photo.name, photo.pixels, weights, grid=config.grid)
+        yield replace(packed, label=photo.label, top=() if probabilities is None else most_probable(probabilities))
+
+
+def most_probable(probabilities: Float[np.ndarray, " classes"]) -> tuple[tuple[int, float], ...]:
+    """Lists the most probable classes with their probabilities, rounded to five digits.
+
+    >>> most_probable(np.array([0.1, 0.7, 0.0, 0.2]))
+    ((1, 0.7), (3, 0.2), (0, 0.1))
+    """
+    order = np.argsort(-probabilities, kind="stable")[:NUM_CHOICES]
+    return tuple((int(index), float(f"{probabilities[index]:.5g}")) for index in order)
 
 
 def report_image(
@@ -67,7 +96,7 @@ def report_image(
     *,
     grid: Grid,
 ) -> ReportImage:
-    """Packs an image with the attention that it causes.
+    """Packs an image with the attention that it causes, and as yet without classes.
 
     Args:
       name: name of its file.
@@ -79,8 +108,9 @@ def report_image(
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, format="JPEG", quality=_JPEG_QUALITY)
     jpeg = base64.b64encode(file.getvalue()).decode("ascii")
+    bare = ReportImage(name=name, jpeg=jpeg, label=None, top=(), mean=None, heads=None, class_token=None, numbers={})
     if weights is None:
-        return ReportImage(name=name, jpeg=jpeg, mean=None, heads=None, class_token=None, numbers={})
+        return bare
     layers, num_heads, num_tokens, _ = weights.shape
     patches = grid[0] * grid[1]
     of_patches = weights[:, :, num_tokens - patches :, num_tokens - patches :]
@@ -90,9 +120,8 @@ def report_image(
     patch_queries = all_queries[:, :, num_tokens - patches :]
     class_token = all_queries[:, :, 0, num_tokens - patches :].reshape(layers, 1 + num_heads, *grid)
     found = distances(patch_queries[..., num_tokens - patches :], grid=grid, patch_size=patch_size)
-    return ReportImage(
-        name=name,
-        jpeg=jpeg,
+    return replace(
+        bare,
         mean=pack_maps(compand(maps.mean(axis=1))),
         heads=pack_maps(compand(maps)),
         class_token=pack_maps(compand(class_token)) if num_tokens > patches else None,

@@ -30,12 +30,13 @@ def notes_of(
         f"Receptive fields are averaged over {num_images} images, measured in pixels, and shown {shown}."
         f" Their numbers are of the full resolution; shifts and radii are from the centre of the patch.",
         *_layer_notes(config, plan, fields),
-        "Rows and columns of patches are counted from 0, as in --token, layers and heads from 1.",
+        "Rows, columns, layers and heads are counted from 0.",
+        "A Gaussian fit with an R\u00b2 below 0.5, or narrower than a pixel, means nothing and is left out.",
         "Field and attention have 256 levels, even in the square root, from 0 to the largest value of each map.",
         "The mean distance weighs the distances from this patch to all patches by its attention on them.",
     ]
     if num_shown < num_images:
-        notes.append(f"The first {num_shown} of the {num_images} images are shown.")
+        notes.append(f"{num_shown} of the {num_images} images are shown, spread over the classes where they are known.")
     stages = config.stages()
     if len(stages) > 1 or not stages[0].is_global:
         notes.append(_windows_note(config))
@@ -48,7 +49,7 @@ def notes_of(
 
 def _layer_notes(config: BackboneConfig, plan: FieldPlan, fields: tuple[ReportField | None, ...]) -> list[str]:
     """Explains which layers have fields, and how those before the last are shown."""
-    last = f"The field of layer {config.depth} is that at the end of the trunk"
+    last = f"The field of layer {config.depth - 1} is that at the end of the trunk"
     end = f"{last}, after its final normalisation if it has one" if plan.protocol.reads_normalized else last
     if plan.layers == "last":
         return [f"{end}. Fields of other layers were not measured; --layers=all does."]
@@ -56,10 +57,13 @@ def _layer_notes(config: BackboneConfig, plan: FieldPlan, fields: tuple[ReportFi
     shape = middle_shape(config.image_size, config.grid, len(found))
     if shape is None:
         return [f"{end}. Fields of other layers have no room in the file."] if found else [f"{end}."]
-    notes = [f"{end}; those of {_spelt(found)} are of the output of these blocks, shown {_means(config, shape)}."]
+    notes = [
+        f"{end}; those of {_spelt([layer - 1 for layer in found])} are of the output of these blocks,"
+        f" shown {_means(config, shape)}."
+    ]
     if found[0] > 1:
-        notes.append(f"Receptive fields of layers 1 to {found[0] - 1} have patches of their own and are not shown.")
-    undefined = [layer for layer in found if fields[layer - 1] is None]
+        notes.append(f"Receptive fields of {_spelt(range(found[0] - 1))} have patches of their own and are not shown.")
+    undefined = [layer - 1 for layer in found if fields[layer - 1] is None]
     if undefined:
         notes.append(f"The receptive fields of {_spelt(undefined)} are not defined: the readout has no gradient.")
     return notes
@@ -90,6 +94,5 @@ def _windows_note(config: BackboneConfig) -> str:
     patches = f"Patches are those of the last map, {config.grid[0]} x {config.grid[1]}"
     if start == config.depth:
         return f"{patches}. Attention in windows is not shown; biases are shown by offset."
-    return (
-        f"{patches}. Attention of layers 1 to {start}, in windows of finer maps, is not shown; biases are, by offset."
-    )
+    hidden = f"Attention of {_spelt(range(start))}, in windows of finer maps, is not shown"
+    return f"{patches}. {hidden}; biases are, by offset."

@@ -25,10 +25,12 @@ function format(value, digits = 3) {
   if (value === null || value === undefined) return "\u2013";
   if (value === 0) return "0";
   const size = Math.abs(value);
-  if (size >= 1e5 || size < 1e-3) return minus(value.toExponential(1).replace("e+", "e"));
+  if (size >= 1e5 || size < 1e-4) return minus(value.toExponential(1).replace("e+", "e"));
   return minus(size >= 1000 ? value.toFixed(0) : String(Number(value.toPrecision(digits))));
 }
 const signed = (value) => (value === null ? "\u2013" : (value >= 0 ? "+" : "") + minus(value.toFixed(1)));
+
+const escaped = (text) => text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
 
 function element(name, text, attributes = {}) {
   const made = document.createElement(name);

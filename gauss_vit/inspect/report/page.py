@@ -11,7 +11,7 @@ import html
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib import resources
 
 import matplotlib as mpl
@@ -26,6 +26,7 @@ from gauss_vit.inspect.report.reduced_fields import field_document
 
 MOST_BYTES = 10_000_000
 _MARGIN_BYTES = 50_000
+_SCRIPTS = ("packing.js", "state.js", "maps.js", "charts.js", "saving.js", "panels.js", "page.js")
 _PALETTES = {"field": "inferno", "attention": "viridis", "bias": "viridis", "signed": "RdBu_r"}
 
 
@@ -95,14 +96,12 @@ def _size(image: ReportImage) -> int:
 def _page(report: Report, images: tuple[ReportImage, ...]) -> str:
     """Fills the template; placeholders are replaced in one pass, so that no content is taken for a placeholder."""
     folder = resources.files("gauss_vit.inspect.report")
-    template, style, packing, program = (
-        (folder / name).read_text(encoding="utf-8") for name in ("page.html", "page.css", "packing.js", "page.js")
-    )
+    template, style = ((folder / name).read_text(encoding="utf-8") for name in ("page.html", "page.css"))
     content = {
         "title": html.escape(f"{report.model}: receptive fields"),
         "style": style,
         "data": safe_json(_document(report, images)),
-        "program": packing + program,
+        "program": "".join((folder / name).read_text(encoding="utf-8") for name in _SCRIPTS),
     }
     first, *rest = template.split("{{")
     parts = [part.partition("}}") for part in rest]
@@ -112,6 +111,7 @@ def _page(report: Report, images: tuple[ReportImage, ...]) -> str:
 def _document(report: Report, images: tuple[ReportImage, ...]) -> dict[str, object]:
     return {
         "model": report.model,
+        "description": report.description,
         "step": report.step,
         "parameters": report.num_parameters,
         "protocol": report.protocol.name,
@@ -122,7 +122,9 @@ def _document(report: Report, images: tuple[ReportImage, ...]) -> dict[str, obje
         "start": list(report.protocol.center(report.grid)),
         "fields": [None if field is None else field_document(field) for field in report.fields],
         "layers": [_layer(layer) for layer in report.layers],
+        "classNames": list(report.class_names),
         "images": [vars(image) for image in images],
+        "training": [asdict(chart) for chart in report.training],
         "palettes": {name: _palette(colours) for name, colours in _PALETTES.items()},
         "notes": list(report.notes),
     }

@@ -24,8 +24,8 @@ class ReportField:
 
     Attributes:
       maps: means over equal blocks of pixels, in 1e-6 of a field's sum per pixel.
-      numbers: `NUMBERS` of every patch's field at full resolution, in that order, lengths in pixels; NaN where the fit
-        did not converge.
+      numbers: `NUMBERS` of every patch's field at full resolution, in that order, lengths in pixels. Where a Gaussian
+        does not describe the field, sigma and shift are NaN, and R squared as well if the fit did not converge.
     """
 
     maps: Float32[np.ndarray, "patches rows columns"]
@@ -101,8 +101,9 @@ def _num_codes(grid: Grid, shape: Grid) -> int:
 def _numbers(field: ErfMap, fit: GaussianFit) -> tuple[float, ...]:
     target = patch_center(field.token, grid=field.grid, image_size=field.values.shape)
     radius = half_mass_radius(field.values, target)
-    if not fit.converged:
-        return (*(math.nan,) * 5, radius)
+    if fit.objection:
+        r_squared = fit.r_squared if fit.converged else math.nan
+        return (math.nan, math.nan, r_squared, math.nan, math.nan, radius)
     return (fit.sigma_x, fit.sigma_y, fit.r_squared, fit.center_x - target[1], fit.center_y - target[0], radius)
 
 

@@ -1,5 +1,7 @@
 """A small report on a made-up model, with a non-square grid, class tokens and hostile names."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from gauss_vit.analysis.erf import ErfMap
@@ -7,6 +9,7 @@ from gauss_vit.analysis.gaussian_fit import fit_receptive_fields
 from gauss_vit.analysis.protocol import BMVC2023
 from gauss_vit.analysis.token import all_tokens, patch_center
 from gauss_vit.inspect.report.contents import Report
+from gauss_vit.inspect.report.curves import Chart, Curve
 from gauss_vit.inspect.report.images import ReportImage, report_image
 from gauss_vit.inspect.report.layers import ReportLayer
 from gauss_vit.inspect.report.reduced_fields import ReportField, report_field
@@ -53,10 +56,15 @@ def tables() -> np.ndarray:
 
 
 def images(num_images: int = 2) -> tuple[ReportImage, ...]:
-    """Noise with attention."""
+    """Noise with attention; the first image is taken for what it is, the second one for another class."""
     pixels = np.random.default_rng(9).integers(256, size=(num_images, *IMAGE_SIZE, 3)).astype(np.uint8)
     return tuple(
-        report_image(f"{index} {HOSTILE}", photo, weights(index), grid=GRID) for index, photo in enumerate(pixels)
+        replace(
+            report_image(f"{index} {HOSTILE}", photo, weights(index), grid=GRID),
+            label=index,
+            top=((0, 0.75), (2, 0.125)),
+        )
+        for index, photo in enumerate(pixels)
     )
 
 
@@ -77,6 +85,7 @@ def report() -> Report:
     )
     return Report(
         model=HOSTILE,
+        description=f"ViT, 3 layers, {HOSTILE}",
         step=1234,
         num_parameters=5_678_000,
         image_size=IMAGE_SIZE,
@@ -86,6 +95,18 @@ def report() -> Report:
         num_images=7,
         fields=packed_fields(),
         layers=layers,
+        class_names=("heron", HOSTILE),
         images=images(),
+        training=(
+            Chart(
+                name="loss",
+                title="Loss",
+                unit="",
+                curves=(
+                    Curve(name="train", steps=(400, 800, 1234), values=(2.0, None, 0.5)),
+                    Curve(name=HOSTILE, steps=(1234,), values=(0.75,)),
+                ),
+            ),
+        ),
         notes=(f"A note {HOSTILE}",),
     )

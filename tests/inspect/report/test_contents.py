@@ -25,9 +25,9 @@ def test_windowed_model_shows_the_attention_of_its_last_map_and_says_so():
     page = document(render(report))
     assert page["grid"] == [2, 4]
     assert page["images"][0]["heads"]["codes"]["shape"] == [2, 2, 8, 2, 4]
-    assert any("layers 1 to 1, in windows of finer maps, is not shown" in note for note in page["notes"])
+    assert any("Attention of layer 0, in windows of finer maps, is not shown" in note for note in page["notes"])
     assert [field is None for field in page["fields"]] == [True, False, False]
-    assert any("layers 1 to 1 have patches of their own" in note for note in page["notes"])
+    assert any("fields of layer 0 have patches of their own" in note for note in page["notes"])
 
 
 def test_attention_in_windows_of_the_last_map_is_not_shown():

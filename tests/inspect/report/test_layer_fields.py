@@ -111,7 +111,7 @@ def test_layer_whose_field_is_not_defined_is_left_out_and_named(monkeypatch: pyt
     fields = fields_of_layers(NAMED, plan())
     assert fields[0] is None and fields[1] is not None
     notes = " ".join(notes_of(MODEL, plan(), fields=fields, num_shown=1))
-    assert "The receptive fields of layer 1 are not defined" in notes
+    assert "The receptive fields of layer 0 are not defined" in notes
 
 
 def test_layers_before_the_last_have_its_patches():
@@ -122,7 +122,7 @@ def test_layers_before_the_last_have_its_patches():
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({}, "those of layer 1 are of the output of these blocks, shown pixel by pixel"),
+        ({}, "those of layer 0 are of the output of these blocks, shown pixel by pixel"),
         ({"layers": "last"}, "Fields of other layers were not measured; --layers=all does"),
         ({"protocol": BMVC2023}, "after its final normalisation if it has one"),
     ],

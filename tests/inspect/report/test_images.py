@@ -1,0 +1,50 @@
+"""The images of a report: spread over classes, with what the model says of them."""
+
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from PIL import Image
+
+from gauss_vit.inspect.photos import Photo, photos_in
+from gauss_vit.inspect.report.images import NUM_CHOICES, shown_images, spread_over_classes
+from tests.inspect.report.samples import photos
+from tests.named_models import named_of
+
+
+def labelled(*labels: int | None) -> tuple[Photo, ...]:
+    pixels = np.zeros((16, 32, 3), np.uint8)
+    return tuple(Photo(name=str(index), pixels=pixels, label=label) for index, label in enumerate(labels))
+
+
+def names(chosen: tuple[Photo, ...]) -> list[str]:
+    return [photo.name for photo in chosen]
+
+
+def test_every_class_is_shown_before_a_second_image_of_one():
+    assert names(spread_over_classes(labelled(2, 2, 0, 1, 0, 2), 4)) == ["2", "3", "0", "4"]
+    assert names(spread_over_classes(labelled(2, 2, 0), 9)) == ["2", "0", "1"]
+
+
+def test_images_without_labels_keep_their_order():
+    assert names(spread_over_classes(labelled(None, None, None), 2)) == ["0", "1"]
+
+
+def test_most_probable_classes_are_those_of_the_network():
+    named = named_of()
+    (image,) = shown_images(named, photos(1))
+    pixels = named.normalization(jnp.asarray(photos(1)[0].pixels[None]))
+    logits = np.asarray(nnx.merge(named.graph, named.params)(pixels)[0], np.float64)
+    probabilities = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+    indices, values = zip(*image.top, strict=True)
+    assert list(indices) == np.argsort(-probabilities, kind="stable")[:NUM_CHOICES].tolist()
+    np.testing.assert_allclose(values, probabilities[list(indices)], rtol=1e-4)
+
+
+def test_image_in_the_folder_of_a_class_is_labelled(tmp_path):
+    for folder in ("heron", "other"):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (40, 20)).save(tmp_path / folder / "0.png")
+    known = dataclasses.replace(named_of(), class_names=("egret", "heron"))
+    assert [photo.label for photo in photos_in(tmp_path, known, at_most=None)] == [1, None]
