@@ -30,7 +30,7 @@ from gauss_vit.plots.canvas import (
 
 COLOURS = "inferno"
 PATCH_COLOUR = "#7fdbff"
-RADIUS_COLOUR, FIT_COLOUR = "white", "#9bf59b"
+RADIUS_COLOUR, FIT_COLOUR = "#c4c4c4", "#9bf59b"
 _DARK = "#2b0b45"
 MAP_INCHES = 2.45
 PROFILE_INCHES = 1.15

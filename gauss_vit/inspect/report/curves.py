@@ -61,26 +61,29 @@ def curves_of(workdir: Path) -> tuple[Chart, ...]:
 
 
 def _chart(key: str, logged: Sequence[Entry]) -> Chart:
-    splits = dict.fromkeys(str(entry["split"]) for entry in logged if key in entry)
+    splits: dict[str, list[Entry]] = {}
+    for entry in logged:
+        if key in entry:
+            splits.setdefault(str(entry["split"]), []).append(entry)
     scale = 100 if _UNITS.get(key) == "%" else 1
     return Chart(
         name="".join(letter if letter.isalnum() else "_" for letter in key),
         title=_TITLES.get(key, key.replace("_", " ").capitalize()),
         unit=_UNITS.get(key, ""),
         curves=tuple(
-            _curve(split, [entry for entry in logged if entry["split"] == split], key, scale) for split in splits
+            Curve(
+                name=split,
+                steps=tuple(int(entry["step"] or 0) for entry in _thinned(found)),
+                values=tuple(_scaled(entry[key], scale) for entry in _thinned(found)),
+            )
+            for split, found in splits.items()
         ),
     )
 
 
-def _curve(split: str, logged: Sequence[Entry], key: str, scale: int) -> Curve:
-    """Keeps at most `MOST_POINTS` points, evenly spaced, the last one among them."""
-    points = [(int(entry["step"] or 0), entry[key]) for entry in logged if key in entry]
-    every = math.ceil(len(points) / MOST_POINTS)
-    kept = points[::-1][::every][::-1]
-    return Curve(
-        name=split, steps=tuple(step for step, _ in kept), values=tuple(_scaled(value, scale) for _, value in kept)
-    )
+def _thinned(found: Sequence[Entry]) -> Sequence[Entry]:
+    """Keeps at most `MOST_POINTS` entries, evenly spaced, the last one among them."""
+    return found[::-1][:: math.ceil(len(found) / MOST_POINTS)][::-1]
 
 
 def _scaled(value: str | float | None, scale: int) -> float | None:

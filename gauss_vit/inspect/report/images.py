@@ -13,11 +13,11 @@ from jaxtyping import Array, Float, PyTree, UInt8
 from PIL import Image
 
 from gauss_vit.assembly.named_model import NamedModel
-from gauss_vit.heads.linear import LinearHead
 from gauss_vit.inspect.photos import Photo
 from gauss_vit.inspect.report.layers import attention_start
 from gauss_vit.inspect.report.packing import compand, half, pack, pack_maps
 from gauss_vit.ops.grid import Grid
+from gauss_vit.tasks.classification import Classification
 
 NUM_CHOICES = 3
 _JPEG_QUALITY = 88
@@ -62,14 +62,15 @@ def spread_over_classes(photos: Sequence[Photo], num_shown: int) -> tuple[Photo,
 def shown_images(named: NamedModel, photos: tuple[Photo, ...]) -> Iterator[ReportImage]:
     """Packs images with their attention and the most probable classes, one at a time."""
     config = named.config
-    shows_attention, classifies = attention_start(config) < config.depth, isinstance(named.head, LinearHead)
+    shows_attention = attention_start(config) < config.depth
+    task = named.task if isinstance(named.task, Classification) else None
 
     @jax.jit
     def seen_by(params: PyTree, images: Float[Array, "1 height width 3"]) -> tuple[PyTree, PyTree]:
         network = nnx.merge(named.graph, params)
         return (
             network.backbone.intermediates(images)[-1].attention_weights[:, 0] if shows_attention else None,
-            jax.nn.softmax(network(images)[0].astype(jnp.float32)) if classifies else None,
+            None if task is None else task.predict(network(images))[0],
         )
 
     for photo in photos:

@@ -34,7 +34,7 @@ function fieldView() {
   const [, ...shape] = maps.codes.shape, size = shape[0] * shape[1], percent = maps.peaks[token()] / 1e4;
   const codes = maps.codes.values.subarray(token() * size, (token() + 1) * size), [down, across] = [height / shape[0], width / shape[1]];
   const fit = at("sigma_x") === null
-    ? [["Gaussian fit", at("r_squared") === null ? "none" : `none, R\u00b2 ${format(at("r_squared"), 2)}`]]
+    ? [["Gaussian fit", at("r_squared") === null ? "none" : `none, R\u00b2 ${at("r_squared").toFixed(2)}`]]
     : [["Fit \u03c3 x, y", `${format(at("sigma_x"))}, ${format(at("sigma_y"))} px`], ["Fit R\u00b2", format(at("r_squared"))],
       ["Fit shift x, y", `${signed(at("shift_x"))}, ${signed(at("shift_y"))} px`]];
   return {

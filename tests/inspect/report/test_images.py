@@ -7,7 +7,8 @@ import numpy as np
 from flax import nnx
 from PIL import Image
 
-from gauss_vit.inspect.photos import Photo, photos_in
+from gauss_vit.data.images.image import open_images
+from gauss_vit.inspect.photos import Photo, photos_of
 from gauss_vit.inspect.report.images import NUM_CHOICES, shown_images, spread_over_classes
 from tests.inspect.report.samples import photos
 from tests.named_models import named_of
@@ -47,4 +48,4 @@ def test_image_in_the_folder_of_a_class_is_labelled(tmp_path):
         (tmp_path / folder).mkdir()
         Image.new("RGB", (40, 20)).save(tmp_path / folder / "0.png")
     known = dataclasses.replace(named_of(), class_names=("egret", "heron"))
-    assert [photo.label for photo in photos_in(tmp_path, known, at_most=None)] == [1, None]
+    assert [photo.label for photo in photos_of(known, open_images(tmp_path))] == [1, None]
