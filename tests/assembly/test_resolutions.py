@@ -13,9 +13,9 @@ from tests.tiny_config import get_config
 
 
 def rows(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict]:
-    """What `evaluate` writes to standard output."""
+    """The JSON lines that `evaluate` writes to standard output."""
     assert program.main(["evaluate", *arguments]) == 0
-    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
 
 
 def test_every_size_is_a_line_and_the_own_one_gives_the_runs_numbers(workdir: Path, tmp_path: Path, capsys):
