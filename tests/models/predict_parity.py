@@ -31,6 +31,7 @@ NAMES = (
     "vit_base_patch32_224.augreg_in21k",
     "vit_small_patch16_384",
     "deit_tiny_patch16_224",
+    "deit_tiny_distilled_patch16_224.fb_in1k",
     "deit_base_patch16_224.fb_in1k",
     "deit3_small_patch16_224.fb_in1k",
     "deit3_small_patch16_224.fb_in22k_ft_in1k",
@@ -78,8 +79,9 @@ with torch.no_grad():
     transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model), is_training=False)
     batch = torch.stack([transform(Image.open(photo).convert("RGB")) for photo in photos])
     spread = model(batch).std(dim=1).mean()
-    head = model.get_classifier()
-    head.weight.mul_(3 / spread)  # Sharp probabilities, as of trained weights: a few classes hold most.
+    heads = model.get_classifier()
+    for head in heads if isinstance(heads, tuple) else (heads,):
+        head.weight.mul_(3 / spread)  # Sharp probabilities, as of trained weights: a few classes hold most.
     probabilities = model(batch).softmax(dim=1)
 save_file({key: tensor.contiguous() for key, tensor in model.state_dict().items()}, weights)
 values, indices = probabilities.topk(int(top))
