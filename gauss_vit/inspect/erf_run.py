@@ -179,7 +179,7 @@ def _content(image: Path | Photo) -> bytes:
 
 
 def _subject(named: NamedModel, measurement: Measurement) -> str:
-    return named.name if measurement.layer is None else f"{named.name}, layer {measurement.layer}"
+    return named.name if measurement.layer is None else f"{named.name}, layer {measurement.layer - 1}"
 
 
 def _save(path: Path, total: ErfSum, *, key: str) -> None:

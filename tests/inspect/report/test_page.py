@@ -1,7 +1,9 @@
 """The page holds what it was given, fits its limit, and neither loads anything nor obeys a name."""
 
 import re
+import tomllib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,6 +39,19 @@ def test_page_loads_nothing(page: str):
     assert not re.search(r"https?:|//[a-z]|url\((?!\$)|@import|<link|<iframe|fetch\(|XMLHttp|WebSocket", shell)
     assert not re.search(r"\s(src|href)\s*=\s*[\"']", shell)
     assert "default-src 'none'; img-src data:" in shell
+
+
+def test_files_of_the_page_are_installed_with_the_package():
+    root = Path(__file__).parents[3]
+    settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = settings["tool"]["setuptools"]["package-data"]["gauss_vit.inspect.report"]
+    files = [
+        path
+        for path in (root / "gauss_vit" / "inspect" / "report").iterdir()
+        if path.suffix in (".html", ".css", ".js")
+    ]
+    assert len(files) >= 3
+    assert [path.name for path in files if not any(path.match(pattern) for pattern in patterns)] == []
 
 
 def test_names_cannot_leave_their_place(page: str):
