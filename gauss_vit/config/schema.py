@@ -358,7 +358,7 @@ def _tagged_type(
     # The first of a union was the only one when a value without a tag was stored.
     tag = value.get("type", next(iter(dataclasses)))
     if bases and isinstance(tag, str) and tag not in dataclasses:
-        message = f"{path}.type is {tag[:80]!r}, none of {', '.join(dataclasses)}; it comes from a file of its user"
+        message = f"{path}.type is {tag[:80]!r}, not one of {', '.join(dataclasses)}: a config file defined that class"
         raise MismatchError([Problem(message=message, remedy="name that file with --config=FILE")])
     if not isinstance(tag, str) or tag not in dataclasses:
         message = f"{join(path, 'type')} must be one of {', '.join(dataclasses)}, got {str(tag)[:80]!r}"

@@ -194,4 +194,4 @@ def test_it_is_evaluated_and_its_receptive_field_drawn(run: Path, config_flag: s
 
 def test_a_workdir_without_the_file_names_the_missing_backbone(run: Path, tmp_path: Path, capsys):
     assert program.main(["position", f"--workdir={run}", f"--out={tmp_path}"]) != 0
-    assert "model is a MixerConfig" in capsys.readouterr().err
+    assert "model.type is 'MixerConfig', not one of" in capsys.readouterr().err

@@ -120,7 +120,7 @@ def test_the_position_verb_draws_the_sum_with_it(run: Path, config_file: Path, t
 def test_a_workdir_without_the_file_names_the_missing_term(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
     assert program.main(["position", f"--workdir={run}", f"--out={tmp_path}"]) != 0
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "Slope" in line]
-    assert "model.position.terms[1] is a Slope" in line
+    assert "model.position.terms[1].type is 'Slope', not one of" in line
     assert "--config=FILE" in line
 
 
