@@ -18,7 +18,6 @@ LENGTH = (
     "--config.training.checkpoint_every=10",
     "--config.evaluators[0].every=60",
     "--config.training.observe_every=None",
-    "--config.training.observe_images=8",
 )
 
 
