@@ -185,11 +185,13 @@ def _newest_valid(workdir: Path, read: Callable[[int], Restored], *, steps: Sequ
     """Restores the newest checkpoint that verifies, of all or of the given ones."""
     damaged: list[tuple[int, str]] = []
     for step in reversed(saved_steps(workdir) if steps is None else steps):
-        with _without_orphans():
+        with _unraisable_logged():
             try:
                 return dataclasses.replace(read(step), damaged=tuple(damaged))
             except DamagedError as error:
                 damaged.append((step, str(error)))
+            # The reads that orbax abandons would print their tracebacks at any later time.
+            gc.collect()
     reasons = "; ".join(f"{step}: {reason}" for step, reason in damaged)
     raise CheckpointError(
         f"{len(damaged)} checkpoints in {workdir / CHECKPOINTS}, 0 verify: {reasons}",
@@ -223,13 +225,12 @@ def _read_arrays(folder: Path, abstract: Arrays) -> Arrays:
 
 
 @contextlib.contextmanager
-def _without_orphans() -> Iterator[None]:
-    """Collects the reads that orbax abandons when one fails, whose tracebacks would reach the terminal at any time."""
+def _unraisable_logged() -> Iterator[None]:
+    """Logs exceptions that nobody can catch, in place of printing them."""
     hook = sys.unraisablehook
     sys.unraisablehook = lambda unraisable: _LOGGER.debug("abandoned: %s", unraisable.exc_value)
     try:
         yield
-        gc.collect()
     finally:
         sys.unraisablehook = hook
 
