@@ -1,8 +1,8 @@
 """Observers of a run, which draw and log its receptive field and its position biases while it trains.
 
 The numbers of a receptive field are logged as `erf/...`, lengths in pixels; those of position terms as
-`<term>/<number>/layer_01`, from the first layer on and as the mean over heads where these have their own: the Gaussian
-gives `gaussian/sigma/layer_01` (in patches) and `gaussian/amplitude/layer_01`, without sign.
+`<term>/<number>/layer_00`, from the first layer on and as the mean over heads where these have their own: the Gaussian
+gives `gaussian/sigma/layer_00` (in patches) and `gaussian/amplitude/layer_00`, without sign.
 """
 
 import logging
@@ -130,10 +130,10 @@ def term_numbers(groups: tuple[PositionGroup, ...]) -> dict[str, float]:
     """Lists what the position terms of every layer have learned, as the mean over heads.
 
     Returns:
-      Values by `<term>/<number>/layer_01`, such as `gaussian/sigma/layer_01`; layers are counted through all groups.
+      Values by `<term>/<number>/layer_00`, such as `gaussian/sigma/layer_00`; layers are counted through all groups.
     """
     numbers: dict[str, float] = {}
-    first = 1
+    first = 0
     for group in groups:
         numbers |= {
             f"{name}/layer_{layer:02d}": float(values.mean(dtype=np.float64))

@@ -22,7 +22,7 @@ class PositionGroup:
     """The position biases of blocks of equal shape.
 
     Attributes:
-      name: empty if the model has one such group, else "stage1" and so on.
+      name: empty if the model has one such group, else "stage0" and so on.
       grid: (height, width) of the patches that meet in attention: of the image, or of a window.
       tables: sum of the position terms of every block, in logits and without dropout.
       learned: amplitude and sigma of every block's Gaussian; None if there is none.
@@ -49,7 +49,7 @@ def position_groups(config: BackboneConfig, params: PyTree) -> tuple[PositionGro
             code="NO-BIAS",
         )
     stages, leaves = config.stages(), flatten_paths(params)
-    names = [f"stage{index + 1}" for index in range(len(stages))] if len(stages) > 1 else [""]
+    names = [f"stage{index}" for index in range(len(stages))] if len(stages) > 1 else [""]
     return tuple(_group(name, stage, leaves) for name, stage in zip(names, stages, strict=True))
 
 

@@ -76,10 +76,10 @@ def test_position_record_holds_the_learned_sigma(experiment: Experiment, tmp_pat
     layers = json.loads(path.read_text())["layers"]
     assert [layer["gaussian"]["sigma_y"] for layer in layers] == [[1.25], [1.25]]
     assert numbers == {
+        "gaussian/sigma/layer_00": 1.25,
         "gaussian/sigma/layer_01": 1.25,
-        "gaussian/sigma/layer_02": 1.25,
+        "gaussian/amplitude/layer_00": 2.0,
         "gaussian/amplitude/layer_01": 2.0,
-        "gaussian/amplitude/layer_02": 2.0,
     }
 
 
@@ -121,11 +121,11 @@ def test_layers_are_counted_through_stages_and_heads_are_averaged():
     values = {"gaussian/amplitude": np.array([[1.0, 3.0]]), "toy/slope": np.array([[-1.0, 2.0]])}
     groups = tuple(
         PositionGroup(name=name, grid=(1, 2), tables=np.zeros((1, 2, 1, 3), np.float32), learned=None, numbers=values)
-        for name in ("stage1", "stage2")
+        for name in ("stage0", "stage1")
     )
     assert observers.term_numbers(groups) == {
         f"{name}/layer_{layer:02d}": value
-        for layer in (1, 2)
+        for layer in (0, 1)
         for name, value in (("gaussian/amplitude", 2.0), ("toy/slope", 0.5))
     }
 
@@ -133,7 +133,7 @@ def test_layers_are_counted_through_stages_and_heads_are_averaged():
 def test_a_run_logs_its_observations(workdir: Path):
     (line,) = [entry for entry in entries(workdir / "metrics.jsonl") if entry["split"] == "observe"]
     assert line["step"] == 4
-    assert {"erf/half_mass_radius", "gaussian/sigma/layer_01", "gaussian/amplitude/layer_02"} <= set(line)
+    assert {"erf/half_mass_radius", "gaussian/sigma/layer_00", "gaussian/amplitude/layer_01"} <= set(line)
 
 
 def test_pictures_of_a_step_have_names(workdir: Path):

@@ -93,7 +93,7 @@ def test_learned_sigmas_describe_the_table():
 
 def test_every_stage_of_swin_is_a_group_on_its_window():
     first, second = position_groups(SWIN, params_of(SWIN))
-    assert (first.name, second.name) == ("stage1", "stage2")
+    assert (first.name, second.name) == ("stage0", "stage1")
     assert first.grid == second.grid == (4, 4)
     assert first.tables.shape == (2, 1, 7, 7)
     assert second.tables.shape == (1, 2, 7, 7)

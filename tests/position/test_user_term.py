@@ -85,7 +85,7 @@ def test_the_term_trains_resumes_and_is_logged(run: Path):
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert max(line["step"] for line in lines) == 6
     observed = [line for line in lines if line["split"] == "observe"]
-    slopes = [line["slope/slope/layer_01"] for line in observed]
+    slopes = [line["slope/slope/layer_00"] for line in observed]
     assert slopes and all(0 < slope != 0.25 for slope in slopes)
     assert "erf/half_mass_radius" in observed[-1]
 
