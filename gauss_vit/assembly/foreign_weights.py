@@ -9,16 +9,13 @@ from gauss_vit.command_line.console import warn
 from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.models.backbone import BackboneConfig
-from gauss_vit.models.vit import ViTConfig
 from gauss_vit.ops.grid import Grid
 from gauss_vit.weights.head_classes import Head
+from gauss_vit.weights.hugging_face_names import usual_epsilon
 from gauss_vit.weights.pretrained import Imported, load_weights
 from gauss_vit.weights.published import Published
 
 Config = TypeVar("Config", bound=BackboneConfig)
-
-_HUGGING_FACE_EPSILON = 1e-12
-"""Default LayerNorm epsilon of their ViT and DeiT."""
 
 
 def with_epsilon(config: Config, found: Published) -> Config:
@@ -78,11 +75,11 @@ def _say_what_was_read(imported: Imported, config: BackboneConfig, found: Publis
     for note in imported.notes():
         warn(f"{found.path}: {note}")
     own = vars(config)["norm_epsilon"]
-    is_unknown = imported.table == "hugging_face" and found.norm_epsilon is None and isinstance(config, ViTConfig)
-    if is_unknown and own != _HUGGING_FACE_EPSILON:
+    usual = usual_epsilon(config) if imported.table == "hugging_face" else own
+    if found.norm_epsilon is None and own != usual:
         warn(
-            f"{found.path} has no config.json beside it, so its LayerNorm epsilon is unknown: {own:g} is used, and "
-            f"Hugging Face's default is {_HUGGING_FACE_EPSILON:g}"
+            f"{found.path} has no readable config.json beside it, so its LayerNorm epsilon is unknown: {own:g} is "
+            f"used, and Hugging Face's default is {usual:g}"
         )
     elif found.norm_epsilon is not None and found.norm_epsilon != own:
         warn(

@@ -4,10 +4,16 @@ Query, key and value are separate tensors there and one kernel here. DeiT withou
 token is published with ViT's names.
 """
 
+from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.weights.naming import SAME, TRANSPOSED, Rule
 from gauss_vit.weights.timm_names import BATCH_OF_ONE, dense, offset_table, patch_embedding
+
+
+def usual_epsilon(config: BackboneConfig) -> float:
+    """Returns the LayerNorm epsilon of their model where no config.json states one: 1e-5 for Swin, else 1e-12."""
+    return 1e-5 if isinstance(config, SwinConfig) else 1e-12
 
 
 def vit_rules(config: ViTConfig) -> tuple[Rule, ...]:

@@ -16,7 +16,6 @@ from jaxtyping import PyTree
 
 from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.errors import BusyError, CheckpointError, ConfigError, DataError, DivergedError, StorageError
-from gauss_vit.files import FileSet
 from gauss_vit.tasks.evaluator import Best, Evaluator
 from gauss_vit.train.checkpoint.reader import saved_steps
 from gauss_vit.train.loop import fit
@@ -29,7 +28,7 @@ from gauss_vit.train.workdir.metrics_log import entries
 from tests import compilations
 from tests.train.bits import trace_of
 from tests.train.incidents import final_state, interrupted_at, with_batches, with_training
-from tests.train.states import TRAINED_ON, data_files, flip_byte
+from tests.train.states import data_files, flip_byte
 from tests.train.toy import NUM_EVAL, TRAINING, ToyRecipe, batch_of, run_in
 
 pytestmark = pytest.mark.optimized
@@ -168,47 +167,6 @@ def test_other_training_is_refused_and_nothing_is_overwritten(tmp_path: Path, ch
         fit(with_training(run_in(tmp_path), **change))
     assert caught.value.code == "RESUME-CONFIG"
     assert sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*")) == before
-
-
-def test_changed_data_are_refused(tmp_path: Path):
-    with pytest.raises(SystemExit):
-        fit(interrupted_at(run_in(tmp_path), 5))
-    run = run_in(tmp_path)
-    with pytest.raises(CheckpointError, match="batch 5 is other, and was digest-5") as caught:
-        fit(dataclasses.replace(run, feed=dataclasses.replace(run.feed, digest=lambda step: "other")))
-    assert caught.value.code == "RESUME-DATA"
-
-
-def test_other_classes_are_refused_by_name_although_the_batch_is_the_same(tmp_path: Path):
-    run = dataclasses.replace(run_in(tmp_path), trained_on=TRAINED_ON)
-    with pytest.raises(SystemExit):
-        fit(interrupted_at(run, 5))
-    other = dataclasses.replace(TRAINED_ON, class_names=("crow", "gull"))
-    with pytest.raises(CheckpointError, match=r"changed: new classes: gull; missing classes: wren DO") as caught:
-        fit(dataclasses.replace(run, trained_on=other))
-    assert caught.value.code == "RESUME-DATA"
-
-
-def test_imported_weights_whose_next_batch_is_unknown_are_trained(tmp_path: Path):
-    run = run_in(tmp_path)
-    with pytest.raises(SystemExit):
-        fit(interrupted_at(dataclasses.replace(run, feed=dataclasses.replace(run.feed, digest=lambda step: "")), 5))
-    fit(run)
-    assert saved_steps(tmp_path)[-1] == 12
-
-
-def test_files_that_changed_are_said_and_the_run_goes_on(tmp_path: Path, logs: pytest.LogCaptureFixture):
-    run = dataclasses.replace(run_in(tmp_path), trained_on=TRAINED_ON)
-    with pytest.raises(SystemExit):
-        fit(interrupted_at(run, 5))
-    files = {"birds train": FileSet.of([("wren/1.jpg", 7)])}
-    changed = dataclasses.replace(run, trained_on=dataclasses.replace(TRAINED_ON, files=files))
-    said = "birds train has 1 file of 7 bytes instead of 2 files of 5 bytes"
-    moved = dataclasses.replace(changed.feed, digest=lambda step: "other")
-    with pytest.raises(CheckpointError, match=f"changed: {said}; batch 5 is other"):
-        fit(dataclasses.replace(changed, feed=moved))
-    fit(changed)
-    assert f"the data set changed under the run: {said}" in logs.messages
 
 
 def test_damaged_checkpoint_is_set_aside_and_trained_again(

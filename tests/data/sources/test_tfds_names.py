@@ -76,7 +76,7 @@ class OneRecord(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return {"test": iter([(0, self.values)])}
 
     def _generate_examples(self):
-        raise NotImplementedError
+        return iter(())
 
 
 def build_quietly(builder):
