@@ -13,14 +13,15 @@ from gauss_vit.config.schema import JsonValue
 from gauss_vit.errors import ConfigError, StorageError
 from gauss_vit.files import replacing
 from gauss_vit.heads.network import NetworkConfig
-from gauss_vit.weights import safetensors_file, stablehlo
+from gauss_vit.weights import safetensors_file
 from gauss_vit.weights.bake import bake
+from gauss_vit.weights.export import stablehlo
+from gauss_vit.weights.export.hugging_face_folder import check_has_counterpart, hugging_face_config, preprocessor_config
+from gauss_vit.weights.export.timm_call import timm_model
+from gauss_vit.weights.export.timm_folder import timm_config
 from gauss_vit.weights.file_metadata import Origin, grids_of_tensors, to_metadata
-from gauss_vit.weights.hugging_face_folder import check_has_counterpart, hugging_face_config, preprocessor_config
-from gauss_vit.weights.name_tables import rules_named
-from gauss_vit.weights.naming import Tensor, to_theirs
-from gauss_vit.weights.timm_call import timm_model
-from gauss_vit.weights.timm_folder import timm_config
+from gauss_vit.weights.names.name_tables import rules_named
+from gauss_vit.weights.names.naming import Tensor, to_theirs
 
 WEIGHTS, CONFIG, PREPROCESSOR = "model.safetensors", "config.json", "preprocessor_config.json"
 """Names of the files in a folder."""

@@ -11,7 +11,7 @@ from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.ops.grid import Grid
 from gauss_vit.weights.head_classes import Head
-from gauss_vit.weights.hugging_face_names import usual_epsilon
+from gauss_vit.weights.names.hugging_face_names import usual_epsilon
 from gauss_vit.weights.pretrained import Imported, load_weights
 from gauss_vit.weights.published import Published
 

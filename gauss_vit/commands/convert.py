@@ -8,7 +8,7 @@ from gauss_vit.assembly.named_model import found_weights, import_weights, preset
 from gauss_vit.command_line.console import say
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.errors import ConfigError
-from gauss_vit.weights.name_tables import rules_named
+from gauss_vit.weights.names.name_tables import rules_named
 from gauss_vit.weights.pretrained import Imported
 
 

@@ -10,8 +10,8 @@ from jaxtyping import PyTree
 
 from gauss_vit.errors import CheckpointError
 from gauss_vit.models.backbone import BackboneConfig
-from gauss_vit.weights.name_tables import NAME_TABLES
-from gauss_vit.weights.naming import Rule, expected, shown_name
+from gauss_vit.weights.names.name_tables import NAME_TABLES
+from gauss_vit.weights.names.naming import Rule, expected, shown_name
 from gauss_vit.weights.safetensors_file import WeightFile
 
 # Hugging Face's classifiers keep the backbone in one of these; a file of the backbone alone leaves it out.

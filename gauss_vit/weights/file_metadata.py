@@ -12,7 +12,7 @@ from gauss_vit.models.stage import POSITION_EMBED
 from gauss_vit.ops.grid import Grid
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.weights.bias_sites import term_at
-from gauss_vit.weights.naming import Rule, expected
+from gauss_vit.weights.names.naming import Rule, expected
 
 _STEP, _CLASSES, _MEAN, _STD, _GRIDS = "step", "class_names", "mean", "std", "position_grids"
 _LARGEST_SIDE = 10_000

@@ -12,7 +12,7 @@ from gauss_vit.models.presets import PRESETS, Preset
 from gauss_vit.tree import flatten_paths, unflatten_paths
 from gauss_vit.weights.bias_sites import starts_fresh
 from gauss_vit.weights.detection import detect
-from gauss_vit.weights.naming import Expected, expected, shown_name
+from gauss_vit.weights.names.naming import Expected, expected, shown_name
 from gauss_vit.weights.safetensors_file import BUFFERS, WeightFile
 
 _HEAD = r"head\..*"

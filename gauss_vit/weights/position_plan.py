@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.ops.grid import Grid
-from gauss_vit.weights.naming import Expected
+from gauss_vit.weights.names.naming import Expected
 from gauss_vit.weights.resample_positions import Positions, Regrid, positions_of
 
 

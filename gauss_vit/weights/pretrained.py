@@ -22,7 +22,7 @@ from gauss_vit.weights.detection import Detected, detect
 from gauss_vit.weights.file_metadata import class_names_of, grids_of_file, normalization_of
 from gauss_vit.weights.fitting_presets import other_model
 from gauss_vit.weights.head_classes import Head, choose_head
-from gauss_vit.weights.naming import Expected, Tensor, expected, from_theirs, refuse, shown_name
+from gauss_vit.weights.names.naming import Expected, Tensor, expected, from_theirs, refuse, shown_name
 from gauss_vit.weights.position_plan import plan_positions
 from gauss_vit.weights.resample_positions import Regrid, is_position
 from gauss_vit.weights.safetensors_file import BUFFERS, Entry, WeightFile, open_weights

@@ -12,7 +12,7 @@ from gauss_vit.config.schema import JsonValue
 from gauss_vit.errors import CheckpointError
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.weights.file_metadata import class_names_of
-from gauss_vit.weights.naming import shown_name
+from gauss_vit.weights.names.naming import shown_name
 from gauss_vit.weights.safetensors_file import CODE, open_weights
 
 Interpolation = Literal["bicubic", "bilinear"]

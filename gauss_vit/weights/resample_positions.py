@@ -18,7 +18,7 @@ from gauss_vit.ops.grid import Grid, num_patches, offset_shape
 from gauss_vit.ops.resize import resize_grid, resize_offset_table
 from gauss_vit.tree import flatten_paths, unflatten_paths
 from gauss_vit.weights.bias_sites import bias_sites, term_at
-from gauss_vit.weights.naming import Expected, Tensor
+from gauss_vit.weights.names.naming import Expected, Tensor
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,7 @@ from safetensors.numpy import save_file
 
 from gauss_vit.errors import CheckpointError, StorageError
 from gauss_vit.files import replacing
-from gauss_vit.weights.naming import Tensor, shown_name
+from gauss_vit.weights.names.naming import Tensor, shown_name
 
 CODE = "IMPORT"
 PICKLE_SUFFIXES = (".pth", ".pt", ".bin", ".pkl", ".pickle", ".ckpt")

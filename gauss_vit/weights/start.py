@@ -18,7 +18,7 @@ from gauss_vit.tree import flatten_paths, unflatten_paths
 from gauss_vit.weights.bias_sites import starts_fresh
 from gauss_vit.weights.head_classes import Head, choose_head
 from gauss_vit.weights.intervention import intervene
-from gauss_vit.weights.naming import Tensor, refuse
+from gauss_vit.weights.names.naming import Tensor, refuse
 from gauss_vit.weights.pretrained import HEAD, Imported, draw
 from gauss_vit.weights.resample_positions import grids_of, resampled
 

@@ -19,7 +19,7 @@ from tests.models import deterministic
 from tests.named_models import add_preset
 from tests.networks import classifier
 from tests.weights.hugging_face_models import VIT
-from tests.weights.test_hugging_face_names import RECORDED, tensors_of
+from tests.weights.names.test_hugging_face_names import RECORDED, tensors_of
 
 OURS = dataclasses.replace(VIT, norm_epsilon=1e-6)
 CONFIG = {

@@ -22,8 +22,8 @@ from gauss_vit.position.position import without_terms
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train import mesh
 from gauss_vit.tree import flatten_paths, unflatten_paths
-from gauss_vit.weights.name_tables import NAME_TABLES
-from gauss_vit.weights.naming import to_theirs
+from gauss_vit.weights.names.name_tables import NAME_TABLES
+from gauss_vit.weights.names.naming import to_theirs
 from gauss_vit.weights.pretrained import load_weights
 from gauss_vit.weights.safetensors_file import write
 from gauss_vit.weights.start import Start

@@ -22,9 +22,9 @@ from gauss_vit.position import RelativeMlp
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import Position, without_terms
 from gauss_vit.trained_on import UNKNOWN
-from gauss_vit.weights import naming
 from gauss_vit.weights.bake import bake
-from gauss_vit.weights.name_tables import timm_rules
+from gauss_vit.weights.names import naming
+from gauss_vit.weights.names.name_tables import timm_rules
 from gauss_vit.weights.pretrained import load_weights
 from gauss_vit.weights.safetensors_file import open_weights, write
 from tests.command_lines import invocation

@@ -15,8 +15,8 @@ from gauss_vit.commands import predict
 from gauss_vit.data.sources.splits import open_split
 from gauss_vit.models.construct import abstract
 from gauss_vit.models.presets import VIT_SMALL
-from gauss_vit.weights import naming
-from gauss_vit.weights.name_tables import timm_rules
+from gauss_vit.weights.names import naming
+from gauss_vit.weights.names.name_tables import timm_rules
 from gauss_vit.weights.safetensors_file import write
 from tests.analysis.photos import write_photos
 from tests.commands.predict_weights import SIDE, TOP, tensor

@@ -21,7 +21,7 @@ from gauss_vit.models.construct import abstract
 from gauss_vit.models.presets import PRESETS
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
-from gauss_vit.weights import naming, timm_names, timm_swin_names
+from gauss_vit.weights.names import naming, timm_names, timm_swin_names
 from tests.models import deterministic
 from tests.models.deterministic import central_token, image_size_of, sample, split_depth
 from tests.models.swin_cases import CASES

@@ -16,8 +16,8 @@ from gauss_vit.position import Gaussian, RelativeTable
 from gauss_vit.position.position import Position, with_terms
 from gauss_vit.tree import flatten_paths, unflatten_paths
 from gauss_vit.weights.bake import bake
-from gauss_vit.weights.name_tables import timm_rules
-from gauss_vit.weights.naming import to_theirs
+from gauss_vit.weights.names.name_tables import timm_rules
+from gauss_vit.weights.names.naming import to_theirs
 from gauss_vit.weights.safetensors_file import write
 from tests.models import deterministic
 from tests.models.test_vit import RELATIVE

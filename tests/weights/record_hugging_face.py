@@ -1,7 +1,7 @@
 """Records the logits of Hugging Face's models on deterministic weights, for machines without torch.
 
 Run it where torch, torchvision and transformers are installed:  python -m tests.weights.record_hugging_face
-It writes tests/models/hugging_face_reference.npz: for every model the logits of two images, and the names and shapes
+It writes tests/weights/hugging_face_reference.npz: for every model the logits of two images, and the names and shapes
 of the tensors in the file that it writes.
 """
 

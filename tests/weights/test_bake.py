@@ -15,9 +15,9 @@ from gauss_vit.models.construct import abstract
 from gauss_vit.position import Gaussian, RelativeMlp, RelativeTable
 from gauss_vit.position.position import Position, with_terms, without_terms
 from gauss_vit.tree import flatten_paths, unflatten_paths
-from gauss_vit.weights import naming
 from gauss_vit.weights.bake import bake, unbake
-from gauss_vit.weights.name_tables import timm_rules
+from gauss_vit.weights.names import naming
+from gauss_vit.weights.names.name_tables import timm_rules
 from tests.models import deterministic
 from tests.models.test_vit import RELATIVE
 from tests.networks import classifier

@@ -9,7 +9,7 @@ from gauss_vit.weights.pretrained import load_weights
 from gauss_vit.weights.safetensors_file import write
 from tests.networks import classifier
 from tests.weights.hugging_face_models import SWIN, VIT
-from tests.weights.test_hugging_face_names import tensors_of
+from tests.weights.names.test_hugging_face_names import tensors_of
 from tests.weights.test_pretrained import message_of, tensors_for
 
 

@@ -12,7 +12,7 @@ from gauss_vit.weights.file_metadata import (
     normalization_of,
     to_metadata,
 )
-from gauss_vit.weights.name_tables import timm_rules
+from gauss_vit.weights.names.name_tables import timm_rules
 from gauss_vit.weights.safetensors_file import open_weights, write
 from tests.networks import classifier
 from tests.weights.hugging_face_models import SWIN, VIT

@@ -10,8 +10,8 @@ from gauss_vit.models.construct import abstract
 from gauss_vit.models.presets import PRESETS
 from gauss_vit.position.position import Position
 from gauss_vit.position.relative import RelativeTable
-from gauss_vit.weights.name_tables import timm_rules
-from gauss_vit.weights.naming import expected
+from gauss_vit.weights.names.name_tables import timm_rules
+from gauss_vit.weights.names.naming import expected
 from gauss_vit.weights.position_plan import plan_positions
 from tests.models import deterministic
 from tests.networks import classifier

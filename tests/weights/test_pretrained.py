@@ -14,9 +14,9 @@ from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position import Gaussian, RelativeTable
 from gauss_vit.position.position import Position, with_terms, without_terms
 from gauss_vit.tree import flatten_paths
-from gauss_vit.weights import naming
 from gauss_vit.weights.file_metadata import Origin, grids_of_tensors, to_metadata
-from gauss_vit.weights.name_tables import timm_rules
+from gauss_vit.weights.names import naming
+from gauss_vit.weights.names.name_tables import timm_rules
 from gauss_vit.weights.pretrained import load_weights
 from gauss_vit.weights.resample_positions import Regrid
 from gauss_vit.weights.safetensors_file import open_weights, write

@@ -13,7 +13,7 @@ from gauss_vit.position.absolute import AbsoluteEmbedding
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import Position
 from gauss_vit.tree import flatten_paths, unflatten_paths
-from gauss_vit.weights.naming import Expected
+from gauss_vit.weights.names.naming import Expected
 from gauss_vit.weights.resample_positions import Regrid, grids_of, is_position, positions_of, regridded
 from tests.models import deterministic
 from tests.networks import classifier

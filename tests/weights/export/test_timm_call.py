@@ -10,7 +10,7 @@ from gauss_vit.models.presets import CAIT_XXS24, DEIT3_SMALL, PRESETS, RELPOS_SM
 from gauss_vit.models.presets_swin import SWIN_TINY
 from gauss_vit.position import RelativeTable
 from gauss_vit.position.position import Position
-from gauss_vit.weights.timm_call import timm_family, timm_model
+from gauss_vit.weights.export.timm_call import timm_family, timm_model
 from tests.models.test_vit import PLAIN, RELATIVE
 
 

@@ -7,8 +7,8 @@ from gauss_vit.errors import CheckpointError, ConfigError
 from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
-from gauss_vit.weights import hugging_face_names, timm_names, timm_swin_names
-from gauss_vit.weights.naming import TRANSPOSED, Rule
+from gauss_vit.weights.names import hugging_face_names, timm_names, timm_swin_names
+from gauss_vit.weights.names.naming import TRANSPOSED, Rule
 
 Rules = Callable[[BackboneConfig], tuple[Rule, ...]]
 

@@ -1,8 +1,8 @@
 """timm's parameter names for Swin transformers."""
 
 from gauss_vit.models.swin import SwinConfig
-from gauss_vit.weights.naming import TRANSPOSED, Rule, Tensor, Transform
-from gauss_vit.weights.timm_names import dense, offset_table, patch_embedding, trunk
+from gauss_vit.weights.names.naming import TRANSPOSED, Rule, Tensor, Transform
+from gauss_vit.weights.names.timm_names import dense, offset_table, patch_embedding, trunk
 
 
 def swin_rules(config: SwinConfig) -> tuple[Rule, ...]:

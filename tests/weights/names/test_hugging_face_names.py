@@ -9,8 +9,8 @@ import pytest
 from flax import nnx
 
 from gauss_vit.models.construct import abstract
-from gauss_vit.weights import hugging_face_names, naming
-from gauss_vit.weights.name_tables import hugging_face_rules
+from gauss_vit.weights.names import hugging_face_names, naming
+from gauss_vit.weights.names.name_tables import hugging_face_rules
 from gauss_vit.weights.pretrained import load_weights
 from gauss_vit.weights.safetensors_file import write
 from tests.models import deterministic
@@ -18,7 +18,7 @@ from tests.models.built import build
 from tests.networks import classifier, network_params
 from tests.weights.hugging_face_models import CONFIGS, VIT
 
-RECORDED = np.load(Path(__file__).with_name("hugging_face_reference.npz"))
+RECORDED = np.load(Path(__file__).parents[1] / "hugging_face_reference.npz")
 
 
 def tensors_of(name: str) -> dict[str, np.ndarray]:

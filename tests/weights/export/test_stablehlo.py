@@ -10,7 +10,7 @@ from jax import export
 from gauss_vit.errors import ConfigError
 from gauss_vit.models.construct import abstract
 from gauss_vit.ops.pixel_normalization import Normalization
-from gauss_vit.weights.stablehlo import program, write_program
+from gauss_vit.weights.export.stablehlo import program, write_program
 from tests.models.test_swin import V1
 from tests.models.test_vit import RELATIVE
 from tests.networks import classifier, network_params

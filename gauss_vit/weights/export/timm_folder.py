@@ -6,8 +6,8 @@ Source: timm 1.0, `models/_hub.py` (`save_config_for_hf`, `load_model_config_fro
 from gauss_vit.config.schema import JsonValue
 from gauss_vit.errors import ConfigError
 from gauss_vit.models.backbone import BackboneConfig
+from gauss_vit.weights.export.timm_call import TimmModel
 from gauss_vit.weights.file_metadata import Origin
-from gauss_vit.weights.timm_call import TimmModel
 
 
 def timm_config(model: TimmModel, config: BackboneConfig, *, num_classes: int, origin: Origin) -> dict[str, JsonValue]:

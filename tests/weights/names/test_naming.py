@@ -13,7 +13,7 @@ from gauss_vit.position import RelativeTable
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import Position, without_terms
 from gauss_vit.tree import flatten_paths
-from gauss_vit.weights import naming, timm_names
+from gauss_vit.weights.names import naming, timm_names
 from tests.models.test_vit import PLAIN, RELATIVE
 from tests.networks import classifier, network_params
 

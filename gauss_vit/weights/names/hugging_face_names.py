@@ -7,8 +7,8 @@ token is published with ViT's names.
 from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
-from gauss_vit.weights.naming import SAME, TRANSPOSED, Rule
-from gauss_vit.weights.timm_names import BATCH_OF_ONE, dense, offset_table, patch_embedding
+from gauss_vit.weights.names.naming import SAME, TRANSPOSED, Rule
+from gauss_vit.weights.names.timm_names import BATCH_OF_ONE, dense, offset_table, patch_embedding
 
 
 def usual_epsilon(config: BackboneConfig) -> float:

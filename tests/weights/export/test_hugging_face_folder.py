@@ -13,9 +13,9 @@ from gauss_vit.heads.linear import LinearHead
 from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.models.presets import BEIT_BASE, DEIT3_SMALL, DEIT_TINY_DISTILLED, RELPOS_SMALL, VIT_SMALL
 from gauss_vit.models.presets_swin import SWIN_TINY, SWINV2_SMALL
-from gauss_vit.weights.hugging_face_folder import check_has_counterpart, hugging_face_config, preprocessor_config
-from gauss_vit.weights.timm_call import timm_model
-from gauss_vit.weights.timm_folder import timm_config
+from gauss_vit.weights.export.hugging_face_folder import check_has_counterpart, hugging_face_config, preprocessor_config
+from gauss_vit.weights.export.timm_call import timm_model
+from gauss_vit.weights.export.timm_folder import timm_config
 from tests.weights.hugging_face_models import VIT
 from tests.weights.test_file_metadata import ORIGIN
 

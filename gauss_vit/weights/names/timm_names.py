@@ -4,7 +4,7 @@ import numpy as np
 
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.ops.grid import Grid, offset_shape
-from gauss_vit.weights.naming import TRANSPOSED, Rule, Tensor, Transform
+from gauss_vit.weights.names.naming import TRANSPOSED, Rule, Tensor, Transform
 
 
 def vit_rules(config: ViTConfig) -> tuple[Rule, ...]:

@@ -14,8 +14,8 @@ from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.ops.grid import Grid
+from gauss_vit.weights.export.timm_call import timm_family
 from gauss_vit.weights.file_metadata import Origin
-from gauss_vit.weights.timm_call import timm_family
 
 _RESAMPLE = {"bilinear": 2, "bicubic": 3}
 """Filters by Pillow's numbers."""

@@ -11,8 +11,8 @@ from gauss_vit.models.presets import PRESETS
 from gauss_vit.position import Gaussian, RelativeTable
 from gauss_vit.position.absolute import AbsoluteEmbedding
 from gauss_vit.position.position import Position, with_terms
-from gauss_vit.weights import naming
-from gauss_vit.weights.name_tables import NAME_TABLES, rules_named, timm_rules
+from gauss_vit.weights.names import naming
+from gauss_vit.weights.names.name_tables import NAME_TABLES, rules_named, timm_rules
 from tests.models.test_vit import PLAIN
 from tests.networks import classifier
 from tests.weights.hugging_face_models import VIT

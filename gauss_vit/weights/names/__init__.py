@@ -1,0 +1,1 @@
+"""Names of parameters in the files of timm and Hugging Face, as tables of rules."""
