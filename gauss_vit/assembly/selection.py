@@ -1,4 +1,4 @@
-"""The weights of a run that a command line asks for: newest or best checkpoint, parameters or their moving average."""
+"""The choice among the weights of a run: newest or best checkpoint, parameters or their moving average."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,22 +29,30 @@ NEWEST = Selection()
 
 
 def selection(invocation: Invocation, workdir: Path, run: Experiment) -> Selection:
-    """Reads `--best` and `--ema`.
+    """Reads `--best` and `--ema` of a verb that has them; see `choose`."""
+    return choose(workdir, run, best=invocation.switch("best"), ema=invocation.switch("ema"))
+
+
+def choose(workdir: Path, run: Experiment, *, best: bool, ema: bool) -> Selection:
+    """Chooses among the weights of a run.
 
     Args:
-      invocation: Command line of a verb with these flags.
       workdir: Folder of the run.
       run: Experiment of the run.
+      best: Whether to take the best checkpoint by the run's own rule rather than the newest.
+      ema: Whether to take the moving average of the parameters.
 
     Raises:
       ConfigError: the run keeps no moving average.
       CheckpointError: the run has no best checkpoint.
     """
-    is_best, is_average = invocation.switch("best"), invocation.switch("ema")
-    if is_average and run.training.ema_decay is None:
-        raise ConfigError("the run keeps no moving average", do="leave out --ema, or train with training.ema_decay")
+    if ema and run.training.ema_decay is None:
+        raise ConfigError(
+            f"the run keeps no moving average: {workdir}",
+            do="take the parameters themselves, or train with training.ema_decay",
+        )
     return Selection(
-        which="ema" if is_average else "params",
-        step=reader.best_step(workdir) if is_best else None,
-        suffix=("_best" if is_best else "") + ("_ema" if is_average else ""),
+        which="ema" if ema else "params",
+        step=reader.best_step(workdir) if best else None,
+        suffix=("_best" if best else "") + ("_ema" if ema else ""),
     )

@@ -15,12 +15,11 @@ from gauss_vit.analysis.protocol import BMVC2023, ErfProtocol
 from gauss_vit.assembly import named_model
 from gauss_vit.assembly.device import experiment_here
 from gauss_vit.assembly.named_model import NamedModel
-from gauss_vit.assembly.selection import Selection
+from gauss_vit.assembly.selection import choose
 from gauss_vit.data.images.image import load_image, to_array
-from gauss_vit.errors import ArrayError, ConfigError
+from gauss_vit.errors import ArrayError
 from gauss_vit.experiment import Experiment
 from gauss_vit.inspect.features import features_of
-from gauss_vit.train.checkpoint import reader
 
 Picture = str | Path | Image.Image | np.ndarray
 """The path of an image file, a Pillow image, or RGB bytes, uint8 [height, width, 3]; sizes may differ."""
@@ -101,14 +100,7 @@ def load_run(workdir: str | Path, *, best: bool = False, ema: bool = False, know
     """
     folder = Path(workdir)
     run = experiment_here(named_model.run_experiment(folder, known=known))
-    if ema and run.training.ema_decay is None:
-        raise ConfigError(f"the run in {folder} keeps no moving average", do="leave out ema=True")
-    chosen = Selection(
-        which="ema" if ema else "params",
-        step=reader.best_step(folder) if best else None,
-        suffix=("_best" if best else "") + ("_ema" if ema else ""),
-    )
-    named = named_model.trained(folder, known=known, chosen=chosen)
+    named = named_model.trained(folder, known=known, chosen=choose(folder, run, best=best, ema=ema))
     return LoadedRun(config=run, named=named)
 
 
