@@ -7,31 +7,39 @@ stopped or killed at any moment ends with the same bits as one that was not.
 
 import logging
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
-from itertools import chain, islice
 
 import jax
 from jaxtyping import PyTree
 
 from gauss_vit.batches import Batch
-from gauss_vit.class_names import changes_of_classes
-from gauss_vit.errors import CheckpointError, ConfigError, DataError, DivergedError
+from gauss_vit.errors import ConfigError, DataError, DivergedError
 from gauss_vit.tasks.evaluator import Best, Evaluator, describe
+from gauss_vit.train.beginning import (
+    checkpoint_writer,
+    compare_with_recorded,
+    due_evaluators,
+    epochs_at,
+    fresh_start,
+    is_complete,
+    missing_evaluators,
+    open_batches,
+    resumed,
+    write_records,
+)
 from gauss_vit.train.checkpoint.metadata import Progress
-from gauss_vit.train.checkpoint.reader import Restored, check_format, restore_state, set_aside, unfinished_steps
+from gauss_vit.train.checkpoint.reader import check_format, restore_state
 from gauss_vit.train.checkpoint.writer import CheckpointWriter
 from gauss_vit.train.evaluation import evaluate
 from gauss_vit.train.interruption import EXIT_STATUS, Interruption
 from gauss_vit.train.metric_window import MetricWindow
 from gauss_vit.train.prefetch import place_ahead
-from gauss_vit.train.program import fresh_state
 from gauss_vit.train.run import Feed, Observer, Run
 from gauss_vit.train.state import TrainState
 from gauss_vit.train.step import Outcome, audited_paths
 from gauss_vit.train.tracking.tracker import TrackedRun
-from gauss_vit.train.workdir import lock, resume
-from gauss_vit.train.workdir.environment import describe_environment
+from gauss_vit.train.workdir import lock
 from gauss_vit.train.workdir.loggers import Loggers
 from gauss_vit.train.workdir.metrics_log import OBSERVE, TRAIN, splits_at
 from gauss_vit.train.workdir.progress import Pace, progress_line
@@ -58,19 +66,19 @@ def fit(run: Run) -> None:
     """
     with lock.hold(run.workdir) as hold, Interruption() as interruption:
         check_format(run.workdir)
-        notes = _compare_with_recorded(run)
+        notes = compare_with_recorded(run)
         with announced("reading the newest checkpoint"):
             restored = restore_state(run.workdir, run.program.abstract)
-        if _is_complete(run, restored):
+        if is_complete(run, restored):
             _LOGGER.info("already finished at step %d; nothing to do", run.recipe.training.total_steps)
             return
         hold.announce()
-        state = _fresh(run) if restored is None else _resume(run, restored)
-        batches = _open_batches(run, state)
+        state = fresh_start(run) if restored is None else resumed(run, restored)
+        batches = open_batches(run, state)
         tracked = TrackedRun(workdir=run.workdir, step=int(state.step), config=run.recipe.to_json())
         with Loggers(tracked, trackers=run.trackers) as loggers:
-            _write_records(run, restored, notes=notes)
-            with _checkpoint_writer(run) as writer:
+            write_records(run, restored, notes=notes)
+            with checkpoint_writer(run) as writer:
                 loop = _Loop(run, state, loggers=loggers, writer=writer, interruption=interruption)
                 loop.go(batches, interval=() if restored is None else restored.record.progress.interval)
             _LOGGER.info("finished at step %d", run.recipe.training.total_steps)
@@ -106,7 +114,7 @@ class _Loop:
         training = self._training
         self._window = MetricWindow(interval, explain=self._explain)
         logged = splits_at(self._run.workdir, self._step) if self._step > 0 else set()
-        if self._step > 0 and (missing := _missing_evaluators(self._run, self._step)):
+        if self._step > 0 and (missing := missing_evaluators(self._run, self._step)):
             self._measure(missing, is_observed=OBSERVE in logged)
         for batch in place_ahead(batches, self._program.mesh):
             if self._interruption.is_requested():
@@ -115,7 +123,7 @@ class _Loop:
             self._writer.poll()
             if training.is_due(training.log_every, self._step):
                 self._log()
-            self._measure(_due_evaluators(self._run, self._step))
+            self._measure(due_evaluators(self._run, self._step))
             if training.is_due(training.checkpoint_every, self._step):
                 self._save()
         self._finish()
@@ -138,7 +146,7 @@ class _Loop:
         values = self._window.values()
         values = {**values, **_skipped(values, num_places=num_places), "learning_rate": rate}
         self._loggers.write(TRAIN, self._step, values)
-        epoch = _epochs_at(self._run, self._step)
+        epoch = epochs_at(self._run, self._step)
         speed = self._pace.steps_per_second * training.batch_size
         self._loggers.write_timing(self._step, epoch=epoch, images_per_second=speed)
         line = progress_line(
@@ -255,102 +263,6 @@ class _Loop:
             f" last good checkpoint: {'none' if newest is None else newest}",
             do="lower the learning rate, lengthen the warm-up, or set max_gradient_norm",
         )
-
-
-def _compare_with_recorded(run: Run) -> list[str]:
-    """Compares the recipe with the one that the workdir was started with, and lists the allowed differences."""
-    recorded = resume.recorded_experiment(run.workdir)
-    return [] if recorded is None else resume.check_same_run(run.recipe.with_defaults(recorded), run.recipe.to_json())
-
-
-def _is_complete(run: Run, restored: Restored | None) -> bool:
-    """Returns whether the last step was made, evaluated and saved."""
-    num_steps = run.recipe.training.total_steps
-    return restored is not None and restored.step >= num_steps and not _missing_evaluators(run, restored.step)
-
-
-def _epochs_at(run: Run, step: int) -> float | None:
-    """Returns how often every training example was used up to a step."""
-    num_examples = run.feed.num_examples
-    return None if num_examples is None else step * run.recipe.training.batch_size / num_examples
-
-
-def _due_evaluators(run: Run, step: int) -> tuple[Evaluator, ...]:
-    """Lists the evaluators that are due at a step, in their order."""
-    training = run.recipe.training
-    return tuple(evaluator for evaluator in run.recipe.evaluators if training.is_due(evaluator.every, step))
-
-
-def _missing_evaluators(run: Run, step: int) -> tuple[Evaluator, ...]:
-    """Lists the evaluators that are due at a step and were interrupted, or never reached."""
-    logged = splits_at(run.workdir, step)
-    return tuple(evaluator for evaluator in _due_evaluators(run, step) if evaluator.name not in logged)
-
-
-def _write_records(run: Run, restored: Restored | None, *, notes: list[str]) -> None:
-    """Logs what was found, moves damaged checkpoints out of the way, and writes config.json and env.json."""
-    for note in notes:
-        _LOGGER.info("config: %s", note)
-    for step in unfinished_steps(run.workdir):
-        _LOGGER.warning("ignoring unfinished checkpoint %d", step)
-    for step, reason in () if restored is None else restored.damaged:
-        _LOGGER.warning("checkpoint %d is damaged: %s; moved to %s", step, reason, set_aside(run.workdir, step))
-    lock.write_json(run.workdir / lock.CONFIG, run.recipe.to_json())
-    lock.write_json(run.workdir / lock.ENVIRONMENT, describe_environment(jax.devices()))
-    if restored is not None:
-        _LOGGER.info("resumed from step %d (verified)", restored.step)
-
-
-def _fresh(run: Run) -> TrainState:
-    """Returns the state of step 0."""
-    with announced("preparing the initial parameters"):
-        return fresh_state(run.recipe, run.program, run.initial())
-
-
-def _resume(run: Run, restored: Restored) -> TrainState:
-    """Returns the restored state, after checking that classes and next batch are those of when it was saved.
-
-    Files that changed without changing the batch are said in a warning. The next batch of imported weights is unknown.
-
-    Raises:
-      CheckpointError: code RESUME-DATA, the data have other classes, or the next batch holds other examples.
-    """
-    saved, changes = restored.record.trained_on, restored.record.trained_on.changes_of_files(run.trained_on.files)
-    expected, actual = restored.record.progress.batch_digest, run.feed.digest(restored.step)
-    reasons = [*changes_of_classes(run.trained_on.class_names, saved.class_names)]
-    if expected and actual != expected:
-        reasons += [*changes, f"batch {restored.step} is {actual}, and was {expected} when saved"]
-    if reasons:
-        raise CheckpointError(
-            f"the data set or its order changed: {'; '.join(reasons)}",
-            code="RESUME-DATA",
-            do="restore the data set that the run was started with, or use a new --workdir",
-        )
-    if changes:
-        _LOGGER.warning("the data set changed under the run: %s", "; ".join(changes))
-    return restored.arrays
-
-
-def _open_batches(run: Run, state: TrainState) -> Iterator[Batch]:
-    """Opens the batches that are left. Before the first step, the first batch is read for `run.check_start`."""
-    step = int(state.step)
-    batches = islice(run.feed.train(step), run.recipe.training.total_steps - step)
-    first = list(islice(batches, 1)) if step == 0 else []
-    for batch in first:
-        with announced("checking the effect of the position bias"):
-            run.check_start(state.params, batch)
-    return chain(first, batches)
-
-
-def _checkpoint_writer(run: Run) -> CheckpointWriter:
-    """Opens the writer for a run."""
-    return CheckpointWriter(
-        run.workdir,
-        experiment=run.recipe.to_json(),
-        trained_on=run.trained_on,
-        num_newest=run.recipe.training.keep_checkpoints,
-        best=run.recipe.training.best,
-    )
 
 
 def _check_best(best: Best | None, evaluator: Evaluator, values: Mapping[str, float]) -> None:

@@ -1,0 +1,119 @@
+"""What a run begins with: its records compared, its state fresh or restored, its batches and its checkpoints."""
+
+import logging
+from collections.abc import Iterator
+from itertools import chain, islice
+
+import jax
+
+from gauss_vit.batches import Batch
+from gauss_vit.class_names import changes_of_classes
+from gauss_vit.errors import CheckpointError
+from gauss_vit.tasks.evaluator import Evaluator
+from gauss_vit.train.checkpoint.reader import Restored, set_aside, unfinished_steps
+from gauss_vit.train.checkpoint.writer import CheckpointWriter
+from gauss_vit.train.program import fresh_state
+from gauss_vit.train.run import Run
+from gauss_vit.train.state import TrainState
+from gauss_vit.train.workdir import lock, resume
+from gauss_vit.train.workdir.environment import describe_environment
+from gauss_vit.train.workdir.metrics_log import splits_at
+from gauss_vit.waiting import announced
+
+_LOGGER = logging.getLogger(__name__)
+
+
+def compare_with_recorded(run: Run) -> list[str]:
+    """Compares the recipe with the one that the workdir was started with, and lists the allowed differences."""
+    recorded = resume.recorded_experiment(run.workdir)
+    return [] if recorded is None else resume.check_same_run(run.recipe.with_defaults(recorded), run.recipe.to_json())
+
+
+def is_complete(run: Run, restored: Restored | None) -> bool:
+    """Returns whether the last step was made, evaluated and saved."""
+    num_steps = run.recipe.training.total_steps
+    return restored is not None and restored.step >= num_steps and not missing_evaluators(run, restored.step)
+
+
+def epochs_at(run: Run, step: int) -> float | None:
+    """Returns how often every training example was used up to a step."""
+    num_examples = run.feed.num_examples
+    return None if num_examples is None else step * run.recipe.training.batch_size / num_examples
+
+
+def due_evaluators(run: Run, step: int) -> tuple[Evaluator, ...]:
+    """Lists the evaluators that are due at a step, in their order."""
+    training = run.recipe.training
+    return tuple(evaluator for evaluator in run.recipe.evaluators if training.is_due(evaluator.every, step))
+
+
+def missing_evaluators(run: Run, step: int) -> tuple[Evaluator, ...]:
+    """Lists the evaluators that are due at a step and were interrupted, or never reached."""
+    logged = splits_at(run.workdir, step)
+    return tuple(evaluator for evaluator in due_evaluators(run, step) if evaluator.name not in logged)
+
+
+def write_records(run: Run, restored: Restored | None, *, notes: list[str]) -> None:
+    """Logs what was found, moves damaged checkpoints out of the way, and writes config.json and env.json."""
+    for note in notes:
+        _LOGGER.info("config: %s", note)
+    for step in unfinished_steps(run.workdir):
+        _LOGGER.warning("ignoring unfinished checkpoint %d", step)
+    for step, reason in () if restored is None else restored.damaged:
+        _LOGGER.warning("checkpoint %d is damaged: %s; moved to %s", step, reason, set_aside(run.workdir, step))
+    lock.write_json(run.workdir / lock.CONFIG, run.recipe.to_json())
+    lock.write_json(run.workdir / lock.ENVIRONMENT, describe_environment(jax.devices()))
+    if restored is not None:
+        _LOGGER.info("resumed from step %d (verified)", restored.step)
+
+
+def fresh_start(run: Run) -> TrainState:
+    """Returns the state of step 0."""
+    with announced("preparing the initial parameters"):
+        return fresh_state(run.recipe, run.program, run.initial())
+
+
+def resumed(run: Run, restored: Restored) -> TrainState:
+    """Returns the restored state, after checking that classes and next batch are those of when it was saved.
+
+    Files that changed without changing the batch are said in a warning. The next batch of imported weights is unknown.
+
+    Raises:
+      CheckpointError: code RESUME-DATA, the data have other classes, or the next batch holds other examples.
+    """
+    saved, changes = restored.record.trained_on, restored.record.trained_on.changes_of_files(run.trained_on.files)
+    expected, actual = restored.record.progress.batch_digest, run.feed.digest(restored.step)
+    reasons = [*changes_of_classes(run.trained_on.class_names, saved.class_names)]
+    if expected and actual != expected:
+        reasons += [*changes, f"batch {restored.step} is {actual}, and was {expected} when saved"]
+    if reasons:
+        raise CheckpointError(
+            f"the data set or its order changed: {'; '.join(reasons)}",
+            code="RESUME-DATA",
+            do="restore the data set that the run was started with, or use a new --workdir",
+        )
+    if changes:
+        _LOGGER.warning("the data set changed under the run: %s", "; ".join(changes))
+    return restored.arrays
+
+
+def open_batches(run: Run, state: TrainState) -> Iterator[Batch]:
+    """Opens the batches that are left. Before the first step, the first batch is read for `run.check_start`."""
+    step = int(state.step)
+    batches = islice(run.feed.train(step), run.recipe.training.total_steps - step)
+    first = list(islice(batches, 1)) if step == 0 else []
+    for batch in first:
+        with announced("checking the effect of the position bias"):
+            run.check_start(state.params, batch)
+    return chain(first, batches)
+
+
+def checkpoint_writer(run: Run) -> CheckpointWriter:
+    """Opens the writer for a run."""
+    return CheckpointWriter(
+        run.workdir,
+        experiment=run.recipe.to_json(),
+        trained_on=run.trained_on,
+        num_newest=run.recipe.training.keep_checkpoints,
+        best=run.recipe.training.best,
+    )
