@@ -1,11 +1,20 @@
-"""Files: their atomic replacement, so that no reader sees part of one, and the identity of many."""
+"""Files: how they are written, so that no reader sees part of one and no link leads elsewhere, and their identity.
+
+A folder may come from somebody else, with a link in the place of a log or of a temporary file. What this package writes
+there never goes through such a link, and nobody but its owner may write to it, whatever the umask.
+"""
 
 import contextlib
+import errno
 import hashlib
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, TextIO, cast
+
+_OWNER_WRITES = 0o644
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,15 +58,18 @@ class FileSet:
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside a file, and renames what the block has written there to the file.
 
-    If the block fails, what it has written is removed, and the file stays as it was.
+    If the block fails, what it has written is removed, and the file stays as it was. The temporary file is there from
+    the beginning, empty; what was in its place, such as the rest of a process that was killed, is removed.
 
     Args:
       path: the file to write or to replace; its folder exists.
 
     Raises:
-      OSError: the temporary file cannot be renamed.
+      OSError: the temporary file cannot be made or renamed.
     """
     temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_WRITES))
     try:
         yield temporary
         temporary.replace(path)
@@ -65,3 +77,35 @@ def replacing(path: Path) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+
+
+def append_text(path: Path) -> TextIO:
+    """Opens a text file in UTF-8 to append to it; a missing one is made.
+
+    Raises:
+      OSError: it cannot be opened, or is a link, a pipe or another thing than a file.
+    """
+    return cast(TextIO, open(path, "a", encoding="utf-8", opener=_open_file))
+
+
+def append_bytes(path: Path) -> BinaryIO:
+    """Opens a file without a buffer to read it and to append to it; a missing one is made.
+
+    Raises:
+      OSError: it cannot be opened, or is a link, a pipe or another thing than a file.
+    """
+    return cast(BinaryIO, open(path, "ab+", buffering=0, opener=_open_file))
+
+
+def _open_file(path: str, flags: int) -> int:
+    """Opens a file, but follows no link in its last part and does not wait for the reader of a pipe."""
+    try:
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, _OWNER_WRITES)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(errno.ELOOP, "it is a link, which is not written through", path) from error
+        raise
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "it is not a regular file", path)

@@ -1,10 +1,13 @@
-"""A file is replaced whole or not at all."""
+"""A file is replaced whole or not at all, and never written through a link."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import pytest
 
-from gauss_vit.files import FileSet, replacing
+from gauss_vit.files import FileSet, append_bytes, append_text, replacing
 
 
 def names(folder: Path) -> list[str]:
@@ -34,6 +37,43 @@ def test_a_folder_in_the_way_is_an_error(tmp_path: Path):
     with pytest.raises(OSError, match="a"), replacing(tmp_path / "a") as temporary:
         temporary.write_text("new")
     assert names(tmp_path) == ["a"]
+
+
+def test_a_temporary_file_that_was_planted_or_left_is_not_written_through(tmp_path: Path):
+    (tmp_path / "mine").write_text("kept")
+    (tmp_path / ".a.new").symlink_to("mine")
+    with replacing(tmp_path / "a") as temporary:
+        temporary.write_text("new")
+    assert ((tmp_path / "a").read_text(), (tmp_path / "mine").read_text()) == ("new", "kept")
+    assert names(tmp_path) == ["a", "mine"]
+
+
+@pytest.mark.parametrize("append", [append_text, append_bytes])
+def test_nothing_is_appended_through_a_link(tmp_path: Path, append: Callable[[Path], IO]):
+    (tmp_path / "mine").write_text("kept")
+    for number, target in enumerate(("mine", "missing")):
+        (tmp_path / f"link{number}").symlink_to(target)
+        with pytest.raises(OSError, match="it is a link"):
+            append(tmp_path / f"link{number}")
+    assert ((tmp_path / "mine").read_text(), (tmp_path / "missing").exists()) == ("kept", False)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="not a regular file"):
+        append_bytes(tmp_path / "pipe")
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o000, 0o644), (0o002, 0o644), (0o077, 0o600)])
+def test_nobody_but_the_owner_may_write_whatever_the_umask(tmp_path: Path, umask: int, mode: int):
+    before = os.umask(umask)
+    try:
+        append_text(tmp_path / "log").close()
+        with replacing(tmp_path / "record") as temporary:
+            temporary.write_text("new")
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {mode}
 
 
 def test_a_set_of_files_depends_on_every_name_and_size():

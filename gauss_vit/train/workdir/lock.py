@@ -9,14 +9,15 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
 from gauss_vit.config.schema import JsonValue
 from gauss_vit.errors import BusyError, StorageError
-from gauss_vit.files import replacing
+from gauss_vit.files import append_bytes, replacing
 from gauss_vit.train.checkpoint.reader import CHECKPOINTS
 
 CONFIG, ENVIRONMENT, LOCK = "config.json", "env.json", ".lock"
+_LONGEST_OWNER = 1000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,17 +25,25 @@ class Hold:
     """The right to write to a workdir; the system takes it back when the process ends, however it ends.
 
     Attributes:
+      workdir: the folder.
       file: open lock file.
     """
 
-    file: IO[str]
+    workdir: Path
+    file: BinaryIO
 
     def announce(self) -> None:
-        """Writes who holds the folder since when, for the message that a second process gives."""
+        """Writes who holds the folder since when, for the message that a second process gives.
+
+        Raises:
+          StorageError: code WORKDIR, the disk is full.
+        """
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        self.file.truncate(0)
-        self.file.write(f"pid {os.getpid()} on host {socket.gethostname()} since {now}")
-        self.file.flush()
+        try:
+            self.file.truncate(0)
+            self.file.write(f"pid {os.getpid()} on host {socket.gethostname()} since {now}".encode())
+        except OSError as error:
+            raise _unwritable(self.workdir / LOCK, error.strerror or str(error)) from error
 
 
 @contextlib.contextmanager
@@ -49,9 +58,12 @@ def hold(workdir: Path) -> Iterator[Hold]:
     """
     try:
         (workdir / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
-        file = (workdir / LOCK).open("a+", encoding="utf-8")
     except OSError as error:
         raise _unwritable(workdir, error.strerror or str(error)) from error
+    try:
+        file = append_bytes(workdir / LOCK)
+    except OSError as error:
+        raise _unwritable(workdir / LOCK, error.strerror or str(error)) from error
     with file:
         for folder in (workdir, workdir / CHECKPOINTS):
             if not os.access(folder, os.W_OK | os.X_OK):
@@ -60,9 +72,9 @@ def hold(workdir: Path) -> Iterator[Hold]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             file.seek(0)
-            owner = file.read() or "another process"
+            owner = file.read(_LONGEST_OWNER).decode(errors="replace") or "another process"
             raise BusyError(f"{workdir} is in use by {owner}", do="wait for it, or choose another --workdir") from error
-        yield Hold(file=file)
+        yield Hold(workdir=workdir, file=file)
 
 
 def write_json(path: Path, value: Mapping[str, JsonValue]) -> None:

@@ -1,5 +1,7 @@
 """The folder of a run is held by one process and never half written."""
 
+import errno
+import io
 import os
 import signal
 import subprocess
@@ -73,6 +75,29 @@ def test_folder_without_permission_is_refused(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(StorageError, match="permission denied"), workdirs.hold(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("target", ["mine", "missing"])
+def test_lock_that_is_a_link_is_refused_and_not_followed(tmp_path: Path, target: str):
+    (tmp_path / "mine").write_text("kept")
+    (tmp_path / ".lock").symlink_to(target)
+    with pytest.raises(StorageError, match=r"\.lock: it is a link") as caught, workdirs.hold(tmp_path) as hold:
+        hold.announce()
+    assert (caught.value.code, caught.value.exit_status) == ("WORKDIR", 8)
+    assert ((tmp_path / "mine").read_text(), (tmp_path / "missing").exists()) == ("kept", False)
+
+
+def test_full_disk_under_the_lock_is_an_error(tmp_path: Path):
+    class FullDisk(io.FileIO):
+        def write(self, data: object) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with (
+        FullDisk(tmp_path / ".lock", "a") as file,
+        pytest.raises(StorageError, match=r"\.lock: No space left") as caught,
+    ):
+        workdirs.Hold(workdir=tmp_path, file=file).announce()
+    assert (caught.value.code, caught.value.exit_status) == ("WORKDIR", 8)
 
 
 def test_json_is_written_whole_and_only_when_it_changes(tmp_path: Path):
