@@ -5,8 +5,9 @@
 """
 
 import importlib
-from typing import TYPE_CHECKING
 
+# Not from typing: with `python -m gauss_vit.main`, nothing is imported from the current folder (`gauss_vit.main`).
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from gauss_vit.inspect.loaded_run import LoadedRun, load_run
 

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TextIO, cast
+from typing import IO, cast
 
 _OWNER_WRITES = 0o644
 
@@ -79,22 +79,22 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
 
 
-def append_text(path: Path) -> TextIO:
+def append_text(path: Path) -> IO[str]:
     """Opens a text file in UTF-8 to append to it; a missing one is made.
 
     Raises:
       OSError: it cannot be opened, or is a link, a pipe or another thing than a file.
     """
-    return cast(TextIO, open(path, "a", encoding="utf-8", opener=_open_file))
+    return cast(IO[str], open(path, "a", encoding="utf-8", opener=_open_file))
 
 
-def append_bytes(path: Path) -> BinaryIO:
+def append_bytes(path: Path) -> IO[bytes]:
     """Opens a file without a buffer to read it and to append to it; a missing one is made.
 
     Raises:
       OSError: it cannot be opened, or is a link, a pipe or another thing than a file.
     """
-    return cast(BinaryIO, open(path, "ab+", buffering=0, opener=_open_file))
+    return cast(IO[bytes], open(path, "ab+", buffering=0, opener=_open_file))
 
 
 def _open_file(path: str, flags: int) -> int:

@@ -5,11 +5,16 @@ imported. Then the config is loaded and checked, and only then is the verb's mod
 wrong ends in one line on standard error and an exit status.
 """
 
+import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    # With `-m`, the current folder comes first: a jax.py that came with somebody's data would be imported from there.
+    del sys.path[0]
+
 import importlib
 import logging
 import os
 import shutil
-import sys
 import tempfile
 import traceback
 import warnings
@@ -21,13 +26,15 @@ from typing import Any
 from absl import flags
 
 from gauss_vit import __version__
-from gauss_vit.command_line import completion, parsing
+from gauss_vit.command_line import completion, console, parsing
 from gauss_vit.command_line import help as help_pages
 from gauss_vit.command_line.parsing import PROGRAM, CommandLine, UsageError
 from gauss_vit.commands.verbs import VERBS
 from gauss_vit.errors import ConfigError, UserError
+from gauss_vit.escaping import escaped
 
 BUG, INTERRUPTED = 1, 130
+_NOT_FOR_OTHERS = 0o022
 _WIDEST = 120
 _INVOCATION = "gauss_vit.command_line.invocation"
 _HELP = frozenset({"--help", "-h", "-help", "help"})
@@ -42,13 +49,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
       The exit status: 0, that of the `UserError` (2 to 8), 1 for a bug of this program, 130 after Ctrl-C.
     """
-    given = tuple(sys.argv[1:] if arguments is None else arguments)
     flags.FLAGS.mark_as_parsed()
+    console.prepare()
+    with _writable_by_owner_only():
+        return _status(tuple(sys.argv[1:] if arguments is None else arguments))
+
+
+def _status(given: Sequence[str]) -> int:
     workdir = None
     try:
         answer = _answer(given)
         if answer is not None:
-            sys.stdout.write(answer)
+            console.say(answer.removesuffix("\n"))
             return 0
         line = parsing.parse(given, VERBS)
         workdir = _workdir(line)
@@ -60,8 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _report(error)
     except KeyboardInterrupt:
         return _say_error(f"{PROGRAM}: interrupted", status=INTERRUPTED)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except console.ReaderGoneError:
         return 0
     except Exception as error:
         return _report_bug(error, workdir)
@@ -124,6 +135,7 @@ def _console() -> Iterator[None]:
     """Shows what the package logs on standard error, as it is; other libraries' root handlers would repeat it."""
     logger = logging.getLogger("gauss_vit")
     handler, level, propagates = logging.StreamHandler(), logger.level, logger.propagate
+    handler.setFormatter(console.LogFormatter())
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False
@@ -138,6 +150,17 @@ def _console() -> Iterator[None]:
         logger.propagate = propagates
 
 
+@contextmanager
+def _writable_by_owner_only() -> Iterator[None]:
+    """Makes every file and folder, also those of libraries, writable for nobody but its owner, whatever the umask."""
+    before = os.umask(_NOT_FOR_OTHERS)
+    os.umask(before | _NOT_FOR_OTHERS)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
 def _workdir(line: CommandLine) -> Path | None:
     named = line.options.get("workdir")
     return None if named is None else Path(str(named)).expanduser()
@@ -146,7 +169,7 @@ def _workdir(line: CommandLine) -> Path | None:
 def _report(error: UserError, *, after: str = "") -> int:
     stop = "" if error.message.endswith(("?", ".", "!")) else "."
     remedy = f"{stop} DO: {error.do}" if error.do else ""
-    line = " ".join(f"gauss_vit: error[{error.code}]: {error.message}{remedy}".split())
+    line = escaped(" ".join(f"gauss_vit: error[{error.code}]: {error.message}{remedy}".split()))
     return _say_error(line + after, status=error.exit_status)
 
 
@@ -159,15 +182,13 @@ def _report_bug(error: Exception, workdir: Path | None) -> int:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
     except OSError:
-        sys.stderr.write(text)
+        console.remark(text)
         name = "the lines above"
     return _say_error(f"gauss_vit: error[BUG]: {what} (traceback in {name}). DO: please report it", status=BUG)
 
 
 def _say_error(line: str, *, status: int) -> int:
-    sys.stdout.flush()
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
+    console.remark(line)
     return status
 
 

@@ -198,3 +198,72 @@ def test_mistake_in_a_config_is_answered_in_three_seconds():
     assert lines == ["gauss_vit: error[CONFIG]: unknown key model.dpeth; did you mean model.depth?"]
     assert seconds < 3, sorted(packages)
     assert not packages & {"orbax", "grain", "tensorflow_datasets", "tensorflow", "torch", "matplotlib"}
+
+
+def process(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Runs a line of a shell in a folder, in which `gauss-vit` is the module as a program."""
+    return subprocess.run(
+        ["bash", "-c", f'gauss-vit() {{ "{sys.executable}" -m gauss_vit.main "$@"; }}; {command}'],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        env={**BARE_ENVIRONMENT, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )
+
+
+PLANTED = ("jax", "numpy", "typing", "logging", "tempfile", "absl", "sitecustomize", "conftest", "config")
+
+
+def test_nothing_is_imported_from_the_current_folder_or_that_of_the_config(tmp_path: Path):
+    for name in PLANTED:
+        (tmp_path / f"{name}.py").write_text(f"raise SystemExit('{name} was executed')")
+    (tmp_path / "my.py").write_text("import numpy, tests.tiny_config\nget_config = tests.tiny_config.get_config\n")
+    shown = process("gauss-vit show --config=my.py", tmp_path)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "parameters" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("redirection", "message"),
+    [
+        (">&-", "cannot write to standard output: it is closed"),
+        (">/dev/full", "cannot write to standard output: No space left on device"),
+        ("2>&- >&-", ""),
+        ("2>/dev/full >/dev/full", ""),
+    ],
+)
+def test_output_that_cannot_be_written_is_one_line_and_status_8(tmp_path: Path, redirection: str, message: str):
+    ended = process(f"gauss-vit --version {redirection}", tmp_path)
+    assert (ended.returncode, ended.stdout) == (8, "")
+    lines = [f"gauss_vit: error[STDOUT]: {message}. DO: send it where it can be written"] if message else []
+    assert ended.stderr.splitlines() == lines
+
+
+@pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full"])
+def test_result_needs_no_standard_error(tmp_path: Path, redirection: str):
+    ended = process(f"gauss-vit --version {redirection}; gauss-vit shwo {redirection}", tmp_path)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (2, f"gauss-vit {gauss_vit.__version__}\n", "")
+
+
+def test_reader_that_stops_ends_the_program_in_silence(tmp_path: Path):
+    ended = process("trap '' PIPE; gauss-vit --help | true; echo ${PIPESTATUS[0]}", tmp_path)
+    assert (ended.stdout, ended.stderr) == ("0\n", "")
+
+
+def test_names_on_the_command_line_cannot_control_the_terminal(capsys: pytest.CaptureFixture[str]):
+    _, lines = answer(capsys, "show", "--config=\x1b[2J\u202e.json")
+    assert lines[0].startswith(r"gauss_vit: error[CONFIG]: config file \x1b[2J\u202e.json does not exist")
+
+
+def test_files_of_libraries_are_not_writable_for_others(
+    capsys: pytest.CaptureFixture[str], monkeypatch, tmp_path: Path
+):
+    monkeypatch.setattr(f"{program.VERBS['show'].module}.run", lambda invocation: (tmp_path / "file").touch())
+    before = os.umask(0)
+    try:
+        assert answer(capsys, "show", CONFIG)[0] == 0
+        assert os.umask(0) == 0, "as it was"
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o644

@@ -1,21 +1,88 @@
-"""Output to the terminal: results on standard output, warnings and progress on standard error."""
+"""Output to the terminal: results on standard output, warnings and progress on standard error.
 
+What names of files and classes may hold cannot control the terminal: such characters are escaped. Results that cannot
+be written are an error. Warnings and progress that cannot be written are left out: they end nothing.
+"""
+
+import contextlib
+import io
+import logging
+import os
 import sys
 
+from gauss_vit.errors import StorageError
+from gauss_vit.escaping import escaped
 
-def say(line: str) -> None:
-    """Writes a line to standard output and flushes it."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+_STANDARD_OUTPUT = 1
+_STREAMS = range(3)
 
 
-def remark(line: str) -> None:
-    """Writes a line about progress to standard error and flushes it."""
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
+class ReaderGoneError(Exception):
+    """The program that read standard output, such as `head`, has stopped reading."""
+
+
+class LogFormatter(logging.Formatter):
+    """Formats what is logged as one line that cannot control a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Formats a record."""
+        return escaped(super().format(record))
+
+
+def prepare() -> None:
+    """Prepares the standard streams: closed ones stay silent, and no text is one that they cannot write.
+
+    A file that is opened while a standard stream is closed gets its number, and with it what libraries write there.
+    """
+    for number in _STREAMS:
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def say(text: str) -> None:
+    """Writes lines to standard output and flushes them.
+
+    Args:
+      text: one or more lines, without the last line break.
+
+    Raises:
+      ReaderGoneError: what read standard output has ended.
+      StorageError: code STDOUT, standard output is closed, or a file on a full disk.
+    """
+    try:
+        if sys.stdout is None:
+            raise OSError("it is closed")
+        sys.stdout.write(escaped(text, keep="\n\t") + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        _abandon_output()
+        raise ReaderGoneError from error
+    except OSError as error:
+        _abandon_output()
+        reason = error.strerror or str(error)
+        do = "send it where it can be written"
+        raise StorageError(f"cannot write to standard output: {reason}", do=do, code="STDOUT") from error
+
+
+def remark(text: str) -> None:
+    """Writes lines, such as about progress, to standard error and flushes them."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(escaped(text, keep="\n\t") + "\n")
+            sys.stderr.flush()
 
 
 def warn(line: str) -> None:
-    """Writes a warning to standard error and flushes it."""
-    sys.stderr.write(f"gauss_vit: warning: {line}\n")
-    sys.stderr.flush()
+    """Writes a warning of one line to standard error and flushes it."""
+    remark(f"gauss_vit: warning: {escaped(line)}")
+
+
+def _abandon_output() -> None:
+    """Lets what is still buffered for standard output vanish, which Python would try to write once more at its end."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), _STANDARD_OUTPUT)

@@ -41,15 +41,6 @@ def width(text: str) -> int:
     return sum(_columns(character) for character in text)
 
 
-def printable(text: str) -> str:
-    """Replaces what a terminal cannot show in a line, such as line breaks and undecodable bytes of a file name.
-
-    >>> printable("a\\nb")
-    'a?b'
-    """
-    return "".join(character if character.isprintable() else "?" for character in text)
-
-
 def _columns(character: str) -> int:
     if unicodedata.combining(character):
         return 0

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gauss_vit.command_line.table import aligned, printable
+from gauss_vit.command_line.table import aligned
 from gauss_vit.config.schema import JsonValue
+from gauss_vit.escaping import escaped
 from gauss_vit.inspect.result_files import suffixed, write_arrays, write_bytes, write_text
 from gauss_vit.metrics.classification_report import ClassificationReport
 from gauss_vit.metrics.percent import percent
@@ -29,7 +30,7 @@ def summary(result: Mapping[str, JsonValue], report: ClassificationReport, *, cl
       report: sums of the evaluation.
       class_names: names of the classes in the order of the report.
     """
-    names = [printable(name) for name in class_names]
+    names = [escaped(name) for name in class_names]
     return [_title(result), *_overall(result), "", *_by_class(report, names), *_pairs(report, names)]
 
 

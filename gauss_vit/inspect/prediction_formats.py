@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from gauss_vit.command_line.table import Alignment, aligned_row, printable, width
+from gauss_vit.command_line.table import Alignment, aligned_row, width
+from gauss_vit.escaping import escaped
 from gauss_vit.inspect.predictions import Prediction
 from gauss_vit.metrics.percent import percent
 
@@ -74,7 +75,7 @@ class Table:
     @classmethod
     def of(cls, paths: Sequence[Path]) -> "Table":
         """Returns a table with room for the names of files."""
-        return cls(min(_WIDEST_FILE, max(width(printable(str(path))) for path in paths)))
+        return cls(min(_WIDEST_FILE, max(width(escaped(str(path))) for path in paths)))
 
     def heading(self, first: Prediction) -> list[str]:
         """Returns the names of the columns."""
@@ -83,7 +84,7 @@ class Table:
 
     def lines(self, prediction: Prediction) -> list[str]:
         """Returns a line for each record; the first names the file."""
-        name, items = printable(str(prediction.path)), prediction.records.items
+        name, items = escaped(str(prediction.path)), prediction.records.items
         rows = [(item, [_text(item[key]) for key in _columns(item)]) for item in items]
         if width(name) > self.file_width or not rows:
             return [name, *(self._row("", item, texts) for item, texts in rows)]
@@ -115,7 +116,7 @@ def _columns(item: Record) -> tuple[str, ...]:
 def _text(value: Value) -> str:
     if isinstance(value, float):
         return percent(value)
-    return printable(str(value))
+    return escaped(str(value))
 
 
 def _csv(cells: Sequence[Value]) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from tqdm import tqdm
 
+from gauss_vit.command_line import console
+from gauss_vit.escaping import escaped
 from gauss_vit.waiting import announced
 
 
@@ -26,13 +28,13 @@ class Progress:
 
     def say(self, line: str) -> None:
         """Writes a line to standard output, above the bar."""
-        tqdm.write(line, file=sys.stdout)
-        sys.stdout.flush()
+        with tqdm.external_write_mode(file=sys.stdout):
+            console.say(line)
 
     def warn(self, line: str) -> None:
         """Writes a warning to standard error, above the bar."""
-        tqdm.write(f"gauss_vit: warning: {line}", file=sys.stderr)
-        sys.stderr.flush()
+        with tqdm.external_write_mode(file=sys.stderr):
+            console.warn(line)
 
 
 @contextmanager
@@ -48,10 +50,10 @@ def progress(doing: str, subject: str, total: int, *, done: int = 0) -> Iterator
     bar = tqdm(
         initial=done,
         total=total,
-        desc=subject,
+        desc=escaped(subject),
         unit="image",
         file=sys.stderr,
-        disable=not sys.stderr.isatty(),
+        disable=sys.stderr is None or not sys.stderr.isatty(),
         leave=False,
     )
     with bar:

@@ -1,11 +1,30 @@
-"""The console: results and warnings go to different streams."""
+"""The console: results and warnings go to different streams, cannot control the terminal, and need none of them."""
+
+import logging
 
 import pytest
 
-from gauss_vit.command_line.console import say, warn
+from gauss_vit.command_line.console import LogFormatter, remark, say, warn
+
+HOSTILE = "a\x1b[2J\u202eb\rc"
+SHOWN = r"a\x1b[2J\u202eb\rc"
 
 
 def test_results_and_warnings_go_to_different_streams(capsys: pytest.CaptureFixture[str]):
     say("result")
     warn("careful")
     assert capsys.readouterr() == ("result\n", "gauss_vit: warning: careful\n")
+
+
+def test_nothing_controls_the_terminal(capsys: pytest.CaptureFixture[str]):
+    say(f"{HOSTILE}\n{HOSTILE}")
+    remark(HOSTILE)
+    warn(f"{HOSTILE}\ngauss_vit: error[FORGED]")
+    shown = capsys.readouterr()
+    assert shown.out == f"{SHOWN}\n{SHOWN}\n"
+    assert shown.err == f"{SHOWN}\ngauss_vit: warning: {SHOWN}\\ngauss_vit: error[FORGED]\n"
+
+
+def test_nothing_logged_controls_the_terminal_or_forges_a_line():
+    record = logging.LogRecord("gauss_vit", logging.INFO, "", 0, "%s", (f"{HOSTILE}\nforged",), None)
+    assert LogFormatter().format(record) == f"{SHOWN}\\nforged"

@@ -1,8 +1,6 @@
 """Tables are aligned by what a terminal shows."""
 
-import pytest
-
-from gauss_vit.command_line.table import aligned, aligned_row, printable, width
+from gauss_vit.command_line.table import aligned, aligned_row, width
 
 
 def test_columns_are_as_wide_as_their_widest_cell():
@@ -22,10 +20,3 @@ def test_wide_characters_take_two_columns_and_combining_ones_none():
 
 def test_cell_that_is_too_wide_is_not_cut():
     assert aligned_row(("long name", "1"), (4, 3), ("left", "right")) == "long name    1"
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"), [("a\nb\x1b[2J", "a?b?[2J"), ("caf\udce9.jpg", "caf?.jpg"), ("ä 猫", "ä 猫")]
-)
-def test_text_stays_in_its_line(text: str, shown: str):
-    assert printable(text) == shown

@@ -9,7 +9,7 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from gauss_vit.config.schema import JsonValue
 from gauss_vit.errors import BusyError, StorageError
@@ -30,7 +30,7 @@ class Hold:
     """
 
     workdir: Path
-    file: BinaryIO
+    file: IO[bytes]
 
     def announce(self) -> None:
         """Writes who holds the folder since when, for the message that a second process gives.
