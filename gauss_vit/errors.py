@@ -65,6 +65,13 @@ class DivergedError(UserError):
     exit_status = 5
 
 
+class PeerError(UserError):
+    """Another process of the run is missing, stuck or gone."""
+
+    default_code = "PEER-LOST"
+    exit_status = 6
+
+
 class BusyError(UserError):
     """Another process is using the workdir."""
 

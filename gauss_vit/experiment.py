@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from gauss_vit.config import loading, overrides, schema
 from gauss_vit.data.config import Data
@@ -45,6 +46,7 @@ class Experiment:
       seed: Seed of the initial values, the order of examples, augmentation and dropout.
       start: Weights to start from; None initialises every parameter at random.
       evaluators: Evaluations: what is measured on which split, and how often.
+      platform: Platform that the devices must have; "any" takes what JAX finds, "cpu" leaves accelerators alone.
 
     Raises:
       ConfigError: the seed is out of range, or the evaluators do not fit together.
@@ -59,6 +61,7 @@ class Experiment:
     seed: int
     start: Start | None = None
     evaluators: tuple[Evaluator, ...] = (_EVALUATOR,)
+    platform: Literal["any", "cpu", "gpu", "tpu"] = "any"
 
     def __post_init__(self):
         if not 0 <= self.seed < 2**32:

@@ -1,8 +1,8 @@
 """The command line: `gauss-vit VERB ...`, the same as `python -m gauss_vit.main VERB ...`.
 
 Help, `--version` and every answer to a wrong command line are made from the table of verbs, before anything heavy is
-imported. Then the config is loaded and checked, and only then is the verb's module imported and run. Whatever goes
-wrong ends in one line on standard error and an exit status.
+imported. Then the config is loaded and checked, the processes of the run join, and only then is the verb's module
+imported and run. Whatever goes wrong ends in one line on standard error and an exit status.
 """
 
 import sys
@@ -37,6 +37,7 @@ BUG, INTERRUPTED = 1, 130
 _NOT_FOR_OTHERS = 0o022
 _WIDEST = 120
 _INVOCATION = "gauss_vit.command_line.invocation"
+_START = "gauss_vit.distributed.start"
 _HELP = frozenset({"--help", "-h", "-help", "help"})
 
 
@@ -52,10 +53,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     flags.FLAGS.mark_as_parsed()
     console.prepare()
     with _writable_by_owner_only():
-        return _status(tuple(sys.argv[1:] if arguments is None else arguments))
+        try:
+            status = _status(tuple(sys.argv[1:] if arguments is None else arguments))
+        except SystemExit as end:
+            _leave(end.code)
+            raise
+        _leave(status)
+        return status
 
 
 def _status(given: Sequence[str]) -> int:
+    """Runs one verb, and reports what goes wrong."""
     workdir = None
     try:
         answer = _answer(given)
@@ -80,9 +88,26 @@ def _status(given: Sequence[str]) -> int:
 
 def _run(line: CommandLine) -> None:
     invocation = _function(_INVOCATION, "invoke", needed_by=line.verb)(line)
-    with _console():
+    with _console() as terminal:
+        if "distributed" in line.options:
+            _join(line, invocation.experiment, terminal)
         _function("gauss_vit.assembly.compilation_cache", "keep", needed_by=line.verb)()
         _runner(line.verb)(invocation)
+
+
+def _join(line: CommandLine, experiment: object, terminal: logging.Handler) -> None:
+    """Joins the processes of the run; all but the first are quiet on the terminal, except for errors."""
+    platform = getattr(experiment, "platform", "any")
+    _function(_START, "start", needed_by=line.verb)(str(line.options["distributed"]), platform=platform)
+    if not _function("gauss_vit.distributed.processes", "is_first", needed_by=line.verb)():
+        terminal.setLevel(logging.ERROR)
+        console.discard_output()
+
+
+def _leave(status: int | str | None) -> None:
+    """Leaves the processes of the run, if this one has joined any."""
+    if _START in sys.modules:
+        vars(sys.modules[_START])["leave"](status if isinstance(status, int) else BUG)
 
 
 def _answer(arguments: Sequence[str]) -> str | None:
@@ -131,7 +156,7 @@ def _missing(module: str, needed_by: str) -> ConfigError:
 
 
 @contextmanager
-def _console() -> Iterator[None]:
+def _console() -> Iterator[logging.Handler]:
     """Shows what the package logs on standard error, as it is; other libraries' root handlers would repeat it."""
     logger = logging.getLogger("gauss_vit")
     handler, level, propagates = logging.StreamHandler(), logger.level, logger.propagate
@@ -143,7 +168,7 @@ def _console() -> Iterator[None]:
         with warnings.catch_warnings():
             # Large images are refused in the words of this program, by its own limit.
             warnings.filterwarnings("ignore", message=r"Image size \(\d+ pixels\) exceeds limit")
-            yield
+            yield handler
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)

@@ -13,6 +13,7 @@ from gauss_vit import errors
         (errors.DataError, 3),
         (errors.CheckpointError, 4),
         (errors.DivergedError, 5),
+        (errors.PeerError, 6),
         (errors.BusyError, 7),
         (errors.StorageError, 8),
     ],

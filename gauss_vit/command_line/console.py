@@ -60,10 +60,10 @@ def say(text: str) -> None:
         sys.stdout.write(escaped(text, keep="\n\t") + "\n")
         sys.stdout.flush()
     except BrokenPipeError as error:
-        _abandon_output()
+        discard_output()
         raise ReaderGoneError from error
     except OSError as error:
-        _abandon_output()
+        discard_output()
         reason = error.strerror or str(error)
         do = "send it where it can be written"
         raise StorageError(f"cannot write to standard output: {reason}", do=do, code="STDOUT") from error
@@ -82,7 +82,7 @@ def warn(line: str) -> None:
     remark(f"gauss_vit: warning: {escaped(line)}")
 
 
-def _abandon_output() -> None:
-    """Lets what is still buffered for standard output vanish, which Python would try to write once more at its end."""
+def discard_output() -> None:
+    """Lets standard output vanish, also what is still buffered, which Python would try to write at its end."""
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), _STANDARD_OUTPUT)

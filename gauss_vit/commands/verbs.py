@@ -5,6 +5,13 @@ from types import MappingProxyType
 from gauss_vit.command_line.verb import Flag, Verb, Verbs
 
 _WORKDIR = Flag(name="workdir", value="DIR", help="Folder of the run.")
+_DISTRIBUTED = Flag(
+    name="distributed",
+    value="auto|off|COORDINATOR,N,I",
+    default="auto",
+    help="Processes of the run: those that a TPU VM, GKE, Slurm or Open MPI has started; this one alone; or process I"
+    " of N, from 0, with process 0 at COORDINATOR, such as 10.0.0.1:8476.",
+)
 _RUN = Flag(name="workdir", value="DIR", help="Folder of the run.", required=True)
 _EMA = Flag(name="ema", type=bool, default=False, help="Use the moving average of the parameters.")
 _BEST = Flag(name="best", type=bool, default=False, help="Use the best checkpoint instead of the newest.")
@@ -77,6 +84,7 @@ _TRAIN = Verb(
             value="SERVICES",
             help="Send numbers and pictures to `wandb`, `mlflow` or `trackio` as well, such as mlflow:PROJECT,wandb.",
         ),
+        _DISTRIBUTED,
     ),
 )
 _EVALUATE = Verb(
@@ -107,6 +115,7 @@ _EVALUATE = Verb(
             highest=1.0,
             help="Fraction of the resized image that the centre crop keeps; the config's by default.",
         ),
+        _DISTRIBUTED,
     ),
 )
 _PREDICT = Verb(
@@ -123,6 +132,7 @@ _PREDICT = Verb(
         Flag(name="csv", type=bool, default=False, help="Write a CSV row for each class."),
         Flag(name="batch_size", type=int, value="N", default=32, lowest=1, help="Largest number of images in a batch."),
         *_IMAGE_FILES,
+        _DISTRIBUTED,
     ),
 )
 _PROBE = Verb(
@@ -152,6 +162,7 @@ _PROBE = Verb(
             lowest=0.0,
             help="L2 penalty on the weights of the linear classifier.",
         ),
+        _DISTRIBUTED,
     ),
 )
 _ERF = Verb(
@@ -212,6 +223,7 @@ _ERF = Verb(
             lowest=1,
             help="Number of batches after which partial results are saved; an interrupted run continues from there.",
         ),
+        _DISTRIBUTED,
     ),
 )
 _COMPARE = Verb(
@@ -241,6 +253,7 @@ _POSITION = Verb(
         Flag(name="images", value="DIR", help="Folder of images, to measure attention distances on."),
         _MAX_IMAGES,
         *_IMAGE_FILES,
+        _DISTRIBUTED,
     ),
 )
 _REPORT = Verb(
@@ -270,6 +283,7 @@ _REPORT = Verb(
             choices=("all", "last"),
             help="Layers whose receptive fields are measured; the last one alone is faster.",
         ),
+        _DISTRIBUTED,
     ),
 )
 _MOVIE = Verb(

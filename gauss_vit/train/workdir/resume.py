@@ -18,6 +18,7 @@ MAY_CHANGE = (
     r"training\.(keep_checkpoints|best(\..*)?)",
     r"data\.(data_dir|num_threads)",
     r"mesh\..*",
+    r"platform",
     r"model\.compute\.(kernel|remat|unroll|platform)",
 )
 """Paths of the experiment that affect how a run is logged, stored or computed, but not what it learns."""

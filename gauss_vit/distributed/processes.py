@@ -1,0 +1,102 @@
+"""What the processes of a run tell each other, over JAX's coordination service and not over their devices.
+
+It is there where devices are not: before any is counted, and while another process is stuck in a computation. With one
+process everything here is trivial, and nothing is opened.
+"""
+
+import json
+import time
+from typing import Any, Protocol, cast, runtime_checkable
+
+import jax
+
+# JAX keeps the client of its coordination service to itself; orbax takes it from here as well.
+from jax._src import distributed
+
+from gauss_vit.distributed.roll_call import named
+from gauss_vit.errors import PeerError
+
+JsonLike = None | bool | int | float | str | list[Any] | dict[str, Any]
+
+_PREFIX = "gauss_vit"
+
+
+@runtime_checkable
+class _Service(Protocol):
+    """What is used of JAX's client of the coordination service."""
+
+    def key_value_increment(self, key: str, increment: int) -> int: ...
+
+    def key_value_set(self, key: str, value: str) -> None: ...
+
+    def key_value_dir_get(self, key: str) -> list[tuple[str, str]]: ...
+
+    def key_value_delete(self, key: str) -> None: ...
+
+    def wait_at_barrier(self, barrier_id: str, timeout_in_ms: int) -> None: ...
+
+
+def index() -> int:
+    """Returns the number of this process, from 0."""
+    return distributed.global_state.process_id
+
+
+def count() -> int:
+    """Returns the number of processes of the run."""
+    return distributed.global_state.num_processes
+
+
+def is_first() -> bool:
+    """Returns whether this is process 0, which alone writes what a run writes once."""
+    return index() == 0
+
+
+def gather(name: str, value: JsonLike, *, limit: float) -> list[JsonLike]:
+    """Returns the values of all processes, in their order. All must call it, with the same names in the same order.
+
+    Args:
+      name: What it is about, for messages; a name may be used more than once.
+      value: What this process tells the others.
+      limit: Seconds to wait.
+
+    Raises:
+      PeerError: some did not come in time.
+    """
+    if count() == 1:
+        return [value]
+    client, start = cast(_Service, distributed.global_state.client), time.monotonic()
+    # The service counts the turns of a name: there is nothing to remember here, and no key is used twice.
+    turn = client.key_value_increment(f"{_PREFIX}/turns/{name}/{index()}", 1)
+    folder = f"{_PREFIX}/values/{name}/{turn}"
+    client.key_value_set(f"{folder}/{index()}", json.dumps(value))
+    try:
+        client.wait_at_barrier(folder, int(limit * 1000))
+    except jax.errors.JaxRuntimeError as error:
+        missing = sorted(set(range(count())) - _told(client, folder).keys())
+        raise _missing(name, missing, seconds=time.monotonic() - start) from error
+    told = _told(client, folder)
+    # Whoever is here has read the values of the turn before.
+    client.key_value_delete(f"{_PREFIX}/values/{name}/{turn - 1}/{index()}")
+    return [json.loads(told[process]) for process in range(count())]
+
+
+def barrier(name: str, *, limit: float) -> None:
+    """Waits until all processes are here.
+
+    Raises:
+      PeerError: some did not come within the limit, in seconds.
+    """
+    gather(name, None, limit=limit)
+
+
+def _told(client: _Service, folder: str) -> dict[int, str]:
+    """Returns what was told in a turn, by process."""
+    return {int(key.rpartition("/")[2]): text for key, text in client.key_value_dir_get(f"{folder}/")}
+
+
+def _missing(name: str, missing: list[int], *, seconds: float) -> PeerError:
+    who = named(missing) if missing else "the coordinator, process 0"
+    return PeerError(
+        f"process {index()} waited {seconds:.0f} s for {who} at {name}",
+        do="look at their logs; the same command on all hosts resumes",
+    )
