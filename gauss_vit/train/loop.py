@@ -7,7 +7,7 @@ stopped or killed at any moment ends with the same bits as one that was not.
 
 import logging
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 
 import jax
@@ -16,6 +16,7 @@ from jaxtyping import PyTree
 from gauss_vit.batches import Batch
 from gauss_vit.errors import ConfigError, DataError, DivergedError
 from gauss_vit.tasks.evaluator import Best, Evaluator, describe
+from gauss_vit.train import memory
 from gauss_vit.train.beginning import (
     checkpoint_writer,
     compare_with_recorded,
@@ -32,6 +33,7 @@ from gauss_vit.train.checkpoint.metadata import Progress
 from gauss_vit.train.checkpoint.reader import check_format, restore_state
 from gauss_vit.train.checkpoint.writer import CheckpointWriter
 from gauss_vit.train.evaluation import evaluate
+from gauss_vit.train.input_wait import InputWait
 from gauss_vit.train.interruption import EXIT_STATUS, Interruption
 from gauss_vit.train.metric_window import MetricWindow
 from gauss_vit.train.prefetch import place_ahead
@@ -39,10 +41,12 @@ from gauss_vit.train.run import Feed, Observer, Run
 from gauss_vit.train.state import TrainState
 from gauss_vit.train.step import Outcome, audited_paths
 from gauss_vit.train.tracking.tracker import TrackedRun
+from gauss_vit.train.wall_time import Pace, WallTime
 from gauss_vit.train.workdir import lock
 from gauss_vit.train.workdir.loggers import Loggers
 from gauss_vit.train.workdir.metrics_log import OBSERVE, TRAIN, splits_at
-from gauss_vit.train.workdir.progress import Pace, progress_line
+from gauss_vit.train.workdir.progress import progress_line
+from gauss_vit.train.workdir.timing_log import Timing, seconds_before, summary
 from gauss_vit.waiting import announced
 
 __all__ = ["Feed", "Observer", "Run", "fit"]
@@ -64,7 +68,7 @@ def fit(run: Run) -> None:
       BusyError: another process holds the workdir.
       SystemExit: status 143, after SIGTERM, SIGINT or SIGHUP, once the state is saved.
     """
-    with lock.hold(run.workdir) as hold, Interruption() as interruption:
+    with lock.hold(run.workdir) as hold, Interruption() as interruption, WallTime() as wall:
         check_format(run.workdir)
         notes = compare_with_recorded(run)
         with announced("reading the newest checkpoint"):
@@ -75,12 +79,14 @@ def fit(run: Run) -> None:
         hold.announce()
         state = fresh_start(run) if restored is None else resumed(run, restored)
         batches = open_batches(run, state)
+        wall.add(seconds_before(run.workdir, int(state.step)))
         tracked = TrackedRun(workdir=run.workdir, step=int(state.step), config=run.recipe.to_json())
         with Loggers(tracked, trackers=run.trackers) as loggers:
             write_records(run, restored, notes=notes)
             with checkpoint_writer(run) as writer:
-                loop = _Loop(run, state, loggers=loggers, writer=writer, interruption=interruption)
-                loop.go(batches, interval=() if restored is None else restored.record.progress.interval)
+                loop = _Loop(run, state, loggers=loggers, writer=writer, interruption=interruption, wall=wall)
+                with wall.within("step"):
+                    loop.go(batches, interval=() if restored is None else restored.record.progress.interval)
             _LOGGER.info("finished at step %d", run.recipe.training.total_steps)
 
 
@@ -95,6 +101,7 @@ class _Loop:
         loggers: Loggers,
         writer: CheckpointWriter,
         interruption: Interruption,
+        wall: WallTime,
     ):
         self._run = run
         self._training = run.recipe.training
@@ -104,7 +111,9 @@ class _Loop:
         self._loggers = loggers
         self._writer = writer
         self._interruption = interruption
-        self._pace = Pace()
+        self._wall = wall
+        self._pace = Pace(wall)
+        self._input = InputWait(wall)
         self._window = MetricWindow((), explain=self._explain)
         self._evaluation: dict[str, float] = {}
         self._is_first = True
@@ -116,7 +125,7 @@ class _Loop:
         logged = splits_at(self._run.workdir, self._step) if self._step > 0 else set()
         if self._step > 0 and (missing := missing_evaluators(self._run, self._step)):
             self._measure(missing, is_observed=OBSERVE in logged)
-        for batch in place_ahead(batches, self._program.mesh):
+        for batch in place_ahead(self._input.timed(batches), self._program.mesh):
             if self._interruption.is_requested():
                 break
             self._advance(batch)
@@ -132,6 +141,7 @@ class _Loop:
         """Starts one update on a batch on the devices, and checks the update before it."""
         with announced("compiling the training step") if self._is_first else nullcontext():
             self._state, outcome = self._program.train_step(self._state, batch)
+        self._input.follow(outcome.is_finite.is_ready)
         self._is_first = False
         self._step += 1
         self._evaluation = {}
@@ -144,33 +154,51 @@ class _Loop:
         rate = float(self._program.learning_rate(self._step - 1))
         num_places = ((self._step - 1) % training.log_every + 1) * training.batch_size
         values = self._window.values()
+        self._input.ended()
         values = {**values, **_skipped(values, num_places=num_places), "learning_rate": rate}
         self._loggers.write(TRAIN, self._step, values)
-        epoch = epochs_at(self._run, self._step)
-        speed = self._pace.steps_per_second * training.batch_size
-        self._loggers.write_timing(self._step, epoch=epoch, images_per_second=speed)
+        timing = self._timing()
+        self._loggers.write_timing(self._step, timing)
         line = progress_line(
             self._step,
             training.total_steps,
-            epoch=epoch,
+            epoch=timing.epoch,
             metrics=self._run.recipe.task.describe(values),
             learning_rate=rate,
             batch_size=training.batch_size,
-            pace=self._pace,
+            steps_per_second=self._pace.steps_per_second,
+            utilization=timing.model_flops_utilization,
+            input_wait=timing.input_wait,
         )
         _LOGGER.info("%s", line)
         self._window.restart()
         self._pace.restart()
 
-    def _measure(self, evaluators: Iterable[Evaluator], *, is_observed: bool = False) -> None:
+    def _timing(self) -> Timing:
+        """Measures the interval that ends here."""
+        speed = self._pace.steps_per_second * self._training.batch_size
+        return Timing(
+            epoch=epochs_at(self._run, self._step),
+            images_per_second=speed or None,
+            model_flops_utilization=None,
+            input_wait=self._pace.input_wait,
+            peak_device_memory_bytes=memory.peak_device_bytes(self._program.mesh.local_devices),
+            peak_host_memory_bytes=memory.peak_host_bytes(),
+            seconds=self._wall.seconds(),
+        )
+
+    def _measure(self, evaluators: Sequence[Evaluator], *, is_observed: bool = False) -> None:
         """Evaluates, and observes if that is due; after an interruption the resumed run does the rest."""
-        with self._pace.paused():
-            for evaluator in evaluators:
-                self._window.settle()
-                if not self._evaluate(evaluator):
-                    return
-            if not is_observed and self._training.is_due(self._training.observe_every, self._step):
-                self._window.settle()
+        is_observing = not is_observed and self._training.is_due(self._training.observe_every, self._step)
+        if evaluators or is_observing:
+            self._window.settle()
+        for evaluator in evaluators:
+            with self._wall.within("evaluation"):
+                is_complete = self._evaluate(evaluator)
+            if not is_complete:
+                return
+        if is_observing:
+            with self._wall.within("observation"):
                 self._observe()
 
     def _observe(self) -> None:
@@ -224,7 +252,8 @@ class _Loop:
         """Starts to save the state, once it is known to be finite and its metrics are on disk."""
         if self._writer.covers(self._step):
             return
-        with self._pace.paused():
+        self._window.settle()
+        with self._wall.within("save"):
             progress = Progress(
                 step=self._step,
                 batch_digest=self._run.feed.digest(self._step),
@@ -246,8 +275,11 @@ class _Loop:
             raise DataError(f"the training batches end at step {self._step} of {num_steps}", code="DATA-SHORT")
         if self._step > 0:
             self._save()
-        with announced("saving"):
+        with self._wall.within("save"), announced("saving"):
             self._writer.wait()
+        timing = self._timing()
+        self._loggers.write_timing(self._step, timing)
+        _LOGGER.info("%s", summary(timing))
         if name:
             _LOGGER.warning("%s: saved step %d, exiting %d", name, self._step, EXIT_STATUS)
             raise SystemExit(EXIT_STATUS)

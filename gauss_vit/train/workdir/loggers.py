@@ -8,7 +8,7 @@ from types import TracebackType
 from gauss_vit.train.tracking.tensorboard import EventFile
 from gauss_vit.train.tracking.tracker import OpenTracker, TolerantTracker, TrackedRun
 from gauss_vit.train.workdir.metrics_log import MetricsLog
-from gauss_vit.train.workdir.timing_log import TimingLog
+from gauss_vit.train.workdir.timing_log import Timing, TimingLog
 
 TEXT = "train.log"
 _PACKAGE_LOGGER = logging.getLogger("gauss_vit")
@@ -75,14 +75,14 @@ class Loggers:
             for tracker in self._trackers:
                 tracker.show(step, name, picture)
 
-    def write_timing(self, step: int, *, epoch: float | None, images_per_second: float) -> None:
+    def write_timing(self, step: int, timing: Timing) -> None:
         """Writes what differs from run to run, to timing.jsonl and the trackers.
 
         Raises:
           StorageError: timing.jsonl cannot be written.
         """
-        self._timing.append(step, epoch=epoch, images_per_second=images_per_second)
-        self._track("speed", step, {"images_per_second": images_per_second})
+        self._timing.append(step, timing)
+        self._track("speed", step, timing.numbers())
 
     def sync(self) -> None:
         """Writes the numbers to the disk before a checkpoint is saved.
