@@ -2,7 +2,9 @@
 
 import os
 import signal
+import socket
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
 
@@ -11,6 +13,7 @@ _HANGUP = "SIGHUP"
 # By name: Windows has no SIGHUP, and is to be told what is missing instead (`main`).
 _SIGNALS = tuple(number for number in signal.Signals if number.name in ("SIGTERM", "SIGINT", _HANGUP))
 _ABANDONED_STATUS = 130
+_SAME_SECONDS = 1.0
 
 Handler = Callable[[int, FrameType | None], object] | int | None
 
@@ -19,18 +22,32 @@ class Interruption:
     """Handles SIGTERM, SIGINT and SIGHUP within a `with` block, in the main thread, as Python allows it in no other.
 
     SIGHUP comes when a terminal or an SSH connection closes; where it is ignored, as `nohup` has it, that remains so.
-    A second Ctrl-C only prints that saving is under way, and a third one ends the process at once. That is safe: an
-    unfinished checkpoint is never taken for a finished one.
+
+    Whoever does not want to wait for the save sends SIGTERM, or the first signal, again: the process ends at once. It
+    does so even where the main thread is stuck in a save, as a thread of its own reads the signals. Of Ctrl-C the
+    second one only prints that saving is under way, and the third one counts. Schedulers and shells send the same
+    signal twice at times, to a process and to its group: what comes within a second is the same one. Leaving is safe:
+    an unfinished checkpoint is never taken for a finished one.
     """
 
     def __init__(self) -> None:
         self._name = ""
-        self._num_repeats = 0
+        self._first = 0
+        self._first_time = 0.0
+        self._num_presses = 0
         self._previous: dict[signal.Signals, Handler] = {}
+        self._previous_fd = -1
+        self._reader: threading.Thread | None = None
+        self._sockets: tuple[socket.socket, socket.socket] | None = None
 
     def __enter__(self) -> "Interruption":
         """Installs the handlers."""
         if threading.current_thread() is threading.main_thread():
+            self._sockets = socket.socketpair()
+            self._sockets[1].setblocking(False)
+            self._reader = threading.Thread(target=self._read, args=self._sockets[:1], name="signals", daemon=True)
+            self._reader.start()
+            self._previous_fd = signal.set_wakeup_fd(self._sockets[1].fileno(), warn_on_full_buffer=False)
             handled = [number for number in _SIGNALS if not _is_ignored_hangup(number)]
             self._previous = {number: signal.signal(number, self._receive) for number in handled}
         return self
@@ -41,6 +58,11 @@ class Interruption:
         """Restores the earlier handlers."""
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+        if self._sockets is not None and self._reader is not None:
+            signal.set_wakeup_fd(self._previous_fd)
+            self._sockets[1].close()
+            self._reader.join()
+            self._sockets[0].close()
 
     @property
     def name(self) -> str:
@@ -52,14 +74,31 @@ class Interruption:
         return bool(self._name)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        """Records a signal. Logging is not safe in a handler; a bare write is."""
+        """Records a signal. Logging is not safe in a handler."""
         if not self._name:
             self._name = signal.Signals(number).name
+
+    def _read(self, signals: socket.socket) -> None:
+        """Reads, in a thread, every signal that comes, whatever the main thread is doing."""
+        while received := signals.recv(1):
+            self._count(received[0])
+
+    def _count(self, number: int) -> None:
+        """Counts a signal, and ends the process if the run was told to stop before."""
+        if not self._first:
+            self._first, self._first_time = number, time.monotonic()
+            self._receive(number, None)
         elif number == signal.SIGINT:
-            self._num_repeats += 1
-            if self._num_repeats > 1:
-                os._exit(_ABANDONED_STATUS)
+            self._num_presses += 1
+            if self._num_presses > 1:
+                self._abandon(number)
             os.write(2, b"already saving; press again to abandon\n")
+        elif number in (signal.SIGTERM, self._first) and time.monotonic() - self._first_time > _SAME_SECONDS:
+            self._abandon(number)
+
+    def _abandon(self, number: int) -> None:
+        os.write(2, f"gauss_vit: {signal.Signals(number).name} again: ended before the state was saved\n".encode())
+        os._exit(_ABANDONED_STATUS)
 
 
 def _is_ignored_hangup(number: signal.Signals) -> bool:

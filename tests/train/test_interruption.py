@@ -5,9 +5,11 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
+from gauss_vit.train import interruption as interruption_module
 from gauss_vit.train.interruption import Interruption
 
 PATIENCE = """
@@ -18,6 +20,20 @@ with Interruption() as interruption:
         os.kill(os.getpid(), signal.SIGINT)
 sys.stdout.write(interruption.name)
 """
+
+STUCK = """
+import ctypes, sys
+from gauss_vit.train.interruption import Interruption
+with Interruption():
+    sys.stdout.write("stuck\\n")
+    sys.stdout.flush()
+    for _ in range(60):
+        ctypes.CDLL(None).poll(None, 0, 60_000)
+"""
+
+
+def num_open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -41,11 +57,46 @@ def test_hangup_that_is_ignored_remains_so():
         signal.signal(signal.SIGHUP, before)
 
 
-def test_repeated_term_changes_nothing():
+def test_same_signal_at_once_is_one():
     with Interruption() as interruption:
         for _ in range(3):
             os.kill(os.getpid(), signal.SIGTERM)
         assert interruption.name == "SIGTERM"
+
+
+def test_signals_reach_a_stuck_main_thread_and_the_second_one_ends_it():
+    with subprocess.Popen(
+        [sys.executable, "-c", STUCK], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "stuck\n"
+            process.send_signal(signal.SIGTERM)
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(timeout=1.2)
+            process.send_signal(signal.SIGTERM)
+            _, said = process.communicate(timeout=2)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert "SIGTERM again: ended before the state was saved" in said
+
+
+def test_closing_the_terminal_after_ctrl_c_does_not_abandon_the_save(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(interruption_module, "_SAME_SECONDS", -1.0)
+    with Interruption() as interruption:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGHUP)
+    assert interruption.name == "SIGINT"
+
+
+def test_handlers_leave_no_thread_and_no_open_file():
+    threads, files = threading.active_count(), num_open_files()
+    with Interruption():
+        assert threading.active_count() == threads + 1
+    assert threading.active_count() == threads
+    assert num_open_files() == files
+    assert signal.set_wakeup_fd(-1) == -1
 
 
 @pytest.mark.parametrize(("num_presses", "status", "name"), [(1, 0, "SIGINT"), (2, 0, "SIGINT"), (3, 130, "")])
