@@ -17,11 +17,13 @@ from gauss_vit.tasks.classification import Classification
 from gauss_vit.tasks.evaluator import Evaluator, check_evaluators
 from gauss_vit.tasks.task import Task
 from gauss_vit.train.config import Training
+from gauss_vit.train.limits import Limits
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.optim.optimizer import Optimizer
 from gauss_vit.weights.start import Start
 
 _EVALUATOR = Evaluator()
+_LIMITS = Limits()
 _ALTERNATIVES: tuple[Mapping[str, schema.JsonValue], ...] = (
     {"training.num_steps": None, "training.num_epochs": None},
     {"optimizer.schedule.warmup.steps": 0, "optimizer.schedule.warmup.share": None},
@@ -47,6 +49,7 @@ class Experiment:
       start: Weights to start from; None initialises every parameter at random.
       evaluators: Evaluations: what is measured on which split, and how often.
       platform: Platform that the devices must have; "any" takes what JAX finds, "cpu" leaves accelerators alone.
+      limits: Longest waits of a run.
 
     Raises:
       ConfigError: the seed is out of range, or the evaluators do not fit together.
@@ -62,6 +65,7 @@ class Experiment:
     start: Start | None = None
     evaluators: tuple[Evaluator, ...] = (_EVALUATOR,)
     platform: Literal["any", "cpu", "gpu", "tpu"] = "any"
+    limits: Limits = _LIMITS
 
     def __post_init__(self):
         if not 0 <= self.seed < 2**32:

@@ -1,5 +1,6 @@
 """What a run begins with: its records compared, its state fresh or restored, its batches and its checkpoints."""
 
+import contextlib
 import logging
 from collections.abc import Iterator
 from itertools import chain, islice
@@ -8,6 +9,8 @@ import jax
 
 from gauss_vit.batches import Batch
 from gauss_vit.class_names import changes_of_classes
+from gauss_vit.distributed import hang
+from gauss_vit.distributed.watchdog import Wait, Watchdog
 from gauss_vit.errors import CheckpointError
 from gauss_vit.tasks.evaluator import Evaluator
 from gauss_vit.train.checkpoint.reader import Restored, set_aside, unfinished_steps
@@ -15,12 +18,26 @@ from gauss_vit.train.checkpoint.writer import CheckpointWriter
 from gauss_vit.train.program import fresh_state
 from gauss_vit.train.run import Run
 from gauss_vit.train.state import TrainState
+from gauss_vit.train.waits import Waits
 from gauss_vit.train.workdir import lock, resume
 from gauss_vit.train.workdir.environment import describe_environment
 from gauss_vit.train.workdir.metrics_log import splits_at
 from gauss_vit.waiting import announced
 
 _LOGGER = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def watched(run: Run) -> Iterator[Waits]:
+    """Watches over the waits of a run."""
+
+    def expired(wait: Wait, seconds: float) -> None:
+        hang.end(wait, seconds, folder=run.workdir)
+
+    with Watchdog(expired) as watchdog:
+        waits = Waits(watchdog, run.recipe.limits)
+        with waits.running():
+            yield waits
 
 
 def compare_with_recorded(run: Run) -> list[str]:

@@ -27,6 +27,7 @@ from gauss_vit.train.beginning import (
     missing_evaluators,
     open_batches,
     resumed,
+    watched,
     write_records,
 )
 from gauss_vit.train.checkpoint.metadata import Progress
@@ -41,6 +42,7 @@ from gauss_vit.train.run import Feed, Observer, Run
 from gauss_vit.train.state import TrainState
 from gauss_vit.train.step import Outcome, audited_paths
 from gauss_vit.train.tracking.tracker import TrackedRun
+from gauss_vit.train.waits import Waits
 from gauss_vit.train.wall_time import Pace, WallTime
 from gauss_vit.train.workdir import lock
 from gauss_vit.train.workdir.loggers import Loggers
@@ -67,24 +69,34 @@ def fit(run: Run) -> None:
       StorageError: the workdir cannot be written, or a save failed.
       BusyError: another process holds the workdir.
       SystemExit: status 143, after SIGTERM, SIGINT or SIGHUP, once the state is saved.
+
+    A wait that is over its limit ends the process with status 6.
     """
-    with lock.hold(run.workdir) as hold, Interruption() as interruption, WallTime() as wall:
+    with (
+        lock.hold(run.workdir) as hold,
+        Interruption() as interruption,
+        watched(run) as waits,
+        WallTime() as wall,
+    ):
         check_format(run.workdir)
         notes = compare_with_recorded(run)
-        with announced("reading the newest checkpoint"):
+        with announced("reading the newest checkpoint"), waits.restoring():
             restored = restore_state(run.workdir, run.program.abstract)
         if is_complete(run, restored):
             _LOGGER.info("already finished at step %d; nothing to do", run.recipe.training.total_steps)
             return
         hold.announce()
-        state = fresh_start(run) if restored is None else resumed(run, restored)
-        batches = open_batches(run, state)
-        wall.add(seconds_before(run.workdir, int(state.step)))
+        wall.add(seconds_before(run.workdir, 0 if restored is None else restored.step))
+        with waits.initializing():
+            state = fresh_start(run) if restored is None else resumed(run, restored)
+        batches = waits.batches(open_batches(run, state), of="training")
         tracked = TrackedRun(workdir=run.workdir, step=int(state.step), config=run.recipe.to_json())
         with Loggers(tracked, trackers=run.trackers) as loggers:
             write_records(run, restored, notes=notes)
             with checkpoint_writer(run) as writer:
-                loop = _Loop(run, state, loggers=loggers, writer=writer, interruption=interruption, wall=wall)
+                loop = _Loop(
+                    run, state, loggers=loggers, writer=writer, interruption=interruption, waits=waits, wall=wall
+                )
                 with wall.within("step"):
                     loop.go(batches, interval=() if restored is None else restored.record.progress.interval)
             _LOGGER.info("finished at step %d", run.recipe.training.total_steps)
@@ -101,6 +113,7 @@ class _Loop:
         loggers: Loggers,
         writer: CheckpointWriter,
         interruption: Interruption,
+        waits: Waits,
         wall: WallTime,
     ):
         self._run = run
@@ -111,6 +124,7 @@ class _Loop:
         self._loggers = loggers
         self._writer = writer
         self._interruption = interruption
+        self._waits = waits
         self._wall = wall
         self._pace = Pace(wall)
         self._input = InputWait(wall)
@@ -128,8 +142,10 @@ class _Loop:
         for batch in place_ahead(self._input.timed(batches), self._program.mesh):
             if self._interruption.is_requested():
                 break
-            self._advance(batch)
-            self._writer.poll()
+            with self._waits.step(self._step + 1):
+                self._advance(batch)
+            with self._waits.saving(self._step):
+                self._writer.poll()
             if training.is_due(training.log_every, self._step):
                 self._log()
             self._measure(due_evaluators(self._run, self._step))
@@ -203,7 +219,7 @@ class _Loop:
 
     def _observe(self) -> None:
         """Calls the observers and logs their numbers, if any."""
-        with announced("measuring and drawing what is observed"):
+        with announced("measuring and drawing what is observed"), self._waits.observing(self._step):
             values = {
                 name: value
                 for observer in self._run.observers
@@ -240,7 +256,7 @@ class _Loop:
             is_complete = evaluate(
                 self._program.eval_steps[evaluator.measure],
                 params,
-                self._run.feed.evaluation(evaluator.name),
+                self._waits.measured(self._run.feed.evaluation(evaluator.name), of=evaluator.name),
                 collector=collector,
                 mesh=self._program.mesh,
                 batch_size=self._training.eval_batch_size,
@@ -253,7 +269,7 @@ class _Loop:
         if self._writer.covers(self._step):
             return
         self._window.settle()
-        with self._wall.within("save"):
+        with self._wall.within("save"), self._waits.saving(self._step):
             progress = Progress(
                 step=self._step,
                 batch_digest=self._run.feed.digest(self._step),
@@ -275,7 +291,7 @@ class _Loop:
             raise DataError(f"the training batches end at step {self._step} of {num_steps}", code="DATA-SHORT")
         if self._step > 0:
             self._save()
-        with self._wall.within("save"), announced("saving"):
+        with self._wall.within("save"), announced("saving"), self._waits.saving(self._step):
             self._writer.wait()
         timing = self._timing()
         self._loggers.write_timing(self._step, timing)
@@ -286,7 +302,8 @@ class _Loop:
 
     def _explain(self, step: int, outcome: Outcome) -> DivergedError:
         """Builds the error for an update that was not finite."""
-        self._writer.wait()
+        with self._waits.saving(step):
+            self._writer.wait()
         newest = self._writer.newest_step
         return DivergedError(
             f"loss is {float(outcome.loss)} at step {step}, the update was not applied (batch digest"

@@ -17,6 +17,7 @@ from gauss_vit.tasks.task import Measure, Task
 from gauss_vit.train import mesh as meshes
 from gauss_vit.train import moving_average
 from gauss_vit.train.config import Training
+from gauss_vit.train.limits import Limits
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.optim import optimizer as optimizers
 from gauss_vit.train.optim.optimizer import Optimizer
@@ -57,6 +58,11 @@ class Recipe(Protocol):
     @property
     def mesh(self) -> MeshConfig:
         """Number of devices on each axis of the mesh."""
+        ...
+
+    @property
+    def limits(self) -> Limits:
+        """Longest waits."""
         ...
 
     @property

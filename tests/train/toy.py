@@ -17,6 +17,7 @@ from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.tasks.evaluator import Evaluator
 from gauss_vit.train.config import Training
+from gauss_vit.train.limits import Limits
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.optim import AdamW, Constant, Optimizer, Schedule
 from gauss_vit.train.program import Program, make_program
@@ -98,6 +99,7 @@ EVALUATORS = (Evaluator(every=4),)
 NORMALIZATION = Normalization(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 OPTIMIZER = Optimizer(rule=AdamW(), learning_rate=0.01, weight_decay=0.05, schedule=Schedule(curve=Constant()))
 ONE_DEVICE = MeshConfig(data=1)
+LIMITS = Limits()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -111,6 +113,7 @@ class ToyRecipe:
     evaluators: tuple[Evaluator, ...] = EVALUATORS
     optimizer: Optimizer = OPTIMIZER
     mesh: MeshConfig = ONE_DEVICE
+    limits: Limits = LIMITS
     seed: int = 3
 
     def to_json(self) -> dict[str, JsonValue]:
@@ -133,7 +136,7 @@ def program_of(recipe: ToyRecipe) -> Program:
     training = dataclasses.replace(recipe.training, keep_checkpoints=1, best=None, **rhythm)
     measures = dict.fromkeys(evaluator.measure for evaluator in recipe.evaluators)
     evaluators = tuple(Evaluator(measure=measure) for measure in measures)
-    return shared_program(dataclasses.replace(recipe, training=training, evaluators=evaluators))
+    return shared_program(dataclasses.replace(recipe, training=training, evaluators=evaluators, limits=LIMITS))
 
 
 def run_in(workdir: Path, training: Training = TRAINING, **changes: object) -> Run:

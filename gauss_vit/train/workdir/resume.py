@@ -19,6 +19,7 @@ MAY_CHANGE = (
     r"data\.(data_dir|num_threads)",
     r"mesh\..*",
     r"platform",
+    r"limits\..*",
     r"model\.compute\.(kernel|remat|unroll|platform)",
 )
 """Paths of the experiment that affect how a run is logged, stored or computed, but not what it learns."""

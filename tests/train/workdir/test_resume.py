@@ -15,6 +15,7 @@ EXPERIMENT = {
     "optimizer": {"rule": {"type": "AdamW"}, "learning_rate": 0.001},
     "data": {"name": "digits", "data_dir": "/data", "num_threads": 4},
     "mesh": {"data": -1, "fsdp": 1},
+    "limits": {"step": 300.0},
     "training": {
         "batch_size": 8,
         "num_steps": 40,
@@ -60,6 +61,7 @@ def test_same_experiment_has_no_difference():
         ("model.compute.platform", "gpu"),
         ("mesh.fsdp", 4),
         ("mesh.data", 2),
+        ("limits.step", 60.0),
         ("training.num_steps", 80),
     ],
 )

@@ -1,0 +1,85 @@
+"""What a run waits for, each by its name and with its limit."""
+
+import contextlib
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from gauss_vit.distributed.watchdog import Watchdog
+from gauss_vit.train.limits import Limits
+
+Item = TypeVar("Item")
+
+_NUM_COMPILED = 2
+_SLOWER = 10.0
+
+
+class Waits:
+    """The waits of a run, which a watchdog watches over.
+
+    Args:
+      watchdog: Watchdog of the run.
+      limits: Limits of the run.
+    """
+
+    def __init__(self, watchdog: Watchdog, limits: Limits):
+        self._watchdog = watchdog
+        self._limits = limits
+        self._steps = _Repeated(watchdog, limits)
+
+    def running(self) -> contextlib.AbstractContextManager[None]:
+        """Limits whatever has no limit of its own."""
+        return self._watchdog.limited("what comes before the next step", self._limits.compile)
+
+    def restoring(self) -> contextlib.AbstractContextManager[None]:
+        """Limits reading the newest checkpoint."""
+        return self._watchdog.limited("the newest checkpoint to be read", self._limits.restore)
+
+    def initializing(self) -> contextlib.AbstractContextManager[None]:
+        """Limits making the initial parameters."""
+        return self._watchdog.limited("the initial parameters", self._limits.restore)
+
+    def step(self, step: int) -> contextlib.AbstractContextManager[None]:
+        """Limits a training step."""
+        return self._steps.limited(f"training step {step}")
+
+    def saving(self, step: int) -> contextlib.AbstractContextManager[None]:
+        """Limits saving the state of a step, which waits for the save before it."""
+        return self._watchdog.limited(f"checkpoint {step}, or the one before it, to be saved", self._limits.save)
+
+    def observing(self, step: int) -> contextlib.AbstractContextManager[None]:
+        """Limits the observers at a step."""
+        return self._watchdog.limited(f"the observers at step {step}", self._limits.observe)
+
+    def batches(self, batches: Iterable[Item], *, of: str) -> Iterator[Item]:
+        """Yields batches, and limits reading each."""
+        return self._watchdog.each(batches, f"a batch of {of} to be read", self._limits.data)
+
+    def measured(self, batches: Iterable[Item], *, of: str) -> Iterator[Item]:
+        """Yields batches of an evaluation, and limits reading each and measuring it."""
+        measured = _Repeated(self._watchdog, self._limits)
+        for batch in self.batches(batches, of=of):
+            with measured.limited(f"a batch of {of} to be measured"):
+                yield batch
+
+
+class _Repeated:
+    """Limits something that is done again and again, and is compiled at first."""
+
+    def __init__(self, watchdog: Watchdog, limits: Limits):
+        self._watchdog = watchdog
+        self._limits = limits
+        self._count = 0
+        self._slowest = 0.0
+
+    @contextlib.contextmanager
+    def limited(self, what: str) -> Iterator[None]:
+        """Limits it once: as a compilation at first, later by the slowest time before as well."""
+        is_compiled = self._count >= _NUM_COMPILED
+        limit = max(self._limits.step, _SLOWER * self._slowest) if is_compiled else self._limits.compile
+        start = time.monotonic()
+        with self._watchdog.limited(what, limit):
+            yield
+        self._count += 1
+        if is_compiled:
+            self._slowest = max(self._slowest, time.monotonic() - start)
