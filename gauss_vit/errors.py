@@ -4,7 +4,10 @@ The command line prints one as `gauss_vit: error[CODE]: message. DO: remedy` and
 can tell a wrong config from a missing data set. As library code they are plain `ValueError`s.
 """
 
+import errno
 from typing import ClassVar
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class UserError(ValueError):
@@ -84,3 +87,21 @@ class StorageError(UserError):
 
     default_code = "STORAGE"
     exit_status = 8
+
+
+def storage_error(error: BaseException, what: str, *, after: str = "") -> StorageError:
+    """Builds the error of a disk that failed or is full.
+
+    Args:
+      error: what the system or a library raised; of its text the first line is shown.
+      what: what could not be done.
+      after: what to add.
+    """
+    causes = (error, error.__cause__)
+    is_full = any(isinstance(cause, OSError) and cause.errno in _FULL for cause in causes)
+    summary = (str(error).strip().splitlines() or [""])[0][:300]
+    return StorageError(
+        f"{what}: {type(error).__name__}: {summary}{after}",
+        code="STORAGE-FULL" if is_full or "No space left" in summary else "STORAGE",
+        do="free or repair the storage, then run the same command to resume",
+    )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, cast
 
 _OWNER_WRITES = 0o644
+_NO_FSYNC = (errno.EINVAL, errno.ENOTSUP)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +80,41 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
 
 
+def sync_tree(folder: Path) -> None:
+    """Waits until a folder with everything below it is on the disk; its own entry in its parent is not included.
+
+    Raises:
+      OSError: the disk fails, or something below cannot be opened.
+    """
+    for parent, _, names in os.walk(folder, topdown=False, onerror=_raise):
+        for name in names:
+            _sync(Path(parent, name))
+        _sync(Path(parent))
+
+
+def sync_entries(folder: Path) -> None:
+    """Waits until the entries of a folder are on the disk: what is in it, by which name.
+
+    Raises:
+      OSError: the disk fails.
+    """
+    _sync(folder)
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder with its parents where they are missing, and waits until they are on the disk.
+
+    Raises:
+      OSError: one cannot be made.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in reversed(missing):
+        # A folder may allow new entries to people who may not list it.
+        with contextlib.suppress(PermissionError):
+            _sync(path.parent)
+
+
 def append_text(path: Path) -> IO[str]:
     """Opens a text file in UTF-8 to append to it; a missing one is made.
 
@@ -95,6 +131,22 @@ def append_bytes(path: Path) -> IO[bytes]:
       OSError: it cannot be opened, or is a link, a pipe or another thing than a file.
     """
     return cast(IO[bytes], open(path, "ab+", buffering=0, opener=_open_file))
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems have no fsync of a folder; they write entries through.
+        if error.errno not in _NO_FSYNC or not stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _open_file(path: str, flags: int) -> int:

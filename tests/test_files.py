@@ -7,6 +7,7 @@ from typing import IO
 
 import pytest
 
+from gauss_vit import files
 from gauss_vit.files import FileSet, append_bytes, append_text, replacing
 
 
@@ -74,6 +75,32 @@ def test_nobody_but_the_owner_may_write_whatever_the_umask(tmp_path: Path, umask
     finally:
         os.umask(before)
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {mode}
+
+
+def test_a_tree_is_synced_from_its_leaves_to_its_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "file").write_text("x")
+    synced = []
+    monkeypatch.setattr(files, "_sync", synced.append)
+    files.sync_tree(tmp_path)
+    assert [str(path.relative_to(tmp_path)) for path in synced] == ["a/b/file", "a/b", "a", "."]
+
+
+@pytest.mark.parametrize("name", ["missing", "folder"])
+def test_what_cannot_be_synced_is_an_error(tmp_path: Path, name: str):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "link").symlink_to("nowhere")
+    with pytest.raises(OSError, match=name):
+        files.sync_tree(tmp_path / name)
+
+
+def test_a_folder_is_made_with_its_parents_and_each_entry_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    synced = []
+    monkeypatch.setattr(files, "_sync", synced.append)
+    for _ in range(2):
+        files.make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+    assert synced == [tmp_path, tmp_path / "a"]
 
 
 def test_a_set_of_files_depends_on_every_name_and_size():

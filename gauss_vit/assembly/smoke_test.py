@@ -34,6 +34,7 @@ def shortened(experiment: Experiment, *, num_devices: int) -> Experiment:
         eval_batch_size=min(training.eval_batch_size, _IMAGES_PER_DEVICE * num_devices),
         log_every=1,
         checkpoint_every=NUM_STEPS,
+        keep_every=None,
         observe_every=None,
         observe_images=min(training.observe_images, _OBSERVED_IMAGES),
     )

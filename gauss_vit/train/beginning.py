@@ -14,6 +14,7 @@ from gauss_vit.distributed.watchdog import Wait, Watchdog
 from gauss_vit.errors import CheckpointError
 from gauss_vit.tasks.evaluator import Evaluator
 from gauss_vit.train.checkpoint.reader import Restored, set_aside, unfinished_steps
+from gauss_vit.train.checkpoint.retention import Retention
 from gauss_vit.train.checkpoint.writer import CheckpointWriter
 from gauss_vit.train.program import fresh_state
 from gauss_vit.train.run import Run
@@ -127,10 +128,10 @@ def open_batches(run: Run, state: TrainState) -> Iterator[Batch]:
 
 def checkpoint_writer(run: Run) -> CheckpointWriter:
     """Opens the writer for a run."""
+    training = run.recipe.training
     return CheckpointWriter(
         run.workdir,
         experiment=run.recipe.to_json(),
         trained_on=run.trained_on,
-        num_newest=run.recipe.training.keep_checkpoints,
-        best=run.recipe.training.best,
+        retention=Retention(num_newest=training.keep_checkpoints, every=training.keep_every, best=training.best),
     )

@@ -21,6 +21,8 @@ class Training:
       observe_every: Steps between calls of the observers; None observes at the end only.
       observe_images: Evaluation images over which an observer averages; 0 observes nothing, not even at the end.
       keep_checkpoints: Number of the newest checkpoints that are kept on disk, besides the best.
+      keep_every: Number whose multiples are steps of checkpoints that are kept for good, such as 10000; a multiple of
+        `checkpoint_every`. None keeps none for good.
       best: Rule for the best checkpoint, which is kept too; None keeps the newest only.
       accumulate: Number of micro-batches that a batch is split into, differentiated one after the other to save memory;
         1 is the whole batch.
@@ -37,6 +39,7 @@ class Training:
     observe_every: int | None = None
     observe_images: int = 64
     keep_checkpoints: int = 3
+    keep_every: int | None = None
     best: Best | None = None
     accumulate: int = 1
     ema_decay: float | None = None
@@ -61,6 +64,8 @@ class Training:
             errors.append(f"num_epochs must be a number > 0, got {self.num_epochs}")
         if self.ema_decay is not None and not 0 <= self.ema_decay < 1:
             errors.append(f"ema_decay must be in [0, 1) or None, got {self.ema_decay}")
+        if not errors and self.keep_every is not None and self.keep_every % self.checkpoint_every:
+            errors.append(f"keep_every {self.keep_every} is not a multiple of checkpoint_every {self.checkpoint_every}")
         if not errors and self.batch_size % self.accumulate:
             errors.append(f"batch_size {self.batch_size} is not divisible by accumulate {self.accumulate}")
         if errors:

@@ -45,6 +45,7 @@ from gauss_vit.train.tracking.tracker import TrackedRun
 from gauss_vit.train.waits import Waits
 from gauss_vit.train.wall_time import Pace, WallTime
 from gauss_vit.train.workdir import lock
+from gauss_vit.train.workdir.faults import storage_faults
 from gauss_vit.train.workdir.loggers import Loggers
 from gauss_vit.train.workdir.metrics_log import OBSERVE, TRAIN, splits_at
 from gauss_vit.train.workdir.progress import progress_line
@@ -73,6 +74,7 @@ def fit(run: Run) -> None:
     A wait that is over its limit ends the process with status 6.
     """
     with (
+        storage_faults(run.workdir),
         lock.hold(run.workdir) as hold,
         Interruption() as interruption,
         watched(run) as waits,

@@ -11,6 +11,7 @@ from gauss_vit.tasks.evaluator import Best
 from gauss_vit.train import mesh as meshes
 from gauss_vit.train.checkpoint.metadata import Progress
 from gauss_vit.train.checkpoint.reader import CHECKPOINTS, STATE
+from gauss_vit.train.checkpoint.retention import Retention
 from gauss_vit.train.checkpoint.writer import CheckpointWriter
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.state import TrainState
@@ -51,10 +52,13 @@ def progress_at(step: int, **metrics: float) -> Progress:
     return Progress(step=step, batch_digest=f"digest-{step}", interval=(0.5, 3), metrics=metrics)
 
 
-def writer_in(workdir: Path, *, num_newest: int = 10, best: Best | None = None) -> CheckpointWriter:
+def writer_in(
+    workdir: Path, *, num_newest: int = 10, every: int | None = None, best: Best | None = None
+) -> CheckpointWriter:
     """Opens a writer."""
     (workdir / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
-    return CheckpointWriter(workdir, experiment={"seed": 3}, trained_on=TRAINED_ON, num_newest=num_newest, best=best)
+    retention = Retention(num_newest=num_newest, every=every, best=best)
+    return CheckpointWriter(workdir, experiment={"seed": 3}, trained_on=TRAINED_ON, retention=retention)
 
 
 def save_steps(workdir: Path, *steps: int) -> None:

@@ -70,6 +70,12 @@ def test_batch_divides_into_its_parts():
         dataclasses.replace(TRAINING, accumulate=3)
 
 
+def test_checkpoints_for_good_are_among_those_that_are_saved():
+    assert dataclasses.replace(TRAINING, keep_every=6).keep_every == 6
+    with pytest.raises(ConfigError, match="keep_every 4 is not a multiple of checkpoint_every 3"):
+        dataclasses.replace(TRAINING, keep_every=4)
+
+
 @pytest.mark.parametrize(("every", "steps"), [(None, [12]), (5, [5, 10, 12]), (12, [12]), (99, [12])])
 def test_everything_is_due_at_the_last_step(every: int | None, steps: list[int]):
     assert [step for step in range(1, 13) if TRAINING.is_due(every, step)] == steps

@@ -278,7 +278,12 @@ def test_intervals_are_those_of_the_config(
 
 
 @pytest.mark.parametrize(
-    ("changes", "steps"), [({"checkpoint_every": 5}, [10, 12]), ({"keep_checkpoints": 3}, [6, 9, 12])]
+    ("changes", "steps"),
+    [
+        ({"checkpoint_every": 5}, [10, 12]),
+        ({"keep_checkpoints": 3}, [6, 9, 12]),
+        ({"keep_every": 6, "keep_checkpoints": 1}, [6, 12]),
+    ],
 )
 def test_checkpoints_are_those_of_the_config(tmp_path: Path, changes: dict[str, int], steps: list[int]):
     fit(run_in(tmp_path, dataclasses.replace(TRAINING, **changes)))

@@ -133,7 +133,7 @@ def shared_program(recipe: ToyRecipe) -> Program:
 def program_of(recipe: ToyRecipe) -> Program:
     """Returns a program that recipes with another rhythm share, as the rhythm is not compiled."""
     rhythm = {"log_every": 1, "checkpoint_every": 1, "observe_every": None}
-    training = dataclasses.replace(recipe.training, keep_checkpoints=1, best=None, **rhythm)
+    training = dataclasses.replace(recipe.training, keep_checkpoints=1, keep_every=None, best=None, **rhythm)
     measures = dict.fromkeys(evaluator.measure for evaluator in recipe.evaluators)
     evaluators = tuple(Evaluator(measure=measure) for measure in measures)
     return shared_program(dataclasses.replace(recipe, training=training, evaluators=evaluators, limits=LIMITS))

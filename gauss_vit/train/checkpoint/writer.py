@@ -1,25 +1,28 @@
-"""Writing checkpoints while training goes on: one at a time, announced when it is on disk, errors never swallowed."""
+"""Writing checkpoints while training goes on: one at a time, announced when it is on disk, errors never swallowed.
 
-import errno
+orbax waits for the disk (fsync) with the files of arrays alone. So every file, every folder and every entry is synced
+here before a checkpoint is announced or an older one removed. What cannot be removed stays, with a warning.
+"""
+
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
 import orbax.checkpoint as ocp
 
 from gauss_vit.config.schema import JsonValue
-from gauss_vit.errors import StorageError
-from gauss_vit.tasks.evaluator import Best
+from gauss_vit.errors import StorageError, storage_error
+from gauss_vit.files import sync_entries, sync_tree
 from gauss_vit.train.checkpoint import metadata as records
-from gauss_vit.train.checkpoint import retention
+from gauss_vit.train.checkpoint import retention as retentions
 from gauss_vit.train.checkpoint.metadata import DamagedError, Progress, Record
 from gauss_vit.train.checkpoint.reader import CHECKPOINTS, META, STATE, read_record, saved_steps
+from gauss_vit.train.checkpoint.retention import Retention
 from gauss_vit.train.state import TrainState
 from gauss_vit.trained_on import TrainedOn
 
 _LOGGER = logging.getLogger(__name__)
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class CheckpointWriter:
@@ -29,8 +32,7 @@ class CheckpointWriter:
       workdir: folder of the run, held by this process.
       experiment: config as JSON, stored with every checkpoint.
       trained_on: classes, pixel statistics, grids and data, stored with every checkpoint.
-      num_newest: number of the newest checkpoints to keep.
-      best: rule for the best checkpoint, which is kept too; None keeps the newest only.
+      retention: rule for the checkpoints that stay.
     """
 
     def __init__(
@@ -39,20 +41,19 @@ class CheckpointWriter:
         *,
         experiment: Mapping[str, JsonValue],
         trained_on: TrainedOn,
-        num_newest: int,
-        best: Best | None,
+        retention: Retention,
     ):
         self._workdir = workdir
         self._folder = (workdir / CHECKPOINTS).absolute()
         self._experiment = experiment
         self._trained_on = trained_on
-        self._num_newest = num_newest
-        self._best = best
+        self._retention = retention
         self._in_flight: Progress | None = None
+        self._undeletable: set[str] = set()
         self.newest_step = max(saved_steps(workdir), default=None)
-        self._values = {} if best is None else _recorded_values(workdir, best.metric)
-        retention.finish_removals(self._folder)
-        options = ocp.CheckpointManagerOptions(max_to_keep=None, cleanup_tmp_directories=True)
+        self._values = {} if retention.best is None else _recorded_values(workdir, retention.best.metric)
+        self._remove(retentions.leftovers(self._folder))
+        options = ocp.CheckpointManagerOptions(max_to_keep=None, cleanup_tmp_directories=False)
         self._manager = ocp.CheckpointManager(self._folder, options=options)
 
     def __enter__(self) -> "CheckpointWriter":
@@ -120,49 +121,63 @@ class CheckpointWriter:
         """Waits for the save in flight, logs it, and removes checkpoints that are not kept.
 
         Raises:
-          StorageError: it failed.
+          StorageError: it failed, or the link to the best checkpoint could not be written.
         """
         if self._in_flight is None:
             return
+        progress = self._in_flight
         try:
             self._manager.wait_until_finished()
             self._manager.check_for_errors()
+            self._sync(self._folder / str(progress.step))
         # As in `save`: whatever the type, the checkpoint is not on disk.
         except Exception as error:
             raise self._failure(error) from error
-        step = self._in_flight.step
-        if step not in saved_steps(self._workdir):
-            raise self._failure(FileNotFoundError(f"{self._folder / str(step)} does not exist"))
-        _LOGGER.info("saved checkpoint %d", step)
-        self._retain(self._in_flight)
-        self.newest_step, self._in_flight = step, None
+        self.newest_step, self._in_flight = progress.step, None
+        _LOGGER.info("saved checkpoint %d", progress.step)
+        try:
+            self._retain(progress)
+        except OSError as error:
+            what = f"checkpoint {progress.step} is saved, but {self._folder / retentions.BEST} cannot be written"
+            raise storage_error(error, what) from error
+
+    def _sync(self, checkpoint: Path) -> None:
+        """Waits until a checkpoint and every entry that leads to it from the workdir are on the disk."""
+        sync_tree(checkpoint)
+        sync_entries(self._folder)
+        sync_entries(self._workdir)
 
     def _retain(self, progress: Progress) -> None:
         """Updates the link to the best checkpoint and removes old ones; the new one is on disk already."""
-        best = None
-        if self._best is not None:
-            if self._best.metric in progress.metrics:
-                self._values[progress.step] = float(progress.metrics[self._best.metric])
-            best = retention.best_step(self._values, mode=self._best.mode)
+        best, rule = None, self._retention.best
+        if rule is not None:
+            if rule.metric in progress.metrics:
+                self._values[progress.step] = float(progress.metrics[rule.metric])
+            best = retentions.best_step(self._values, mode=rule.mode)
         if best is not None:
-            retention.link_best(self._folder, best)
-        for step in retention.steps_to_remove(saved_steps(self._workdir), num_newest=self._num_newest, best=best):
-            retention.remove(self._folder / str(step))
+            retentions.link_best(self._folder, best)
+        removed = retentions.steps_to_remove(saved_steps(self._workdir), self._retention, best=best)
+        self._remove([self._folder / str(step) for step in removed])
+        for step in removed:
             self._values.pop(step, None)
         self._manager.reload()
+
+    def _remove(self, folders: Sequence[Path]) -> None:
+        """Removes folders; one that cannot be removed is said once, and is no reason to stop."""
+        for folder in folders:
+            try:
+                retentions.remove(folder)
+            except OSError as error:
+                if folder.name not in self._undeletable:
+                    _LOGGER.warning("%s cannot be removed, the run goes on: %s", folder, error.strerror or error)
+                self._undeletable.add(folder.name)
 
     def _failure(self, error: Exception) -> StorageError:
         """Builds the error of the save in flight, and ends it."""
         step = -1 if self._in_flight is None else self._in_flight.step
         self._in_flight = None
         previous = "none is on disk yet" if self.newest_step is None else f"checkpoint {self.newest_step} is intact"
-        is_full = any(isinstance(cause, OSError) and cause.errno in _FULL for cause in (error, error.__cause__))
-        summary = (str(error).strip().splitlines() or [""])[0][:300]
-        return StorageError(
-            f"saving checkpoint {step} failed: {type(error).__name__}: {summary}; {previous}",
-            code="STORAGE-FULL" if is_full or "No space left" in str(error) else "STORAGE",
-            do="free or repair the storage, then run the same command to resume",
-        )
+        return storage_error(error, f"saving checkpoint {step} failed", after=f"; {previous}")
 
 
 def _recorded_values(workdir: Path, metric: str) -> dict[int, float]:

@@ -13,7 +13,7 @@ from typing import IO
 
 from gauss_vit.config.schema import JsonValue
 from gauss_vit.errors import BusyError, StorageError
-from gauss_vit.files import append_bytes, replacing
+from gauss_vit.files import append_bytes, make_folder, replacing
 from gauss_vit.train.checkpoint.reader import CHECKPOINTS
 
 CONFIG, ENVIRONMENT, LOCK = "config.json", "env.json", ".lock"
@@ -57,7 +57,7 @@ def hold(workdir: Path) -> Iterator[Hold]:
       BusyError: another process holds it.
     """
     try:
-        (workdir / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+        make_folder(workdir / CHECKPOINTS)
     except OSError as error:
         raise _unwritable(workdir, error.strerror or str(error)) from error
     try:

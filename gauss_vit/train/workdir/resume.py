@@ -15,7 +15,7 @@ MAY_CHANGE = (
     r"training\.(log|checkpoint|observe)_every",
     r"evaluators\.[^.]+\.(every|data_dir)",
     r"training\.(eval_batch_size|observe_images|accumulate)",
-    r"training\.(keep_checkpoints|best(\..*)?)",
+    r"training\.(keep_checkpoints|keep_every|best(\..*)?)",
     r"data\.(data_dir|num_threads)",
     r"mesh\..*",
     r"platform",

@@ -20,6 +20,7 @@ from gauss_vit.models.construct import abstract
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.train import mesh as meshes
 from gauss_vit.train.checkpoint.metadata import Progress
+from gauss_vit.train.checkpoint.retention import Retention
 from gauss_vit.train.checkpoint.writer import CheckpointWriter
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.optim import optimizer
@@ -77,7 +78,9 @@ def main() -> None:
     FOLDER.mkdir()
     as_json = experiment.to_json()
     lock.write_json(FOLDER / lock.CONFIG, as_json)
-    with CheckpointWriter(FOLDER, experiment=as_json, trained_on=TRAINED_ON, num_newest=1, best=None) as writer:
+    with CheckpointWriter(
+        FOLDER, experiment=as_json, trained_on=TRAINED_ON, retention=Retention(num_newest=1)
+    ) as writer:
         writer.save(state, Progress(step=STEP, batch_digest="golden", interval=(0.5, 3), metrics={"eval/top1": 0.25}))
     for marker in FOLDER.rglob("commit_success.txt"):
         # Its text is the path on the machine that recorded; only its presence counts.

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 import time
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from gauss_vit.errors import StorageError
 from gauss_vit.tasks.evaluator import Best
+from gauss_vit.train.checkpoint import retention
 from gauss_vit.train.checkpoint.reader import CHECKPOINTS, restore_state, saved_steps
 from tests.train.states import flip_byte, progress_at, save_steps, state_at, target, writer_in
 
@@ -137,6 +139,71 @@ def test_vanished_folder_is_not_made_again_in_silence(tmp_path: Path):
     with pytest.raises(StorageError, match="vanished before the save of step 7"), writer_in(tmp_path) as writer:
         (tmp_path / CHECKPOINTS).rmdir()
         writer.save(state_at(7), progress_at(7))
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every path that is on the disk by now, by the name that it had when it was synced."""
+    paths, fsync = [], os.fsync
+
+    def recording(descriptor: int) -> None:
+        fsync(descriptor)
+        paths.append(os.path.realpath(f"/proc/self/fd/{descriptor}"))
+
+    monkeypatch.setattr(os, "fsync", recording)
+    return paths
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the names of open files are read from /proc")
+def test_all_is_on_the_disk_before_it_is_announced_and_before_an_older_one_goes(
+    tmp_path: Path, synced: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    needed = {}
+    with writer_in(tmp_path, num_newest=1) as writer:
+        writer.save(state_at(1), progress_at(1))
+        writer.wait()
+        synced.clear()
+
+        def check(message: str, step: int) -> None:
+            new = tmp_path / CHECKPOINTS / str(step)
+            needed[message] = {str(path) for path in (tmp_path, new.parent, new, *new.rglob("*"))} - set(synced)
+
+        monkeypatch.setattr(logging.getLogger("gauss_vit.train.checkpoint.writer"), "info", check)
+        remove = retention.remove
+        monkeypatch.setattr(retention, "remove", lambda folder: (check("removed", 2), remove(folder)))
+        writer.save(state_at(2), progress_at(2))
+    assert needed == {"saved checkpoint %d": set(), "removed": set()}
+
+
+def test_checkpoint_that_cannot_be_removed_is_one_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    remove = retention.remove
+
+    def refuse_first(folder: Path) -> None:
+        if folder.name in ("1", "9.orbax-checkpoint-tmp"):
+            raise PermissionError(errno.EPERM, "Operation not permitted", str(folder))
+        remove(folder)
+
+    monkeypatch.setattr(retention, "remove", refuse_first)
+    (tmp_path / CHECKPOINTS / "9.orbax-checkpoint-tmp").mkdir(parents=True)
+    with writer_in(tmp_path, num_newest=1) as writer:
+        for step in range(1, 5):
+            writer.save(state_at(step), progress_at(step))
+    assert saved_steps(tmp_path) == [1, 4]
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warnings) == 2 and all("cannot be removed, the run goes on: Operation not" in text for text in warnings)
+
+
+def test_best_link_that_cannot_be_written_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    failing = Failing(OSError(errno.EIO, "Input/output error"))
+    monkeypatch.setattr(Path, "symlink_to", failing)
+    with (
+        pytest.raises(StorageError, match=r"checkpoint 7 is saved, but .*best cannot be written: .*Input/output"),
+        writer_in(tmp_path, best=LOWEST_LOSS) as writer,
+    ):
+        writer.save(state_at(7), progress_at(7, **{"eval/loss": 0.1}))
+    assert writer.newest_step == 7
 
 
 def test_leftovers_of_an_earlier_process_are_cleaned(tmp_path: Path):

@@ -52,6 +52,7 @@ def test_same_experiment_has_no_difference():
         ("training.observe_every", 3),
         ("training.eval_batch_size", 4),
         ("training.keep_checkpoints", 9),
+        ("training.keep_every", 1000),
         ("training.best", {"metric": "eval/top1", "mode": "max"}),
         ("data.data_dir", "/other"),
         ("data.num_threads", 0),
