@@ -9,7 +9,10 @@ import json
 import zlib
 from collections.abc import Mapping
 
-from jaxtyping import PyTree
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, PyTree
 
 from gauss_vit import trained_on
 from gauss_vit.config.schema import JsonValue
@@ -176,6 +179,32 @@ def check_bits(record: Record, arrays: PyTree) -> None:
     altered = [path for path, word in words.items() if word != record.leaves[path].fingerprint]
     if altered:
         raise DamagedError(f"the fingerprint differs of {_few(altered)}")
+
+
+def check_finite(arrays: PyTree, *, where: str) -> None:
+    """Checks that no number of restored arrays is infinite or NaN: training from one gives nothing else.
+
+    Args:
+      arrays: restored arrays.
+      where: name of the checkpoint, such as its folder.
+
+    Raises:
+      CheckpointError: code CKPT-NONFINITE, naming the arrays.
+    """
+    leaves = {path: leaf for path, leaf in flatten_paths(arrays).items() if jnp.issubdtype(leaf.dtype, jnp.floating)}
+    finite = np.asarray(_are_finite(list(leaves.values())))
+    bad = [path for path, is_finite in zip(leaves, finite, strict=True) if not is_finite]
+    if bad:
+        raise CheckpointError(
+            f"{where} was saved with numbers that are not finite, in {_few(bad)}",
+            code="CKPT-NONFINITE",
+            do="move this folder elsewhere to go on from the checkpoint before it",
+        )
+
+
+@jax.jit
+def _are_finite(leaves: list[PyTree]) -> Bool[Array, " leaves"]:
+    return jnp.asarray([jnp.isfinite(leaf).all() for leaf in leaves], bool)
 
 
 _OTHER_MODEL = "use the config that wrote it, or a new workdir"

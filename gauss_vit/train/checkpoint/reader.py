@@ -111,7 +111,7 @@ def restore_state(workdir: Path, abstract: TrainState) -> Restored | None:
 
     Raises:
       CheckpointError: code CKPT-NONE-VALID when there are checkpoints and none verifies; CKPT-TREE, CKPT-SHAPE or
-        CKPT-DTYPE when it belongs to another model; CKPT-VERSION.
+        CKPT-DTYPE when it belongs to another model; CKPT-NONFINITE when it verifies and holds NaN; CKPT-VERSION.
     """
     if not saved_steps(workdir):
         return None
@@ -207,6 +207,7 @@ def _read(workdir: Path, step: int, abstract: PyTree, *, subtree: str) -> Restor
     folder = (workdir / CHECKPOINTS / str(step) / STATE).absolute()
     arrays = _read_arrays(folder, abstract)
     records.check_bits(record, arrays)
+    records.check_finite(arrays, where=str(folder.parent))
     return Restored(arrays=arrays, record=record, damaged=())
 
 

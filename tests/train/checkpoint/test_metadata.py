@@ -121,6 +121,15 @@ def test_changed_bit_is_named():
     records.check_bits(record_of(ARRAYS), jax.tree.map(jnp.asarray, ARRAYS))
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_not_finite_are_named(value: float):
+    poisoned = {**ARRAYS, "params": {**ARRAYS["params"], "bias": np.asarray([0, value, 0], np.float32)}}
+    with pytest.raises(CheckpointError, match=r"run/10 was saved .* not finite, in params.bias DO: move") as caught:
+        records.check_finite(jax.tree.map(jnp.asarray, poisoned), where="run/10")
+    assert caught.value.code == "CKPT-NONFINITE"
+    records.check_finite(jax.tree.map(jnp.asarray, ARRAYS), where="run/10")
+
+
 def test_record_is_immutable():
     with pytest.raises(dataclasses.FrozenInstanceError):
         record_of(ARRAYS).progress = PROGRESS

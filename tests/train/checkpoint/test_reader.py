@@ -146,6 +146,20 @@ def test_missing_arrays_and_missing_record_are_damage(workdir: Path):
     assert "record is not readable" in restore_state(workdir, target()).damaged[0][1]
 
 
+def test_poisoned_checkpoint_is_refused_and_its_remedy_works(tmp_path: Path):
+    poisoned = state_at(10)
+    kernel = poisoned.params["kernel"].at[3, 1].set(jnp.nan)
+    with writer_in(tmp_path) as writer:
+        writer.save(state_at(5), progress_at(5))
+        writer.save(dataclasses.replace(poisoned, params={**poisoned.params, "kernel": kernel}), progress_at(10))
+    for restore in (lambda: restore_state(tmp_path, target()), lambda: restore_params(tmp_path, target().params)):
+        with pytest.raises(CheckpointError, match=r"checkpoints/10 .* params.kernel") as caught:
+            restore()
+        assert caught.value.code == "CKPT-NONFINITE"
+    (tmp_path / CHECKPOINTS / "10").rename(tmp_path / "elsewhere")
+    assert restore_state(tmp_path, target()).step == 5
+
+
 def test_record_under_another_step_is_damage(workdir: Path):
     (workdir / CHECKPOINTS / "10").rename(workdir / CHECKPOINTS / "11")
     with pytest.raises(DamagedError, match="record is of step 10"):
