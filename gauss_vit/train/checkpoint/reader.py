@@ -9,11 +9,9 @@ A checkpoint is the folder `checkpoints/<step>` with `state` (arrays) and `meta`
 
 import contextlib
 import dataclasses
-import gc
 import logging
 import re
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -25,6 +23,7 @@ from gauss_vit.errors import CheckpointError
 from gauss_vit.train.checkpoint import metadata as records
 from gauss_vit.train.checkpoint import retention
 from gauss_vit.train.checkpoint.metadata import DamagedError, Record
+from gauss_vit.train.checkpoint.quiet import quietly
 from gauss_vit.train.state import TrainState
 
 STATE, META = "state", "meta"
@@ -185,13 +184,11 @@ def _newest_valid(workdir: Path, read: Callable[[int], Restored], *, steps: Sequ
     """Restores the newest checkpoint that verifies, of all or of the given ones."""
     damaged: list[tuple[int, str]] = []
     for step in reversed(saved_steps(workdir) if steps is None else steps):
-        with _unraisable_logged():
-            try:
+        try:
+            with quietly():
                 return dataclasses.replace(read(step), damaged=tuple(damaged))
-            except DamagedError as error:
-                damaged.append((step, str(error)))
-            # The reads that orbax abandons would print their tracebacks at any later time.
-            gc.collect()
+        except DamagedError as error:
+            damaged.append((step, str(error)))
     reasons = "; ".join(f"{step}: {reason}" for step, reason in damaged)
     raise CheckpointError(
         f"{len(damaged)} checkpoints in {workdir / CHECKPOINTS}, 0 verify: {reasons}",
@@ -223,17 +220,6 @@ def _read_arrays(folder: Path, abstract: Arrays) -> Arrays:
     except Exception as error:
         summary = (str(error).strip().splitlines() or [""])[0]
         raise DamagedError(f"its arrays are not readable: {type(error).__name__}: {summary[:200]}") from error
-
-
-@contextlib.contextmanager
-def _unraisable_logged() -> Iterator[None]:
-    """Logs exceptions that nobody can catch, in place of printing them."""
-    hook = sys.unraisablehook
-    sys.unraisablehook = lambda unraisable: _LOGGER.debug("abandoned: %s", unraisable.exc_value)
-    try:
-        yield
-    finally:
-        sys.unraisablehook = hook
 
 
 def _names(step: int, num_taken: int) -> list[str]:

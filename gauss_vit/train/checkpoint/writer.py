@@ -4,6 +4,7 @@ orbax waits for the disk (fsync) with the files of arrays alone. So every file, 
 here before a checkpoint is announced or an older one removed. What cannot be removed stays, with a warning.
 """
 
+import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from gauss_vit.files import sync_entries, sync_tree
 from gauss_vit.train.checkpoint import metadata as records
 from gauss_vit.train.checkpoint import retention as retentions
 from gauss_vit.train.checkpoint.metadata import DamagedError, Progress, Record
+from gauss_vit.train.checkpoint.quiet import quietly
 from gauss_vit.train.checkpoint.reader import CHECKPOINTS, META, STATE, read_record, saved_steps
 from gauss_vit.train.checkpoint.retention import Retention
 from gauss_vit.train.state import TrainState
@@ -49,6 +51,7 @@ class CheckpointWriter:
         self._trained_on = trained_on
         self._retention = retention
         self._in_flight: Progress | None = None
+        self._quiet = contextlib.ExitStack()
         self._undeletable: set[str] = set()
         self.newest_step = max(saved_steps(workdir), default=None)
         self._values = {} if retention.best is None else _recorded_values(workdir, retention.best.metric)
@@ -58,6 +61,7 @@ class CheckpointWriter:
 
     def __enter__(self) -> "CheckpointWriter":
         """Enters a block at whose end no save is in flight."""
+        self._quiet.enter_context(quietly())
         return self
 
     def __exit__(
@@ -76,6 +80,7 @@ class CheckpointWriter:
             _LOGGER.error("%s", failure)
         finally:
             self._manager.close()
+            self._quiet.close()
 
     def covers(self, step: int) -> bool:
         """Returns whether a step is the newest that is saved or being saved."""
