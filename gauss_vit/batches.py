@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import jax
 from jaxtyping import PyTree
 
-BATCH_AXES = ("data", "fsdp")
-"""Axes of a mesh of devices; a batch is split over both (`train.mesh`)."""
+BATCH_AXES = ("slices", "data", "fsdp")
+"""Axes of a mesh of devices that a batch is split over (`train.mesh`)."""
 
 
 @jax.tree_util.register_dataclass

@@ -85,8 +85,13 @@ def match_rules(tree: PyTree, rules: Sequence[tuple[str, Value]], default: Value
                 f"the rule {pattern!r} matches no parameter", do=f"compare it with paths such as {paths[0]!r}"
             )
 
-    def value_at(key_path: Sequence[jax.tree_util.KeyEntry], _: PyTree) -> Value:
-        path = path_of(key_path)
-        return next((value for pattern, value in rules if re.fullmatch(pattern, path)), default)
+    return jax.tree_util.tree_map_with_path(lambda keys, _: first_match(path_of(keys), rules, default), tree)
 
-    return jax.tree_util.tree_map_with_path(value_at, tree)
+
+def first_match(path: str, rules: Sequence[tuple[str, Value]], default: Value) -> Value:
+    """Returns the value of the first rule that matches a whole path; some rules may be for other trees.
+
+    >>> first_match("head.bias", [(r".*kernel", 1), (r".*bias", 2)], 0)
+    2
+    """
+    return next((value for pattern, value in rules if re.fullmatch(pattern, path)), default)

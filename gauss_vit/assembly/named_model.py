@@ -264,7 +264,7 @@ def trained(workdir: Path, *, known: Sequence[type] = (), chosen: Selection = NE
       CheckpointError: no checkpoint verifies.
     """
     run = experiment_here(run_experiment(workdir, known=known))
-    one_device = mesh.make(mesh.MeshConfig(data=1), jax.devices())
+    one_device = mesh.make(mesh.MeshConfig(data=1), jax.local_devices())
     abstract = mesh.with_shardings(one_device, construct.abstract(run.network)[1])
     restored = restore(workdir, abstract, config=run.model, which=chosen.which, step=chosen.step)
     named = at_step(run, restored.step, restored.arrays, name=workdir.absolute().name + chosen.suffix)

@@ -25,7 +25,7 @@ def parameter_table(shown: Experiment, devices: AbstractMesh) -> list[str]:
     model = abstract_model(shown.network.make)
     params = model.params
     decayed = flatten_paths(optimizer.decay_mask(shown.optimizer, params, undecayed=model.undecayed))
-    shardings = flatten_paths(mesh.tree_shardings(devices, params))
+    shardings = flatten_paths(mesh.tree_shardings(devices, params, whole_below=shown.mesh.whole_below))
     rows = [
         (path, _shape(leaf.shape), f"{leaf.size:,}", "yes" if decayed[path] else "no", _split(shardings[path].spec))
         for path, leaf in flatten_paths(params).items()
@@ -79,12 +79,17 @@ def device_memory(shown: Experiment, devices: AbstractMesh) -> dict[str, int]:
     params, training = model.params, shown.training
     transform = optimizer.make(shown.optimizer, params, training.total_steps, undecayed=model.undecayed)
     state = abstract_state(params, transform)
-    size, local_batch = shown.model.image_size, training.batch_size // devices.size
+    size, local_batch = shown.model.image_size, training.batch_size // mesh.num_batch_shards(devices)
+
+    def on_device(tree: PyTree) -> int:
+        shardings = mesh.tree_shardings(devices, tree, whole_below=shown.mesh.whole_below)
+        return cost.device_bytes(tree, shardings)
+
     return {
-        "parameters": _bytes_on_device(params, devices),
-        "gradients": _bytes_on_device(params, devices),
-        "optimizer state": _bytes_on_device(state.opt_state, devices),
-        **({} if training.ema_decay is None else {"moving average": _bytes_on_device(params, devices)}),
+        "parameters": on_device(params),
+        "gradients": on_device(params),
+        "optimizer state": on_device(state.opt_state),
+        **({} if training.ema_decay is None else {"moving average": on_device(params)}),
         "activations": cost.activation_bytes(model, size, batch_size=local_batch // training.accumulate),
         "images (uint8)": math.prod((*size, 3)) * local_batch * (1 + AHEAD),
     }
@@ -107,10 +112,6 @@ def megabytes(size: int) -> str:
     '1.50 MB'
     """
     return f"{size / 1e6:,.2f} MB"
-
-
-def _bytes_on_device(tree: PyTree, devices: AbstractMesh) -> int:
-    return cost.device_bytes(tree, mesh.tree_shardings(devices, tree))
 
 
 def _shape(shape: tuple[int, ...]) -> str:

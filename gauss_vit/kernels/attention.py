@@ -1,15 +1,18 @@
 """The one entry point of attention: queries, keys, values and an offset table in, mixed values out."""
 
+from functools import partial
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from gauss_vit.kernels import cudnn
-from gauss_vit.kernels.choice import AttentionShape, KernelChoice, Platform, choose
+from gauss_vit.kernels.choice import AttentionShape, Kernel, KernelChoice, Platform, choose
 from gauss_vit.kernels.einsum import attend_einsum
 from gauss_vit.kernels.reference import HeadMixing, attend, attention_logits, attention_weights
 from gauss_vit.kernels.rows import attend_rows
 from gauss_vit.kernels.whole import attend_whole
 from gauss_vit.ops.grid import Grid, num_patches, offset_shape
+from gauss_vit.ops.placement import Dimension, on_shards, splits_anything, splits_heads
 from gauss_vit.position.term import expand
 
 
@@ -64,7 +67,36 @@ def attention(
         platform=platform,
     )
     chosen = choose(shape, kernel)
-    if chosen == "rows":
+    if mixing is not None or drops_weights:
+        bias = None if table is None else expand(table, grid, prefix_tokens=prefix_tokens, prefix_bias=prefix_bias)
+        weights = attention_weights(attention_logits(query, key, scale=scale, bias=bias, mask=mask), mixing)
+        return attend(weights, value, dropout_rate=dropout_rate, dropout_key=dropout_key)
+    compute = partial(_compute, chosen, grid, prefix_tokens, scale)
+    if splits_heads() or (chosen == "cudnn" and splits_anything()):
+        tokens: tuple[Dimension, ...] = ("batch", None, "heads")
+        compute = on_shards(compute, (tokens, tokens, tokens, _per_head(table), _per_head(prefix_bias), ()), tokens)
+    return compute(query, key, value, table, prefix_bias, mask)
+
+
+def _per_head(array: Array | None) -> tuple[Dimension, ...]:
+    """Returns what the axes of an array [heads or 1, ...] count."""
+    return () if array is None or len(array) == 1 else ("heads",)
+
+
+def _compute(
+    kernel: Kernel,
+    grid: Grid,
+    prefix_tokens: int,
+    scale: float,
+    query: Float[Array, "batch tokens heads channels"],
+    key: Float[Array, "batch tokens heads channels"],
+    value: Float[Array, "batch tokens heads channels"],
+    table: Float[Array, "#heads dy dx"] | None,
+    prefix_bias: Float[Array, "#heads 3"] | None,
+    mask: Float[Array, "windows tokens tokens"] | None,
+) -> Float[Array, "batch tokens heads channels"]:
+    """Computes attention whose examples and heads are independent of each other, by a kernel."""
+    if kernel == "rows":
         lattice = jnp.zeros((1, *offset_shape(grid)), jnp.float32) if table is None else table
         prefix_bias = None if table is None else prefix_bias
         scaled = query * jnp.asarray(scale, query.dtype)
@@ -72,11 +104,9 @@ def attention(
     bias = None
     if table is not None:
         bias = expand(table, grid, prefix_tokens=prefix_tokens, prefix_bias=prefix_bias)
-    if chosen == "cudnn":
+    if kernel == "cudnn":
         return cudnn.attend_cudnn(query, key, value, bias, scale=scale)
-    if chosen in ("whole", "einsum"):
-        attend_pairs = attend_whole if chosen == "whole" else attend_einsum
+    if kernel in ("whole", "einsum"):
+        attend_pairs = attend_whole if kernel == "whole" else attend_einsum
         return attend_pairs(query * jnp.asarray(scale, query.dtype), key, value, bias, mask)
-    logits = attention_logits(query, key, scale=scale, bias=bias, mask=mask)
-    weights = attention_weights(logits, mixing)
-    return attend(weights, value, dropout_rate=dropout_rate, dropout_key=dropout_key)
+    return attend(attention_weights(attention_logits(query, key, scale=scale, bias=bias, mask=mask)), value)

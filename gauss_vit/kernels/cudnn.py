@@ -14,11 +14,9 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from gauss_vit.batches import BATCH_AXES
 from gauss_vit.kernels.reference import attend, attention_logits, attention_weights
 
 LARGEST_ERROR = 0.02
@@ -69,23 +67,8 @@ def attend_cudnn(
         bias = jnp.pad(bias, ((0, 0), (0, 0), (0, extra)), constant_values=_NEVER)
     if bias is not None:
         bias = jnp.broadcast_to(bias.astype(query.dtype)[None], (1, num_heads, *bias.shape[1:]))
-    query, key, value, bias = _placed(query, key, value, bias)
     mixed = jax.nn.dot_product_attention(query, key, value, bias=bias, scale=scale, implementation="cudnn")
     return mixed[:, :num_tokens]
-
-
-def _placed(query: Array, key: Array, value: Array, bias: Array | None) -> tuple[Array, Array, Array, Array | None]:
-    """Shards the batch over the mesh in use, and replicates the bias.
-
-    XLA does not look into cuDNN's attention: it would compute the whole batch everywhere, or split by heads a bias that
-    is made of split parameters, which it then refuses. A mesh with other axes than those of training is left alone.
-    """
-    axes = jax.sharding.get_abstract_mesh().axis_names
-    if not axes or not set(axes) <= set(BATCH_AXES):
-        return query, key, value, bias
-    spread, whole = PartitionSpec(axes), PartitionSpec()
-    tokens = (jax.lax.with_sharding_constraint(part, spread) for part in (query, key, value))
-    return *tokens, None if bias is None else jax.lax.with_sharding_constraint(bias, whole)
 
 
 def fault(num_tokens: int, head_channels: int, *, device: jax.Device, has_bias: bool = True) -> str:

@@ -18,6 +18,7 @@ from gauss_vit.models.layers import Init, Linear
 from gauss_vit.ops.dense import dense
 from gauss_vit.ops.dropout import dropout, split_key
 from gauss_vit.ops.grid import Grid, num_patches
+from gauss_vit.ops.placement import placed, splits_heads
 from gauss_vit.position import term
 from gauss_vit.position.term import BiasTerm
 
@@ -127,7 +128,7 @@ class Attention(nnx.Module):
         has_two = config.biases == "query_value"
         self.query_bias = nnx.Param(jnp.zeros((width,), jnp.float32)) if has_two else None
         self.value_bias = nnx.Param(jnp.zeros((width,), jnp.float32)) if has_two else None
-        self.projection = Linear(width, width, start=start, key=keys[1])
+        self.projection = Linear(width, width, start=start, key=keys[1], split="inputs")
         self.bias = PositionBias(config.terms, grid=config.grid, num_heads=heads, key=keys[2])
         is_cosine = config.similarity == "cosine"
         self.logit_scale = nnx.Param(jnp.full((heads,), jnp.log(10.0), jnp.float32)) if is_cosine else None
@@ -191,7 +192,7 @@ class Attention(nnx.Module):
             kernel=config.compute.kernel,
             platform=config.compute.platform,
         )
-        outputs = self.projection(mixed.reshape(tokens.shape))
+        outputs = placed(self.projection(mixed.reshape(tokens.shape)), "batch")
         return dropout(outputs, rate=config.projection_dropout, key=output_key)
 
     def logits_bias(self, *, shared: Float[Array, "#heads dy dx"] | None = None) -> Float[Array, "#heads query key"]:
@@ -248,10 +249,30 @@ class Attention(nnx.Module):
         if self.query_bias is not None and self.value_bias is not None:
             query_bias, value_bias = self.query_bias[...], self.value_bias[...]
             bias = jnp.concatenate([query_bias, jnp.zeros_like(query_bias), value_bias])
+        if splits_heads():
+            return tuple(self._split_heads(tokens, kernel, bias, part) for part in range(parts.start, parts.stop))
         columns = slice(parts.start * config.width, parts.stop * config.width)
-        joint = dense(tokens, kernel[:, columns], None if config.biases == "none" else bias[columns])
+        whole = placed(kernel[:, columns], None, None)
+        joint = dense(tokens, whole, None if config.biases == "none" else bias[columns])
         split = joint.reshape(*tokens.shape[:2], -1, config.num_heads, config.width // config.num_heads)
         return tuple(part[:, :, 0] for part in jnp.split(split, split.shape[2], axis=2))
+
+    def _split_heads(
+        self,
+        tokens: Float[Array, "batch tokens channels"],
+        kernel: Float[Array, "channels columns"],
+        bias: Float[Array, " columns"],
+        part: int,
+    ) -> Float[Array, "batch tokens heads head_channels"]:
+        """Computes query (0), key (1) or value (2), each device its own heads of it.
+
+        One product for all three would have them in one axis, which devices would split into other parts than heads.
+        """
+        config = self.config
+        columns = slice(part * config.width, (part + 1) * config.width)
+        own = placed(kernel[:, columns], None, "heads")
+        values = dense(tokens, own, None if config.biases == "none" else placed(bias[columns], "heads"))
+        return values.reshape(*tokens.shape[:2], config.num_heads, config.width // config.num_heads)
 
     def _compared(
         self,

@@ -1,6 +1,7 @@
 """Layers shared by all models, and loops over stacked layers; the arithmetic is in `ops`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Literal, TypeVar
 
 import jax
@@ -15,6 +16,7 @@ from gauss_vit.ops.dense import DENSE, dense
 from gauss_vit.ops.dropout import dropout, split_key
 from gauss_vit.ops.initializers import fan_in_uniform, truncated_normal
 from gauss_vit.ops.layer_norm import layer_norm
+from gauss_vit.ops.placement import Dimension, placed
 
 Init = Literal["truncated_normal", "fan_in_uniform"]
 """Initialiser of dense layers: that of timm's ViT (std 0.02, bias 0), or PyTorch's default (+-1 / sqrt(fan-in))."""
@@ -23,10 +25,20 @@ Module = TypeVar("Module", bound=nnx.Module)
 Carry = TypeVar("Carry", bound=PyTree)
 
 
+Split = Literal["none", "inputs", "outputs"]
+"""Axis of a dense layer's kernel that holds heads or hidden channels, as in `models.tensor_rules`."""
+
+_DIMENSIONS: Mapping[Split, tuple[Dimension, Dimension]] = MappingProxyType(
+    {"none": (None, None), "inputs": ("heads", None), "outputs": (None, "heads")}
+)
+
+
 class Linear(nnx.Module):
     """A dense layer: `kernel` [inputs, outputs] and, with `use_bias`, `bias` [outputs]."""
 
-    def __init__(self, inputs: int, outputs: int, *, start: Init, key: PRNGKeyArray, use_bias: bool = True):
+    def __init__(
+        self, inputs: int, outputs: int, *, start: Init, key: PRNGKeyArray, use_bias: bool = True, split: Split = "none"
+    ):
         kernel_key, bias_key = jax.random.split(key)
         if start == "truncated_normal":
             kernel = truncated_normal(kernel_key, (inputs, outputs), std=0.02)
@@ -36,10 +48,12 @@ class Linear(nnx.Module):
             bias = fan_in_uniform(bias_key, (outputs,), fan_in=inputs)
         self.kernel = nnx.Param(kernel)
         self.bias = nnx.Param(bias) if use_bias else None
+        self.split = split
 
     def __call__(self, inputs: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
         """Applies the layer in the dtype of the inputs."""
-        return dense(inputs, self.kernel[...], None if self.bias is None else self.bias[...])
+        kernel = placed(self.kernel[...], *_DIMENSIONS[self.split])
+        return dense(inputs, kernel, None if self.bias is None else self.bias[...])
 
     def arrays(self) -> tuple[Float[Array, "inputs outputs"], Float[Array, " outputs"]]:
         """Returns the kernel and the bias; zeros for a layer without a bias."""
@@ -65,8 +79,8 @@ class Mlp(nnx.Module):
 
     def __init__(self, width: int, hidden: int, *, start: Init, dropout_rate: float, key: PRNGKeyArray):
         first, second = jax.random.split(key)
-        self.fc1 = Linear(width, hidden, start=start, key=first)
-        self.fc2 = Linear(hidden, width, start=start, key=second)
+        self.fc1 = Linear(width, hidden, start=start, key=first, split="outputs")
+        self.fc2 = Linear(hidden, width, start=start, key=second, split="inputs")
         self.dropout_rate = dropout_rate
 
     def __call__(
@@ -74,9 +88,10 @@ class Mlp(nnx.Module):
     ) -> Float[Array, "batch tokens channels"]:
         """Applies both layers to every token; a key enables dropout after each of them."""
         first, second = split_key(key, 2)
-        hidden = gelu(self.fc1(tokens))
+        hidden = gelu(placed(self.fc1(tokens), "batch", None, "heads"))
         hidden = dropout(hidden, rate=self.dropout_rate, key=first)
-        return dropout(self.fc2(hidden), rate=self.dropout_rate, key=second)
+        outputs = placed(self.fc2(hidden), "batch")
+        return dropout(outputs, rate=self.dropout_rate, key=second)
 
 
 def stack(make: Callable[[PRNGKeyArray], Module], keys: Key[Array, " depth"]) -> Module:

@@ -1,6 +1,6 @@
 """Checks and norms over all arrays of a tree, in few programs: arrays of one shape share a pass.
 
-Arrays of one shape have the same sharding (`mesh.tree_shardings`), so that stacking them needs no communication.
+Arrays of one shape nearly always have the same sharding (`mesh.tree_shardings`), so that a pass needs no communication.
 """
 
 from collections import defaultdict

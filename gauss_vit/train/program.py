@@ -118,10 +118,11 @@ def make_program(recipe: Recipe) -> Program:
     mesh = meshes.make(recipe.mesh, jax.devices())
     check_batch_sizes(training, mesh)
     model = abstract_model(recipe.network.make)
+    meshes.check_heads(model.num_heads, mesh)
     transform = optimizers.make(recipe.optimizer, model.params, training.total_steps, undecayed=model.undecayed)
     decay = training.ema_decay
     state = jax.eval_shape(lambda start: moving_average.begin(start, decay), abstract_state(model.params, transform))
-    abstract = meshes.with_shardings(mesh, state)
+    abstract = meshes.with_shardings(mesh, state, whole_below=recipe.mesh.whole_below)
     forward = Forward(graph=model.graph, task=recipe.task, normalization=recipe.normalization)
     return Program(
         mesh=mesh,
@@ -158,8 +159,10 @@ def check_batch_sizes(training: Training, mesh: Mesh) -> None:
 
 def fresh_state(recipe: Recipe, program: Program, params: PyTree = None) -> TrainState:
     """Builds the state of step 0 from given parameters, or from parameters drawn with the seed where there are none."""
+    mesh, whole_below = program.mesh, recipe.mesh.whole_below
     if params is None:
-        state = init_state(recipe.network.make, program.transform, mesh=program.mesh, seed=recipe.seed)
+        make = recipe.network.make
+        state = init_state(make, program.transform, mesh=mesh, seed=recipe.seed, whole_below=whole_below)
     else:
-        state = place_state(params, program.transform, mesh=program.mesh)
+        state = place_state(params, program.transform, mesh=mesh, whole_below=whole_below)
     return moving_average.begin(state, recipe.training.ema_decay)

@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 from jaxtyping import PRNGKeyArray, PyTree
 
 from gauss_vit.models import construct
-from gauss_vit.models.attention import PositionBias
+from gauss_vit.models.attention import Attention, PositionBias
 from gauss_vit.models.construct import Make
 from gauss_vit.train.mesh import tree_shardings
 
@@ -46,6 +46,12 @@ class AbstractModel:
     params: PyTree
 
     @property
+    def num_heads(self) -> tuple[int, ...]:
+        """Numbers of heads that the mesh axis `tensor` is to divide, by attention."""
+        modules = (module for _, module in nnx.iter_graph(nnx.merge(self.graph, self.params)))
+        return tuple(module.config.num_heads for module in modules if isinstance(module, Attention))
+
+    @property
     def undecayed(self) -> tuple[str, ...]:
         """Paths of the parameters that the model's position terms exempt from weight decay."""
         modules = nnx.iter_graph(nnx.merge(self.graph, self.params))
@@ -69,33 +75,46 @@ def abstract_state(params: PyTree, transform: optax.GradientTransformation) -> T
     return jax.eval_shape(lambda concrete: start(concrete, transform), params)
 
 
-def init_state(build: Make, transform: optax.GradientTransformation, *, mesh: Mesh, seed: int) -> TrainState:
+def init_state(
+    build: Make, transform: optax.GradientTransformation, *, mesh: Mesh, seed: int, whole_below: int = 0
+) -> TrainState:
     """Builds the state of step 0 with random parameters in one compiled function, each device only its own part.
 
     The numbers depend on the seed alone, not on the number of devices.
+
+    Args:
+      build: Function that makes the model.
+      transform: Optimizer.
+      mesh: Devices.
+      seed: Seed of the run.
+      whole_below: Number of elements below which an array is whole everywhere.
     """
 
     def init(key: PRNGKeyArray) -> TrainState:
         return start(construct.draw(build, key), transform)
 
     key = run_key(seed)
-    shardings = tree_shardings(mesh, jax.eval_shape(init, key))
+    shardings = tree_shardings(mesh, jax.eval_shape(init, key), whole_below=whole_below)
     return jax.jit(init, out_shardings=shardings)(key)
 
 
-def place_state(params: PyTree, transform: optax.GradientTransformation, *, mesh: Mesh) -> TrainState:
+def place_state(
+    params: PyTree, transform: optax.GradientTransformation, *, mesh: Mesh, whole_below: int = 0
+) -> TrainState:
     """Builds the state of step 0 from given parameters, each device only its own part.
 
     Args:
       params: Nested dict of arrays, the same in every process.
       transform: Optimizer.
       mesh: Devices.
+      whole_below: Number of elements below which an array is whole everywhere.
     """
 
     def begin(given: PyTree) -> TrainState:
         return start(given, transform)
 
-    return jax.jit(begin, out_shardings=tree_shardings(mesh, jax.eval_shape(begin, params)))(params)
+    shardings = tree_shardings(mesh, jax.eval_shape(begin, params), whole_below=whole_below)
+    return jax.jit(begin, out_shardings=shardings)(params)
 
 
 def run_key(seed: int) -> PRNGKeyArray:

@@ -21,7 +21,7 @@ from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.tasks.task import Examples, Measure, Task
 from gauss_vit.train import finite, moving_average
 from gauss_vit.train.accumulation import LossSums, accumulate
-from gauss_vit.train.mesh import batch_sharding, replicated, tree_shardings
+from gauss_vit.train.mesh import batch_sharding, replicated, shardings_of
 from gauss_vit.train.state import TrainState, run_key
 from gauss_vit.tree import flatten_paths
 
@@ -107,7 +107,7 @@ def make_train_step(
       transform: Optimizer.
       mesh: Devices.
       seed: Seed of the run; dropout and augmentation depend on it and on the step.
-      state: Train state, or its shapes.
+      state: Train state, or its shapes with shardings.
       num_parts: Number of micro-batches, which are differentiated one after the other.
       ema_decay: Decay of the moving average, if the state has one.
     """
@@ -132,7 +132,7 @@ def make_train_step(
         )
         return updated, outcome
 
-    at_rest = tree_shardings(mesh, state)
+    at_rest = shardings_of(state)
     entering, leaving = (at_rest, batch_sharding(mesh)), (at_rest, replicated(mesh))
     return jax.jit(train_step, in_shardings=entering, out_shardings=leaving, donate_argnums=0)
 
@@ -143,7 +143,7 @@ def make_eval_step(forward: Forward, *, mesh: Mesh, params: PyTree, measure: Mea
     Args:
       forward: Network and task.
       mesh: Devices.
-      params: Parameters, or their shapes.
+      params: Parameters, or their shapes with shardings.
       measure: Measure to compute.
     """
 
@@ -160,7 +160,7 @@ def make_predict_step(forward: Forward, *, mesh: Mesh, params: PyTree) -> EvalSt
     Args:
       forward: Network and task.
       mesh: Devices.
-      params: Parameters, or their shapes.
+      params: Parameters, or their shapes with shardings.
     """
 
     def predict_step(params: PyTree, batch: Batch) -> PyTree:
@@ -182,9 +182,7 @@ def audited_paths(state: TrainState) -> list[str]:
 
 def _compiled(step: EvalStep, *, mesh: Mesh, params: PyTree) -> EvalStep:
     """Compiles a function of parameters and a batch at its first call, with fixed shardings."""
-    return jax.jit(
-        step, in_shardings=(tree_shardings(mesh, params), batch_sharding(mesh)), out_shardings=replicated(mesh)
-    )
+    return jax.jit(step, in_shardings=(shardings_of(params), batch_sharding(mesh)), out_shardings=replicated(mesh))
 
 
 def _widen(leaf: Array) -> Array:

@@ -11,6 +11,8 @@ import pytest
 from benchmarks import real_input
 from gauss_vit.models.presets import RELPOS_SMALL
 from gauss_vit.models.vit import ViTConfig
+from gauss_vit.train import mesh as meshes
+from gauss_vit.train.mesh import MeshConfig
 from tests.data.samples import encode
 
 MODEL = dataclasses.replace(RELPOS_SMALL, image_size=(16, 24), patch_size=(8, 8), width=16, depth=1, num_heads=2)
@@ -46,7 +48,7 @@ def test_both_sides_move_the_same_state_by_their_steps(folder: Path, monkeypatch
     class Recorded:
         def __init__(self, config: ViTConfig, *, batch_size: int):
             self.batch = "noise"
-            self.mesh = jax.sharding.Mesh(np.array(jax.devices()).reshape(8, 1), ("data", "fsdp"))
+            self.mesh = meshes.make(MeshConfig(), jax.devices())
 
         def along(self, batches) -> None:
             taken.append([batch if batch == "noise" else batch.image.shape for batch in batches])

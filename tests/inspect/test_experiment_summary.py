@@ -14,7 +14,7 @@ from tests.models.built import build
 from tests.tiny_config import get_config
 
 TINY = get_config()
-PLANNED = dataclasses.replace(TINY, mesh=mesh.MeshConfig(fsdp=4))
+PLANNED = dataclasses.replace(TINY, mesh=mesh.MeshConfig(fsdp=4, whole_below=0))
 EIGHT = mesh.make_abstract(PLANNED.mesh, 8)
 
 

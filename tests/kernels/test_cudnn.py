@@ -9,6 +9,8 @@ from gauss_vit.kernels import cudnn
 from gauss_vit.kernels.attention import attention
 from gauss_vit.kernels.reference import attend, attention_logits, attention_weights
 from gauss_vit.ops.grid import offset_shape
+from gauss_vit.train import mesh as meshes
+from gauss_vit.train.mesh import MeshConfig
 
 CHANNELS = 8
 
@@ -126,22 +128,26 @@ def test_about_a_thousand_tokens_are_compared_in_place_of_many(num_tokens, compa
     assert sizes == [compared]
 
 
-@pytest.mark.parametrize("axes", [("data",), ("data", "fsdp"), ("data", "model"), ()])
-def test_on_a_mesh_of_training_the_batch_is_spread_and_the_bias_whole(axes, monkeypatch):
-    stand_in(monkeypatch)
-    query, key, value, bias = (jax.ShapeDtypeStruct(each.shape, each.dtype) for each in inputs(6))
-    sizes = (2,) if len(axes) == 1 else (2, 4)
-    mesh = jax.sharding.AbstractMesh(sizes[: len(axes)], axes, axis_types=(jax.sharding.AxisType.Auto,) * len(axes))
+@pytest.mark.parametrize(("tensor", "heads"), [(1, 2), (2, 1)])
+def test_on_a_mesh_of_training_each_device_computes_its_own_examples_and_heads(tensor, heads, monkeypatch):
+    seen = stand_in(monkeypatch).seen
+    mesh = meshes.make(MeshConfig(slices=2, data=1, fsdp=1, tensor=tensor), jax.devices())
+    query, key, value, table = inputs(6, grid=(2, 3))
 
-    def attend(query, key, value, bias):
-        with jax.sharding.use_abstract_mesh(mesh):
-            return cudnn.attend_cudnn(query, key, value, bias, scale=1.0)
+    def mixed(query, table):
+        named = {"platform": "gpu", "kernel": "cudnn"}
+        return jnp.sum(attention(query, key, value, table=table, grid=(2, 3), **named).astype(jnp.float32) ** 2)
 
-    program = jax.make_jaxpr(attend)(query, key, value, bias)
-    placed = [equation for equation in program.eqns if equation.primitive.name == "sharding_constraint"]
-    found = [equation.params["sharding"].spec for equation in placed]
-    is_ours = axes and "model" not in axes
-    assert found == ([jax.sharding.PartitionSpec(axes)] * 3 + [jax.sharding.PartitionSpec()] if is_ours else [])
+    def on_mesh(query, table):
+        with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+            return mixed(query, table)
+
+    expected = jax.jit(jax.value_and_grad(mixed, argnums=1))(query, table)
+    seen.clear()
+    spread = jax.device_put(query, meshes.batch_sharding(mesh))
+    found = jax.jit(jax.value_and_grad(on_mesh, argnums=1))(spread, table)
+    assert {shape for shape, _ in seen} == {(1, 6, heads, CHANNELS)}
+    jax.tree.map(lambda ours, whole: np.testing.assert_allclose(ours, whole, rtol=2e-2, atol=1e-2), found, expected)
 
 
 def test_a_machine_without_cudnn_is_a_fault_in_one_line():

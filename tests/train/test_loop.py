@@ -191,7 +191,7 @@ def test_run_never_starts_from_scratch_over_damaged_checkpoints(tmp_path: Path):
     assert caught.value.code == "CKPT-NONE-VALID"
 
 
-@pytest.mark.parametrize("mesh", [MeshConfig(data=8), MeshConfig(data=2, fsdp=4)])
+@pytest.mark.parametrize("mesh", [MeshConfig(data=8), MeshConfig(data=2, fsdp=4, whole_below=0)])
 def test_run_on_eight_devices_has_the_same_losses(undisturbed: Path, tmp_path: Path, mesh: MeshConfig):
     fit(run_in(tmp_path, mesh=mesh))
     together, alone = (list(entries(workdir / "metrics.jsonl")) for workdir in (tmp_path, undisturbed))
@@ -202,7 +202,7 @@ def test_run_on_eight_devices_has_the_same_losses(undisturbed: Path, tmp_path: P
 
 def test_run_goes_on_with_other_devices(undisturbed: Path, tmp_path: Path):
     with pytest.raises(SystemExit):
-        fit(interrupted_at(run_in(tmp_path, mesh=MeshConfig(data=2, fsdp=4)), 6))
+        fit(interrupted_at(run_in(tmp_path, mesh=MeshConfig(data=2, fsdp=4, whole_below=0)), 6))
     fit(run_in(tmp_path))
     for one, other in zip(entries(tmp_path / "metrics.jsonl"), entries(undisturbed / "metrics.jsonl"), strict=True):
         assert one["loss"] == pytest.approx(other["loss"], rel=1e-5, abs=1e-5)
@@ -346,7 +346,7 @@ def test_seed_and_optimizer_change_the_result(undisturbed: Path, tmp_path: Path,
 
 
 def test_program_compiles_each_function_once(tmp_path: Path):
-    run = run_in(tmp_path, mesh=MeshConfig(data=2, fsdp=4))
+    run = run_in(tmp_path, mesh=MeshConfig(data=2, fsdp=4, whole_below=0))
     with compilations.counted() as compiled:
         fit(dataclasses.replace(run, program=make_program(run.recipe)))
     assert (compiled["train_step"], compiled["eval_step"]) == (1, 1)
