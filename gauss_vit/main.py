@@ -98,8 +98,10 @@ def _run(line: CommandLine) -> None:
 def _join(line: CommandLine, experiment: object, terminal: logging.Handler) -> None:
     """Joins the processes of the run; all but the first are quiet on the terminal, except for errors."""
     platform = getattr(experiment, "platform", "any")
-    _function(_START, "start", needed_by=line.verb)(str(line.options["distributed"]), platform=platform)
-    if not _function("gauss_vit.distributed.processes", "is_first", needed_by=line.verb)():
+    index, count = _function(_START, "start", needed_by=line.verb)(str(line.options["distributed"]), platform=platform)
+    if count > 1:
+        console.separate_output()
+    if index > 0:
         terminal.setLevel(logging.ERROR)
         console.discard_output()
 

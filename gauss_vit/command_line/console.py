@@ -13,7 +13,7 @@ import sys
 from gauss_vit.errors import StorageError
 from gauss_vit.escaping import escaped
 
-_STANDARD_OUTPUT = 1
+_STANDARD_OUTPUT, _STANDARD_ERROR = 1, 2
 _STREAMS = range(3)
 
 
@@ -82,7 +82,14 @@ def warn(line: str) -> None:
     remark(f"gauss_vit: warning: {escaped(line)}")
 
 
+def separate_output() -> None:
+    """Keeps standard output for results: what libraries of other languages write there goes to standard error."""
+    sys.stdout.flush()
+    sys.stdout = os.fdopen(os.dup(_STANDARD_OUTPUT), "w", encoding="utf-8", errors="backslashreplace")
+    os.dup2(_STANDARD_ERROR, _STANDARD_OUTPUT)
+
+
 def discard_output() -> None:
     """Lets standard output vanish, also what is still buffered, which Python would try to write at its end."""
     with contextlib.suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), _STANDARD_OUTPUT)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), _STANDARD_OUTPUT if sys.stdout is None else sys.stdout.fileno())

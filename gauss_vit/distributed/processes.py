@@ -6,17 +6,23 @@ process everything here is trivial, and nothing is opened.
 
 import json
 import time
-from typing import Any, Protocol, cast, runtime_checkable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 import jax
 
 # JAX keeps the client of its coordination service to itself; orbax takes it from here as well.
 from jax._src import distributed
 
+from gauss_vit import errors
 from gauss_vit.distributed.roll_call import named
-from gauss_vit.errors import PeerError
+from gauss_vit.errors import PeerError, UserError
 
 JsonLike = None | bool | int | float | str | list[Any] | dict[str, Any]
+Value = TypeVar("Value", bound=JsonLike)
+
+Result = TypeVar("Result")
 
 _PREFIX = "gauss_vit"
 
@@ -51,7 +57,7 @@ def is_first() -> bool:
     return index() == 0
 
 
-def gather(name: str, value: JsonLike, *, limit: float) -> list[JsonLike]:
+def gather(name: str, value: Value, *, limit: float) -> list[Value]:
     """Returns the values of all processes, in their order. All must call it, with the same names in the same order.
 
     Args:
@@ -87,6 +93,74 @@ def barrier(name: str, *, limit: float) -> None:
       PeerError: some did not come within the limit, in seconds.
     """
     gather(name, None, limit=limit)
+
+
+def on_first(name: str, act: Callable[[], Value], *, limit: float) -> Value:
+    """Lets process 0 act, and returns in all processes what it returned.
+
+    Args:
+      name: What it does, for messages.
+      act: Function that only process 0 calls.
+      limit: Seconds that the others wait.
+
+    Raises:
+      UserError: that of process 0, in all.
+      PeerError: process 0 did not come in time, or has failed by a bug.
+    """
+    if not is_first():
+        return cast(Value, _returned(gather(name, cast(JsonLike, None), limit=limit)[0]))
+    with _told_to_others(name, limit=limit):
+        value = act()
+    gather(name, {"value": value}, limit=limit)
+    return value
+
+
+def together(name: str, act: Callable[[], Result], *, limit: float) -> Result:
+    """Lets every process act, and returns what the function returned here, once none of them has failed.
+
+    Args:
+      name: What they do, for messages.
+      act: Function that waits for no other process.
+      limit: Seconds to wait for the others.
+
+    Raises:
+      UserError: that of the first process that has failed, in all.
+      PeerError: some did not come in time, or one has failed by a bug.
+    """
+    with _told_to_others(name, limit=limit):
+        value = act()
+    for process, outcome in enumerate(gather(name, {"value": None}, limit=limit)):
+        try:
+            _returned(outcome)
+        except UserError as error:
+            error.message = f"process {process}: {error.message}"
+            raise
+    return value
+
+
+@contextmanager
+def _told_to_others(name: str, *, limit: float) -> Iterator[None]:
+    """Tells the others why a block has failed, if it has."""
+    try:
+        yield
+    except BaseException as error:
+        gather(name, _described(error), limit=limit)
+        raise
+
+
+def _described(error: BaseException) -> JsonLike:
+    if not isinstance(error, UserError):
+        return {"kind": "PeerError", "message": f"failed: {type(error).__name__}: {error}", "do": "", "code": None}
+    kind = next(kind for kind in type(error).mro() if vars(errors).get(kind.__name__) is kind)
+    return {"kind": kind.__name__, "message": error.message, "do": error.do, "code": error.code}
+
+
+def _returned(outcome: JsonLike) -> JsonLike:
+    """Returns the value of an outcome, or raises its error."""
+    told = cast(Mapping[str, Any], outcome)
+    if "kind" not in told:
+        return told["value"]
+    raise vars(errors)[told["kind"]](told["message"], do=told["do"], code=told["code"])
 
 
 def _told(client: _Service, folder: str) -> dict[int, str]:

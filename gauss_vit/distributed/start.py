@@ -52,7 +52,7 @@ class Peers:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def start(choice: str, *, platform: str, limit: float = 300.0) -> None:
+def start(choice: str, *, platform: str, limit: float = 300.0) -> tuple[int, int]:
     """Joins the other processes of the run, if there are any, and makes sure of the platform.
 
     It must come before devices are counted. Without other processes no socket is opened.
@@ -62,6 +62,9 @@ def start(choice: str, *, platform: str, limit: float = 300.0) -> None:
         "COORDINATOR,N,I": process I of N, with process 0 at the address COORDINATOR, such as `10.0.0.1:8476`.
       platform: "any", or the platform that is asked for: "cpu", "gpu" or "tpu".
       limit: Seconds to wait for the others.
+
+    Returns:
+      The number of this process, from 0, and the number of processes.
 
     Raises:
       ConfigError: the choice is wrong, or code PLATFORM: there is no such device.
@@ -74,6 +77,7 @@ def start(choice: str, *, platform: str, limit: float = 300.0) -> None:
         _join(peers, limit=limit)
     if platform != ANY:
         _require(platform)
+    return processes.index(), processes.count()
 
 
 def find(choice: str, *, limit: float) -> Peers | None:

@@ -9,7 +9,7 @@ import jax
 
 from gauss_vit.batches import Batch
 from gauss_vit.class_names import changes_of_classes
-from gauss_vit.distributed import hang
+from gauss_vit.distributed import hang, processes
 from gauss_vit.distributed.watchdog import Wait, Watchdog
 from gauss_vit.errors import CheckpointError
 from gauss_vit.tasks.evaluator import Evaluator
@@ -22,6 +22,7 @@ from gauss_vit.train.state import TrainState
 from gauss_vit.train.waits import Waits
 from gauss_vit.train.workdir import lock, resume
 from gauss_vit.train.workdir.environment import describe_environment
+from gauss_vit.train.workdir.lock import Hold
 from gauss_vit.train.workdir.metrics_log import splits_at
 from gauss_vit.waiting import announced
 
@@ -73,6 +74,10 @@ def missing_evaluators(run: Run, step: int) -> tuple[Evaluator, ...]:
 
 def write_records(run: Run, restored: Restored | None, *, notes: list[str]) -> None:
     """Logs what was found, moves damaged checkpoints out of the way, and writes config.json and env.json."""
+    if restored is not None:
+        _LOGGER.info("resumed from step %d (verified)", restored.step)
+    if not processes.is_first():
+        return
     for note in notes:
         _LOGGER.info("config: %s", note)
     for step in unfinished_steps(run.workdir):
@@ -81,8 +86,6 @@ def write_records(run: Run, restored: Restored | None, *, notes: list[str]) -> N
         _LOGGER.warning("checkpoint %d is damaged: %s; moved to %s", step, reason, set_aside(run.workdir, step))
     lock.write_json(run.workdir / lock.CONFIG, run.recipe.to_json())
     lock.write_json(run.workdir / lock.ENVIRONMENT, describe_environment(jax.devices()))
-    if restored is not None:
-        _LOGGER.info("resumed from step %d (verified)", restored.step)
 
 
 def fresh_start(run: Run) -> TrainState:
@@ -126,12 +129,13 @@ def open_batches(run: Run, state: TrainState) -> Iterator[Batch]:
     return chain(first, batches)
 
 
-def checkpoint_writer(run: Run) -> CheckpointWriter:
-    """Opens the writer for a run."""
+def checkpoint_writer(run: Run, *, hold: Hold) -> CheckpointWriter:
+    """Opens the writer for a run, which saves only while the workdir is held."""
     training = run.recipe.training
     return CheckpointWriter(
         run.workdir,
         experiment=run.recipe.to_json(),
         trained_on=run.trained_on,
+        require_hold=hold.require,
         retention=Retention(num_newest=training.keep_checkpoints, every=training.keep_every, best=training.best),
     )

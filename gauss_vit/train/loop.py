@@ -95,7 +95,7 @@ def fit(run: Run) -> None:
         tracked = TrackedRun(workdir=run.workdir, step=int(state.step), config=run.recipe.to_json())
         with Loggers(tracked, trackers=run.trackers) as loggers:
             write_records(run, restored, notes=notes)
-            with checkpoint_writer(run) as writer:
+            with checkpoint_writer(run, hold=hold) as writer:
                 loop = _Loop(
                     run, state, loggers=loggers, writer=writer, interruption=interruption, waits=waits, wall=wall
                 )

@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -19,6 +19,7 @@ import jax
 import orbax.checkpoint as ocp
 from jaxtyping import PyTree
 
+from gauss_vit.distributed import processes
 from gauss_vit.errors import CheckpointError
 from gauss_vit.train.checkpoint import metadata as records
 from gauss_vit.train.checkpoint import retention
@@ -29,6 +30,7 @@ from gauss_vit.train.state import TrainState
 STATE, META = "state", "meta"
 CHECKPOINTS, CORRUPT = "checkpoints", "corrupt"
 
+_LIMIT_SECONDS = 1800.0
 _LOGGER = logging.getLogger(__name__)
 
 Arrays = TypeVar("Arrays")
@@ -112,9 +114,10 @@ def restore_state(workdir: Path, abstract: TrainState) -> Restored | None:
       CheckpointError: code CKPT-NONE-VALID when there are checkpoints and none verifies; CKPT-TREE, CKPT-SHAPE or
         CKPT-DTYPE when it belongs to another model; CKPT-NONFINITE when it verifies and holds NaN; CKPT-VERSION.
     """
-    if not saved_steps(workdir):
+    steps = _agreed_steps(workdir, abstract)
+    if not steps:
         return None
-    return _newest_valid(workdir, lambda step: _read(workdir, step, abstract, subtree=""))
+    return _newest_valid(workdir, lambda step: _read(workdir, step, abstract, subtree=""), steps=steps)
 
 
 def best_step(workdir: Path) -> int:
@@ -154,7 +157,8 @@ def restore_params(
       CheckpointError: code CKPT-MISSING if there is no checkpoint, and as `restore_state`; CKPT-TREE also if the run
         kept no average.
     """
-    if not saved_steps(workdir):
+    steps = _agreed_steps(workdir, abstract)
+    if not steps:
         raise CheckpointError(
             f"no checkpoint in {workdir / CHECKPOINTS}", code="CKPT-MISSING", do="train first, or name another folder"
         )
@@ -163,7 +167,7 @@ def restore_params(
         shapes = abstract if stored is None else stored(read_record(workdir, step))
         return _read(workdir, step, {which: shapes}, subtree=f"{which}.")
 
-    restored = _newest_valid(workdir, read, steps=None if step is None else [step])
+    restored = _newest_valid(workdir, read, steps=steps if step is None else [step])
     return dataclasses.replace(restored, arrays=restored.arrays[which])
 
 
@@ -180,10 +184,10 @@ def set_aside(workdir: Path, step: int) -> Path:
     return (workdir / CHECKPOINTS / str(step)).rename(folder / name)
 
 
-def _newest_valid(workdir: Path, read: Callable[[int], Restored], *, steps: Sequence[int] | None = None) -> Restored:
+def _newest_valid(workdir: Path, read: Callable[[int], Restored], *, steps: Sequence[int]) -> Restored:
     """Restores the newest checkpoint that verifies, of all or of the given ones."""
     damaged: list[tuple[int, str]] = []
-    for step in reversed(saved_steps(workdir) if steps is None else steps):
+    for step in reversed(steps):
         try:
             with quietly():
                 return dataclasses.replace(read(step), damaged=tuple(damaged))
@@ -198,14 +202,49 @@ def _newest_valid(workdir: Path, read: Callable[[int], Restored], *, steps: Sequ
 
 
 def _read(workdir: Path, step: int, abstract: PyTree, *, subtree: str) -> Restored:
-    """Reads and verifies one checkpoint."""
-    record = read_record(workdir, step)
-    records.check_fits(record, abstract, subtree=subtree)
+    """Reads and verifies one checkpoint; several processes agree on whether they could."""
     folder = (workdir / CHECKPOINTS / str(step) / STATE).absolute()
-    arrays = _read_arrays(folder, abstract)
+    with _agreed(abstract):
+        record = read_record(workdir, step)
+        records.check_fits(record, abstract, subtree=subtree)
+        arrays = _read_arrays(folder, abstract)
     records.check_bits(record, arrays)
     records.check_finite(arrays, where=str(folder.parent))
     return Restored(arrays=arrays, record=record, damaged=())
+
+
+def _is_spread(abstract: PyTree) -> bool:
+    """Returns whether arrays are on devices of other processes as well."""
+    shardings = [leaf.sharding for leaf in jax.tree.leaves(abstract) if leaf.sharding is not None]
+    return not all(sharding.is_fully_addressable for sharding in shardings)
+
+
+def _agreed_steps(workdir: Path, abstract: PyTree) -> list[int]:
+    """Lists the steps of all finished checkpoints, oldest first, as process 0 sees them."""
+    if not _is_spread(abstract):
+        return saved_steps(workdir)
+    return processes.gather("the checkpoints on disk", saved_steps(workdir), limit=_LIMIT_SECONDS)[0]
+
+
+@contextlib.contextmanager
+def _agreed(abstract: PyTree) -> Iterator[None]:
+    """Lets a block fail in all processes where it fails in one, so that none of them waits for the others' arrays.
+
+    Raises:
+      DamagedError: that of this process, or of another one.
+    """
+    if not _is_spread(abstract):
+        yield
+        return
+    try:
+        yield
+    except Exception as error:
+        processes.gather("a checkpoint's arrays", str(error), limit=_LIMIT_SECONDS)
+        raise
+    told = processes.gather("a checkpoint's arrays", "", limit=_LIMIT_SECONDS)
+    reasons = [f"process {index}: {reason}" for index, reason in enumerate(told) if reason]
+    if reasons:
+        raise DamagedError(reasons[0])
 
 
 def _read_arrays(folder: Path, abstract: Arrays) -> Arrays:
@@ -213,8 +252,11 @@ def _read_arrays(folder: Path, abstract: Arrays) -> Arrays:
     arguments = ocp.args.PyTreeRestore(
         item=abstract, restore_args=ocp.checkpoint_utils.construct_restore_args(abstract), partial_restore=True
     )
+    # Each process reads its own part, and waits for no other one where it cannot say that something failed.
+    alone = ocp.options.MultiprocessingOptions(primary_host=processes.index(), active_processes={processes.index()})
+    handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
     try:
-        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+        with ocp.Checkpointer(handler, multiprocessing_options=alone) as checkpointer:
             return jax.block_until_ready(checkpointer.restore(folder, args=arguments))
     # A damaged file surfaces as any of a dozen types from orbax, tensorstore and json.
     except Exception as error:

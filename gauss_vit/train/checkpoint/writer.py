@@ -6,13 +6,14 @@ here before a checkpoint is announced or an older one removed. What cannot be re
 
 import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
 import orbax.checkpoint as ocp
 
 from gauss_vit.config.schema import JsonValue
+from gauss_vit.distributed import processes
 from gauss_vit.errors import StorageError, storage_error
 from gauss_vit.files import sync_entries, sync_tree
 from gauss_vit.train.checkpoint import metadata as records
@@ -25,6 +26,11 @@ from gauss_vit.train.state import TrainState
 from gauss_vit.trained_on import TrainedOn
 
 _LOGGER = logging.getLogger(__name__)
+_LIMIT_SECONDS = 1800.0
+
+
+def _held_for_certain() -> None:
+    """Stands for a workdir that nobody else knows."""
 
 
 class CheckpointWriter:
@@ -35,6 +41,7 @@ class CheckpointWriter:
       experiment: config as JSON, stored with every checkpoint.
       trained_on: classes, pixel statistics, grids and data, stored with every checkpoint.
       retention: rule for the checkpoints that stay.
+      require_hold: function that raises a BusyError if another run has taken the workdir.
     """
 
     def __init__(
@@ -44,18 +51,19 @@ class CheckpointWriter:
         experiment: Mapping[str, JsonValue],
         trained_on: TrainedOn,
         retention: Retention,
+        require_hold: Callable[[], None] = _held_for_certain,
     ):
         self._workdir = workdir
         self._folder = (workdir / CHECKPOINTS).absolute()
         self._experiment = experiment
         self._trained_on = trained_on
         self._retention = retention
+        self._require_hold = require_hold
         self._in_flight: Progress | None = None
         self._quiet = contextlib.ExitStack()
         self._undeletable: set[str] = set()
-        self.newest_step = max(saved_steps(workdir), default=None)
-        self._values = {} if retention.best is None else _recorded_values(workdir, retention.best.metric)
-        self._remove(retentions.leftovers(self._folder))
+        self._values: dict[int, float] = {}
+        self.newest_step: int | None = processes.on_first("old checkpoints", self._begin, limit=_LIMIT_SECONDS)
         options = ocp.CheckpointManagerOptions(max_to_keep=None, cleanup_tmp_directories=False)
         self._manager = ocp.CheckpointManager(self._folder, options=options)
 
@@ -82,6 +90,13 @@ class CheckpointWriter:
             self._manager.close()
             self._quiet.close()
 
+    def _begin(self) -> int | None:
+        """Reads what is on disk, finishes removals, and returns the newest step."""
+        if self._retention.best is not None:
+            self._values = _recorded_values(self._workdir, self._retention.best.metric)
+        self._remove(retentions.leftovers(self._folder))
+        return max(saved_steps(self._workdir), default=None)
+
     def covers(self, step: int) -> bool:
         """Returns whether a step is the newest that is saved or being saved."""
         return step == self.newest_step or (self._in_flight is not None and step == self._in_flight.step)
@@ -91,8 +106,10 @@ class CheckpointWriter:
 
         Raises:
           StorageError: this save could not start, or the one before it failed.
+          BusyError: another run has taken the workdir.
         """
         self.wait()
+        self._require_hold()
         if not self._folder.is_dir():
             raise StorageError(f"{self._folder} vanished before the save of step {progress.step}")
         record = Record(
@@ -134,14 +151,16 @@ class CheckpointWriter:
         try:
             self._manager.wait_until_finished()
             self._manager.check_for_errors()
-            self._sync(self._folder / str(progress.step))
+            if processes.is_first():
+                self._sync(self._folder / str(progress.step))
         # As in `save`: whatever the type, the checkpoint is not on disk.
         except Exception as error:
             raise self._failure(error) from error
         self.newest_step, self._in_flight = progress.step, None
         _LOGGER.info("saved checkpoint %d", progress.step)
         try:
-            self._retain(progress)
+            if processes.is_first():
+                self._retain(progress)
         except OSError as error:
             what = f"checkpoint {progress.step} is saved, but {self._folder / retentions.BEST} cannot be written"
             raise storage_error(error, what) from error

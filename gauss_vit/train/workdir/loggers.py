@@ -1,14 +1,17 @@
-"""Logs of a run: numbers in metrics.jsonl, metrics.csv, timing.jsonl and trackers, messages in train.log."""
+"""Logs of a run: numbers in metrics.jsonl, metrics.csv, timing.jsonl and trackers, messages in train.log.
+
+Of several processes the first alone writes numbers; the messages of the others go to train.1.log, train.2.log, ...
+"""
 
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-from gauss_vit.train.tracking.tensorboard import EventFile
-from gauss_vit.train.tracking.tracker import OpenTracker, TolerantTracker, TrackedRun
-from gauss_vit.train.workdir.metrics_log import MetricsLog
-from gauss_vit.train.workdir.timing_log import Timing, TimingLog
+from gauss_vit.distributed import processes
+from gauss_vit.train.tracking.tracker import OpenTracker, TrackedRun
+from gauss_vit.train.workdir.numbers import Numbers
+from gauss_vit.train.workdir.timing_log import Timing
 
 TEXT = "train.log"
 _PACKAGE_LOGGER = logging.getLogger("gauss_vit")
@@ -29,17 +32,15 @@ class Loggers:
     """
 
     def __init__(self, run: TrackedRun, *, trackers: Mapping[str, OpenTracker]):
-        workdir = run.workdir
-        services = [TolerantTracker(name, open_tracker, run) for name, open_tracker in trackers.items()]
-        self._metrics = MetricsLog(workdir, step=run.step)
-        self._timing = TimingLog(workdir)
-        self._text = logging.FileHandler(workdir / TEXT, encoding="utf-8", delay=True)
+        self._numbers = Numbers(run, trackers=trackers) if processes.is_first() else None
+        self._text = logging.FileHandler(run.workdir / text_file(processes.index()), encoding="utf-8", delay=True)
         self._text.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         self._level = _PACKAGE_LOGGER.level
         _PACKAGE_LOGGER.addHandler(self._text)
         if not _PACKAGE_LOGGER.isEnabledFor(logging.INFO):
             _PACKAGE_LOGGER.setLevel(logging.INFO)
-        self._trackers = [TolerantTracker("TensorBoard events", EventFile, run), *services]
+        if self._numbers is not None:
+            self._numbers.open_events()
 
     def __enter__(self) -> "Loggers":
         """Enters the block at whose end the files are closed."""
@@ -50,12 +51,9 @@ class Loggers:
     ) -> None:
         """Writes metrics.csv and closes all files."""
         try:
-            self._metrics.write_table()
+            if self._numbers is not None:
+                self._numbers.close()
         finally:
-            self._metrics.close()
-            self._timing.close()
-            for tracker in self._trackers:
-                tracker.close()
             _PACKAGE_LOGGER.removeHandler(self._text)
             _PACKAGE_LOGGER.setLevel(self._level)
             self._text.close()
@@ -66,14 +64,13 @@ class Loggers:
         Raises:
           StorageError: metrics.jsonl cannot be written.
         """
-        self._metrics.append(split, step, values)
-        self._track(split, step, values)
+        if self._numbers is not None:
+            self._numbers.write(split, step, values)
 
     def show(self, step: int, pictures: Mapping[str, Path]) -> None:
         """Gives pictures to the trackers, by their names."""
-        for name, picture in pictures.items():
-            for tracker in self._trackers:
-                tracker.show(step, name, picture)
+        if self._numbers is not None:
+            self._numbers.show(step, pictures)
 
     def write_timing(self, step: int, timing: Timing) -> None:
         """Writes what differs from run to run, to timing.jsonl and the trackers.
@@ -81,8 +78,8 @@ class Loggers:
         Raises:
           StorageError: timing.jsonl cannot be written.
         """
-        self._timing.append(step, timing)
-        self._track("speed", step, timing.numbers())
+        if self._numbers is not None:
+            self._numbers.write_timing(step, timing)
 
     def sync(self) -> None:
         """Writes the numbers to the disk before a checkpoint is saved.
@@ -90,10 +87,14 @@ class Loggers:
         Raises:
           StorageError: metrics.jsonl or metrics.csv cannot be written.
         """
-        self._metrics.sync()
-        self._metrics.write_table()
+        if self._numbers is not None:
+            self._numbers.sync()
 
-    def _track(self, split: str, step: int, values: Mapping[str, float]) -> None:
-        named = {f"{split}/{name}": value for name, value in values.items()}
-        for tracker in self._trackers:
-            tracker.log(step, named)
+
+def text_file(index: int) -> str:
+    """Returns the name of the file for the messages of a process.
+
+    >>> text_file(0), text_file(2)
+    ('train.log', 'train.2.log')
+    """
+    return TEXT if index == 0 else f"{Path(TEXT).stem}.{index}{Path(TEXT).suffix}"

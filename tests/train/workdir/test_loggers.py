@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gauss_vit.distributed import processes
 from gauss_vit.train.tracking.tracker import TrackedRun
 from gauss_vit.train.workdir.loggers import Loggers
 from tests.train.tracking.recorder import Recorder
@@ -56,3 +57,14 @@ def test_numbers_and_pictures_go_to_every_tracker(tmp_path: Path):
         assert speed == (1, {f"speed/{name}": value for name, value in TIMING.numbers().items()})
         assert recorder.pictures == [(1, "erf", tmp_path / "a.png")]
         assert recorder.is_closed
+
+
+def test_another_process_than_the_first_writes_messages_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(processes, "index", lambda: 2)
+    with loggers_in(tmp_path, service=Recorder(TrackedRun(workdir=tmp_path, step=0, config={}))) as loggers:
+        loggers.write("train", 1, {"loss": 0.5})
+        loggers.write_timing(1, TIMING)
+        loggers.show(1, {"erf": tmp_path / "a.png"})
+        loggers.sync()
+        logging.getLogger("gauss_vit.train.loop").info("hello")
+    assert [path.name for path in tmp_path.iterdir()] == ["train.2.log"]

@@ -1,0 +1,99 @@
+"""The lease of a folder that machines share: one holder, and a way out of what a killed one left."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gauss_vit.errors import BusyError, StorageError
+from gauss_vit.train.workdir import lease, lock
+
+BEAT = 0.05
+
+
+def leave_behind(workdir: Path, **changes: object) -> None:
+    """Writes the lease of a process that is gone, or of one elsewhere."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    found = {"token": "old", "beat": 3, "pid": process.pid, "host": "h", "machine": lease._machine()}
+    (workdir / lease.LEASE).write_text(json.dumps(found | changes))
+
+
+def test_a_lease_that_beats_is_respected_and_one_that_ended_is_gone(tmp_path: Path):
+    with lease.take(tmp_path, beat_seconds=BEAT):
+        first = (tmp_path / lease.LEASE).read_text()
+        with (
+            pytest.raises(BusyError, match=f"is in use by pid {os.getpid()} on host "),
+            lease.take(tmp_path, beat_seconds=BEAT),
+        ):
+            pass
+        time.sleep(2 * BEAT)
+        assert (tmp_path / lease.LEASE).read_text() != first
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lease_of_a_killed_process_of_this_machine_is_taken_at_once(tmp_path: Path):
+    leave_behind(tmp_path)
+    start = time.monotonic()
+    with lease.take(tmp_path, beat_seconds=60.0) as taken:
+        taken.require()
+    assert time.monotonic() - start < 5.0
+
+
+def test_a_silent_lease_of_another_machine_is_taken_after_three_beats(tmp_path: Path):
+    leave_behind(tmp_path, machine="elsewhere")
+    start = time.monotonic()
+    with lease.take(tmp_path, beat_seconds=0.1) as taken:
+        assert 0.3 <= time.monotonic() - start < 5.0
+        taken.require()
+
+
+def test_a_holder_that_was_suspended_and_replaced_may_not_write(tmp_path: Path):
+    with lease.take(tmp_path, beat_seconds=BEAT) as taken:
+        leave_behind(tmp_path, token="other")
+        with pytest.raises(BusyError, match="in use by pid"):
+            taken.require()
+        assert taken.is_lost.wait(5.0)
+    assert "other" in (tmp_path / lease.LEASE).read_text(), "the lease of the other one stays"
+
+
+def test_a_torn_lease_is_none_and_a_link_is_not_followed(tmp_path: Path):
+    (tmp_path / lease.LEASE).write_text('{"token": "a')
+    with lease.take(tmp_path, beat_seconds=BEAT):
+        pass
+    (tmp_path / "mine").write_text("kept")
+    (tmp_path / lease.LEASE).symlink_to("mine")
+    with lease.take(tmp_path, beat_seconds=BEAT):
+        pass
+    assert (tmp_path / "mine").read_text() == "kept"
+    with pytest.raises(StorageError, match=r"cannot write .*\.lease"), lease.take(tmp_path / "none", beat_seconds=BEAT):
+        pass
+
+
+@pytest.mark.parametrize("has_locks", [True, False])
+def test_a_folder_that_machines_share_is_held_by_a_lease_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_locks: bool
+):
+    def unsupported(file: object, operation: int) -> None:
+        raise OSError("no locks available")
+
+    monkeypatch.setattr(lease, "is_local", lambda folder: not has_locks)
+    if not has_locks:
+        monkeypatch.setattr(lock.fcntl, "flock", unsupported)
+    with lock.hold(tmp_path) as hold:
+        assert (tmp_path / lease.LEASE).exists()
+        hold.require()
+    assert not (tmp_path / lease.LEASE).exists()
+
+
+def test_disks_of_this_machine_need_no_lease(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    assert lease.is_local(tmp_path)
+    device = tmp_path.stat().st_dev
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"36 35 {os.major(device)}:{os.minor(device)} / /mnt rw - nfs4 server:/home rw\n")
+    monkeypatch.setattr(lease, "_MOUNTS", mounts)
+    assert not lease.is_local(tmp_path)
