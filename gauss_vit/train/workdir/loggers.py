@@ -11,6 +11,7 @@ from types import TracebackType
 from gauss_vit.distributed import processes
 from gauss_vit.train.tracking.tracker import OpenTracker, TrackedRun
 from gauss_vit.train.workdir.numbers import Numbers
+from gauss_vit.train.workdir.text_log import TextLog
 from gauss_vit.train.workdir.timing_log import Timing
 
 TEXT = "train.log"
@@ -33,8 +34,7 @@ class Loggers:
 
     def __init__(self, run: TrackedRun, *, trackers: Mapping[str, OpenTracker]):
         self._numbers = Numbers(run, trackers=trackers) if processes.is_first() else None
-        self._text = logging.FileHandler(run.workdir / text_file(processes.index()), encoding="utf-8", delay=True)
-        self._text.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self._text = TextLog(run.workdir / text_file(processes.index()))
         self._level = _PACKAGE_LOGGER.level
         _PACKAGE_LOGGER.addHandler(self._text)
         if not _PACKAGE_LOGGER.isEnabledFor(logging.INFO):
