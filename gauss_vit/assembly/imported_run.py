@@ -18,6 +18,7 @@ from gauss_vit.tasks.classification import Classification
 from gauss_vit.train import mesh, moving_average
 from gauss_vit.train.checkpoint import reader
 from gauss_vit.train.checkpoint.metadata import Progress
+from gauss_vit.train.checkpoint.origin import Origin
 from gauss_vit.train.checkpoint.retention import Retention
 from gauss_vit.train.checkpoint.writer import CheckpointWriter
 from gauss_vit.train.config import Training
@@ -83,9 +84,12 @@ def write_run(folder: Path, experiment: Experiment, imported: Imported, *, sourc
         hold.announce()
         state = _state(experiment, imported.params)
         lock.write_json(folder / lock.CONFIG, as_json)
-        lock.write_json(folder / lock.ENVIRONMENT, describe_environment(jax.devices()))
+        origin = Origin(environment=describe_environment(jax.devices()), mesh={}, overrides=())
+        lock.write_json(folder / lock.ENVIRONMENT, origin.environment)
         retention = Retention(num_newest=1)
-        with CheckpointWriter(folder, experiment=as_json, trained_on=known, retention=retention) as writer:
+        with CheckpointWriter(
+            folder, experiment=as_json, trained_on=known, origin=origin, retention=retention
+        ) as writer:
             writer.save(state, Progress(step=0, batch_digest=digest, interval=(), metrics={}))
 
 

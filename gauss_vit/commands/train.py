@@ -28,7 +28,7 @@ from gauss_vit.train import mesh as meshes
 from gauss_vit.train.bias_effect import TermEffect
 from gauss_vit.train.mesh import on_one_device
 from gauss_vit.train.program import Program, check_batch_sizes, make_program
-from gauss_vit.train.run import Feed, Run
+from gauss_vit.train.run import Feed, Resume, Run
 from gauss_vit.train.tracking import services
 from gauss_vit.train.tracking.tracker import OpenTracker
 from gauss_vit.weights.intervention import check_applies
@@ -56,7 +56,9 @@ def run(invocation: Invocation) -> None:
         is_tracked = invocation.is_given("track") and jax.process_index() == 0
         chosen = services.trackers(invocation.text("track")) if is_tracked else {}
         sources = feeds.open_sources(experiment)
-        train(experiment, sources, invocation.path("workdir"), prepare_feed=_unchanged, trackers=chosen)
+        resume: Resume = "override" if invocation.text("resume") == "override" else "same"
+        folder = invocation.path("workdir")
+        train(experiment, sources, folder, prepare_feed=_unchanged, resume=resume, trackers=chosen)
 
 
 def smoke(experiment: Experiment) -> None:
@@ -81,6 +83,7 @@ def train(
     folder: Path,
     *,
     prepare_feed: Callable[[Feed], Feed],
+    resume: Resume = "same",
     trackers: Mapping[str, OpenTracker] = _NO_TRACKERS,
 ) -> None:
     """Trains a complete experiment.
@@ -90,6 +93,7 @@ def train(
       sources: Its data.
       folder: Its workdir.
       prepare_feed: Function that is given the batches and returns those to use.
+      resume: Whether a run in the workdir may continue with another experiment.
       trackers: Services that numbers and pictures go to, by name.
 
     Raises:
@@ -105,6 +109,7 @@ def train(
             program=program,
             feed=prepare_feed(feeds.feed(experiment, sources, bad_files=folder / "bad_files.txt")),
             trained_on=known,
+            resume=resume,
             observers=observers.of(experiment, folder),
             pictures=functools.partial(observers.pictures, folder),
             trackers=trackers,

@@ -80,6 +80,13 @@ _TRAIN = Verb(
             help="Try the config: two steps on few images, an evaluation, a save and a picture, in a temporary folder.",
         ),
         Flag(
+            name="resume",
+            default="same",
+            choices=("same", "override"),
+            help="Whether a run in the folder continues with the same config only, or also with one that changes what"
+            " it learns (`override`), which is logged and recorded.",
+        ),
+        Flag(
             name="track",
             value="SERVICES",
             help="Send numbers and pictures to `wandb`, `mlflow` or `trackio` as well, such as mlflow:PROJECT,wandb.",

@@ -13,6 +13,7 @@ from gauss_vit.distributed import hang, processes
 from gauss_vit.distributed.watchdog import Wait, Watchdog
 from gauss_vit.errors import CheckpointError
 from gauss_vit.tasks.evaluator import Evaluator
+from gauss_vit.train.checkpoint.origin import Origin, Override, changed_versions, resharding
 from gauss_vit.train.checkpoint.reader import Restored, set_aside, unfinished_steps
 from gauss_vit.train.checkpoint.retention import Retention
 from gauss_vit.train.checkpoint.writer import CheckpointWriter
@@ -24,6 +25,7 @@ from gauss_vit.train.workdir import lock, resume
 from gauss_vit.train.workdir.environment import describe_environment
 from gauss_vit.train.workdir.lock import Hold
 from gauss_vit.train.workdir.metrics_log import splits_at
+from gauss_vit.train.workdir.resume import Differences
 from gauss_vit.waiting import announced
 
 _LOGGER = logging.getLogger(__name__)
@@ -42,10 +44,19 @@ def watched(run: Run) -> Iterator[Waits]:
             yield waits
 
 
-def compare_with_recorded(run: Run) -> list[str]:
-    """Compares the recipe with the one that the workdir was started with, and lists the allowed differences."""
+def compare_with_recorded(run: Run) -> Differences:
+    """Compares the recipe with the one that the workdir was started with.
+
+    Raises:
+      ConfigError: code RESUME-CONFIG, it would change what is learned, and the run does not override that.
+    """
     recorded = resume.recorded_experiment(run.workdir)
-    return [] if recorded is None else resume.check_same_run(run.recipe.with_defaults(recorded), run.recipe.to_json())
+    if recorded is None:
+        return Differences()
+    differences = resume.compare(run.recipe.with_defaults(recorded), run.recipe.to_json())
+    if run.resume == "same":
+        resume.require_same_run(differences)
+    return differences
 
 
 def is_complete(run: Run, restored: Restored | None) -> bool:
@@ -72,20 +83,40 @@ def missing_evaluators(run: Run, step: int) -> tuple[Evaluator, ...]:
     return tuple(evaluator for evaluator in due_evaluators(run, step) if evaluator.name not in logged)
 
 
-def write_records(run: Run, restored: Restored | None, *, notes: list[str]) -> None:
+def origin_of(run: Run, restored: Restored | None) -> Origin:
+    """Describes what writes the checkpoints of this process, with every override of the run so far.
+
+    An override is what differs from the checkpoint that the run continues from, so that none is lost where a process
+    ended before its first checkpoint.
+    """
+    overrides: tuple[Override, ...] = ()
+    if restored is not None:
+        record = restored.record
+        differences = resume.compare(run.recipe.with_defaults(record.experiment), run.recipe.to_json())
+        changes = (*differences.learned, *_changes_of_batch(run, restored))
+        overrides = (*record.origin.overrides, *([Override(step=restored.step, changes=changes)] if changes else []))
+    return Origin(
+        environment=describe_environment(jax.devices()), mesh=dict(run.program.mesh.shape), overrides=overrides
+    )
+
+
+def write_records(run: Run, restored: Restored | None, *, differences: Differences, origin: Origin) -> None:
     """Logs what was found, moves damaged checkpoints out of the way, and writes config.json and env.json."""
     if restored is not None:
         _LOGGER.info("resumed from step %d (verified)", restored.step)
+        _log_change_of_origin(restored.record.origin, origin)
     if not processes.is_first():
         return
-    for note in notes:
+    for note in differences.allowed:
         _LOGGER.info("config: %s", note)
+    for note in differences.learned:
+        _LOGGER.warning("config overridden: %s", note)
     for step in unfinished_steps(run.workdir):
         _LOGGER.warning("ignoring unfinished checkpoint %d", step)
     for step, reason in () if restored is None else restored.damaged:
         _LOGGER.warning("checkpoint %d is damaged: %s; moved to %s", step, reason, set_aside(run.workdir, step))
     lock.write_json(run.workdir / lock.CONFIG, run.recipe.to_json())
-    lock.write_json(run.workdir / lock.ENVIRONMENT, describe_environment(jax.devices()))
+    lock.write_json(run.workdir / lock.ENVIRONMENT, origin.environment)
 
 
 def fresh_start(run: Run) -> TrainState:
@@ -97,23 +128,22 @@ def fresh_start(run: Run) -> TrainState:
 def resumed(run: Run, restored: Restored) -> TrainState:
     """Returns the restored state, after checking that classes and next batch are those of when it was saved.
 
-    Files that changed without changing the batch are said in a warning. The next batch of imported weights is unknown.
+    Files that changed without changing the batch are said in a warning, and a batch that a run overrides.
 
     Raises:
-      CheckpointError: code RESUME-DATA, the data have other classes, or the next batch holds other examples.
+      CheckpointError: code RESUME-DATA, the data have other classes, or the next batch holds other examples and the run
+        does not override that.
     """
-    saved, changes = restored.record.trained_on, restored.record.trained_on.changes_of_files(run.trained_on.files)
-    expected, actual = restored.record.progress.batch_digest, run.feed.digest(restored.step)
-    reasons = [*changes_of_classes(run.trained_on.class_names, saved.class_names)]
-    if expected and actual != expected:
-        reasons += [*changes, f"batch {restored.step} is {actual}, and was {expected} when saved"]
-    if reasons:
+    saved, batch = restored.record.trained_on, _changes_of_batch(run, restored)
+    classes = changes_of_classes(run.trained_on.class_names, saved.class_names)
+    if classes or (batch and run.resume == "same"):
+        override = "" if classes else " add --resume=override to continue with this one,"
         raise CheckpointError(
-            f"the data set or its order changed: {'; '.join(reasons)}",
+            f"the data set or its order changed: {'; '.join([*classes, *batch])}",
             code="RESUME-DATA",
-            do="restore the data set that the run was started with, or use a new --workdir",
+            do=f"restore the data set that the run was started with,{override} or use a new --workdir",
         )
-    if changes:
+    if changes := batch or saved.changes_of_files(run.trained_on.files):
         _LOGGER.warning("the data set changed under the run: %s", "; ".join(changes))
     return restored.arrays
 
@@ -129,13 +159,30 @@ def open_batches(run: Run, state: TrainState) -> Iterator[Batch]:
     return chain(first, batches)
 
 
-def checkpoint_writer(run: Run, *, hold: Hold) -> CheckpointWriter:
+def checkpoint_writer(run: Run, *, origin: Origin, hold: Hold) -> CheckpointWriter:
     """Opens the writer for a run, which saves only while the workdir is held."""
     training = run.recipe.training
     return CheckpointWriter(
         run.workdir,
         experiment=run.recipe.to_json(),
         trained_on=run.trained_on,
+        origin=origin,
         require_hold=hold.require,
         retention=Retention(num_newest=training.keep_checkpoints, every=training.keep_every, best=training.best),
     )
+
+
+def _changes_of_batch(run: Run, restored: Restored) -> list[str]:
+    """Says how the next batch differs from the one when it was saved, which is unknown for imported weights."""
+    expected, actual = restored.record.progress.batch_digest, run.feed.digest(restored.step)
+    if not expected or actual == expected:
+        return []
+    changes = restored.record.trained_on.changes_of_files(run.trained_on.files)
+    return [*changes, f"batch {restored.step} is {actual}, and was {expected} when saved"]
+
+
+def _log_change_of_origin(saved: Origin, current: Origin) -> None:
+    if moved := resharding(saved, current):
+        _LOGGER.info("%s", moved)
+    if versions := changed_versions(saved, current):
+        _LOGGER.info("other versions than when it was saved, bits may differ: %s", ", ".join(versions))

@@ -26,6 +26,7 @@ from gauss_vit.train.beginning import (
     is_complete,
     missing_evaluators,
     open_batches,
+    origin_of,
     resumed,
     watched,
     write_records,
@@ -81,7 +82,7 @@ def fit(run: Run) -> None:
         WallTime() as wall,
     ):
         check_format(run.workdir)
-        notes = compare_with_recorded(run)
+        differences = compare_with_recorded(run)
         with announced("reading the newest checkpoint"), waits.restoring():
             restored = restore_state(run.workdir, run.program.abstract)
         if is_complete(run, restored):
@@ -94,8 +95,9 @@ def fit(run: Run) -> None:
         batches = waits.batches(open_batches(run, state), of="training")
         tracked = TrackedRun(workdir=run.workdir, step=int(state.step), config=run.recipe.to_json())
         with Loggers(tracked, trackers=run.trackers) as loggers:
-            write_records(run, restored, notes=notes)
-            with checkpoint_writer(run, hold=hold) as writer:
+            origin = origin_of(run, restored)
+            write_records(run, restored, differences=differences, origin=origin)
+            with checkpoint_writer(run, origin=origin, hold=hold) as writer:
                 loop = _Loop(
                     run, state, loggers=loggers, writer=writer, interruption=interruption, waits=waits, wall=wall
                 )

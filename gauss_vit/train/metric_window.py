@@ -71,7 +71,9 @@ class MetricWindow:
 
     def _add(self, metric: Metric) -> None:
         """Adds sums, in the order of the steps, so that rounding is the same after a resume."""
-        if self._restored:
+        if self._restored and len(self._restored) == jax.tree.structure(metric).num_leaves:
             leaves = [widen(leaf) for leaf in self._restored]
-            self._sums, self._restored = jax.tree.unflatten(jax.tree.structure(metric), leaves), ()
+            self._sums = jax.tree.unflatten(jax.tree.structure(metric), leaves)
+        # A resume that overrides the task may have other sums, which begin anew.
+        self._restored = ()
         self._sums = metric if self._sums is None else self._sums.merge(metric)

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Literal
 
 from jaxtyping import PyTree
 
@@ -10,6 +11,9 @@ from gauss_vit.batches import Batch
 from gauss_vit.train.program import Program, Recipe
 from gauss_vit.train.tracking.tracker import OpenTracker
 from gauss_vit.trained_on import UNKNOWN, TrainedOn
+
+Resume = Literal["same", "override"]
+"""What may change where a run continues."""
 
 Observer = Callable[[int, PyTree], Mapping[str, float]]
 """Function of a step and its parameters that returns the numbers to log, if any."""
@@ -55,6 +59,8 @@ class Run:
       program: Compiled functions of this recipe.
       feed: Source of the batches.
       trained_on: Classes, pixel statistics, grids and data of the run, stored with every checkpoint.
+      resume: Whether a run in the workdir continues with the recipe and the data that it had only ("same"), or also
+        with others ("override"), which is logged and recorded.
       observers: Functions that are called with the step and the parameters every `observe_every` steps and at the end;
         the numbers that they return are logged as one line.
       pictures: Function from a step to the PNG files that the observers wrote at it, by name, for the trackers.
@@ -70,6 +76,7 @@ class Run:
     program: Program
     feed: Feed
     trained_on: TrainedOn = UNKNOWN
+    resume: Resume = "same"
     observers: tuple[Observer, ...] = ()
     pictures: Callable[[int], Mapping[str, Path]] = _shows_nothing
     trackers: Mapping[str, OpenTracker] = dataclasses.field(default_factory=dict)

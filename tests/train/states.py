@@ -10,6 +10,7 @@ from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.tasks.evaluator import Best
 from gauss_vit.train import mesh as meshes
 from gauss_vit.train.checkpoint.metadata import Progress
+from gauss_vit.train.checkpoint.origin import Origin, Override
 from gauss_vit.train.checkpoint.reader import CHECKPOINTS, STATE
 from gauss_vit.train.checkpoint.retention import Retention
 from gauss_vit.train.checkpoint.writer import CheckpointWriter
@@ -24,8 +25,14 @@ TRAINED_ON = TrainedOn(
     files={"birds train": FileSet(num_files=2, num_bytes=5, digest="0123")},
 )
 
+ORIGIN = Origin(
+    environment={"packages": {"jax": "0.10.2"}, "revision": "v0.1.0"},
+    mesh={"data": 4, "fsdp": 2},
+    overrides=(Override(step=2, changes=("optimizer.learning_rate: 0.1 -> 0.01",)),),
+)
 
-def state_at(step: int, *, data: int = 1, fsdp: int = 1) -> TrainState:
+
+def state_at(step: int, *, data: int = 1, **axes: int) -> TrainState:
     """Makes a state whose numbers tell its step, on a mesh."""
     generator = jax.random.normal(jax.random.key(step), (64, 16), jnp.float32)
     params = {"kernel": generator, "blocks": {"sigma": jnp.full((2, 1), step, jnp.float32)}}
@@ -34,17 +41,17 @@ def state_at(step: int, *, data: int = 1, fsdp: int = 1) -> TrainState:
         params=params,
         opt_state=(jax.tree.map(lambda leaf: leaf * 2, params), (), jnp.asarray(step, jnp.int32)),
     )
-    return jax.device_put(state, meshes.tree_shardings(mesh_of(data, fsdp), state))
+    return jax.device_put(state, meshes.tree_shardings(mesh_of(data=data, **axes), state))
 
 
-def mesh_of(data: int, fsdp: int) -> jax.sharding.Mesh:
+def mesh_of(**axes: int) -> jax.sharding.Mesh:
     """Makes a mesh of the simulated devices."""
-    return meshes.make(MeshConfig(data=data, fsdp=fsdp), jax.devices())
+    return meshes.make(MeshConfig(**axes), jax.devices())
 
 
-def target(*, data: int = 1, fsdp: int = 1) -> TrainState:
+def target(*, data: int = 1, **axes: int) -> TrainState:
     """Makes the abstract state to restore into."""
-    return meshes.with_shardings(mesh_of(data, fsdp), state_at(0))
+    return meshes.with_shardings(mesh_of(data=data, **axes), state_at(0))
 
 
 def progress_at(step: int, **metrics: float) -> Progress:
@@ -58,7 +65,7 @@ def writer_in(
     """Opens a writer."""
     (workdir / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
     retention = Retention(num_newest=num_newest, every=every, best=best)
-    return CheckpointWriter(workdir, experiment={"seed": 3}, trained_on=TRAINED_ON, retention=retention)
+    return CheckpointWriter(workdir, experiment={"seed": 3}, trained_on=TRAINED_ON, origin=ORIGIN, retention=retention)
 
 
 def save_steps(workdir: Path, *steps: int) -> None:

@@ -200,10 +200,11 @@ def test_run_on_eight_devices_has_the_same_losses(undisturbed: Path, tmp_path: P
         assert one["loss"] == pytest.approx(other["loss"], rel=1e-5, abs=1e-5)
 
 
-def test_run_goes_on_with_other_devices(undisturbed: Path, tmp_path: Path):
+def test_run_goes_on_with_other_devices(undisturbed: Path, tmp_path: Path, logs: pytest.LogCaptureFixture):
     with pytest.raises(SystemExit):
         fit(interrupted_at(run_in(tmp_path, mesh=MeshConfig(data=2, fsdp=4, whole_below=0)), 6))
     fit(run_in(tmp_path))
+    assert "restored from 8 devices (data 2, fsdp 4) onto 1 device" in logs.messages
     for one, other in zip(entries(tmp_path / "metrics.jsonl"), entries(undisturbed / "metrics.jsonl"), strict=True):
         assert one["loss"] == pytest.approx(other["loss"], rel=1e-5, abs=1e-5)
 

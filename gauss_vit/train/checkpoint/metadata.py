@@ -1,7 +1,7 @@
 """The record of a checkpoint, stored beside its arrays: a JSON object with its own checksum.
 
-It holds the experiment, a fingerprint of every array, a digest of the next batch, and what the parameters were trained
-on, so that a restore can prove that bits, config and data are those of the run that was saved.
+It holds the experiment, a fingerprint of every array, a digest of the next batch, what the parameters were trained on
+and what wrote them, so that a restore can prove that bits, config and data are those of the run that was saved.
 """
 
 import dataclasses
@@ -17,14 +17,16 @@ from jaxtyping import Array, Bool, PyTree
 from gauss_vit import trained_on
 from gauss_vit.config.schema import JsonValue
 from gauss_vit.errors import CheckpointError
+from gauss_vit.train.checkpoint import origin
 from gauss_vit.train.checkpoint.fingerprint import fingerprints
+from gauss_vit.train.checkpoint.origin import Origin
 from gauss_vit.trained_on import TrainedOn
 from gauss_vit.tree import flatten_paths
 
 FORMAT = 2
 """Version of the record and of the parameter paths: since 2 they are `backbone.*` and `head.*`.
 
-Records of this format without `trained_on` are read as well; what they were trained on is unknown.
+Records of this format without `trained_on` or `origin` are read as well; what these say is unknown.
 """
 _SHOWN = 20
 
@@ -73,12 +75,14 @@ class Record:
       progress: progress of the run.
       experiment: config of the run as JSON.
       trained_on: classes, pixel statistics, grids and data of the run.
+      origin: versions, revision, devices and overrides of the run.
       leaves: description of every array of the train state, by path.
     """
 
     progress: Progress
     experiment: Mapping[str, JsonValue]
     trained_on: TrainedOn
+    origin: Origin
     leaves: Mapping[str, Leaf]
 
 
@@ -128,6 +132,7 @@ def from_json(text: str) -> Record:
         ),
         experiment=content["experiment"],
         trained_on=trained_on.from_json(content.get("trained_on")),
+        origin=origin.from_json(content.get("origin")),
         leaves={
             path: Leaf(shape=tuple(leaf["shape"]), dtype=leaf["dtype"], fingerprint=leaf["fingerprint"])
             for path, leaf in content["leaves"].items()

@@ -19,6 +19,7 @@ from gauss_vit.files import sync_entries, sync_tree
 from gauss_vit.train.checkpoint import metadata as records
 from gauss_vit.train.checkpoint import retention as retentions
 from gauss_vit.train.checkpoint.metadata import DamagedError, Progress, Record
+from gauss_vit.train.checkpoint.origin import Origin
 from gauss_vit.train.checkpoint.quiet import quietly
 from gauss_vit.train.checkpoint.reader import CHECKPOINTS, META, STATE, read_record, saved_steps
 from gauss_vit.train.checkpoint.retention import Retention
@@ -40,6 +41,7 @@ class CheckpointWriter:
       workdir: folder of the run, held by this process.
       experiment: config as JSON, stored with every checkpoint.
       trained_on: classes, pixel statistics, grids and data, stored with every checkpoint.
+      origin: versions, devices and overrides, stored with every checkpoint.
       retention: rule for the checkpoints that stay.
       require_hold: function that raises a BusyError if another run has taken the workdir.
     """
@@ -50,6 +52,7 @@ class CheckpointWriter:
         *,
         experiment: Mapping[str, JsonValue],
         trained_on: TrainedOn,
+        origin: Origin,
         retention: Retention,
         require_hold: Callable[[], None] = _held_for_certain,
     ):
@@ -57,6 +60,7 @@ class CheckpointWriter:
         self._folder = (workdir / CHECKPOINTS).absolute()
         self._experiment = experiment
         self._trained_on = trained_on
+        self._origin = origin
         self._retention = retention
         self._require_hold = require_hold
         self._in_flight: Progress | None = None
@@ -116,6 +120,7 @@ class CheckpointWriter:
             progress=progress,
             experiment=self._experiment,
             trained_on=self._trained_on,
+            origin=self._origin,
             leaves=records.describe(state),
         )
         arguments = ocp.args.Composite(

@@ -10,7 +10,9 @@ import jax
 
 from gauss_vit.config.schema import JsonValue
 
-_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy", "pillow")
+_THIS = "gauss_vit"
+_COMPUTING = (_THIS, "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorstore")
+_READING = ("tensorflow-datasets", "array-record", "numpy", "pillow")
 
 
 def describe_environment(devices: Sequence[jax.Device]) -> dict[str, JsonValue]:
@@ -18,8 +20,8 @@ def describe_environment(devices: Sequence[jax.Device]) -> dict[str, JsonValue]:
     return {
         "python": platform.python_version(),
         "system": platform.platform(),
-        "packages": {name: _version(name) for name in _PACKAGES},
-        "revision": _revision(Path(__file__).parent),
+        "packages": {name: _version(name) for name in (*_COMPUTING, *_READING)},
+        "revision": _revision(Path(__file__)),
         "platform": devices[0].platform,
         "device_kind": devices[0].device_kind,
         "num_devices": len(devices),
@@ -35,11 +37,15 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _revision(folder: Path) -> str | None:
-    """Returns the git revision of the source, with "+changes" if files differ from it; None outside of a repository."""
-    head = _git(folder, "rev-parse", "HEAD")
-    changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
-    return f"{head}+changes" if head and changes else head
+def _revision(source: Path) -> str | None:
+    """Returns what git describes the source as, with "+changes" if files differ; outside of a repository the version.
+
+    A repository that merely lies around an installed package does not count: it does not track the file.
+    """
+    if _git(source.parent, "ls-files", "--error-unmatch", source.name) is None:
+        version = _version(_THIS)
+        return None if version is None else f"v{version}"
+    return _git(source.parent, "describe", "--always", "--tags", "--long", "--abbrev=40", "--dirty=+changes")
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

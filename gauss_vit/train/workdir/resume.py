@@ -1,5 +1,6 @@
 """The check that a run may continue with a config other than the one it was started with."""
 
+import dataclasses
 import json
 import re
 from collections.abc import Mapping
@@ -29,6 +30,19 @@ _EVALUATOR = re.compile(r"(evaluators\.[^.]+\.).*")
 _ABSENT = "absent"
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Differences:
+    """Differences between two experiments, each as "path: old -> new".
+
+    Attributes:
+      allowed: those that do not change what is learned.
+      learned: those that do.
+    """
+
+    allowed: tuple[str, ...] = ()
+    learned: tuple[str, ...] = ()
+
+
 def recorded_experiment(workdir: Path) -> dict[str, JsonValue] | None:
     """Finds the config that a workdir was started with: its config.json, or else the newest readable checkpoint's.
 
@@ -49,31 +63,38 @@ def recorded_experiment(workdir: Path) -> dict[str, JsonValue] | None:
     return None
 
 
-def check_same_run(recorded: Mapping[str, JsonValue], current: Mapping[str, JsonValue]) -> list[str]:
-    """Checks that a run may continue with a changed experiment.
+def compare(recorded: Mapping[str, JsonValue], current: Mapping[str, JsonValue]) -> Differences:
+    """Compares an experiment to continue with and the one that a run was started with.
+
+    The number of steps may grow: a schedule without a length of its own is then stretched from the step of the resume
+    on.
 
     Args:
-      recorded: Experiment that the workdir was started with; fields that did not exist then have their defaults.
+      recorded: Experiment of the run; fields that did not exist then have their defaults.
       current: Experiment to continue with.
-
-    Returns:
-      Every difference that is allowed, as "path: old -> new". The number of steps may grow: a schedule without a length
-      of its own is then stretched from the step of the resume on.
-
-    Raises:
-      ConfigError: code RESUME-CONFIG, with every difference that changes what is learned.
     """
     old, new = _flatten(recorded), _flatten(current)
     changed = [path for path in sorted(old.keys() | new.keys()) if old.get(path, _ABSENT) != new.get(path, _ABSENT)]
     lines = {path: f"{path}: {old.get(path, _ABSENT)} -> {new.get(path, _ABSENT)}" for path in changed}
-    refused = [path for path in changed if not _is_allowed(path, old, new)]
-    if refused:
+    allowed = {path for path in changed if _is_allowed(path, old, new)}
+    return Differences(
+        allowed=tuple(lines[path] for path in changed if path in allowed),
+        learned=tuple(lines[path] for path in changed if path not in allowed),
+    )
+
+
+def require_same_run(differences: Differences) -> None:
+    """Checks that nothing differs that changes what is learned.
+
+    Raises:
+      ConfigError: code RESUME-CONFIG, with every such difference.
+    """
+    if differences.learned:
         raise ConfigError(
-            f"the workdir holds a run with another config: {'; '.join(lines[path] for path in refused)}",
+            f"the workdir holds a run with another config: {'; '.join(differences.learned)}",
             code="RESUME-CONFIG",
-            do="use its values to resume, or a new --workdir",
+            do="use its values to resume, add --resume=override to continue with these, or use a new --workdir",
         )
-    return list(lines.values())
 
 
 def _is_allowed(path: str, old: Mapping[str, str], new: Mapping[str, str]) -> bool:

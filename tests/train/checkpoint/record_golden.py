@@ -20,6 +20,7 @@ from gauss_vit.models.construct import abstract
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.train import mesh as meshes
 from gauss_vit.train.checkpoint.metadata import Progress
+from gauss_vit.train.checkpoint.origin import UNKNOWN
 from gauss_vit.train.checkpoint.retention import Retention
 from gauss_vit.train.checkpoint.writer import CheckpointWriter
 from gauss_vit.train.mesh import MeshConfig
@@ -79,7 +80,7 @@ def main() -> None:
     as_json = experiment.to_json()
     lock.write_json(FOLDER / lock.CONFIG, as_json)
     with CheckpointWriter(
-        FOLDER, experiment=as_json, trained_on=TRAINED_ON, retention=Retention(num_newest=1)
+        FOLDER, experiment=as_json, trained_on=TRAINED_ON, origin=UNKNOWN, retention=Retention(num_newest=1)
     ) as writer:
         writer.save(state, Progress(step=STEP, batch_digest="golden", interval=(0.5, 3), metrics={"eval/top1": 0.25}))
     for marker in FOLDER.rglob("commit_success.txt"):

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from gauss_vit import experiment as experiments
+from gauss_vit.train.checkpoint import origin
 from gauss_vit.train.checkpoint.reader import read_record, restore_params, restore_state
 from gauss_vit.train.workdir import lock
 from tests.train.checkpoint.record_golden import (
@@ -30,6 +31,10 @@ def test_the_golden_train_state_is_restored_and_verifies():
 
 def test_the_golden_record_says_what_the_parameters_were_trained_on():
     assert read_record(FOLDER, STEP).trained_on == TRAINED_ON
+
+
+def test_the_golden_record_is_of_before_it_said_what_wrote_it():
+    assert read_record(FOLDER, STEP).origin == origin.UNKNOWN
 
 
 def test_the_golden_parameters_give_the_logits_that_were_recorded():

@@ -13,7 +13,7 @@ from gauss_vit.errors import CheckpointError
 from gauss_vit.train.checkpoint import metadata as records
 from gauss_vit.train.checkpoint.metadata import DamagedError, Progress, Record
 from gauss_vit.trained_on import UNKNOWN
-from tests.train.states import TRAINED_ON
+from tests.train.states import ORIGIN, TRAINED_ON
 
 ARRAYS = {"params": {"kernel": np.ones((2, 3), np.float32), "bias": np.zeros(3, np.float32)}, "step": np.int32(4)}
 PROGRESS = Progress(step=4, batch_digest="abc", interval=(0.1 + 0.2, 7), metrics={"top1": 1 / 3})
@@ -24,6 +24,7 @@ def record_of(arrays: dict) -> Record:
         progress=PROGRESS,
         experiment={"model": {"depth": 2, "grid": [2, 3]}},
         trained_on=TRAINED_ON,
+        origin=ORIGIN,
         leaves=records.describe(arrays),
     )
 

@@ -8,6 +8,7 @@ import pytest
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.train.workdir import resume
+from gauss_vit.train.workdir.resume import Differences
 from tests.train.states import flip_byte, save_steps
 
 EXPERIMENT = {
@@ -41,7 +42,9 @@ def changed(path: str, value: object) -> dict:
 
 
 def test_same_experiment_has_no_difference():
-    assert resume.check_same_run(EXPERIMENT, copy.deepcopy(EXPERIMENT)) == []
+    differences = resume.compare(EXPERIMENT, copy.deepcopy(EXPERIMENT))
+    assert differences == Differences()
+    resume.require_same_run(differences)
 
 
 @pytest.mark.parametrize(
@@ -67,8 +70,9 @@ def test_same_experiment_has_no_difference():
     ],
 )
 def test_what_does_not_change_the_learning_may_change_and_is_noted(path: str, value: object):
-    notes = resume.check_same_run(EXPERIMENT, changed(path, value))
-    assert notes and all(note.split(":")[0].startswith(path) for note in notes)
+    differences = resume.compare(EXPERIMENT, changed(path, value))
+    resume.require_same_run(differences)
+    assert differences.allowed and all(note.split(":")[0].startswith(path) for note in differences.allowed)
 
 
 def with_evaluators(*evaluators: dict) -> dict:
@@ -78,19 +82,19 @@ def with_evaluators(*evaluators: dict) -> dict:
 def test_evaluators_may_come_and_go_and_change_their_period():
     old = with_evaluators({"name": "eval", "every": 5, "split": None})
     new = with_evaluators({"name": "test", "every": None, "split": "test"}, {"name": "eval", "every": 9, "split": None})
-    assert resume.check_same_run(old, new) == [
+    assert resume.compare(old, new).allowed == (
         "evaluators.eval.every: 5 -> 9",
         "evaluators.test.every: absent -> null",
         'evaluators.test.name: absent -> "test"',
         'evaluators.test.split: absent -> "test"',
-    ]
-    assert len(resume.check_same_run(new, old)) == 4
+    )
+    assert len(resume.compare(new, old).allowed) == 4
 
 
 def test_evaluator_of_one_name_always_measures_the_same():
     old, new = ({"name": "eval", "every": 5, "split": split} for split in (None, "test"))
     with pytest.raises(ConfigError, match=r'evaluators\.eval\.split: null -> "test"'):
-        resume.check_same_run(with_evaluators(old), with_evaluators(new))
+        resume.require_same_run(resume.compare(with_evaluators(old), with_evaluators(new)))
 
 
 @pytest.mark.parametrize(
@@ -109,7 +113,8 @@ def test_evaluator_of_one_name_always_measures_the_same():
 )
 def test_what_changes_the_learning_is_refused(path: str, value: object):
     with pytest.raises(ConfigError, match=path.replace(".", r"\.")) as caught:
-        resume.check_same_run(EXPERIMENT, changed(path, value))
+        resume.require_same_run(resume.compare(EXPERIMENT, changed(path, value)))
+    assert "--resume=override" in caught.value.do
     assert caught.value.code == "RESUME-CONFIG"
 
 
@@ -118,7 +123,14 @@ def test_every_difference_is_named_with_both_values():
     other["extra"] = {"key": True}
     del other["model"]["depth"]
     with pytest.raises(ConfigError, match=r"extra.key: absent -> true; model.depth: 2 -> absent; seed: 0 -> 1"):
-        resume.check_same_run(EXPERIMENT, other)
+        resume.require_same_run(resume.compare(EXPERIMENT, other))
+
+
+def test_both_kinds_of_differences_are_told_apart():
+    other = changed("seed", 1)
+    other["training"]["log_every"] = 1
+    differences = resume.compare(EXPERIMENT, other)
+    assert (differences.allowed, differences.learned) == (("training.log_every: 5 -> 1",), ("seed: 0 -> 1",))
 
 
 def test_fresh_workdir_has_no_experiment(tmp_path: Path):
