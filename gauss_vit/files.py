@@ -8,6 +8,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -53,6 +54,15 @@ class FileSet:
             state.update(os.fsencode(name) + b"\0%d\0" % size)
             num_files, num_bytes = num_files + 1, num_bytes + size
         return cls(num_files=num_files, num_bytes=num_bytes, digest=state.hexdigest()[:16])
+
+
+def is_remote(name: str) -> bool:
+    """Returns whether a name is that of something in a bucket, rather than a path on this machine.
+
+    >>> is_remote("gs://bucket/run"), is_remote("runs/a")
+    (True, False)
+    """
+    return re.match(r"[a-z][a-z0-9+.-]*://", name) is not None
 
 
 @contextlib.contextmanager

@@ -3,13 +3,13 @@
 import dataclasses
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 import jax
 from jaxtyping import PyTree
 
 from gauss_vit.assembly import foreign_weights
 from gauss_vit.assembly.named_model import trained
+from gauss_vit.assembly.remote_files import local
 from gauss_vit.command_line.console import warn
 from gauss_vit.config import schema
 from gauss_vit.errors import CheckpointError
@@ -81,7 +81,7 @@ def read(
       CheckpointError: the path does not exist, or the weights are refused or do not fit.
       ConfigError: the folder does not contain a run.
     """
-    path = Path(start.weights).expanduser()
+    path = local(start.weights)
     if not path.exists():
         raise CheckpointError(
             f"there are no weights at {path}",

@@ -15,6 +15,7 @@ from gauss_vit.assembly import foreign_weights
 from gauss_vit.assembly.device import experiment_here, model_here
 from gauss_vit.assembly.foreign_weights import images_for, with_epsilon
 from gauss_vit.assembly.preset_images import IMAGENET, Pretrained, preparation
+from gauss_vit.assembly.remote_files import local
 from gauss_vit.assembly.restored import restore
 from gauss_vit.assembly.selection import NEWEST, Selection, selection
 from gauss_vit.command_line.invocation import Invocation
@@ -201,7 +202,7 @@ def found_weights(invocation: Invocation) -> Published:
       CheckpointError: there are none, or the file is refused.
     """
     _source_grid(invocation)
-    return published(invocation.path("weights"))
+    return published(local(invocation.text("weights")))
 
 
 def import_weights(

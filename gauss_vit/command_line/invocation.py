@@ -14,6 +14,7 @@ from gauss_vit.command_line.parsing import CommandLine
 from gauss_vit.command_line.verb import OptionValue
 from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
+from gauss_vit.files import is_remote
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,9 +61,15 @@ class Invocation:
         """Returns the file or folder that a flag names, with `~` expanded.
 
         Raises:
-          ConfigError: the flag is not given.
+          ConfigError: the flag is not given, or names something that is not on this machine.
         """
-        return Path(self.text(name)).expanduser()
+        text = self.text(name)
+        if is_remote(text):
+            raise ConfigError(
+                f"--{name}={text} is in a bucket; --{name} is a path on this machine",
+                do="mount the bucket, as Cloud Storage FUSE does, and give the path below the mount",
+            )
+        return Path(text).expanduser()
 
     def required_experiment(self) -> Experiment:
         """Returns the experiment of `--config`.

@@ -10,7 +10,7 @@ import pytest
 from tests.launch import standins
 from tests.launch.standins import ROOT
 
-_TRAIN = ("train", "--config=configs/b16_gauss.py", "--config.data.data_dir=/my data/it's", "--workdir=gs://bucket/b16")
+_TRAIN = ("train", "--config=configs/b16_gauss.py", "--config.data.data_dir=/my data/it's", "--workdir=/mnt/bucket/b16")
 _TYPED = shlex.join(_TRAIN).replace("'\"'\"'", "'\\''")
 _CLEAN = "rm -rf gauss_vit/gauss_vit gauss_vit/configs && mkdir -p gauss_vit"
 _FILES = "gauss_vit configs pyproject.toml constraints.txt README.md LICENSE"

@@ -22,7 +22,7 @@ from gauss_vit.data.sources import folder_layout, labels
 from gauss_vit.data.sources.folder_listing import Lister, contents
 from gauss_vit.data.sources.subsets import open_slice
 from gauss_vit.errors import DataError
-from gauss_vit.files import FileSet
+from gauss_vit.files import FileSet, is_remote
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +142,12 @@ def open_data_set(data: Data) -> FolderDataSet:
         raise DataError(
             "data.name=folder reads a folder of images, and data.data_dir does not say which",
             do="add --config.data.data_dir=birds, for example, with birds/train/CLASS/*.jpg and birds/val/CLASS/*.jpg",
+            code="DATA-EMPTY",
+        )
+    if is_remote(data.data_dir):
+        raise DataError(
+            f"data.data_dir={data.data_dir} is in a bucket; a folder of images is read from this machine",
+            do="pack the images with `gauss-vit data prepare`, whose files are also read from a bucket, or mount it",
             code="DATA-EMPTY",
         )
     return FolderDataSet(root=Path(data.data_dir).expanduser(), follow_links=data.follow_links)

@@ -10,6 +10,7 @@ from pathlib import Path
 from gauss_vit.config.schema import nearest
 from gauss_vit.data.config import DIGITS, FOLDER
 from gauss_vit.errors import DataError
+from gauss_vit.files import is_remote
 
 IsInstalled = Callable[[str], bool]
 
@@ -141,7 +142,7 @@ def check_name(name: str, data_dir: str) -> None:
     """
     base = _base(name)
     known = (FOLDER, DIGITS, *TFDS_NAMES)
-    if base in known or (Path(data_dir).expanduser() / base).is_dir():
+    if base in known or is_remote(data_dir) or (Path(data_dir).expanduser() / base).is_dir():
         return
     meant = _USUAL_NAMES.get(base.lower()) or nearest(base, known)
     if meant is not None:

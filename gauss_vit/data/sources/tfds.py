@@ -1,6 +1,7 @@
 """Reads TFDS data sets in array_record form, by index, without TensorFlow and without the network.
 
-Only files of a prepared data set are read, never the code that prepared it.
+Only files of a prepared data set are read, never the code that prepared it. They may be in a bucket, such as one of
+Google's (`gs://`).
 """
 
 import bisect
@@ -9,17 +10,17 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import tensorflow_datasets.public_api as tfds
+from etils import epath
 from tensorflow_datasets.core.utils.shard_utils import FileInstruction
 
 from gauss_vit.batches import ClassTargets
 from gauss_vit.data.config import Data
 from gauss_vit.data.examples import Example, Source
-from gauss_vit.data.file_reading import retry, sizes
+from gauss_vit.data.file_reading import retry
 from gauss_vit.data.sources import how_to_get
 from gauss_vit.errors import DataError
 from gauss_vit.files import FileSet
@@ -93,8 +94,12 @@ class TfdsSource:
         Raises:
           DataError: DATA-DECODE, a shard is missing.
         """
-        names = tuple(Path(shard).name for shard in self.shards)
-        return FileSet.of(zip(names, sizes(Path(), self.shards), strict=True))
+        files = [epath.Path(shard) for shard in self.shards]
+        try:
+            return FileSet.of([(file.name, file.stat().length) for file in files])
+        except OSError as error:
+            message = f"{error.filename or self.full_name}: {error.strerror or error}"
+            raise DataError(message, do="restore it or rebuild the data set", code="DATA-DECODE") from error
 
     def __len__(self) -> int:
         """Number of examples."""
@@ -209,8 +214,8 @@ def _open_builder(data_dir: str, name: str) -> tfds.core.DatasetBuilder:
     Raises:
       DataError: as `open_source`.
     """
-    root = Path(data_dir).expanduser()
-    folder = find_folder(root, name)
+    root = epath.Path(data_dir).expanduser()
+    folder = _found_folder(root, name)
     try:
         _refuse_foreign_code(folder)
         builder = tfds.builder_from_directory(folder)
@@ -225,7 +230,22 @@ def _open_builder(data_dir: str, name: str) -> tfds.core.DatasetBuilder:
     return builder
 
 
-def find_folder(root: Path, name: str) -> Path:
+def _found_folder(root: epath.Path, name: str) -> epath.Path:
+    """Finds the folder of a prepared data set, also in a bucket, each kind of which raises errors of its own.
+
+    Raises:
+      DataError: DATA-TFDS, it is not there or cannot be read.
+    """
+    try:
+        return find_folder(root, name)
+    except DataError:
+        raise
+    except Exception as error:
+        message = f"{root} cannot be read: {type(error).__name__}: {error}"
+        raise DataError(message, do="check its name and your rights; gs:// needs gcsfs", code="DATA-TFDS") from error
+
+
+def find_folder(root: epath.Path, name: str) -> epath.Path:
     """Finds the folder of a prepared data set: the version asked for, or the highest. Half-written ones do not count.
 
     Args:
@@ -246,7 +266,7 @@ def find_folder(root: Path, name: str) -> Path:
     return matching[-1]
 
 
-def _refuse_foreign_code(folder: Path) -> None:
+def _refuse_foreign_code(folder: epath.Path) -> None:
     """Stops metadata that would make tfds import code: it loads the modules of the classes that features.json names.
 
     Raises:
@@ -263,7 +283,7 @@ def _refuse_foreign_code(folder: Path) -> None:
     json.loads((folder / FEATURES_FILE).read_text(), object_hook=check)
 
 
-def _version_of(folder: Path) -> tuple[int, ...]:
+def _version_of(folder: epath.Path) -> tuple[int, ...]:
     """Parses a folder's version into numbers, so that 10.0.0 comes after 9.0.0."""
     return tuple(int(part) for part in folder.name.split("."))
 
@@ -334,7 +354,7 @@ def _file_instructions(builder: tfds.core.DatasetBuilder, split: str) -> tuple[F
     if not instructions:
         raise DataError(f"{full_name}: split {split} is empty", do="widen the slice", code="DATA-EMPTY")
     for instruction in instructions:
-        if not Path(instruction.filename).is_file():
+        if not epath.Path(instruction.filename).is_file():
             message = f"{full_name}: {instruction.filename} is missing"
             raise DataError(message, do="restore it or rebuild the data set", code="DATA-TFDS")
     return instructions

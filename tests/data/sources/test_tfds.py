@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import pytest
+from etils import epath
 
 from gauss_vit.data import file_reading
 from gauss_vit.data.examples import Example, Source
@@ -122,7 +123,7 @@ def test_the_version_asked_for_or_the_highest_is_found(tmp_path, name, version):
     for folder in ("x/9.0.0", "x/10.0.0", "x/small/1.0.0", "x/incomplete.AB12CD_11.0.0"):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / tfds.INFO_FILE).write_text("{}")
-    assert find_folder(tmp_path, name).name == version
+    assert find_folder(epath.Path(tmp_path), name).name == version
 
 
 def test_another_version_names_those_that_are_there(copied_digits):
