@@ -25,6 +25,17 @@ _CHEAP = "jax_disable_most_optimizations"
 _WITHOUT_EMITTERS = "--xla_cpu_use_fusion_emitters=false"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds the number of cases that each sweep of the full tier tries."""
+    parser.addoption("--sweep", type=int, help="number of cases of a sweep, instead of its own")
+
+
+@pytest.fixture(scope="session")
+def sweep(request: pytest.FixtureRequest) -> int | None:
+    """The number of cases of a sweep, where it is given."""
+    return request.config.getoption("sweep")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Lets LLVM skip its optimizations in the default tier, in this process and in those that tests start.
 

@@ -16,6 +16,8 @@ pytestmark = pytest.mark.optimized
 ROOT = Path(__file__).parents[2]
 NUM_STEPS = 30
 PATIENCE_SECONDS = 60
+SECONDS_A_STEP = 0.02
+NUM_KILLS = 50
 
 
 def start(workdir: Path, seconds_a_step: float) -> subprocess.Popen[str]:
@@ -32,7 +34,7 @@ def finish(workdir: Path) -> str:
 
 
 def interrupt(
-    workdir: Path, number: signal.Signals, *, after_step: int, seconds_a_step: float = 0.02
+    workdir: Path, number: signal.Signals, *, after_step: int, seconds_a_step: float = SECONDS_A_STEP
 ) -> tuple[int, str]:
     """Sends a signal as soon as a checkpoint of that step is on disk, and gives the exit status and what was said."""
     process = start(workdir, seconds_a_step)
@@ -61,6 +63,23 @@ def test_killed_runs_end_with_the_same_bits(undisturbed: Path, tmp_path: Path):
     assert "resumed from step" in finish(tmp_path)
     assert trace_of(tmp_path) == trace_of(undisturbed)
     assert not list((tmp_path / "checkpoints").glob("*tmp*"))
+
+
+@pytest.mark.full
+def test_runs_killed_at_any_time_end_with_the_same_bits(undisturbed: Path, tmp_path: Path, sweep: int | None):
+    """Kills are spread from the start of the interpreter to the end of the run; `--sweep=N` tries N."""
+    begin = time.monotonic()
+    start(tmp_path / "slow", SECONDS_A_STEP).communicate(timeout=PATIENCE_SECONDS)
+    duration, count = time.monotonic() - begin, sweep or NUM_KILLS
+    for place in range(count):
+        workdir = tmp_path / str(place)
+        process = start(workdir, SECONDS_A_STEP)
+        time.sleep(duration * (place + 0.5) / count)
+        process.kill()
+        process.communicate(timeout=PATIENCE_SECONDS)
+        finish(workdir)
+        assert trace_of(workdir) == trace_of(undisturbed)
+        assert sorted(path.name for path in (workdir / "checkpoints").iterdir()) == ["27", "30"]
 
 
 def test_terminated_run_saves_its_step_and_exits_143(undisturbed: Path, tmp_path: Path):
