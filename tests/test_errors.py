@@ -1,8 +1,11 @@
 """Errors that a user can cause carry a code, a status and a remedy."""
 
+import errno
+
 import pytest
 
 from gauss_vit import errors
+from gauss_vit.errors import storage_error
 
 
 @pytest.mark.parametrize(
@@ -18,6 +21,17 @@ from gauss_vit import errors
         (errors.StorageError, 8),
     ],
 )
+def test_full_disk_is_told_wherever_it_is_said():
+    long = ValueError(f"RESOURCE_EXHAUSTED: {'x' * 400} [No space left on device]\nsecond line")
+    error = storage_error(long, "saving checkpoint 7 failed", after="; 6 is intact")
+    assert (error.code, error.exit_status) == ("STORAGE-FULL", 8)
+    assert str(error).startswith("saving checkpoint 7 failed: ValueError: RESOURCE_EXHAUSTED: xx")
+    assert "xx; 6 is intact" in error.message
+    assert "second line" not in error.message
+    assert storage_error(OSError(errno.EDQUOT, "Quota"), "a").code == "STORAGE-FULL"
+    assert storage_error(OSError(errno.EIO, "I/O"), "a").code == "STORAGE"
+
+
 def test_every_kind_has_its_exit_status_and_is_a_value_error(kind, status):
     error = kind("what happened", do="this")
     assert isinstance(error, ValueError)
