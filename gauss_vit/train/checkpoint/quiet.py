@@ -27,14 +27,14 @@ def quietly() -> Iterator[None]:
     try:
         yield
     except BaseException:
-        _delete_abandoned()
+        delete_abandoned()
         raise
     finally:
         _ORBAX_LOGS_TO.removeFilter(_redirect)
         sys.unraisablehook, sys.excepthook = unraisable, uncaught
 
 
-def _delete_abandoned() -> None:
+def delete_abandoned() -> None:
     """Deletes the tasks that a failure abandoned while the hooks are in place: they tell so when they are deleted."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="coroutine .* was never awaited")

@@ -20,7 +20,7 @@ from gauss_vit.train.checkpoint import metadata as records
 from gauss_vit.train.checkpoint import retention as retentions
 from gauss_vit.train.checkpoint.metadata import DamagedError, Progress, Record
 from gauss_vit.train.checkpoint.origin import Origin
-from gauss_vit.train.checkpoint.quiet import quietly
+from gauss_vit.train.checkpoint.quiet import delete_abandoned, quietly
 from gauss_vit.train.checkpoint.reader import CHECKPOINTS, META, STATE, read_record, saved_steps
 from gauss_vit.train.checkpoint.retention import Retention
 from gauss_vit.train.state import TrainState
@@ -148,7 +148,7 @@ class CheckpointWriter:
         """Waits for the save in flight, logs it, and removes checkpoints that are not kept.
 
         Raises:
-          StorageError: it failed, or the link to the best checkpoint could not be written.
+          StorageError: it failed, or the folder could not be updated after it, such as the link to the best.
         """
         if self._in_flight is None:
             return
@@ -167,8 +167,7 @@ class CheckpointWriter:
             if processes.is_first():
                 self._retain(progress)
         except OSError as error:
-            what = f"checkpoint {progress.step} is saved, but {self._folder / retentions.BEST} cannot be written"
-            raise storage_error(error, what) from error
+            raise storage_error(error, f"checkpoint {progress.step} is saved, {self._folder} not updated") from error
 
     def _sync(self, checkpoint: Path) -> None:
         """Waits until a checkpoint and every entry that leads to it from the workdir are on the disk."""
@@ -203,6 +202,7 @@ class CheckpointWriter:
 
     def _failure(self, error: Exception) -> StorageError:
         """Builds the error of the save in flight, and ends it."""
+        delete_abandoned()
         step = -1 if self._in_flight is None else self._in_flight.step
         self._in_flight = None
         previous = "none is on disk yet" if self.newest_step is None else f"checkpoint {self.newest_step} is intact"
