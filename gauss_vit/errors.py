@@ -100,9 +100,10 @@ def storage_error(error: BaseException, what: str, *, after: str = "") -> Storag
     causes = (error, error.__cause__)
     is_full = any(isinstance(cause, OSError) and cause.errno in _FULL for cause in causes)
     text = str(error).strip()
-    summary = (text.splitlines() or [""])[0][:300]
+    reason = isinstance(error, OSError) and error.strerror
+    summary = reason or f"{type(error).__name__}: {(text.splitlines() or [''])[0][:300]}"
     return StorageError(
-        f"{what}: {type(error).__name__}: {summary}{after}",
+        f"{what}: {summary}{after}",
         code="STORAGE-FULL" if is_full or "No space left" in text else "STORAGE",
         do="free or repair the storage, then run the same command to resume",
     )

@@ -21,17 +21,6 @@ from gauss_vit.errors import storage_error
         (errors.StorageError, 8),
     ],
 )
-def test_full_disk_is_told_wherever_it_is_said():
-    long = ValueError(f"RESOURCE_EXHAUSTED: {'x' * 400} [No space left on device]\nsecond line")
-    error = storage_error(long, "saving checkpoint 7 failed", after="; 6 is intact")
-    assert (error.code, error.exit_status) == ("STORAGE-FULL", 8)
-    assert str(error).startswith("saving checkpoint 7 failed: ValueError: RESOURCE_EXHAUSTED: xx")
-    assert "xx; 6 is intact" in error.message
-    assert "second line" not in error.message
-    assert storage_error(OSError(errno.EDQUOT, "Quota"), "a").code == "STORAGE-FULL"
-    assert storage_error(OSError(errno.EIO, "I/O"), "a").code == "STORAGE"
-
-
 def test_every_kind_has_its_exit_status_and_is_a_value_error(kind, status):
     error = kind("what happened", do="this")
     assert isinstance(error, ValueError)
@@ -43,3 +32,14 @@ def test_every_kind_has_its_exit_status_and_is_a_value_error(kind, status):
 def test_a_code_can_be_more_precise():
     assert errors.DataError("gone", code="DATA-TFDS").code == "DATA-TFDS"
     assert str(errors.DataError("gone")) == "gone"
+
+
+def test_full_disk_is_told_wherever_it_is_said():
+    long = ValueError(f"RESOURCE_EXHAUSTED: {'x' * 400} [No space left on device]\nsecond line")
+    error = storage_error(long, "saving checkpoint 7 failed", after="; 6 is intact")
+    assert (error.code, error.exit_status) == ("STORAGE-FULL", 8)
+    assert str(error).startswith("saving checkpoint 7 failed: ValueError: RESOURCE_EXHAUSTED: xx")
+    assert "xx; 6 is intact" in error.message
+    assert "second line" not in error.message
+    assert storage_error(OSError(errno.EDQUOT, "Quota"), "a").code == "STORAGE-FULL"
+    assert storage_error(OSError(errno.EIO, "I/O"), "a").code == "STORAGE"

@@ -24,7 +24,7 @@ def storage_faults(workdir: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _OF_STORAGE and not _is_within(error.filename, workdir):
             raise
-        raise storage_error(error, f"a file of {workdir} cannot be read or written") from error
+        raise storage_error(error, f"{error.filename or f'a file of {workdir}'} cannot be read or written") from error
 
 
 def _is_within(name: object, workdir: Path) -> bool:

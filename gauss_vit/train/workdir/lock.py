@@ -19,7 +19,7 @@ from typing import IO
 
 from gauss_vit.config.schema import JsonValue
 from gauss_vit.distributed import processes
-from gauss_vit.errors import ConfigError, StorageError
+from gauss_vit.errors import ConfigError, StorageError, storage_error
 from gauss_vit.files import append_bytes, make_folder, replacing
 from gauss_vit.train.checkpoint.reader import CHECKPOINTS
 from gauss_vit.train.workdir import lease as leases
@@ -180,7 +180,7 @@ def write_json(path: Path, value: Mapping[str, JsonValue]) -> None:
         with replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
+        raise storage_error(error, f"cannot write {path}") from error
 
 
 def _unwritable(path: Path, reason: str) -> StorageError:

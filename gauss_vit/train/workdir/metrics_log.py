@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from gauss_vit.errors import StorageError
+from gauss_vit.errors import StorageError, storage_error
 from gauss_vit.files import replacing
 
 LINES, TABLE = "metrics.jsonl", "metrics.csv"
@@ -138,4 +138,4 @@ def _columns(path: Path) -> list[str]:
 
 
 def _unwritable(path: Path, error: OSError) -> StorageError:
-    return StorageError(f"cannot write {path}: {error.strerror or error}", do="free or repair the storage")
+    return storage_error(error, f"cannot write {path}")

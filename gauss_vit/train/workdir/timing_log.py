@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 from gauss_vit.config.schema import JsonValue
-from gauss_vit.errors import StorageError
+from gauss_vit.errors import StorageError, storage_error
 from gauss_vit.train.wall_time import PHASES, Phase, breakdown, goodput
 from gauss_vit.train.workdir.progress import duration
 
@@ -163,4 +163,4 @@ def _rounded(value: float | None, digits: int) -> float | None:
 
 
 def _unwritable(path: Path, error: OSError) -> StorageError:
-    return StorageError(f"cannot write {path}: {error.strerror or error}", do="free or repair the storage")
+    return storage_error(error, f"cannot write {path}")
