@@ -2,68 +2,20 @@
 
 from types import MappingProxyType
 
+from gauss_vit.command_line.flags import (
+    BEST,
+    DISTRIBUTED,
+    EMA,
+    FORMAT,
+    IMAGE_FILES,
+    MAX_IMAGES,
+    MODEL,
+    OUT,
+    PROTOCOL,
+    RUN,
+    WORKDIR,
+)
 from gauss_vit.command_line.verb import Flag, Verb, Verbs
-
-_WORKDIR = Flag(name="workdir", value="DIR", help="Folder of the run.")
-_DISTRIBUTED = Flag(
-    name="distributed",
-    value="auto|off|COORDINATOR,N,I",
-    default="auto",
-    help="Processes of the run: those that a TPU VM, GKE, Slurm or Open MPI has started; this one alone; or process I"
-    " of N, from 0, with process 0 at COORDINATOR, such as 10.0.0.1:8476.",
-)
-_RUN = Flag(name="workdir", value="DIR", help="Folder of the run.", required=True)
-_EMA = Flag(name="ema", type=bool, default=False, help="Use the moving average of the parameters.")
-_BEST = Flag(name="best", type=bool, default=False, help="Use the best checkpoint instead of the newest.")
-_OUT = Flag(name="out", value="DIR", help="Folder for the results.", required=True)
-_MAX_IMAGES = Flag(name="max_images", type=int, value="N", lowest=1, help="Number of images to use (all by default).")
-_PROTOCOL = Flag(
-    name="protocol",
-    default="bmvc2023",
-    choices=("bmvc2023", "pre_norm", "random_projection", "replknet", "luo2016"),
-    help="Definition of the receptive field.",
-)
-_FORMAT = Flag(
-    name="format",
-    value="FORMATS",
-    default="png,pdf",
-    help="Formats of the figures, of png, pdf (with fonts that journals take) and svg.",
-)
-_MODEL = (
-    _WORKDIR,
-    _BEST,
-    _EMA,
-    Flag(
-        name="model",
-        value="MODEL",
-        help="Model by timm's name, perhaps with a tag, instead of --workdir; listed by `gauss-vit models`.",
-    ),
-    Flag(name="gaussian", type=bool, default=False, help="Add the Gaussian attention bias to --model."),
-    Flag(name="weights", value="FILE", help="Weights for --model: .safetensors with timm's or Hugging Face's names."),
-    Flag(
-        name="head",
-        default="file",
-        choices=("file", "fresh"),
-        help="Classifier head of the --weights: from the file, or newly initialised.",
-    ),
-    Flag(
-        name="source_grid",
-        value="HEIGHT,WIDTH",
-        help="Grid in patches of the positions in --weights, where it is not square.",
-    ),
-)
-
-_IMAGE_FILES = (
-    Flag(name="skip_bad", type=bool, default=False, help="Leave out images that cannot be read, and count them."),
-    Flag(
-        name="max_pixels",
-        type=int,
-        value="N",
-        lowest=1,
-        highest=178_956_970,
-        help="Number of pixels above which an image is refused; 50 million by default, or the run's data.max_pixels.",
-    ),
-)
 
 _TRAIN = Verb(
     name="train",
@@ -91,7 +43,7 @@ _TRAIN = Verb(
             value="SERVICES",
             help="Send numbers and pictures to `wandb`, `mlflow` or `trackio` as well, such as mlflow:PROJECT,wandb.",
         ),
-        _DISTRIBUTED,
+        DISTRIBUTED,
     ),
 )
 _EVALUATE = Verb(
@@ -101,9 +53,9 @@ _EVALUATE = Verb(
     module="gauss_vit.commands.evaluate",
     config="optional",
     flags=(
-        _RUN,
-        _EMA,
-        _BEST,
+        RUN,
+        EMA,
+        BEST,
         Flag(
             name="subset",
             value="NAME",
@@ -122,7 +74,7 @@ _EVALUATE = Verb(
             highest=1.0,
             help="Fraction of the resized image that the centre crop keeps; the config's by default.",
         ),
-        _DISTRIBUTED,
+        DISTRIBUTED,
     ),
 )
 _PREDICT = Verb(
@@ -133,13 +85,13 @@ _PREDICT = Verb(
     config="optional",
     takes_arguments=True,
     flags=(
-        *_MODEL,
+        *MODEL,
         Flag(name="topk", type=int, value="N", default=5, lowest=1, help="Number of classes for each image."),
         Flag(name="json", type=bool, default=False, help="Write a JSON object for each image, one per line."),
         Flag(name="csv", type=bool, default=False, help="Write a CSV row for each class."),
         Flag(name="batch_size", type=int, value="N", default=32, lowest=1, help="Largest number of images in a batch."),
-        *_IMAGE_FILES,
-        _DISTRIBUTED,
+        *IMAGE_FILES,
+        DISTRIBUTED,
     ),
 )
 _PROBE = Verb(
@@ -149,9 +101,9 @@ _PROBE = Verb(
     module="gauss_vit.commands.probe",
     config="optional",
     flags=(
-        _RUN,
-        _EMA,
-        _BEST,
+        RUN,
+        EMA,
+        BEST,
         Flag(name="neighbours", type=int, value="N", default=20, lowest=1, help="Number of neighbours that vote."),
         Flag(
             name="shots",
@@ -169,7 +121,7 @@ _PROBE = Verb(
             lowest=0.0,
             help="L2 penalty on the weights of the linear classifier.",
         ),
-        _DISTRIBUTED,
+        DISTRIBUTED,
     ),
 )
 _ERF = Verb(
@@ -179,11 +131,11 @@ _ERF = Verb(
     module="gauss_vit.commands.erf",
     config="optional",
     flags=(
-        *_MODEL,
+        *MODEL,
         Flag(name="images", value="DIR", help="Folder of images.", required=True),
-        _OUT,
-        _FORMAT,
-        _MAX_IMAGES,
+        OUT,
+        FORMAT,
+        MAX_IMAGES,
         Flag(name="batch_size", type=int, value="N", default=64, lowest=1, help="Largest number of images in a batch."),
         Flag(
             name="token",
@@ -198,7 +150,7 @@ _ERF = Verb(
             default="last",
             help="Layer: `last`, `all` or the number of blocks that the field goes through, from 1 to the depth.",
         ),
-        _PROTOCOL,
+        PROTOCOL,
         Flag(
             name="dtype",
             default="float32",
@@ -220,7 +172,7 @@ _ERF = Verb(
             "`without_gaussian`; several are separated by commas.",
         ),
         Flag(name="seed", type=int, value="N", default=0, lowest=0, help="Seed of what an intervention draws."),
-        *_IMAGE_FILES,
+        *IMAGE_FILES,
         Flag(name="bands", type=bool, default=True, help="Draw no confidence bands over images."),
         Flag(
             name="save_every",
@@ -230,7 +182,7 @@ _ERF = Verb(
             lowest=1,
             help="Number of batches after which partial results are saved; an interrupted run continues from there.",
         ),
-        _DISTRIBUTED,
+        DISTRIBUTED,
     ),
 )
 _COMPARE = Verb(
@@ -239,7 +191,7 @@ _COMPARE = Verb(
     usage="A.npz B.npz ... --out=FILE",
     module="gauss_vit.commands.compare",
     takes_arguments=True,
-    flags=(Flag(name="out", value="FILE", help="Path of the results, without a suffix.", required=True), _FORMAT),
+    flags=(Flag(name="out", value="FILE", help="Path of the results, without a suffix.", required=True), FORMAT),
 )
 _POSITION = Verb(
     name="position",
@@ -248,9 +200,9 @@ _POSITION = Verb(
     module="gauss_vit.commands.position",
     config="optional",
     flags=(
-        *_MODEL,
-        _OUT,
-        _FORMAT,
+        *MODEL,
+        OUT,
+        FORMAT,
         Flag(
             name="token",
             value="TOKEN",
@@ -258,9 +210,9 @@ _POSITION = Verb(
             help="Query token of the pictures: `center` or `row,column` in patches from 0.",
         ),
         Flag(name="images", value="DIR", help="Folder of images, to measure attention distances on."),
-        _MAX_IMAGES,
-        *_IMAGE_FILES,
-        _DISTRIBUTED,
+        MAX_IMAGES,
+        *IMAGE_FILES,
+        DISTRIBUTED,
     ),
 )
 _REPORT = Verb(
@@ -270,7 +222,7 @@ _REPORT = Verb(
     module="gauss_vit.commands.report",
     config="optional",
     flags=(
-        *_MODEL,
+        *MODEL,
         Flag(name="images", value="DIR", help="Folder of images; a run uses its evaluation images by default."),
         Flag(name="out", value="FILE", default="report.html", help="The .html file to write."),
         Flag(
@@ -280,17 +232,17 @@ _REPORT = Verb(
             lowest=1,
             help="Number of images to average receptive fields over (all by default).",
         ),
-        *_IMAGE_FILES,
+        *IMAGE_FILES,
         Flag(name="show_images", type=int, value="N", default=8, lowest=1, help="Number of images on the page."),
         Flag(name="batch_size", type=int, value="N", default=8, lowest=1, help="Number of images in a batch."),
-        _PROTOCOL,
+        PROTOCOL,
         Flag(
             name="layers",
             default="all",
             choices=("all", "last"),
             help="Layers whose receptive fields are measured; the last one alone is faster.",
         ),
-        _DISTRIBUTED,
+        DISTRIBUTED,
     ),
 )
 _MOVIE = Verb(
@@ -300,7 +252,7 @@ _MOVIE = Verb(
     module="gauss_vit.commands.movie",
     takes_arguments=True,
     flags=(
-        _WORKDIR,
+        WORKDIR,
         Flag(name="out", value="FILE", help="The .gif file to write (WORKDIR/erf.gif by default)."),
         Flag(name="fps", type=float, value="RATE", default=4.0, lowest=0.1, highest=50.0, help="Frames per second."),
     ),
@@ -312,7 +264,7 @@ _CONVERT = Verb(
     module="gauss_vit.commands.convert",
     config="optional",
     flags=(
-        *_MODEL,
+        *MODEL,
         Flag(name="to", value="LIBRARY", help="Format to write: `timm`, `hugging_face` or `stablehlo`."),
         Flag(
             name="out",
