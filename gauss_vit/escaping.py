@@ -4,6 +4,7 @@ A name may hold any character: one that moves the cursor, sets the title of the 
 what follows, so that a line reads as another one.
 """
 
+import logging
 import unicodedata
 
 _HARMFUL = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -25,6 +26,14 @@ def escaped(text: str, *, keep: str = "") -> str:
     if text.isprintable():
         return text
     return "".join(character if character in keep else _shown(character) for character in text)
+
+
+class LogFormatter(logging.Formatter):
+    """Formats what is logged as one line that cannot control a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Formats a record."""
+        return escaped(super().format(record))
 
 
 def _shown(character: str) -> str:

@@ -1,20 +1,26 @@
-"""Files: how they are written, so that no reader sees part of one and no link leads elsewhere, and their identity.
+"""Files: how they are written, so that no reader sees part of one, how they are read, and their identity.
 
-A folder may come from somebody else, with a link in the place of a log or of a temporary file. What this package writes
-there never goes through such a link, and nobody but its owner may write to it, whatever the umask.
+A folder may come from somebody else, with a link in the place of a log or of a temporary file, a pipe in the place of a
+record, or a record of gigabytes. What this package writes there never goes through a link, and nobody but its owner may
+write to it, whatever the umask. What it reads is a regular file, below a limit that is known before memory is taken.
 """
 
 import contextlib
 import errno
 import hashlib
+import io
+import json
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
 
+LARGEST_JSON = 16 * 2**20
+"""Limit of a JSON file in bytes; decoded, it can take twenty times as much. The largest in use hold 2 MB."""
+
+_LONGEST_LINE = 2**20
 _OWNER_WRITES = 0o644
 _NO_FSYNC = (errno.EINVAL, errno.ENOTSUP)
 
@@ -125,22 +131,75 @@ def make_folder(folder: Path) -> None:
             _sync(path.parent)
 
 
-def append_text(path: Path) -> IO[str]:
+def append_text(path: Path) -> io.TextIOWrapper:
     """Opens a text file in UTF-8 to append to it; a missing one is made.
 
     Raises:
       OSError: it cannot be opened, or is a link, a pipe or another thing than a file.
     """
-    return cast(IO[str], open(path, "a", encoding="utf-8", opener=_open_file))
+    return open(path, "a", encoding="utf-8", opener=_open_own)
 
 
-def append_bytes(path: Path) -> IO[bytes]:
+def append_bytes(path: Path) -> io.FileIO:
     """Opens a file without a buffer to read it and to append to it; a missing one is made.
 
     Raises:
       OSError: it cannot be opened, or is a link, a pipe or another thing than a file.
     """
-    return cast(IO[bytes], open(path, "ab+", buffering=0, opener=_open_file))
+    return io.FileIO(str(path), "a+", opener=_open_own)
+
+
+def open_regular(path: Path) -> io.FileIO:
+    """Opens a file without a buffer to read it.
+
+    Raises:
+      OSError: it cannot be opened, or is no regular file.
+    """
+    return io.FileIO(str(path), opener=_open_regular)
+
+
+def read_bytes(path: Path, *, limit: int) -> bytes:
+    """Reads a file whole.
+
+    Raises:
+      OSError: it cannot be read, is no regular file, or has more bytes than the limit.
+    """
+    with open_regular(path) as file:
+        is_small = os.fstat(file.fileno()).st_size <= limit
+        content = io.BufferedReader(file).read(limit + 1) if is_small else b""
+    if is_small and len(content) <= limit:
+        return content
+    raise OSError(errno.EFBIG, f"larger than the limit of {limit:,} bytes", str(path))
+
+
+def read_json(
+    path: Path, *, limit: int = LARGEST_JSON, pairs: Callable[[list[tuple[str, object]]], object] = dict
+) -> object:
+    """Reads a JSON file.
+
+    Args:
+      path: path of the file.
+      limit: most bytes that it may have.
+      pairs: function that turns the keys and values of an object into its value.
+
+    Raises:
+      OSError: it cannot be read, is no regular file, or has more bytes than the limit.
+      ValueError: it is not JSON.
+    """
+    try:
+        return json.loads(read_bytes(path, limit=limit), object_pairs_hook=pairs)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """Yields the lines of a text file in UTF-8, with their ends; parts of a line that is too long come one by one.
+
+    Raises:
+      OSError: it cannot be read, or is no regular file.
+    """
+    with open(path, encoding="utf-8", errors="replace", opener=_open_regular) as file:
+        yield from iter(lambda: file.readline(_LONGEST_LINE), "")
 
 
 def _sync(path: Path) -> None:
@@ -159,15 +218,20 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _open_file(path: str, flags: int) -> int:
-    """Opens a file, but follows no link in its last part and does not wait for the reader of a pipe."""
+def _open_own(path: str, flags: int) -> int:
+    """Opens a file to write to it, but follows no link in its last part."""
     try:
-        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, _OWNER_WRITES)
+        return _open_regular(path, flags | os.O_NOFOLLOW)
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise OSError(errno.ELOOP, "it is a link, which is not written through", path) from error
         raise
+
+
+def _open_regular(path: str, flags: int) -> int:
+    """Opens a regular file; does not wait for the other end of a pipe."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK, _OWNER_WRITES)
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor
     os.close(descriptor)
-    raise OSError(errno.EINVAL, "it is not a regular file", path)
+    raise OSError(errno.EINVAL, "not a regular file", path)

@@ -31,7 +31,7 @@ from gauss_vit.command_line import help as help_pages
 from gauss_vit.command_line.parsing import PROGRAM, CommandLine, UsageError
 from gauss_vit.commands.verbs import VERBS
 from gauss_vit.errors import ConfigError, UserError
-from gauss_vit.escaping import escaped
+from gauss_vit.escaping import LogFormatter, escaped
 
 BUG, INTERRUPTED = 1, 130
 _NOT_FOR_OTHERS = 0o022
@@ -162,7 +162,7 @@ def _console() -> Iterator[logging.Handler]:
     """Shows what the package logs on standard error, as it is; other libraries' root handlers would repeat it."""
     logger = logging.getLogger("gauss_vit")
     handler, level, propagates = logging.StreamHandler(), logger.level, logger.propagate
-    handler.setFormatter(console.LogFormatter())
+    handler.setFormatter(LogFormatter())
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False

@@ -1,8 +1,10 @@
 """No text controls a terminal, and text of every script stays as it is."""
 
+import logging
+
 import pytest
 
-from gauss_vit.escaping import escaped
+from gauss_vit.escaping import LogFormatter, escaped
 
 
 @pytest.mark.parametrize(
@@ -32,3 +34,8 @@ def test_characters_of_every_kind_can_be_written_and_no_escaped_one_is_escaped_a
     assert escaped(shown) == shown
     assert shown.encode("utf-8")
     assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in shown)
+
+
+def test_a_name_that_is_logged_cannot_forge_a_line():
+    record = logging.LogRecord("gauss_vit", logging.INFO, "", 0, "%s", ("a\x1b[2J\nforged",), None)
+    assert LogFormatter().format(record) == r"a\x1b[2J\nforged"

@@ -1,6 +1,7 @@
 """A file is replaced whole or not at all, and never written through a link."""
 
 import os
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
@@ -8,7 +9,16 @@ from typing import IO
 import pytest
 
 from gauss_vit import files
-from gauss_vit.files import FileSet, append_bytes, append_text, replacing
+from gauss_vit.files import (
+    FileSet,
+    append_bytes,
+    append_text,
+    open_regular,
+    read_bytes,
+    read_json,
+    read_lines,
+    replacing,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -101,6 +111,42 @@ def test_a_folder_is_made_with_its_parents_and_each_entry_is_synced(tmp_path: Pa
         files.make_folder(tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b").is_dir()
     assert synced == [tmp_path, tmp_path / "a"]
+
+
+def test_json_above_the_limit_is_refused_before_it_is_read(tmp_path: Path):
+    with (tmp_path / "labels.json").open("wb") as file:
+        file.truncate(3 * 10**9)
+    tracemalloc.start()
+    with pytest.raises(OSError, match="larger than the limit of 16,777,216 bytes"):
+        read_json(tmp_path / "labels.json")
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+
+
+def test_a_file_that_has_no_size_is_read_up_to_the_limit():
+    assert read_bytes(Path("/proc/self/status"), limit=100_000).startswith(b"Name:")
+    with pytest.raises(OSError, match="limit of 10 bytes"):
+        read_bytes(Path("/proc/self/status"), limit=10)
+
+
+def test_what_is_read_is_a_regular_file(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    for read in (read_json, lambda path: read_bytes(path, limit=9), lambda path: list(read_lines(path)), open_regular):
+        for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
+            with pytest.raises(OSError, match=r"not a regular file|directory"):
+                read(path)
+
+
+def test_json_that_is_nested_too_deeply_is_no_json(tmp_path: Path):
+    (tmp_path / "a").write_text("[" * 100_000)
+    with pytest.raises(ValueError, match="nested"):
+        read_json(tmp_path / "a")
+
+
+def test_lines_are_read_and_endless_ones_in_parts(tmp_path: Path):
+    (tmp_path / "a").write_bytes(b"one\n" + b"x" * 2_500_000 + b"\nlast\xff")
+    first, *parts, last = read_lines(tmp_path / "a")
+    assert (first, last, [len(part) for part in parts]) == ("one\n", "last\ufffd", [2**20, 2**20, 2_500_001 - 2**21])
 
 
 def test_a_set_of_files_depends_on_every_name_and_size():

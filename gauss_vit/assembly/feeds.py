@@ -15,8 +15,10 @@ from gauss_vit.data.skips import Skips
 from gauss_vit.data.sources import splits
 from gauss_vit.data.sources.relabelled import with_classes
 from gauss_vit.data.stall_warning import announce_waits
-from gauss_vit.errors import ConfigError
+from gauss_vit.errors import ConfigError, StorageError
+from gauss_vit.escaping import escaped
 from gauss_vit.experiment import Experiment
+from gauss_vit.files import append_text
 from gauss_vit.tasks.evaluator import Evaluator
 from gauss_vit.train.run import Feed
 
@@ -174,6 +176,15 @@ def eval_batches(experiment: Experiment, source: Source, *, batch_size: int) -> 
     )
 
 
+def _append(path: Path, line: str) -> None:
+    try:
+        with append_text(path) as file:
+            file.write(escaped(line) + "\n")
+    except OSError as error:
+        do = "free or repair the storage"
+        raise StorageError(f"cannot write {path}: {error.strerror or error}", do=do) from error
+
+
 def _skips(data: Data, bad_files: Path | None) -> Skips | None:
     """What takes damaged training images, if they are to be skipped: each is logged and listed once."""
     if data.on_error == "raise":
@@ -182,7 +193,6 @@ def _skips(data: Data, bad_files: Path | None) -> Skips | None:
     def report(line: str) -> None:
         _LOGGER.warning("%s%s", line, f" (list in {bad_files})" if bad_files else "")
         if bad_files:
-            with bad_files.open("a", encoding="utf-8", errors="replace") as file:
-                file.write(line + "\n")
+            _append(bad_files, line)
 
     return Skips(limit=data.max_skipped, report=report)

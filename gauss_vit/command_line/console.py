@@ -6,7 +6,6 @@ be written are an error. Warnings and progress that cannot be written are left o
 
 import contextlib
 import io
-import logging
 import os
 import sys
 
@@ -19,14 +18,6 @@ _STREAMS = range(3)
 
 class ReaderGoneError(Exception):
     """The program that read standard output, such as `head`, has stopped reading."""
-
-
-class LogFormatter(logging.Formatter):
-    """Formats what is logged as one line that cannot control a terminal."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Formats a record."""
-        return escaped(super().format(record))
 
 
 def prepare() -> None:

@@ -7,9 +7,9 @@ is checked against the same annotations and can only become values of these type
 import importlib.abc
 import importlib.util
 import inspect
-import json
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +20,7 @@ from ml_collections import ConfigDict
 
 from gauss_vit.config import schema
 from gauss_vit.errors import ConfigError, UserError
+from gauss_vit.files import read_json as read_json_file
 
 Config = TypeVar("Config")
 
@@ -62,8 +63,8 @@ def read_json(path: Path, config_type: type[Config], *, known: Sequence[type] = 
       ConfigError: the file is not JSON, or its values are not of the config's types.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique)
-    except (ValueError, RecursionError) as error:
+        data = read_json_file(path, pairs=_unique)
+    except ValueError as error:
         raise ConfigError(f"{path} is not valid JSON: {error}") from error
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
@@ -89,11 +90,11 @@ def build(value: object, config_type: type[Config], *, where: str = "", known: S
 
 
 def _unique(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
-    keys = [key for key, _ in pairs]
-    repeated = sorted({key for key in keys if keys.count(key) > 1})
-    if repeated:
-        raise ValueError(f"the key {repeated[0]!r} occurs twice in one object")
-    return dict(pairs)
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        counts = Counter(key for key, _ in pairs)
+        raise ValueError(f"the key {min(key for key in counts if counts[key] > 1)!r} occurs twice in one object")
+    return values
 
 
 def path_of(source: str) -> Path:

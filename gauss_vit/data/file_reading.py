@@ -5,7 +5,6 @@ The sizes of many files are asked for from several threads at once, for a networ
 
 import errno
 import os
-import stat
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from gauss_vit.errors import DataError
+from gauss_vit.files import read_bytes
 
 Result = TypeVar("Result")
 
@@ -31,6 +31,9 @@ TRANSIENT = frozenset(
 )
 """Errors of network disks that may be gone at the next try."""
 
+LARGEST_FILE = 256 * 2**20
+"""Limit of an image in bytes, before its header is read; a JPEG of the most pixels that are accepted has a third."""
+
 _NUM_THREADS = 16
 
 
@@ -38,10 +41,10 @@ def read_file(path: Path) -> bytes:
     """Reads a regular file, with up to three more tries after transient errors.
 
     Raises:
-      DataError: DATA-DECODE, not a regular file (a pipe would block forever), missing or unreadable.
+      DataError: DATA-DECODE, not a regular file (a pipe would block forever), too large, missing or unreadable.
     """
     try:
-        return retry(lambda: _read_regular(path))
+        return retry(lambda: read_bytes(path, limit=LARGEST_FILE))
     except OSError as error:
         reason = error.strerror or str(error)
         raise DataError(f"{path}: {reason}", do="make it readable or remove it", code="DATA-DECODE") from error
@@ -96,15 +99,3 @@ def is_transient(error: OSError | RuntimeError) -> bool:
     if isinstance(error, OSError):
         return error.errno in TRANSIENT
     return any(os.strerror(number) in str(error) for number in TRANSIENT)
-
-
-def _read_regular(path: Path) -> bytes:
-    """Opens without waiting, so that a pipe put in the place of an image is noticed and not waited for."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise DataError(f"{path}: not a regular file", do="remove it", code="DATA-DECODE")
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            return file.read()
-    finally:
-        os.close(descriptor)

@@ -9,11 +9,11 @@ from gauss_vit.analysis.comparison import FieldDifference, MeasuredField, differ
 from gauss_vit.analysis.summary import half_mass_radius
 from gauss_vit.analysis.token import patch_center
 from gauss_vit.errors import ConfigError, DataError
+from gauss_vit.inspect.npz_file import read_npz
 from gauss_vit.inspect.result_files import (
     DEFAULT_FORMATS,
     FigureFormats,
     file_names,
-    read_arrays,
     suffixed,
     write_arrays,
     write_figures,
@@ -21,6 +21,7 @@ from gauss_vit.inspect.result_files import (
 )
 from gauss_vit.plots.comparison import MAX_FIELDS, comparison_figure
 
+_LONGEST_TITLE = 200
 # Files of `erf` without a single receptive field.
 _OTHER_RESULTS = (".partial.npz", "_interventions.npz", "_layer-all.npz")
 
@@ -78,14 +79,14 @@ def read(path: Path) -> MeasuredField:
     """Reads one receptive field.
 
     Raises:
-      DataError: the file does not contain one.
+      DataError: the file cannot be read; ERF-FILE, it does not contain one.
     """
+    arrays = read_npz(path)
     try:
-        arrays = read_arrays(path)
         band = arrays.pop("radial_mass_band", None)
         (row, column), (rows, columns) = arrays["token"].tolist(), arrays["grid"].tolist()
-        return MeasuredField(
-            title=str(arrays["title"]),
+        field = MeasuredField(
+            title=str(arrays["title"])[:_LONGEST_TITLE],
             values=arrays["erf"],
             token=(row, column),
             grid=(rows, columns),
@@ -95,12 +96,33 @@ def read(path: Path) -> MeasuredField:
             radial_mass=arrays["radial_mass"],
             radial_band=band,
         )
-    except (DataError, KeyError, ValueError) as error:
-        raise DataError(
-            f"{path} does not contain the receptive field of one token",
-            do="measure it with gauss-vit erf",
-            code="ERF-FILE",
-        ) from error
+        is_sound = _is_sound(field)
+    except (KeyError, ValueError, TypeError) as error:
+        raise _not_a_field(path) from error
+    if not is_sound:
+        raise _not_a_field(path)
+    return field
+
+
+def _not_a_field(path: Path) -> DataError:
+    return DataError(
+        f"{path} does not contain the receptive field of one token",
+        do="measure it with gauss-vit erf",
+        code="ERF-FILE",
+    )
+
+
+def _is_sound(field: MeasuredField) -> bool:
+    """Returns whether the shapes fit together, and every number is finite."""
+    (row, column), (rows, columns) = field.token, field.grid
+    sizes = (row, column, rows, columns)
+    if not all(type(size) is int for size in sizes) or field.values.ndim != 2:
+        return False
+    is_on_grid = 0 <= row < rows <= field.values.shape[0] and 0 <= column < columns <= field.values.shape[1]
+    curves = (field.radii_px, field.radial_mass, *(() if field.radial_band is None else field.radial_band))
+    arrays = (field.values, *curves)
+    is_numeric = all(array.dtype == np.float64 and np.isfinite(array).all() for array in arrays)
+    return is_on_grid and is_numeric and {array.shape for array in curves} == {(len(field.radii_px),)}
 
 
 def _with_unique_titles(fields: tuple[MeasuredField, ...]) -> tuple[MeasuredField, ...]:

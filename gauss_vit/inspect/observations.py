@@ -7,7 +7,7 @@ import numpy as np
 
 from gauss_vit.analysis.token import Target
 from gauss_vit.errors import ConfigError, DataError
-from gauss_vit.inspect.result_files import read_arrays
+from gauss_vit.inspect.npz_file import read_npz
 from gauss_vit.plots.movie import Observation
 
 _STEP = re.compile(r"step_(\d+)(?:_(stage\d+))?(_position)?\.npz")
@@ -49,11 +49,13 @@ def target_of(workdir: Path) -> Target | None:
     if not fields:
         return None
     (path, *_) = fields[min(fields)]
-    arrays = read_arrays(path)
+    arrays = read_npz(path)
     if not {"token", "grid"} <= arrays.keys():
         raise DataError(f"{path} does not name its target patch", do="train again with this version")
-    row, column = arrays["token"].tolist()
-    height, width = arrays["grid"].tolist()
+    token, grid = arrays["token"], arrays["grid"]
+    if not all(array.shape == (2,) and array.dtype.kind == "i" for array in (token, grid)):
+        raise DataError(f"{path} does not name its target patch", do="train again with this version")
+    (row, column), (height, width) = token.tolist(), grid.tolist()
     return Target(token=(row, column), grid=(height, width))
 
 
@@ -68,14 +70,18 @@ def _files(folder: Path) -> dict[int, list[Path]]:
 
 
 def _field(paths: list[Path]) -> np.ndarray:
-    arrays = read_arrays(paths[0])
-    if "erf" not in arrays or arrays["erf"].ndim != 2:
+    arrays = read_npz(paths[0])
+    if "erf" not in arrays or arrays["erf"].ndim != 2 or arrays["erf"].dtype.kind != "f":
         raise DataError(f"{paths[0]} does not contain a single receptive field", do="remove it")
     return arrays["erf"]
 
 
 def _tables(paths: list[Path]) -> tuple[np.ndarray, ...]:
-    return tuple(table for path in paths for table in read_arrays(path)["tables"])
+    found = {path: read_npz(path).get("tables", np.array("")) for path in paths}
+    for path, tables in found.items():
+        if tables.ndim < 2 or tables.dtype.kind != "f":
+            raise DataError(f"{path} does not contain position tables", do="remove it")
+    return tuple(table for tables in found.values() for table in tables)
 
 
 def _check_shapes(workdir: Path, observations: tuple[Observation, ...]) -> None:

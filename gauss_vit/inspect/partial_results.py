@@ -15,7 +15,8 @@ import numpy as np
 from jaxtyping import PyTree
 
 from gauss_vit.errors import DataError
-from gauss_vit.inspect.result_files import read_arrays, write_bytes
+from gauss_vit.inspect.npz_file import read_npz
+from gauss_vit.inspect.result_files import write_bytes
 from gauss_vit.tree import flatten_paths
 
 _LOGGER = logging.getLogger(__name__)
@@ -37,11 +38,11 @@ def read_partial(path: Path, *, key: str) -> dict[str, np.ndarray] | None:
     if not path.is_file():
         return None
     try:
-        arrays = read_arrays(path)
+        arrays = read_npz(path)
     except DataError as error:
         _LOGGER.warning("%s; starting from scratch", error.message)
         return None
-    if str(arrays["key"]) != key:
+    if str(arrays.get("key", "")) != key:
         _LOGGER.warning("%s belongs to another measurement; starting from scratch", path)
         return None
     return arrays

@@ -1,9 +1,7 @@
-"""Result files: arrays, JSON records, figures and texts, each written whole or not at all, and arrays read back."""
+"""Result files: arrays, JSON records, figures and texts, each written whole or not at all."""
 
 import io
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
@@ -11,7 +9,7 @@ from typing import get_args
 import numpy as np
 from matplotlib.figure import Figure
 
-from gauss_vit.errors import ConfigError, DataError, StorageError
+from gauss_vit.errors import ConfigError, StorageError
 from gauss_vit.files import replacing
 from gauss_vit.plots.canvas import FileFormat, encode
 from gauss_vit.waiting import announced
@@ -44,20 +42,6 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     file = io.BytesIO()
     np.savez_compressed(file, allow_pickle=False, **arrays)
     write_bytes(path, file.getvalue())
-
-
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Reads an npz file.
-
-    Raises:
-      DataError: the file cannot be read, is damaged, or is not an npz file.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    # A single .npy array is a TypeError, as it is not a context manager.
-    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path} cannot be read: {error}", do="remove it, or write it again") from error
 
 
 def parse_formats(text: str) -> FigureFormats:

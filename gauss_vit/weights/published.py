@@ -3,13 +3,13 @@
 Only numbers and names are read from the JSON files, and each is checked; what is missing or nonsense is unknown.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from gauss_vit.config.schema import JsonValue
 from gauss_vit.errors import CheckpointError
+from gauss_vit.files import read_json
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.weights.file_metadata import class_names_of
 from gauss_vit.weights.names.naming import shown_name
@@ -21,7 +21,6 @@ WEIGHTS = "model.safetensors"
 """Name of the weights in a folder."""
 
 _PICKLE = "pytorch_model.bin"
-_LARGEST_JSON = 16 * 2**20
 _INTERPOLATIONS: dict[str | int, Interpolation] = {
     "bicubic": "bicubic",
     "bilinear": "bilinear",
@@ -86,10 +85,8 @@ def _weights_in(folder: Path) -> Path:
 def _read(path: Path) -> dict[str, JsonValue]:
     """Reads a JSON object; a missing or unreadable file has nothing to say."""
     try:
-        if not path.is_file() or path.stat().st_size > _LARGEST_JSON:
-            return {}
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        content = read_json(path)
+    except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
 

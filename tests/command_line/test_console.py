@@ -1,10 +1,8 @@
 """The console: results and warnings go to different streams, cannot control the terminal, and need none of them."""
 
-import logging
-
 import pytest
 
-from gauss_vit.command_line.console import LogFormatter, remark, say, warn
+from gauss_vit.command_line.console import remark, say, warn
 
 HOSTILE = "a\x1b[2J\u202eb\rc"
 SHOWN = r"a\x1b[2J\u202eb\rc"
@@ -23,8 +21,3 @@ def test_nothing_controls_the_terminal(capsys: pytest.CaptureFixture[str]):
     shown = capsys.readouterr()
     assert shown.out == f"{SHOWN}\n{SHOWN}\n"
     assert shown.err == f"{SHOWN}\ngauss_vit: warning: {SHOWN}\\ngauss_vit: error[FORGED]\n"
-
-
-def test_nothing_logged_controls_the_terminal_or_forges_a_line():
-    record = logging.LogRecord("gauss_vit", logging.INFO, "", 0, "%s", (f"{HOSTILE}\nforged",), None)
-    assert LogFormatter().format(record) == f"{SHOWN}\\nforged"

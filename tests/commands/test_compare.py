@@ -87,7 +87,7 @@ def test_a_file_without_bands_is_read(tmp_path):
         ((), "takes 2 to 8 receptive fields and got 0"),
         (("a.npz", "missing.npz"), "missing.npz does not exist"),
         (("a.npz", "stacked.npz"), "does not contain the receptive field of one token"),
-        (("a.npz", "text.npz"), "does not contain the receptive field of one token"),
+        (("a.npz", "text.npz"), "text.npz cannot be read: File is not a zip file"),
     ],
 )
 def test_what_cannot_be_compared_is_said_in_a_line(tmp_path, capsys, names, message):

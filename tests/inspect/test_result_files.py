@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from gauss_vit.errors import DataError, StorageError
-from gauss_vit.inspect.result_files import read_arrays, write_arrays, write_figures, write_record
+from gauss_vit.errors import StorageError
+from gauss_vit.inspect.result_files import write_arrays, write_figures, write_record
 from gauss_vit.plots.canvas import blank_figure
 
 
@@ -37,28 +37,3 @@ def test_a_folder_that_cannot_be_made_is_an_error_with_its_path(tmp_path):
     with pytest.raises(StorageError, match=r"cannot write .*file/x\.json") as caught:
         write_record(tmp_path / "file" / "x.json", {})
     assert "--out" in caught.value.do
-
-
-def test_arrays_are_read_back(tmp_path):
-    write_arrays(tmp_path / "x.npz", {"erf": np.eye(2), "num_images": np.array(3)})
-    found = read_arrays(tmp_path / "x.npz")
-    np.testing.assert_array_equal(found["erf"], np.eye(2))
-    assert sorted(found) == ["erf", "num_images"] and found["num_images"] == 3
-
-
-def damaged_bytes(tmp_path, *, kind):
-    if kind == "array":
-        np.save(tmp_path / "x.npy", np.eye(2))
-        return (tmp_path / "x.npy").read_bytes()
-    write_arrays(tmp_path / "whole.npz", {"erf": np.random.default_rng(0).normal(size=(32, 32))})
-    whole = bytearray((tmp_path / "whole.npz").read_bytes())
-    whole[200:300] = bytes(100)
-    return {"torn": bytes(whole[:200]), "flipped": bytes(whole), "text": b"text", "empty": b""}[kind]
-
-
-@pytest.mark.parametrize("kind", ["torn", "flipped", "text", "empty", "array"])
-def test_damaged_arrays_are_an_error_with_their_path(tmp_path, kind):
-    path = tmp_path / "x.npz"
-    path.write_bytes(damaged_bytes(tmp_path, kind=kind))
-    with pytest.raises(DataError, match=r"x\.npz cannot be read"):
-        read_arrays(path)

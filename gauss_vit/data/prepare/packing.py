@@ -18,6 +18,7 @@ import tensorflow_datasets.public_api as tfds
 from gauss_vit.data.prepare import shards
 from gauss_vit.data.prepare.plans import Plan
 from gauss_vit.errors import BusyError, DataError, StorageError
+from gauss_vit.files import append_text
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -107,7 +108,7 @@ def _locked(folder: Path) -> Iterator[None]:
     Raises:
       BusyError: another process is writing it.
     """
-    with (folder / LOCK_FILE).open("a") as file:
+    with append_text(folder / LOCK_FILE) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -4,13 +4,13 @@ An object gives names to class folders, `{"n01440764": "tench"}`; the classes ke
 array gives the order, `["cat", "dog"]`, with a name where an entry is a pair, `[["n01440764", "tench"], ...]`.
 """
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from gauss_vit.data.file_reading import read_file
+from gauss_vit.data.file_reading import retry
 from gauss_vit.errors import DataError
+from gauss_vit.files import read_json
 
 LABELS_FILE = "labels.json"
 
@@ -63,11 +63,12 @@ def _content(path: Path) -> list | tuple:
     Raises:
       DataError: the file cannot be read; DATA-LABEL, it is not JSON.
     """
-    encoded = read_file(path)
     try:
-        content = json.loads(encoded, object_pairs_hook=tuple)
-    except (ValueError, RecursionError) as error:
+        content = retry(lambda: read_json(path, pairs=tuple))
+    except ValueError as error:
         raise _wrong(path, f"is not valid JSON: {error}") from error
+    except OSError as error:
+        raise _wrong(path, f"cannot be read: {error.strerror or error}") from error
     return content if isinstance(content, list | tuple) else [content]
 
 

@@ -8,6 +8,7 @@ import dataclasses
 import json
 import zlib
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -112,10 +113,20 @@ def from_json(text: str) -> Record:
     try:
         sealed = json.loads(text)
         content, checksum = sealed["content"], sealed["crc32"]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise DamagedError(f"its record is not readable: {error}") from error
     if _checksum(content) != checksum:
         raise DamagedError("the checksum of its record differs")
+    try:
+        return _record(content)
+    except CheckpointError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DamagedError(f"its record has another form: {type(error).__name__}: {error}") from error
+
+
+def _record(content: Mapping[str, Any]) -> Record:
+    """Converts the content of a record, which may have any form."""
     if content["format"] != FORMAT:
         raise CheckpointError(
             f"the checkpoint has format {content['format']}; this version reads format {FORMAT}",

@@ -21,6 +21,7 @@ from jaxtyping import PyTree
 
 from gauss_vit.distributed import processes
 from gauss_vit.errors import CheckpointError
+from gauss_vit.files import LARGEST_JSON, read_bytes
 from gauss_vit.train.checkpoint import metadata as records
 from gauss_vit.train.checkpoint import retention
 from gauss_vit.train.checkpoint.metadata import DamagedError, Record
@@ -80,7 +81,7 @@ def read_record(workdir: Path, step: int) -> Record:
     """
     path = workdir / CHECKPOINTS / str(step) / META / "metadata"
     try:
-        record = records.from_json(path.read_text(encoding="utf-8"))
+        record = records.from_json(read_bytes(path, limit=LARGEST_JSON).decode())
     except (OSError, UnicodeDecodeError) as error:
         raise DamagedError(f"its record is not readable: {error}") from error
     if record.progress.step != step:

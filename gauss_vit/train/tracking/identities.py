@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from gauss_vit.files import replacing
+from gauss_vit.files import read_json, replacing
 
 _FILE = "tracking.json"
 
@@ -25,4 +25,7 @@ def remember(workdir: Path, service: str, value: str) -> None:
 
 def _read(workdir: Path) -> dict[str, str]:
     path = workdir / _FILE
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    content = read_json(path) if path.exists() else {}
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is not a JSON object")
+    return {str(service): str(value) for service, value in content.items()}

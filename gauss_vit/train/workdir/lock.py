@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import datetime
 import fcntl
+import io
 import json
 import os
 import secrets
@@ -15,12 +16,11 @@ import socket
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO
 
 from gauss_vit.config.schema import JsonValue
 from gauss_vit.distributed import processes
 from gauss_vit.errors import ConfigError, StorageError, storage_error
-from gauss_vit.files import append_bytes, make_folder, replacing
+from gauss_vit.files import LARGEST_JSON, append_bytes, make_folder, read_bytes, replacing
 from gauss_vit.train.checkpoint.reader import CHECKPOINTS
 from gauss_vit.train.workdir import lease as leases
 from gauss_vit.train.workdir.lease import Lease
@@ -43,7 +43,7 @@ class Hold:
     """
 
     workdir: Path
-    file: IO[bytes] | None = None
+    file: io.FileIO | None = None
     lease: Lease | None = None
 
     def announce(self) -> None:
@@ -113,7 +113,7 @@ def _held(workdir: Path) -> Iterator[Hold]:
         yield Hold(workdir=workdir, file=file, lease=stack.enter_context(leases.take(workdir)) if needs_lease else None)
 
 
-def _lock(workdir: Path, file: IO[bytes]) -> bool:
+def _lock(workdir: Path, file: io.FileIO) -> bool:
     """Locks a file; False where its file system has no locks.
 
     Raises:
@@ -175,12 +175,20 @@ def write_json(path: Path, value: Mapping[str, JsonValue]) -> None:
     """
     text = json.dumps(value, indent=2) + "\n"
     try:
-        if path.exists() and path.read_text(encoding="utf-8") == text:
+        if _content(path) == text.encode():
             return
         with replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         raise storage_error(error, f"cannot write {path}") from error
+
+
+def _content(path: Path) -> bytes | None:
+    """Returns what is in a file; None where there is no file, or none of ours."""
+    try:
+        return read_bytes(path, limit=LARGEST_JSON)
+    except OSError:
+        return None
 
 
 def _unwritable(path: Path, reason: str) -> StorageError:

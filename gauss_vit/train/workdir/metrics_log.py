@@ -4,6 +4,7 @@ A line holds the step, the split ("train", "observe", or the name of an evaluato
 number that is not finite is written as null. The same numbers as a table are in metrics.csv, written from the lines.
 """
 
+import contextlib
 import csv
 import json
 import math
@@ -12,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from gauss_vit.errors import StorageError, storage_error
-from gauss_vit.files import replacing
+from gauss_vit.files import append_text, read_lines, replacing
 
 LINES, TABLE = "metrics.jsonl", "metrics.csv"
 TRAIN, OBSERVE = "train", "observe"
@@ -36,7 +37,7 @@ class MetricsLog:
         self._table = workdir / TABLE
         try:
             _drop_after(self._path, step)
-            self._file = self._path.open("a", encoding="utf-8")
+            self._file = append_text(self._path)
         except OSError as error:
             raise _unwritable(self._path, error) from error
 
@@ -79,19 +80,19 @@ class MetricsLog:
             raise _unwritable(self._table, error) from error
 
     def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
+        """Closes the file; a line that could not be written was an error before."""
+        with contextlib.suppress(OSError):
+            self._file.close()
 
 
 def entries(path: Path) -> Iterator[Entry]:
     """Reads the lines of a metrics.jsonl that are whole."""
     if not path.exists():
         return
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for line in file:
-            entry = _parse(line)
-            if entry is not None:
-                yield entry
+    for line in read_lines(path):
+        entry = _parse(line)
+        if entry is not None:
+            yield entry
 
 
 def splits_at(workdir: Path, step: int) -> set[str]:
@@ -101,32 +102,26 @@ def splits_at(workdir: Path, step: int) -> set[str]:
 
 def _drop_after(path: Path, step: int) -> None:
     """Rewrites a file without the lines after a step and without a torn one, if there are any."""
-    if not path.exists():
+    if not path.exists() or all(_is_kept(line, step) for line in read_lines(path)):
         return
-    fresh = path.with_name(f".{path.name}.new")
-    is_whole = True
-    with path.open(encoding="utf-8", errors="replace") as old, fresh.open("w", encoding="utf-8") as new:
-        for line in old:
-            entry = _parse(line)
-            if entry is not None and int(entry["step"] or 0) <= step:
-                new.write(line)
-            else:
-                is_whole = False
-    if is_whole:
-        fresh.unlink()
-    else:
-        fresh.replace(path)
+    with replacing(path) as fresh, fresh.open("w", encoding="utf-8") as new:
+        new.writelines(line for line in read_lines(path) if _is_kept(line, step))
+
+
+def _is_kept(line: str, step: int) -> bool:
+    entry = _parse(line)
+    return entry is not None and int(entry["step"] or 0) <= step
 
 
 def _parse(line: str) -> Entry | None:
     """Reads one line; None if it is torn."""
     try:
         entry = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not line.endswith("\n") or not isinstance(entry, dict) or not {"step", "split"} <= entry.keys():
         return None
-    return entry
+    return entry if isinstance(entry["step"], int) else None
 
 
 def _columns(path: Path) -> list[str]:

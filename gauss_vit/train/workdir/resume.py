@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gauss_vit.config.schema import JsonValue
 from gauss_vit.errors import ConfigError
+from gauss_vit.files import read_json
 from gauss_vit.train.checkpoint.metadata import DamagedError
 from gauss_vit.train.checkpoint.reader import read_record, saved_steps
 from gauss_vit.train.workdir.lock import CONFIG
@@ -50,7 +51,7 @@ def recorded_experiment(workdir: Path) -> dict[str, JsonValue] | None:
       The experiment as JSON, or None in a fresh workdir.
     """
     try:
-        recorded = json.loads((workdir / CONFIG).read_text(encoding="utf-8"))
+        recorded = read_json(workdir / CONFIG)
     except (OSError, ValueError):
         recorded = None
     if isinstance(recorded, dict):

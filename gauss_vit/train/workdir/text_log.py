@@ -5,8 +5,8 @@ import logging
 import sys
 from io import TextIOWrapper
 from pathlib import Path
-from typing import cast
 
+from gauss_vit.escaping import LogFormatter
 from gauss_vit.files import append_text
 
 _LOGGER = logging.getLogger(__name__)
@@ -21,11 +21,11 @@ class TextLog(logging.FileHandler):
 
     def __init__(self, path: Path):
         super().__init__(path, encoding="utf-8", delay=True)
-        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self.setFormatter(LogFormatter("%(asctime)s %(levelname)s %(message)s"))
         self._has_failed = False
 
     def _open(self) -> TextIOWrapper:
-        return cast(TextIOWrapper, append_text(Path(self.baseFilename)))
+        return append_text(Path(self.baseFilename))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes a message, unless one failed before."""

@@ -4,6 +4,7 @@ Nothing is removed: steps that a resumed run repeats have a line each time, and 
 docs/measurements.md lists the keys.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -14,6 +15,7 @@ from typing import TypeGuard
 
 from gauss_vit.config.schema import JsonValue
 from gauss_vit.errors import StorageError, storage_error
+from gauss_vit.files import append_text, open_regular, read_lines
 from gauss_vit.train.wall_time import PHASES, Phase, breakdown, goodput
 from gauss_vit.train.workdir.progress import duration
 
@@ -78,7 +80,7 @@ class TimingLog:
         self._path = workdir / LINES
         try:
             is_torn = _is_torn(self._path)
-            self._file = self._path.open("a", encoding="utf-8")
+            self._file = append_text(self._path)
             self._file.write("\n" if is_torn else "")
         except OSError as error:
             raise _unwritable(self._path, error) from error
@@ -97,8 +99,9 @@ class TimingLog:
             raise _unwritable(self._path, error) from error
 
     def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
+        """Closes the file; a line that could not be written was an error before."""
+        with contextlib.suppress(OSError):
+            self._file.close()
 
 
 def seconds_before(workdir: Path, step: int) -> dict[Phase, float]:
@@ -132,10 +135,10 @@ def _lines(path: Path) -> Iterator[dict]:
     """Reads the lines that are whole and say how time was spent."""
     if not path.exists():
         return
-    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for text in read_lines(path):
         try:
             line = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if _is_whole(line):
             yield line
@@ -145,7 +148,7 @@ def _is_torn(path: Path) -> bool:
     """Returns whether a file ends within a line."""
     if not path.exists() or path.stat().st_size == 0:
         return False
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         file.seek(-1, os.SEEK_END)
         return file.read() != b"\n"
 

@@ -40,6 +40,12 @@ def test_messages_are_appended(tmp_path: Path):
     assert [line.split(" ", 3)[3] for line in (tmp_path / "train.log").read_text().splitlines()] == ["one", "two"]
 
 
+def test_a_message_is_one_line_and_cannot_control_the_terminal(tmp_path: Path):
+    say(tmp_path / "train.log", "two\nforged\x1b[2J")
+    (line,) = (tmp_path / "train.log").read_text().splitlines()
+    assert line.endswith(r" WARNING two\nforged\x1b[2J")
+
+
 def test_full_disk_is_said_once_and_nothing_is_raised(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
