@@ -10,6 +10,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 
 _LOGGER = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ def _log_uncaught(kind: type[BaseException], error: BaseException, trace: Traceb
 
 def _redirect(record: logging.LogRecord) -> bool:
     """Returns whether a record is of another library than orbax; one of orbax is logged here instead."""
-    if "orbax" not in record.pathname:
+    if "/orbax/checkpoint/" not in Path(record.pathname).as_posix():
         return True
     _LOGGER.debug("orbax: %s", record.getMessage())
     return False
