@@ -75,6 +75,13 @@ class PeerError(UserError):
     exit_status = 6
 
 
+class MismatchError(PeerError):
+    """The processes of a run do not have the same config, code, packages, data or devices."""
+
+    default_code = "HOST-MISMATCH"
+    exit_status = 2
+
+
 class BusyError(UserError):
     """Another process is using the workdir."""
 

@@ -17,6 +17,7 @@ from gauss_vit.errors import storage_error
         (errors.CheckpointError, 4),
         (errors.DivergedError, 5),
         (errors.PeerError, 6),
+        (errors.MismatchError, 2),
         (errors.BusyError, 7),
         (errors.StorageError, 8),
     ],
