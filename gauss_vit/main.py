@@ -36,6 +36,7 @@ from gauss_vit.escaping import LogFormatter, escaped
 BUG, INTERRUPTED = 1, 130
 _NOT_FOR_OTHERS = 0o022
 _WIDEST = 120
+_START_SECONDS = 300.0
 _INVOCATION = "gauss_vit.command_line.invocation"
 _START = "gauss_vit.distributed.start"
 _HELP = frozenset({"--help", "-h", "-help", "help"})
@@ -97,8 +98,9 @@ def _run(line: CommandLine) -> None:
 
 def _join(line: CommandLine, experiment: object, terminal: logging.Handler) -> None:
     """Joins the processes of the run; all but the first are quiet on the terminal, except for errors."""
-    platform = getattr(experiment, "platform", "any")
-    index, count = _function(_START, "start", needed_by=line.verb)(str(line.options["distributed"]), platform=platform)
+    platform, limit = getattr(experiment, "platform", "any"), float(line.options.get("limit") or _START_SECONDS)
+    join = _function(_START, "start", needed_by=line.verb)
+    index, count = join(str(line.options["distributed"]), platform=platform, limit=limit)
     if count > 1:
         console.separate_output()
     if index > 0:

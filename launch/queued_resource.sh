@@ -5,8 +5,8 @@
 #     --runtime-version=v2-alpha-tpuv5-lite --spot --valid-until-duration=6h
 #   launch/queued_resource.sh wait    vit us-west4-a
 #   launch/queued_resource.sh install vit us-west4-a
-#   launch/queued_resource.sh run     vit us-west4-a -- preflight --config=configs/b16_gauss.py --workdir=/mnt/bucket/b16
-#   launch/queued_resource.sh run     vit us-west4-a -- train     --config=configs/b16_gauss.py --workdir=/mnt/bucket/b16
+#   launch/queued_resource.sh run     vit us-west4-a -- preflight --config=configs/b16_gauss.py --workdir=/mnt/runs/b16
+#   launch/queued_resource.sh run     vit us-west4-a -- train     --config=configs/b16_gauss.py --workdir=/mnt/runs/b16
 #   launch/queued_resource.sh stop    vit us-west4-a
 #   launch/queued_resource.sh delete  vit us-west4-a --force
 #

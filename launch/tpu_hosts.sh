@@ -20,7 +20,7 @@ install_code() {
     ${flags[@]+"${flags[@]}"}
   on_all_hosts "cd gauss_vit && python3 -m pip install --user --quiet uv\
  && python3 -m uv venv --allow-existing --python=3.12 .venv\
- && python3 -m uv pip install --python=.venv --constraint=constraints.txt --editable='.[tpu,digits,simd,tfds]'"
+ && python3 -m uv pip install --python=.venv --constraint=constraints.txt --editable='.[tpu,digits,simd,tfds]' gcsfs"
 }
 
 # Runs gauss-vit on every host at once, until it ends.

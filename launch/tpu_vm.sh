@@ -3,8 +3,8 @@
 #
 #   launch/tpu_vm.sh create  vit us-west4-a --accelerator-type=v5litepod-16 --version=v2-alpha-tpuv5-lite --spot
 #   launch/tpu_vm.sh install vit us-west4-a
-#   launch/tpu_vm.sh run     vit us-west4-a -- preflight --config=configs/b16_gauss.py --workdir=/mnt/bucket/b16
-#   launch/tpu_vm.sh run     vit us-west4-a -- train     --config=configs/b16_gauss.py --workdir=/mnt/bucket/b16
+#   launch/tpu_vm.sh run     vit us-west4-a -- preflight --config=configs/b16_gauss.py --workdir=/mnt/runs/b16
+#   launch/tpu_vm.sh run     vit us-west4-a -- train     --config=configs/b16_gauss.py --workdir=/mnt/runs/b16
 #   launch/tpu_vm.sh stop    vit us-west4-a
 #   launch/tpu_vm.sh delete  vit us-west4-a
 #

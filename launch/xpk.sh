@@ -3,7 +3,7 @@
 #
 #   launch/xpk.sh image  us-docker.pkg.dev/project/images/gauss_vit:1
 #   launch/xpk.sh run    b16 us-docker.pkg.dev/project/images/gauss_vit:1 --cluster=pods --zone=us-west4-a \
-#     --tpu-type=v5litepod-16 -- train --config=configs/b16_gauss.py --workdir=/mnt/bucket/b16
+#     --tpu-type=v5litepod-16 -- train --config=configs/b16_gauss.py --workdir=/mnt/runs/b16
 #   launch/xpk.sh logs   b16
 #   launch/xpk.sh delete b16 --cluster=pods --zone=us-west4-a
 #

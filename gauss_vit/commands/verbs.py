@@ -306,9 +306,29 @@ _DATA = Verb(
         Flag(name="labels", value="FILE", help="File with the synset of each ImageNet validation image, one per line."),
     ),
 )
+_PREFLIGHT = Verb(
+    name="preflight",
+    summary="checks all hosts of a run: config, data, workdir, a step",
+    usage="--config=FILE [--config.KEY=VALUE ...] --workdir=DIR",
+    module="gauss_vit.commands.preflight",
+    config="required",
+    flags=(
+        RUN,
+        Flag(
+            name="limit",
+            type=float,
+            value="SECONDS",
+            default=45.0,
+            lowest=1.0,
+            highest=3600.0,
+            help="Longest time to wait for a host that does not come, or does not answer.",
+        ),
+        DISTRIBUTED,
+    ),
+)
 _SHOW = Verb(
     name="show",
-    summary="shows values, parameters, shardings, FLOPs, memory; runs nothing",
+    summary="shows parameters, shardings, FLOPs, memory; runs nothing",
     usage="--config=FILE [--config.KEY=VALUE ...] [--mesh=8]",
     module="gauss_vit.commands.show",
     config="required",
@@ -349,6 +369,7 @@ VERBS: Verbs = MappingProxyType(
             _MOVIE,
             _CONVERT,
             _DATA,
+            _PREFLIGHT,
             _SHOW,
             _MODELS,
         )

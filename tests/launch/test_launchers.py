@@ -10,14 +10,15 @@ import pytest
 from tests.launch import standins
 from tests.launch.standins import ROOT
 
-_TRAIN = ("train", "--config=configs/b16_gauss.py", "--config.data.data_dir=/my data/it's", "--workdir=/mnt/bucket/b16")
+_TRAIN = ("train", "--config=configs/b16_gauss.py", "--config.data.data_dir=/my data/it's", "--workdir=/mnt/runs/b16")
 _TYPED = shlex.join(_TRAIN).replace("'\"'\"'", "'\\''")
 _CLEAN = "rm -rf gauss_vit/gauss_vit gauss_vit/configs && mkdir -p gauss_vit"
 _FILES = "gauss_vit configs pyproject.toml constraints.txt README.md LICENSE"
 _INSTALL = (
     "cd gauss_vit && python3 -m pip install --user --quiet uv"
     " && python3 -m uv venv --allow-existing --python=3.12 .venv"
-    " && python3 -m uv pip install --python=.venv --constraint=constraints.txt --editable='.[tpu,digits,simd,tfds]'"
+    " && python3 -m uv pip install --python=.venv --constraint=constraints.txt"
+    " --editable='.[tpu,digits,simd,tfds]' gcsfs"
 )
 _RUN = f"cd gauss_vit && echo $$ >run.pid && exec .venv/bin/gauss-vit {_TYPED}"
 _STOP = "pkill -TERM --pidfile gauss_vit/run.pid --full gauss-vit"
