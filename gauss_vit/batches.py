@@ -7,7 +7,8 @@ exact on any number of devices. What a task learns from is a pytree of its own, 
 from dataclasses import dataclass, field
 
 import jax
-from jaxtyping import PyTree
+import numpy as np
+from jaxtyping import Bool, PyTree, UInt8
 
 BATCH_AXES = ("slices", "data", "fsdp")
 """Axes of a mesh of devices that a batch is split over (`train.mesh`)."""
@@ -75,6 +76,15 @@ class Boxes:
     """
 
     yxyx: PyTree
+
+
+def has_signal(images: UInt8[np.ndarray, "batch height width 3"]) -> Bool[np.ndarray, " batch"]:
+    """Returns which images are of more than one colour; one that is black everywhere says nothing about positions.
+
+    >>> has_signal(np.zeros((1, 2, 3, 3), np.uint8))
+    array([False])
+    """
+    return (images != images[:, :1, :1]).any(axis=(1, 2, 3))
 
 
 def is_geometry(node: object) -> bool:

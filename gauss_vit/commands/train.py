@@ -10,12 +10,13 @@ from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import PyTree
 
 from gauss_vit.assembly import feeds, from_data, initial_params, smoke_test
 from gauss_vit.assembly.device import experiment_here
 from gauss_vit.assembly.trained_on import trained_on
-from gauss_vit.batches import Batch
+from gauss_vit.batches import Batch, has_signal
 from gauss_vit.command_line.console import say
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.data import pipeline
@@ -124,17 +125,20 @@ def _unchanged(feed: Feed) -> Feed:
 
 
 def check_bias(experiment: Experiment, program: Program, params: PyTree, batch: Batch) -> tuple[TermEffect, ...]:
-    """Measures what every position bias does to the first training images, and logs it.
+    """Measures what every position bias does to the first training images that are not of one colour, and logs it.
 
     Raises:
       ConfigError: a bias has no effect in some block.
+      DataError: code NO-SIGNAL, all images of the batch are of one colour.
     """
     effects: tuple[TermEffect, ...] = ()
     if experiment.model.has_position_bias:
-        images = experiment.normalization(jnp.asarray(batch.image[:_NUM_CHECKED_IMAGES]))
+        signal = has_signal(batch.image)
+        chosen = np.argsort(~signal, kind="stable")[:_NUM_CHECKED_IMAGES]
+        images = experiment.normalization(jnp.asarray(batch.image[chosen]))
         graph, _ = construct.abstract(experiment.model)
         effects = bias_effect.measure_effects(graph, on_one_device(params, program.mesh)["backbone"], images)
-        bias_effect.require_effect(effects)
+        bias_effect.require_effect(effects, have_signal=bool(signal.any()))
     _LOGGER.info("%s", summary(effects))
     return effects
 

@@ -23,6 +23,8 @@ from gauss_vit.analysis.protocol import ErfProtocol
 from gauss_vit.analysis.token import Token
 from gauss_vit.assembly import cpu_devices
 from gauss_vit.assembly.named_model import NamedModel
+from gauss_vit.batches import has_signal
+from gauss_vit.data.file_reading import read_file
 from gauss_vit.errors import ConfigError
 from gauss_vit.inspect.features import features_of, grid_of_layer
 from gauss_vit.inspect.partial_results import digest_of, read_partial, write_partial
@@ -142,7 +144,10 @@ def _of_layer(measurement: Measurement, layer: int, config: BackboneConfig) -> M
 
 def _begun(named: NamedModel, measurement: Measurement, features: FeatureFunction) -> ErfSum:
     """Checks the measurement on the first image, while others decode the first batch."""
-    image = named.normalization(jnp.asarray(pixels_of(named, measurement.images[0])[None]))
+    pixels = pixels_of(named, measurement.images[0])[None]
+    if not has_signal(pixels)[0]:
+        _LOGGER.warning("%s: the first image has no signal: it is of one colour", _subject(named, measurement))
+    image = named.normalization(jnp.asarray(pixels))
     return begin(
         features,
         batch_of(image),
@@ -175,7 +180,7 @@ def digest(named: NamedModel, measurement: Measurement) -> str:
 
 
 def _content(image: Path | Photo) -> bytes:
-    return image.pixels.tobytes() if isinstance(image, Photo) else image.read_bytes()
+    return image.pixels.tobytes() if isinstance(image, Photo) else read_file(image)
 
 
 def _subject(named: NamedModel, measurement: Measurement) -> str:

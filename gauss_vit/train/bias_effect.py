@@ -14,7 +14,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, PyTree
 
-from gauss_vit.errors import ConfigError
+from gauss_vit.errors import ConfigError, DataError
 from gauss_vit.models.attention import Attention
 from gauss_vit.models.backbone import Backbone
 from gauss_vit.position.term import add
@@ -76,15 +76,26 @@ def measure_effects(
     return tuple(sorted(effects, key=lambda effect: (effect.term, effect.layer)))
 
 
-def require_effect(effects: Sequence[TermEffect]) -> None:
+def require_effect(effects: Sequence[TermEffect], *, have_signal: bool = True) -> None:
     """Checks that every term has an effect.
+
+    Args:
+      effects: what was measured.
+      have_signal: whether there was an image of more than one colour; on others, patches look alike.
 
     Raises:
       ConfigError: terms without an effect in a block; the message names all of them.
+      DataError: code NO-SIGNAL, an effect could not be seen.
     """
     dead = [effect for effect in effects if not effect.is_live]
     if not dead:
         return
+    if not have_signal:
+        raise DataError(
+            "the first training images have no signal: each is of one colour, on which no position bias has an effect",
+            do="look at the images and at data.train_transforms; if such images are few, change the seed",
+            code="NO-SIGNAL",
+        )
     first = dead[0]
     where = ", ".join(f"{effect.term} in block {effect.layer}" for effect in dead[:6])
     more = f" and {len(dead) - 6} more" if len(dead) > 6 else ""

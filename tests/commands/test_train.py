@@ -6,13 +6,14 @@ import shutil
 import socket
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gauss_vit import experiment as experiments
 from gauss_vit import main as program
 from gauss_vit.assembly import feeds
 from gauss_vit.commands import train
-from gauss_vit.errors import ConfigError
+from gauss_vit.errors import ConfigError, DataError
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import with_terms, without_terms
 from gauss_vit.train.bias_effect import TermEffect
@@ -111,6 +112,19 @@ def test_live_bias_is_counted_block_by_block(data_flag: str):
     assert train.summary(effects) == "position bias live: gaussian in 2 of 2 blocks"
 
 
+def test_images_of_one_colour_are_blamed_and_not_the_bias(data_flag: str):
+    black = np.zeros((16, 16, 32, 3), np.uint8)
+    with pytest.raises(DataError, match="the first training images have no signal") as caught:
+        check_bias(_with_data(data_flag), images=black)
+    assert (caught.value.code, caught.value.exit_status) == ("NO-SIGNAL", 3)
+
+
+def test_images_of_one_colour_are_passed_over_where_there_are_others(data_flag: str):
+    images = np.zeros((16, 16, 32, 3), np.uint8)
+    images[10:12] = np.random.default_rng(0).integers(256, size=(2, 16, 32, 3))
+    assert all(effect.is_live for effect in check_bias(_with_data(data_flag), images=images))
+
+
 def test_model_without_bias_has_no_effects(data_flag: str):
     shown = _with_data(data_flag)
     plain = dataclasses.replace(shown, model=without_terms(shown.model, Gaussian))
@@ -158,10 +172,11 @@ def _with_data(data_flag: str):
     return dataclasses.replace(get_config(), data=data)
 
 
-def check_bias(experiment) -> tuple[TermEffect, ...]:
-    """Checks the start of a fresh run."""
+def check_bias(experiment, *, images: np.ndarray | None = None) -> tuple[TermEffect, ...]:
+    """Checks the start of a fresh run, on its own or on other images."""
     built = make_program(experiment)
     batch = next(iter(feeds.feed(experiment, feeds.open_sources(experiment)).train(0)))
+    batch = batch if images is None else dataclasses.replace(batch, image=images)
     return train.check_bias(experiment, built, fresh_state(experiment, built).params, batch)
 
 
