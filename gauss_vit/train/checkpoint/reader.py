@@ -190,8 +190,7 @@ def _newest_valid(workdir: Path, read: Callable[[int], Restored], *, steps: Sequ
     damaged: list[tuple[int, str]] = []
     for step in reversed(steps):
         try:
-            with quietly():
-                return dataclasses.replace(read(step), damaged=tuple(damaged))
+            return dataclasses.replace(_read_twice(read, step), damaged=tuple(damaged))
         except DamagedError as error:
             damaged.append((step, str(error)))
     reasons = "; ".join(f"{step}: {reason}" for step, reason in damaged)
@@ -200,6 +199,17 @@ def _newest_valid(workdir: Path, read: Callable[[int], Restored], *, steps: Sequ
         code="CKPT-NONE-VALID",
         do="restore the folder from a backup, or train in a new workdir",
     )
+
+
+def _read_twice(read: Callable[[int], Restored], step: int) -> Restored:
+    """Reads a checkpoint, and once more where it seems damaged, as a disk in a network may fail once.
+
+    All processes do the same: a checkpoint is damaged for all of them or for none.
+    """
+    with contextlib.suppress(DamagedError), quietly():
+        return read(step)
+    with quietly():
+        return read(step)
 
 
 def _read(workdir: Path, step: int, abstract: PyTree, *, subtree: str) -> Restored:

@@ -1,6 +1,7 @@
 """Restoring: bit for bit, on any mesh, and never from a damaged checkpoint."""
 
 import dataclasses
+import errno
 import functools
 import shutil
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from gauss_vit.errors import CheckpointError
 from gauss_vit.train.checkpoint import metadata as records
+from gauss_vit.train.checkpoint import reader
 from gauss_vit.train.checkpoint.metadata import DamagedError
 from gauss_vit.train.checkpoint.reader import (
     CHECKPOINTS,
@@ -158,6 +160,20 @@ def test_poisoned_checkpoint_is_refused_and_its_remedy_works(tmp_path: Path):
         assert caught.value.code == "CKPT-NONFINITE"
     (tmp_path / CHECKPOINTS / "10").rename(tmp_path / "elsewhere")
     assert restore_state(tmp_path, target()).step == 5
+
+
+def test_disk_that_fails_once_costs_no_checkpoint(saved: Path, monkeypatch: pytest.MonkeyPatch):
+    read_bytes, calls = reader.read_bytes, []
+
+    def failing_once(path: Path, *, limit: int) -> bytes:
+        calls.append(path)
+        if len(calls) == 1:
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return read_bytes(path, limit=limit)
+
+    monkeypatch.setattr(reader, "read_bytes", failing_once)
+    restored = restore_state(saved, target())
+    assert (restored.step, restored.damaged, len(calls)) == (10, (), 2)
 
 
 def test_record_under_another_step_is_damage(workdir: Path):
