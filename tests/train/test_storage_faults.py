@@ -1,7 +1,8 @@
 """Every system call that writes, refused at any time: nothing announced is lost, and the run ends as users are told.
 
 `strace` lets the N-th call of a kind in each thread fail, in a real process, from the lock to the last removal. Then
-the same run is started again on a sound disk. `--sweep=N` tries N faults.
+the same run is started again on a sound disk. Every other fault meets a run that was stopped half-way, and resumes.
+`--sweep=N` tries N faults.
 """
 
 import dataclasses
@@ -16,10 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from gauss_vit.train.checkpoint.reader import restore_state
+from gauss_vit.train.checkpoint.reader import CORRUPT, restore_state
 from gauss_vit.train.loop import fit
 from tests.sweeps import evenly
 from tests.train.bits import trace_of
+from tests.train.incidents import interrupted_at
 from tests.train.toy import TRAINING, run_in
 
 pytestmark = [
@@ -96,6 +98,16 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple:
     return trace_of(workdir)
 
 
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The workdir of a run that was stopped half-way."""
+    workdir = tmp_path_factory.mktemp("begun")
+    run = run_in(workdir, dataclasses.replace(TRAINING, num_steps=NUM_STEPS))
+    with pytest.raises(SystemExit):
+        fit(interrupted_at(run, NUM_STEPS // 2))
+    return workdir
+
+
 def problem_of(fault: Fault, workdir: Path, undisturbed: tuple) -> str:
     """Lets a fault happen, then trains to the end; says what was wrong, if anything."""
     inject = f"inject={fault.calls}:error={fault.error}:when={fault.when}"
@@ -106,13 +118,19 @@ def problem_of(fault: Fault, workdir: Path, undisturbed: tuple) -> str:
     announced = re.findall(r"saved checkpoint (\d+)", log.read_text()) if log.exists() else []
     run = run_in(workdir, dataclasses.replace(TRAINING, num_steps=NUM_STEPS))
     restored = restore_state(workdir, run.program.abstract) if workdir.exists() else None
-    if announced and (restored is None or restored.step < int(announced[-1])):
+    is_kept = restored is not None and announced and restored.step >= int(announced[-1])
+    if announced and not is_kept and not (workdir / CORRUPT / announced[-1]).is_dir():
         return f"checkpoint {announced[-1]} was announced and is lost: {said}"
     fit(run)
     return "" if trace_of(workdir) == undisturbed else f"other bits: {said}"
 
 
-def test_no_fault_of_the_storage_loses_anything(faults: list[Fault], undisturbed: tuple, tmp_path: Path):
-    problems = {fault: problem_of(fault, tmp_path / str(place), undisturbed) for place, fault in enumerate(faults)}
+def test_no_fault_of_the_storage_loses_anything(faults: list[Fault], undisturbed: tuple, begun: Path, tmp_path: Path):
+    problems = {}
+    for place, fault in enumerate(faults):
+        workdir = tmp_path / str(place)
+        if place % 2:
+            shutil.copytree(begun, workdir, symlinks=True)
+        problems[fault] = problem_of(fault, workdir, undisturbed)
     found = [f"{fault}: {problem}" for fault, problem in problems.items() if problem]
     assert not found, "\n\n".join(found)
