@@ -15,6 +15,7 @@ from jaxtyping import PyTree
 
 from gauss_vit.assembly import feeds, from_data, initial_params, smoke_test
 from gauss_vit.assembly.device import experiment_here
+from gauss_vit.assembly.model_flops import utilization
 from gauss_vit.assembly.trained_on import trained_on
 from gauss_vit.batches import Batch, has_signal
 from gauss_vit.command_line.console import say
@@ -114,6 +115,7 @@ def train(
             observers=observers.of(experiment, folder),
             pictures=functools.partial(observers.pictures, folder),
             trackers=trackers,
+            utilization=utilization(experiment, [device.device_kind for device in program.mesh.devices.flat]),
             initial=functools.partial(initial_params.initial_params, experiment, class_names=known.class_names),
             check_start=functools.partial(check_bias, experiment, program),
         )

@@ -1,6 +1,5 @@
 """What an experiment would train: its parameters, how they are sharded, FLOPs and memory; computed without data."""
 
-import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -8,15 +7,15 @@ import jax
 from jax.sharding import AbstractMesh, PartitionSpec
 from jaxtyping import PyTree
 
+from gauss_vit.assembly.model_flops import model_flops
 from gauss_vit.experiment import Experiment
 from gauss_vit.kernels.choice import describe
-from gauss_vit.models import construct
 from gauss_vit.models.stage import Stage
 from gauss_vit.ops.windows import WindowLayout
 from gauss_vit.train import cost, mesh
 from gauss_vit.train.optim import optimizer
 from gauss_vit.train.prefetch import AHEAD
-from gauss_vit.train.state import AbstractModel, abstract_model, abstract_state
+from gauss_vit.train.state import abstract_model, abstract_state
 from gauss_vit.tree import flatten_paths
 
 
@@ -37,11 +36,7 @@ def parameter_table(shown: Experiment, devices: AbstractMesh) -> list[str]:
 
 def cost_lines(shown: Experiment, devices: AbstractMesh) -> list[str]:
     """Returns lines with the FLOPs of an image and of a step, the attention kernels, and the memory of one device."""
-    # FLOPs are those of the reference kernel: what another one recomputes is not part of the model.
-    compute = dataclasses.replace(shown.model.compute, kernel="reference")
-    reference = dataclasses.replace(shown.network, backbone=dataclasses.replace(shown.model, compute=compute))
-    graph, params = construct.abstract(reference)
-    flops = cost.image_flops(AbstractModel(graph=graph, params=params), shown.model.image_size)
+    flops = model_flops(shown)
     batch = shown.training.batch_size
     axes = ", ".join(f"{name}={size}" for name, size in devices.shape.items())
     memory = device_memory(shown, devices)

@@ -196,11 +196,12 @@ class _Loop:
 
     def _timing(self) -> Timing:
         """Measures the interval that ends here."""
-        speed = self._pace.steps_per_second * self._training.batch_size
+        speed = self._pace.steps_per_second * self._training.batch_size or None
+        peak = self._run.utilization
         return Timing(
             epoch=epochs_at(self._run, self._step),
-            images_per_second=speed or None,
-            model_flops_utilization=None,
+            images_per_second=speed,
+            model_flops_utilization=None if peak is None or speed is None else peak.at(speed),
             input_wait=self._pace.input_wait,
             peak_device_memory_bytes=memory.peak_device_bytes(self._program.mesh.local_devices),
             peak_host_memory_bytes=memory.peak_host_bytes(),
