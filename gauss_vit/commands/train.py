@@ -21,6 +21,7 @@ from gauss_vit.batches import Batch, has_signal
 from gauss_vit.command_line.console import say
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.data import pipeline
+from gauss_vit.distributed import processes
 from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
 from gauss_vit.inspect import observers
@@ -31,6 +32,7 @@ from gauss_vit.train.bias_effect import TermEffect
 from gauss_vit.train.mesh import on_one_device
 from gauss_vit.train.program import Program, check_batch_sizes, make_program
 from gauss_vit.train.run import Feed, Resume, Run
+from gauss_vit.train.trace import TraceSteps
 from gauss_vit.train.tracking import services
 from gauss_vit.train.tracking.tracker import OpenTracker
 from gauss_vit.weights.intervention import check_applies
@@ -49,18 +51,28 @@ def run(invocation: Invocation) -> None:
       ConfigError: the experiment does not fit the devices, the data or the workdir, or a position bias has no effect.
       UserError: as `gauss_vit.train.loop.fit`.
     """
-    if invocation.switch("smoke") and invocation.is_given("track"):
-        raise ConfigError("--smoke keeps nothing, and is not tracked", do="leave out --track")
+    for flag in ("track", "trace"):
+        if invocation.switch("smoke") and invocation.is_given(flag):
+            raise ConfigError(f"--smoke keeps nothing, and --{flag} is for what is kept", do=f"leave out --{flag}")
     experiment = from_data.complete(experiment_here(invocation.required_experiment()))
     if invocation.switch("smoke"):
         smoke(experiment)
     else:
         is_tracked = invocation.is_given("track") and jax.process_index() == 0
         chosen = services.trackers(invocation.text("track")) if is_tracked else {}
+        trace = _trace(invocation, experiment)
         sources = feeds.open_sources(experiment)
         resume: Resume = "override" if invocation.text("resume") == "override" else "same"
         folder = invocation.path("workdir")
-        train(experiment, sources, folder, prepare_feed=_unchanged, resume=resume, trackers=chosen)
+        train(experiment, sources, folder, prepare_feed=_unchanged, resume=resume, trackers=chosen, trace=trace)
+
+
+def _trace(invocation: Invocation, experiment: Experiment) -> TraceSteps | None:
+    """Reads which steps this process is to trace, if any."""
+    if not invocation.is_given("trace"):
+        return None
+    steps = TraceSteps.parse(invocation.text("trace"), num_steps=experiment.training.total_steps)
+    return steps if steps.on_all or processes.is_first() else None
 
 
 def smoke(experiment: Experiment) -> None:
@@ -87,6 +99,7 @@ def train(
     prepare_feed: Callable[[Feed], Feed],
     resume: Resume = "same",
     trackers: Mapping[str, OpenTracker] = _NO_TRACKERS,
+    trace: TraceSteps | None = None,
 ) -> None:
     """Trains a complete experiment.
 
@@ -97,6 +110,7 @@ def train(
       prepare_feed: Function that is given the batches and returns those to use.
       resume: Whether a run in the workdir may continue with another experiment.
       trackers: Services that numbers and pictures go to, by name.
+      trace: Steps to profile.
 
     Raises:
       UserError: as `run`.
@@ -115,6 +129,7 @@ def train(
             observers=observers.of(experiment, folder),
             pictures=functools.partial(observers.pictures, folder),
             trackers=trackers,
+            trace=trace,
             utilization=utilization(experiment, [device.device_kind for device in program.mesh.devices.flat]),
             initial=functools.partial(initial_params.initial_params, experiment, class_names=known.class_names),
             check_start=functools.partial(check_bias, experiment, program),

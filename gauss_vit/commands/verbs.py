@@ -43,6 +43,11 @@ _TRAIN = Verb(
             value="SERVICES",
             help="Send numbers and pictures to `wandb`, `mlflow` or `trackio` as well, such as mlflow:PROJECT,wandb.",
         ),
+        Flag(
+            name="trace",
+            value="FIRST:LAST[:all]",
+            help="Profile these steps, at most 50, for xprof and TensorBoard; `all` profiles all processes.",
+        ),
         DISTRIBUTED,
     ),
 )

@@ -5,10 +5,10 @@ A batch is a function of the step, and all random numbers come from the seed and
 stopped or killed at any moment ends with the same bits as one that was not.
 """
 
+import contextlib
 import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
 
 import jax
 from jaxtyping import PyTree
@@ -42,6 +42,7 @@ from gauss_vit.train.prefetch import place_ahead
 from gauss_vit.train.run import Feed, Observer, Run
 from gauss_vit.train.state import TrainState
 from gauss_vit.train.step import Outcome, audited_paths
+from gauss_vit.train.trace import StepTrace
 from gauss_vit.train.tracking.tracker import TrackedRun
 from gauss_vit.train.waits import Waits
 from gauss_vit.train.wall_time import Pace, WallTime
@@ -132,22 +133,31 @@ class _Loop:
         self._wall = wall
         self._pace = Pace(wall)
         self._input = InputWait(wall)
+        self._trace = StepTrace(run.trace, run.workdir, step=self._step)
         self._window = MetricWindow((), explain=self._explain)
         self._evaluation: dict[str, float] = {}
         self._is_first = True
 
     def go(self, batches: Iterable[Batch], *, interval: tuple[int | float, ...]) -> None:
         """Runs the remaining steps; `interval` has the sums from before the run stopped."""
-        training = self._training
         self._window = MetricWindow(interval, explain=self._explain)
         logged = splits_at(self._run.workdir, self._step) if self._step > 0 else set()
         if self._step > 0 and (missing := missing_evaluators(self._run, self._step)):
             self._measure(missing, is_observed=OBSERVE in logged)
+        with contextlib.closing(self._trace):
+            self._train(batches)
+        self._finish()
+
+    def _train(self, batches: Iterable[Batch]) -> None:
+        """Makes the steps, with what is due at each, until a signal comes."""
+        training = self._training
         for batch in place_ahead(self._input.timed(batches), self._program.mesh):
             if self._interruption.is_requested():
                 break
-            with self._waits.step(self._step + 1):
+            with self._waits.step(self._step + 1), self._trace.step(self._step + 1):
                 self._advance(batch)
+            if self._trace.ends_with(self._step):
+                self._end_trace()
             with self._waits.saving(self._step):
                 self._writer.poll()
             if training.is_due(training.log_every, self._step):
@@ -155,11 +165,10 @@ class _Loop:
             self._measure(due_evaluators(self._run, self._step))
             if training.is_due(training.checkpoint_every, self._step):
                 self._save()
-        self._finish()
 
     def _advance(self, batch: Batch) -> None:
         """Starts one update on a batch on the devices, and checks the update before it."""
-        with announced("compiling the training step") if self._is_first else nullcontext():
+        with announced("compiling the training step") if self._is_first else contextlib.nullcontext():
             self._state, outcome = self._program.train_step(self._state, batch)
         self._input.follow(outcome.is_finite.is_ready)
         self._is_first = False
@@ -167,6 +176,12 @@ class _Loop:
         self._evaluation = {}
         self._window.take(self._step, outcome)
         self._pace.count()
+
+    def _end_trace(self) -> None:
+        """Waits for the newest step, and writes the trace that ends with it."""
+        self._window.settle()
+        with self._wall.within("observation"):
+            self._trace.close()
 
     def _log(self) -> None:
         """Reports the interval that ends here."""

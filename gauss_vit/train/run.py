@@ -9,6 +9,7 @@ from jaxtyping import PyTree
 
 from gauss_vit.batches import Batch
 from gauss_vit.train.program import Program, Recipe
+from gauss_vit.train.trace import TraceSteps
 from gauss_vit.train.tracking.tracker import OpenTracker
 from gauss_vit.train.utilization import Utilization
 from gauss_vit.trained_on import UNKNOWN, TrainedOn
@@ -67,6 +68,7 @@ class Run:
       pictures: Function from a step to the PNG files that the observers wrote at it, by name, for the trackers.
       trackers: Services that numbers and pictures go to besides TensorBoard, by name.
       utilization: What the speed is compared with; None reports no utilisation.
+      trace: Steps whose profile is written to the workdir by this process; None writes none.
       initial: Function that loads the parameters of step 0, a nested dict, where there is no checkpoint; None draws
         them from the seed.
       check_start: Function that is called once, before anything is written, with the parameters of step 0 and the first
@@ -83,5 +85,6 @@ class Run:
     pictures: Callable[[int], Mapping[str, Path]] = _shows_nothing
     trackers: Mapping[str, OpenTracker] = dataclasses.field(default_factory=dict)
     utilization: Utilization | None = None
+    trace: TraceSteps | None = None
     initial: Callable[[], PyTree] = _draws_parameters
     check_start: Callable[[PyTree, Batch], object] = _checks_nothing
