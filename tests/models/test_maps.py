@@ -10,8 +10,8 @@ from flax import nnx
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.models.backbone import Backbone, BlockMaps, TokenMaps
-from gauss_vit.models.construct import build
 from tests.models import test_swin, test_vit
+from tests.models.built import build
 
 CONFIGS = {"vit": test_vit.RELATIVE, "class token": test_vit.PLAIN, "swin": test_swin.V1}
 KEY = jax.random.key(0)

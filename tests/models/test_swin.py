@@ -18,7 +18,6 @@ from gauss_vit.position import Gaussian, RelativeMlp, RelativeTable
 from gauss_vit.position.position import Position, with_terms
 from gauss_vit.tree import flatten_paths, path_of
 from tests.models.built import build
-from tests.networks import classifier
 
 KEY = jax.random.key(0)
 # Maps of 6 x 10 and 3 x 5: the first is padded and shifted along both axes, the second cuts the window.
@@ -42,16 +41,6 @@ V2 = dataclasses.replace(
     position=Position(terms=(RelativeMlp(hidden=8, mode="swin", dropout=0.0),)),
 )
 CONFIGS = {"v1": V1, "v2": V2}
-COUNTS = {
-    "swin_tiny_patch4_window7_224": 28_288_354,
-    "swin_small_patch4_window7_224": 49_606_258,
-    "swin_base_patch4_window7_224": 87_768_224,
-    "swin_large_patch4_window7_224": 196_532_476,
-    "swinv2_small_window8_256": 49_728_418,
-    "swinv2_small_window16_256": 49_728_418,
-    "swinv2_base_window8_256": 87_918_816,
-    "swinv2_base_window16_256": 87_918_816,
-}
 
 
 def with_gaussian(config, **values):
@@ -114,12 +103,6 @@ def gradient_of(model, seed=None):
         return jnp.sum(jnp.square(nnx.merge(graph, params).features(images_for(model.config), key=key).pooled))
 
     return flatten_paths(nnx.to_pure_dict(jax.jit(jax.grad(loss))(params)))
-
-
-@pytest.mark.parametrize("name", COUNTS)
-def test_number_of_parameters_equals_timms(name):
-    _, params = abstract(classifier(PRESETS_SWIN[name], 1000))
-    assert sum(leaf.size for leaf in jax.tree.leaves(params)) == COUNTS[name]
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)

@@ -1,6 +1,7 @@
 """The models equal timm's on the same weights: logits, last feature map, and gradient of the receptive field's target.
 
-Every kind of model runs with few blocks, at timm's own widths and image sizes; the full tier runs it at full depth.
+Every kind of model runs with few blocks, most of them at timm's own widths and image sizes; the full tier runs them
+at full depth, and kinds once more that differ in sizes alone.
 `python -m tests.models.parity` measures every model.
 """
 
@@ -8,9 +9,17 @@ import pytest
 
 from tests.models import parity
 
-SHALLOW = tuple(name for name in parity.NAMES if " at depth " in name or " with few blocks" in name)
+FEW_BLOCKS = tuple(name for name in parity.NAMES if " at depth " in name or " with few blocks" in name)
 TINY = tuple(name for name in parity.NAMES if name.startswith("tiny "))
+# In the default tier windows are padded in version 1 and cut in version 2.
+OF_A_KIND = (
+    "vit_base_patch32_384 at depth 2",
+    "swinv2_small_window8_256 with few blocks",
+    "tiny with cut windows",
+    "tiny v2 with padding",
+)
 FULL = (
+    *OF_A_KIND,
     "vit_small_patch16_224",
     "vit_base_patch16_224",
     "vit_large_patch16_224",
@@ -33,7 +42,10 @@ FULL = (
 )
 
 
-@pytest.mark.parametrize("name", [*SHALLOW, *TINY, *(pytest.param(name, marks=pytest.mark.full) for name in FULL)])
+DEFAULT = tuple(name for name in (*FEW_BLOCKS, *TINY) if name not in OF_A_KIND)
+
+
+@pytest.mark.parametrize("name", [*DEFAULT, *(pytest.param(name, marks=pytest.mark.full) for name in FULL)])
 def test_model_equals_timms(name):
     # Two float32 programs of twelve to twenty-four blocks differ by about 1e-6 of the norm; cosines times a hundred
     # cost SwinV2 another digit.

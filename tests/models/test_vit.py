@@ -56,8 +56,19 @@ def images_for(config, batch=2):
     return jax.random.normal(jax.random.key(7), (batch, *config.image_size, 3), jnp.float32)
 
 
+@jax.jit
+def features_of(model, images, key=None):
+    return model.features(images, key=key)
+
+
 def pooled(model, images, key=None):
-    return jax.jit(model.features)(images, key=key).pooled.astype(jnp.float32)
+    return features_of(model, images, key).pooled.astype(jnp.float32)
+
+
+def variant(config, **changes):
+    """The model of a config under another one of the same parameters."""
+    graph, _ = abstract(dataclasses.replace(config, **changes))
+    return nnx.merge(graph, nnx.to_pure_dict(nnx.state(build(config, KEY))))
 
 
 def test_the_gaussian_adds_two_parameters_a_block():
@@ -71,7 +82,7 @@ def test_the_gaussian_adds_two_parameters_a_block():
 @pytest.mark.parametrize("config", [RELATIVE, PLAIN], ids=["relative", "plain"])
 @pytest.mark.parametrize("batch", [1, 3])
 def test_features_are_maps_over_the_grid(config, batch):
-    features = jax.jit(build(config, KEY).features)(images_for(config, batch))
+    features = features_of(build(config, KEY), images_for(config, batch))
     assert features.last.shape == (batch, 2, 3, 16)
     assert features.pre_norm.shape == (batch, 2, 3, 16)
     assert features.prefix.shape == (batch, int(config.class_token), 16)
@@ -79,9 +90,9 @@ def test_features_are_maps_over_the_grid(config, batch):
 
 
 def test_final_normalisation_stands_where_the_config_says():
-    relative = jax.jit(build(RELATIVE, KEY).features)(images_for(RELATIVE))
+    relative = features_of(build(RELATIVE, KEY), images_for(RELATIVE))
     np.testing.assert_array_equal(relative.last, relative.pre_norm)
-    plain = jax.jit(build(PLAIN, KEY).features)(images_for(PLAIN))
+    plain = features_of(build(PLAIN, KEY), images_for(PLAIN))
     np.testing.assert_allclose(jnp.mean(plain.last, axis=-1), 0, atol=1e-5)
     assert float(jnp.abs(jnp.mean(plain.pre_norm, axis=-1)).max()) > 1e-3
 
@@ -108,32 +119,33 @@ WAYS = [
 ]
 
 
+@functools.cache
+def gradients_of(compute):
+    graph, _ = abstract(classifier(dataclasses.replace(RELATIVE, compute=compute)))
+    images, key = images_for(RELATIVE), jax.random.key(3)
+
+    def loss(params):
+        return jnp.sum(jnp.square(nnx.merge(graph, params)(images, key=key)))
+
+    return jax.jit(jax.grad(loss))(network_params(RELATIVE))
+
+
 @pytest.mark.parametrize("compute", WAYS, ids=str)
 def test_ways_to_compute_give_the_same_gradients(compute):
-    images = images_for(RELATIVE)
-    graph, _ = abstract(classifier(RELATIVE))
-    other, _ = abstract(classifier(dataclasses.replace(RELATIVE, compute=compute)))
-    params = network_params(RELATIVE)
-
-    def loss(params, graph):
-        return jnp.sum(jnp.square(nnx.merge(graph, params)(images, key=jax.random.key(3))))
-
-    gradients = [jax.jit(jax.grad(loss), static_argnums=1)(params, each) for each in (graph, other)]
-    chex.assert_trees_all_close(*gradients, atol=1e-5, rtol=1e-7)
+    chex.assert_trees_all_close(gradients_of(RELATIVE.compute), gradients_of(compute), atol=1e-5, rtol=1e-7)
 
 
 def test_bfloat16_activations_stay_near_float32():
     images = images_for(RELATIVE)
-    half = dataclasses.replace(RELATIVE, compute=Compute(dtype="bfloat16"))
-    exact, rounded = build(RELATIVE, KEY), build(half, KEY)
+    exact, rounded = build(RELATIVE, KEY), variant(RELATIVE, compute=Compute(dtype="bfloat16"))
     assert jax.eval_shape(rounded.features, images).last.dtype == jnp.bfloat16
     # bfloat16 keeps 8 bits: 0.4 % a rounding, a few of which add up over three blocks.
     np.testing.assert_allclose(pooled(rounded, images), pooled(exact, images), atol=0.05)
 
 
 def test_no_key_means_no_noise():
-    noisy = dataclasses.replace(RELATIVE, stochastic_depth=0.5, projection_dropout=0.2, attention_dropout=0.2)
-    model, images = build(noisy, KEY), images_for(noisy)
+    model = variant(RELATIVE, stochastic_depth=0.5, projection_dropout=0.2, attention_dropout=0.2)
+    images = images_for(RELATIVE)
     np.testing.assert_array_equal(pooled(model, images), pooled(model, images))
     np.testing.assert_array_equal(pooled(model, images), pooled(build(RELATIVE, KEY), images))
     assert not np.allclose(pooled(model, images, key=jax.random.key(1)), pooled(model, images))
@@ -150,7 +162,7 @@ def test_every_rate_changes_training(rate):
             )
         ),
     )
-    model = build(dataclasses.replace(quiet, **{rate: 0.5}), KEY)
+    model = variant(quiet, **{rate: 0.5})
     images, key = images_for(quiet), jax.random.key(5)
     assert not np.allclose(pooled(model, images, key=key), pooled(build(quiet, KEY), images, key=key))
 
@@ -169,7 +181,7 @@ def test_blocks_can_be_collected_on_the_way():
     last, entering = jax.jit(functools.partial(model.scan_blocks, collect=True))(tokens)
     assert entering.shape == (3, 2, 6, 16)
     np.testing.assert_array_equal(entering[0], tokens)
-    np.testing.assert_allclose(last.reshape(2, 2, 3, 16), jax.jit(model.features)(images).pre_norm, atol=1e-6)
+    np.testing.assert_allclose(last.reshape(2, 2, 3, 16), features_of(model, images).pre_norm, atol=1e-6)
 
 
 def test_attention_inputs_reproduce_the_weights_of_every_block():
@@ -236,7 +248,7 @@ def test_intermediates_are_those_of_the_forward_pass(config):
     assert inside.attention_weights.shape == (3, 2, 2, tokens, tokens)
     assert inside.logits_bias.shape[-2:] == (tokens, tokens)
     patches = inside.tokens[-1, :, config.prefix_tokens :].reshape(2, 2, 3, 16)
-    np.testing.assert_allclose(patches, jax.jit(model.features)(images).pre_norm, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(patches, features_of(model, images).pre_norm, rtol=1e-5, atol=1e-5)
     if not config.mixes_heads:
         np.testing.assert_allclose(jnp.sum(inside.attention_weights, axis=-1), 1, rtol=1e-5)
 
@@ -254,7 +266,7 @@ def one_patch(model, images, position, *, is_normalized):
 def test_the_features_of_one_patch_are_those_of_the_map(config):
     model, images = build(config, KEY), images_for(config)
     position = jnp.array([1, 2], jnp.int32)
-    features = jax.jit(model.features)(images)
+    features = features_of(model, images)
     for is_normalized, expected in ((True, features.last), (False, features.pre_norm)):
         found = one_patch(model, images, position, is_normalized=is_normalized)
         np.testing.assert_allclose(found, expected[:, 1, 2], rtol=1e-5, atol=1e-5)
@@ -264,7 +276,7 @@ def test_the_features_of_one_patch_of_a_single_block_are_those_of_the_map():
     config = dataclasses.replace(PLAIN, depth=1)
     model, images = build(config, KEY), images_for(config, batch=1)
     found = one_patch(model, images, jnp.array([0, 1], jnp.int32), is_normalized=False)
-    np.testing.assert_allclose(found, jax.jit(model.features)(images).pre_norm[:, 0, 1], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found, features_of(model, images).pre_norm[:, 0, 1], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("config", VARIANTS.values(), ids=VARIANTS.keys())
