@@ -25,8 +25,8 @@ def photos(tmp_path_factory):
 @pytest.mark.parametrize(
     "name",
     [
-        "vit_relpos_small_patch16_224",
         "deit_tiny_patch16_224",
+        pytest.param("vit_relpos_small_patch16_224", marks=pytest.mark.full),
         pytest.param("swin_tiny_patch4_window7_224", marks=pytest.mark.full),
     ],
 )

@@ -6,9 +6,10 @@ import pytest
 from flax import nnx
 
 from gauss_vit.heads.network import Head, HeadConfig
-from gauss_vit.models.construct import abstract, build
+from gauss_vit.models.construct import abstract
 from gauss_vit.tree import flatten_paths
 from tests.models import test_swin, test_vit
+from tests.models.built import build
 from tests.networks import classifier, network_params
 
 BACKBONES = {"vit": test_vit.RELATIVE, "swin": test_swin.V1}

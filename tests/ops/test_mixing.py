@@ -1,6 +1,7 @@
 """Mixup and CutMix against their definitions."""
 
 import dataclasses
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gauss_vit.errors import ConfigError
-from gauss_vit.ops.mixing import Mixing, Mixture, PixelWeights, blend, cut, dominant_label, draw_weights, mix
+from gauss_vit.ops.mixing import Mixing, Mixture, blend, cut, dominant_label, draw_weights, mix
 
 SIZE = (6, 10)
 ALL_REAL = jnp.ones(4, bool)
@@ -80,13 +81,20 @@ def test_dominant_class_is_that_of_the_larger_share():
     assert dominant_label(jnp.asarray([1, 2, 3], jnp.int32), mixture).tolist() == [7, 2, 3]
 
 
-def draws(mixing: Mixing, num: int = 400) -> list[PixelWeights]:
+class Drawn(NamedTuple):
+    """Weights on the host."""
+
+    pixels: np.ndarray
+    share: np.ndarray
+
+
+def draws(mixing: Mixing, num: int = 400) -> list[Drawn]:
     keys = jax.random.split(jax.random.key(0), num)
     pixels, share = jax.jit(jax.vmap(lambda key: tuple(vars(draw_weights(mixing, SIZE, key=key)).values())))(keys)
-    return [PixelWeights(pixels=p, share=s) for p, s in zip(pixels, share, strict=True)]
+    return [Drawn(*each) for each in zip(np.asarray(pixels), np.asarray(share), strict=True)]
 
 
-def kinds(drawn: list[PixelWeights]) -> dict[str, float]:
+def kinds(drawn: list[Drawn]) -> dict[str, float]:
     """The shares of batches that are cut, blended and left alone."""
     names = []
     for weights in drawn:
