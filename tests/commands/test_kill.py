@@ -1,4 +1,7 @@
-"""`kill -9` in the middle of training on real images, then the same command again: the same bits at the end."""
+"""`kill -9` in the middle of training on real images, then the same command again: the same bits at the end.
+
+The default tier kills runs of the toy, in `tests/train/test_kill.py`.
+"""
 
 import os
 import signal
@@ -7,9 +10,13 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from gauss_vit.train.checkpoint.reader import saved_steps
 from tests.tiny_config import FLAG as CONFIG
 from tests.train.bits import trace_of
+
+pytestmark = pytest.mark.full
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 180

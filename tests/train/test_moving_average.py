@@ -72,15 +72,8 @@ def start_kernel(run: Run) -> np.ndarray:
 
 
 def kernel_at(workdir: Path, step: int) -> np.ndarray:
-    folder = workdir / "checkpoints"
-    hidden = [path for path in folder.iterdir() if path.name.isdecimal() and int(path.name) > step]
-    for path in hidden:
-        path.rename(path.with_name(f"hidden-{path.name}"))
-    try:
-        return np.asarray(final_state(run_in(workdir)).params["kernel"]).astype(np.float64)
-    finally:
-        for path in hidden:
-            path.with_name(f"hidden-{path.name}").rename(path)
+    restored = restore_params(workdir, run_in(workdir).program.abstract.params, step=step)
+    return np.asarray(restored.arrays["kernel"]).astype(np.float64)
 
 
 def final_state(run: Run) -> TrainState:
