@@ -47,6 +47,9 @@ NUM_OBSERVED = 8
 OBSERVED = f"--config.training.observe_images={NUM_OBSERVED}"
 """Switches them on, at the end of a run."""
 
+ONE_DEVICE = "--config.mesh.data=1"
+"""Keeps a run to one device, whose programs compile in less time: for tests of what is not the mesh."""
+
 
 def get_config() -> Experiment:
     """Two narrow blocks with a Gaussian bias, on images of 2 x 4 patches."""

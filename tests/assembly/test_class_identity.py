@@ -10,6 +10,7 @@ import pytest
 from gauss_vit import main as program
 from gauss_vit.data.sources.digits import DigitsDataSet
 from tests.data.sources.folder_samples import make_folder
+from tests.drawing import undrawn
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -33,7 +34,8 @@ def on_folder(verb: str, workdir: Path, root: Path) -> list[str]:
 
 def counts_of(workdir: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[np.ndarray, str]:
     """The confusion matrix of an evaluation, and what was said on standard error."""
-    assert program.main([*arguments] or ["evaluate", f"--workdir={workdir}"]) == 0
+    with undrawn():
+        assert program.main([*arguments] or ["evaluate", f"--workdir={workdir}"]) == 0
     with np.load(workdir / "confusion.npz") as tables:
         return tables["counts"], capsys.readouterr().err
 

@@ -13,7 +13,7 @@ from gauss_vit.errors import ConfigError, DataError
 from gauss_vit.heads.linear import LinearHead
 from gauss_vit.models import construct
 from tests.data.sources.folder_samples import make_folder
-from tests.tiny_config import FLAG, get_config
+from tests.tiny_config import FLAG, ONE_DEVICE, get_config
 
 OPEN = ["--config.task.head.num_classes=None", "--config.training.num_epochs=0.05"]
 
@@ -57,7 +57,7 @@ def test_a_network_without_a_number_of_classes_is_refused():
 
 
 def test_a_run_stores_what_it_took_from_the_data_and_resumes_with_it(tmp_path: Path, capsys):
-    command = [FLAG, f"--workdir={tmp_path}", *OPEN]
+    command = [FLAG, ONE_DEVICE, f"--workdir={tmp_path}", *OPEN]
     assert program.main(command) == 0
     stored = json.loads((tmp_path / "config.json").read_text())
     assert stored["task"]["head"]["num_classes"] == 10

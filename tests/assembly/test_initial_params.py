@@ -49,7 +49,8 @@ def config_file(folder: Path, shown: experiments.Experiment, data_flag: str) -> 
     """Writes an experiment where `--config` can name it."""
     data = dataclasses.replace(shown.data, data_dir=data_flag.partition("=")[2])
     path = folder / "start.json"
-    path.write_text(json.dumps(dataclasses.replace(shown, data=data).to_json()))
+    alone = mesh.MeshConfig(data=1)
+    path.write_text(json.dumps(dataclasses.replace(shown, data=data, mesh=alone).to_json()))
     return f"--config={path}"
 
 

@@ -9,12 +9,14 @@ import pytest
 from gauss_vit import main as program
 from gauss_vit.assembly.resolutions import Resolution, parse_size, resolutions
 from gauss_vit.errors import ConfigError
+from tests.drawing import undrawn
 from tests.tiny_config import get_config
 
 
 def rows(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict]:
     """The JSON lines that `evaluate` writes to standard output."""
-    assert program.main(["evaluate", *arguments]) == 0
+    with undrawn():
+        assert program.main(["evaluate", *arguments]) == 0
     return [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
 
 

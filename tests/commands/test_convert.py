@@ -28,11 +28,12 @@ from gauss_vit.weights.names.name_tables import timm_rules
 from gauss_vit.weights.pretrained import load_weights
 from gauss_vit.weights.safetensors_file import open_weights, write
 from tests.command_lines import invocation
+from tests.drawing import undrawn
 from tests.models import deterministic
 from tests.named_models import add_preset
 from tests.networks import classifier
 from tests.tiny_config import FLAG as CONFIG
-from tests.tiny_config import MODEL
+from tests.tiny_config import MODEL, ONE_DEVICE
 
 STOCK = dataclasses.replace(MODEL, biases="none", layer_scale=0.5, position=Position(terms=(RelativeMlp(hidden=4),)))
 
@@ -103,9 +104,10 @@ def test_training_goes_on_from_a_file(weights: Path, tmp_path: Path, data_flag: 
     wanted = without_terms(MODEL, Gaussian)
     names = naming.expected(timm_rules(wanted), abstract(classifier(wanted, 10))[1])
     write(weights, {name: deterministic.tensor(name, each.shape) for name, each in names.items()})
-    run = [CONFIG, data_flag, f"--workdir={tmp_path / 'run'}"]
+    run = [CONFIG, data_flag, ONE_DEVICE, f"--workdir={tmp_path / 'run'}"]
     assert program.main(["convert", f"--weights={weights}", "--head=fresh", *run]) == 0
-    assert program.main(["evaluate", f"--workdir={tmp_path / 'run'}"]) == 0
+    with undrawn():
+        assert program.main(["evaluate", f"--workdir={tmp_path / 'run'}"]) == 0
     assert json.loads((tmp_path / "run" / "evaluation.json").read_text())["step"] == 0
     assert program.main(run) == 0
     trained = named_model.trained(tmp_path / "run")
@@ -125,13 +127,14 @@ def averaged_run(tmp_path_factory: pytest.TempPathFactory, data_flag: str) -> Pa
         "--config.evaluators[0].every=2",
         "--config.training.ema_decay=0.9",
     ]
-    assert program.main([CONFIG, data_flag, f"--workdir={folder}", *flags]) == 0
+    assert program.main([CONFIG, data_flag, f"--workdir={folder}", ONE_DEVICE, *flags]) == 0
     return folder
 
 
 def test_exported_average_has_the_top1_of_evaluate_ema(averaged_run: Path, tmp_path: Path):
     run, out = named_model.run_experiment(averaged_run), tmp_path / "w.safetensors"
-    assert program.main(["evaluate", f"--workdir={averaged_run}", "--ema"]) == 0
+    with undrawn():
+        assert program.main(["evaluate", f"--workdir={averaged_run}", "--ema"]) == 0
     measured = json.loads((averaged_run / "evaluation.json").read_text())
     assert program.main(["convert", f"--workdir={averaged_run}", "--ema", "--to=timm", f"--out={out}"]) == 0
     averaged = named_model.trained(averaged_run, chosen=Selection(which="ema"))

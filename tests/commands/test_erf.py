@@ -14,6 +14,7 @@ from gauss_vit.models.swin import SwinConfig
 from gauss_vit.position import Position
 from gauss_vit.position.gaussian import Gaussian
 from tests.command_lines import invocation
+from tests.drawing import undrawn
 from tests.named_models import named_of
 from tests.networks import network_params
 from tests.tiny_config import MODEL
@@ -54,6 +55,11 @@ def folder(tmp_path):
 
 
 def run(folder, out, **options):
+    with undrawn():
+        return drawn(folder, out, **options)
+
+
+def drawn(folder, out, **options):
     # A PDF takes a second, most of it for its fonts.
     options = CHOSEN | {"images": folder, "out": out, "format": "png"} | options
     erf.run(invocation(["erf", *(f"--{name}={value}" for name, value in options.items() if value is not None)]))
@@ -66,7 +72,7 @@ def read(path):
 
 
 def test_arrays_record_and_picture_are_written_under_the_models_name(folder, tmp_path, capsys):
-    out = run(folder, tmp_path / "out", format=None)
+    out = drawn(folder, tmp_path / "out", format=None)
     assert sorted(path.name for path in out.iterdir()) == ["tiny.v1.json", "tiny.v1.npz", "tiny.v1.pdf", "tiny.v1.png"]
     arrays = read(out / "tiny.v1.npz")
     assert arrays["erf"].shape == (16, 32)
@@ -110,7 +116,7 @@ def test_what_differs_from_the_default_is_in_the_file_name(folder, tmp_path):
 
 
 def test_figures_are_written_in_the_formats_that_are_asked_for(folder, tmp_path, capsys):
-    out = run(folder, tmp_path / "out", max_images=1, format="svg,png")
+    out = drawn(folder, tmp_path / "out", max_images=1, format="svg,png")
     assert sorted(path.suffix for path in out.iterdir()) == [".json", ".npz", ".png", ".svg"]
     assert (out / "tiny.v1.svg").read_bytes().startswith(b"<?xml ")
     assert "tiny.v1.npz .json .svg .png:" in capsys.readouterr().out
@@ -119,7 +125,7 @@ def test_figures_are_written_in_the_formats_that_are_asked_for(folder, tmp_path,
 
 
 def test_all_tokens_are_stacked(folder, tmp_path):
-    run(folder, tmp_path, token="all", max_images=2)
+    drawn(folder, tmp_path, token="all", max_images=2)
     arrays = read(tmp_path / "tiny.v1_token-all.npz")
     assert arrays["erf"].shape == (8, 16, 32)
     assert arrays["tokens"].tolist()[5] == [1, 1]
@@ -213,7 +219,7 @@ def test_an_intervention_is_in_file_name_and_record(folder, tmp_path):
 
 
 def test_several_interventions_are_measured_and_compared_with_the_first(folder, tmp_path):
-    out = run(folder, tmp_path / "out", max_images=2, intervention="none,zero,without_gaussian")
+    out = drawn(folder, tmp_path / "out", max_images=2, intervention="none,zero,without_gaussian")
     stems = ["tiny.v1", "tiny.v1_interventions", "tiny.v1_without_gaussian", "tiny.v1_zero"]
     assert sorted(path.name for path in out.iterdir()) == sorted(
         f"{stem}.{suffix}" for stem in stems for suffix in ("json", "npz", "png")
@@ -241,7 +247,7 @@ def test_every_layer_is_measured_and_drawn_as_a_strip(folder, tmp_path):
 
 
 def test_strips_of_several_interventions_are_put_together(folder, tmp_path):
-    out = run(folder, tmp_path, max_images=1, layer="all", intervention="none,zero")
+    out = drawn(folder, tmp_path, max_images=1, layer="all", intervention="none,zero")
     assert (out / "tiny.v1_layer-all_interventions.png").stat().st_size > 5000
     assert (out / "tiny.v1_zero_layer-all.npz").is_file()
 
@@ -265,7 +271,7 @@ def test_every_layer_of_a_swin_transformer_is_measured_at_the_centre_of_its_own_
 ):
     swin = dataclasses.replace(named, config=SWIN, params=network_params(SWIN, num_classes=10))
     monkeypatch.setattr(erf, "named_model", lambda invocation: swin)
-    arrays = read(run(folder, tmp_path, max_images=1, layer="all") / "tiny.v1_layer-all.npz")
+    arrays = read(drawn(folder, tmp_path, max_images=1, layer="all") / "tiny.v1_layer-all.npz")
     assert arrays["erf"].shape == (3, 16, 32)
     assert arrays["grids"].tolist() == [[4, 8], [2, 4], [2, 4]]
     assert arrays["tokens"].tolist() == [[1, 3], [0, 1], [0, 1]]

@@ -15,9 +15,16 @@ from gauss_vit.batches import ClassTargets
 from gauss_vit.commands import evaluate
 from gauss_vit.data.examples import Example
 from gauss_vit.data.sources.digits import DigitsSource
+from tests.drawing import undrawn
+from tests.tiny_config import ONE_DEVICE
 
 
 def evaluated(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict:
+    with undrawn():
+        return evaluated_and_drawn(capsys, *arguments)
+
+
+def evaluated_and_drawn(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict:
     assert program.main(["evaluate", *arguments]) == 0
     return json.loads(capsys.readouterr().out.splitlines()[-1])
 
@@ -79,7 +86,7 @@ def test_folder_without_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_confusion_is_written_by_class(workdir: Path, capsys: pytest.CaptureFixture[str]):
-    result = evaluated(capsys, f"--workdir={workdir}")
+    result = evaluated_and_drawn(capsys, f"--workdir={workdir}")
     with np.load(workdir / "confusion.npz") as tables:
         counts, accuracy = tables["counts"], tables["accuracy"]
     assert counts.shape == (10, 10) and counts.sum() == 50
@@ -146,7 +153,7 @@ def test_best_checkpoint_is_measured_instead_of_the_newest(
         "--config.training.best.mode=max",
         "--config.evaluators[0].every=2",
     ]
-    assert program.main(["--config=tests/tiny_config.py", data_flag, f"--workdir={tmp_path}", *flags]) == 0
+    assert program.main(["--config=tests/tiny_config.py", data_flag, f"--workdir={tmp_path}", ONE_DEVICE, *flags]) == 0
     # All have as many examples: the earlier of equal ones is the best.
     assert evaluated(capsys, f"--workdir={tmp_path}", "--best")["step"] == 2
     assert evaluated(capsys, f"--workdir={tmp_path}")["step"] == 4
@@ -170,7 +177,7 @@ ALL_ON = (
 def test_recipe_of_mixing_averaging_and_layer_decay_trains_and_is_evaluated(
     tmp_path: Path, data_flag: str, capsys: pytest.CaptureFixture[str]
 ):
-    assert program.main(["--config=tests/tiny_config.py", data_flag, f"--workdir={tmp_path}", *ALL_ON]) == 0
+    assert program.main(["--config=tests/tiny_config.py", data_flag, f"--workdir={tmp_path}", ONE_DEVICE, *ALL_ON]) == 0
     reported_last = reported(tmp_path)
     plain, averaged = evaluated(capsys, f"--workdir={tmp_path}"), evaluated(capsys, f"--workdir={tmp_path}", "--ema")
     assert averaged["weights"] == "ema"

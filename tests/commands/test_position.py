@@ -13,6 +13,7 @@ from gauss_vit.position.absolute import AbsoluteEmbedding
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import Position, without_terms
 from tests.command_lines import invocation
+from tests.drawing import undrawn
 from tests.named_models import named_of
 from tests.tiny_config import MODEL
 
@@ -20,6 +21,11 @@ FIGURES = [f"_{name}.{suffix}" for name in ("layers", "rows", "strip", "tables")
 
 
 def run(monkeypatch, out, config=MODEL, **options):
+    with undrawn():
+        drawn(monkeypatch, out, config, **options)
+
+
+def drawn(monkeypatch, out, config=MODEL, **options):
     # A PDF takes a second, most of it for its fonts.
     options = {"format": "png"} | options
     named = named_of(config)
@@ -28,7 +34,7 @@ def run(monkeypatch, out, config=MODEL, **options):
 
 
 def test_tables_fits_and_pictures_are_written(monkeypatch, tmp_path, capsys):
-    run(monkeypatch, tmp_path / "out", format="png,pdf")
+    drawn(monkeypatch, tmp_path / "out", format="png,pdf")
     names = sorted(path.name.removeprefix("tiny_position") for path in (tmp_path / "out").iterdir())
     assert names == [".json", ".npz", *FIGURES]
     assert "2 layers" in capsys.readouterr().out
@@ -71,7 +77,7 @@ ABSOLUTE = dataclasses.replace(MODEL, position=Position(absolute=AbsoluteEmbeddi
 
 
 def test_a_model_with_an_absolute_embedding_alone_has_its_similarities(monkeypatch, tmp_path):
-    run(monkeypatch, tmp_path / "out", ABSOLUTE)
+    drawn(monkeypatch, tmp_path / "out", ABSOLUTE)
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == [f"tiny_embedding.{suffix}" for suffix in ("json", "npz", "png")]
     with np.load(tmp_path / "out" / "tiny_embedding.npz") as archive:
@@ -83,7 +89,7 @@ def test_a_model_with_an_absolute_embedding_alone_has_its_similarities(monkeypat
 
 
 def test_images_show_how_far_attention_looks(monkeypatch, tmp_path, folder, capsys):
-    run(monkeypatch, tmp_path / "out", images=str(folder), max_images=2, token="1,2")
+    drawn(monkeypatch, tmp_path / "out", images=str(folder), max_images=2, token="1,2")
     names = {path.name.removeprefix("tiny_attention") for path in (tmp_path / "out").glob("tiny_attention*")}
     assert names == {".json", ".npz", "_distance.png", "_rollout.png"}
     with np.load(tmp_path / "out" / "tiny_attention.npz") as archive:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def test_attention_of_the_page_is_that_of_the_model(page_of_run: dict, workdir: 
     named = trained(workdir)
     (photo, _) = photos_of_run(workdir, at_most=2)
     model = nnx.merge(named.graph, named.params).backbone
-    (layers,) = model.intermediates(named.normalization(jnp.asarray(photo.pixels[None])))
+    (layers,) = jax.jit(model.intermediates)(named.normalization(jnp.asarray(photo.pixels[None])))
     packed = page_of_run["images"][0]["heads"]
     found = expand(
         CompandedMaps(codes=unpack(packed["codes"]), peaks=unpack(packed["peaks"]), is_signed=packed["signed"])
