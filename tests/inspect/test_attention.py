@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -43,7 +44,8 @@ def paths(tmp_path):
 def weights_of(named, paths):
     images = [to_array(named.transform(load_image(path), size=named.config.image_size)) for path in paths]
     batch = named.normalization(jnp.asarray(np.stack(images)))
-    return [part.attention_weights for part in nnx.merge(named.graph, named.params).backbone.intermediates(batch)]
+    model = nnx.merge(named.graph, named.params).backbone
+    return [part.attention_weights for part in jax.jit(model.intermediates)(batch)]
 
 
 def test_numbers_are_means_over_images_of_the_models_weights(paths):

@@ -1,6 +1,7 @@
 """A baked model computes what it computed before, and a table that was split does, too."""
 
 import dataclasses
+import functools
 from pathlib import Path
 
 import chex
@@ -63,16 +64,22 @@ def logits_of(config, params):
     return jax.jit(nnx.merge(abstract(classifier(config))[0], params))(images)
 
 
-@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
-def test_baked_model_computes_the_same(config):
-    params = params_for(config)
-    baked, table_params = bake(config, params)
+@functools.cache
+def baked_model(name):
+    """A baked model, and its logits."""
+    baked, params = bake(CONFIGS[name], params_for(CONFIGS[name]))
+    return baked, params, logits_of(baked, params)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_baked_model_computes_the_same(name):
+    baked, table_params, logits = baked_model(name)
     (only,) = baked.position.all_terms
     assert isinstance(only, RelativeTable)
     expected = abstract(classifier(baked))[1]
     assert jax.tree.structure(table_params) == jax.tree.structure(expected)
     assert [leaf.shape for leaf in jax.tree.leaves(table_params)] == [leaf.shape for leaf in jax.tree.leaves(expected)]
-    np.testing.assert_allclose(logits_of(baked, table_params), logits_of(config, params), atol=1e-5)
+    np.testing.assert_allclose(logits, logits_of(CONFIGS[name], params_for(CONFIGS[name])), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", EXPORTED)
@@ -98,7 +105,7 @@ def test_shared_bias_stays_shared_only_if_it_is_alone():
 
 @pytest.mark.parametrize("name", ["mlp", "class token", "beit", "shared", "shared alone", "swin"])
 def test_baked_models_have_timms_names(name):
-    baked, params = bake(CONFIGS[name], params_for(CONFIGS[name]))
+    baked, params, _ = baked_model(name)
     assert any("relative_position_bias_table" in key for key in naming.to_theirs(params, timm_rules(baked)))
 
 
@@ -136,12 +143,12 @@ def test_swin_v2_is_refused_with_the_reason():
 @pytest.mark.parametrize("gaussian", [Gaussian(), ALL], ids=["shared", "every variant"])
 @pytest.mark.parametrize("name", ["table", "beit", "swin"])
 def test_split_tables_compute_the_same_and_bake_back(name, gaussian):
-    config, params = bake(CONFIGS[name], params_for(CONFIGS[name]))
+    config, params, logits = baked_model(name)
     split, split_params = unbake(config, params, gaussian)
     assert split.position.terms[1] == gaussian
     assert jax.tree.structure(split_params) == jax.tree.structure(abstract(classifier(split))[1])
     # Table and Gaussian are rounded apart and added again: two float32 roundings of logits below 10.
-    np.testing.assert_allclose(logits_of(split, split_params), logits_of(config, params), atol=1e-5)
+    np.testing.assert_allclose(logits_of(split, split_params), logits, atol=1e-5)
     again, again_params = bake(split, split_params)
     assert again == config
     chex.assert_trees_all_close(again_params, params, atol=1e-5, rtol=1e-7)

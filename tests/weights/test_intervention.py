@@ -87,16 +87,9 @@ STAGES = [f"backbone.stages.{index}.blocks.attention.bias." for index in (0, 1)]
 @functools.cache
 def params_of(config):
     """Parameters that no fresh start gives: their own, moved by 3."""
-    graph, shapes = abstract(classifier(config))
-    del graph
-    leaves = flatten_paths(shapes)
-    keys = jax.random.split(jax.random.key(1), len(leaves))
-    moved = {
-        path: 3 + jax.random.normal(key, leaf.shape, leaf.dtype)
-        for key, (path, leaf) in zip(keys, leaves.items(), strict=True)
-    }
-    tree = jax.tree.structure(shapes)
-    return jax.tree.unflatten(tree, [moved[path] for path in leaves])
+    _, shapes = abstract(classifier(config))
+    random = np.random.default_rng(1)
+    return jax.tree.map(lambda leaf: jnp.asarray(3 + random.normal(size=leaf.shape), leaf.dtype), shapes)
 
 
 @functools.cache
@@ -221,7 +214,8 @@ def test_without_gaussian_the_model_is_the_one_that_never_had_it(config):
 
 
 def tokens_of(config, params, images):
-    features = nnx.merge(abstract(classifier(config))[0], params).backbone.features(images)
+    graph, _ = abstract(classifier(config))
+    features = jax.jit(lambda params, images: nnx.merge(graph, params).backbone.features(images))(params, images)
     return np.asarray(features.last).reshape(images.shape[0], -1, config.width), np.asarray(features.prefix)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -36,7 +37,7 @@ def test_most_probable_classes_are_those_of_the_network():
     named = named_of()
     (image,) = shown_images(named, photos(1))
     pixels = named.normalization(jnp.asarray(photos(1)[0].pixels[None]))
-    logits = np.asarray(nnx.merge(named.graph, named.params)(pixels)[0], np.float64)
+    logits = np.asarray(jax.jit(nnx.merge(named.graph, named.params))(pixels)[0], np.float64)
     probabilities = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
     indices, values = zip(*image.top, strict=True)
     assert list(indices) == np.argsort(-probabilities, kind="stable")[:NUM_CHOICES].tolist()

@@ -1,6 +1,7 @@
 """Fields of all patches after every layer: those of `erf`, in a run that may be killed and repeated."""
 
 import dataclasses
+import functools
 from pathlib import Path
 
 import jax
@@ -24,7 +25,11 @@ from tests.named_models import named_of
 from tests.tiny_config import MODEL
 
 NUM_IMAGES = 2
-NAMED = named_of(MODEL)
+
+
+@functools.cache
+def named():
+    return named_of(MODEL)
 
 
 def plan(page: Path | None = None, **changes) -> FieldPlan:
@@ -48,8 +53,8 @@ def count_batches(monkeypatch: pytest.MonkeyPatch, *, fails_at: int | None = Non
 
 def test_fields_of_a_layer_are_those_of_the_collected_stream():
     pixels = np.stack([photo.pixels for photo in photos(NUM_IMAGES)])
-    batch = batch_of(NAMED.normalization(jnp.asarray(pixels)))
-    model = nnx.merge(NAMED.graph, NAMED.params).backbone
+    batch = batch_of(named().normalization(jnp.asarray(pixels)))
+    model = nnx.merge(named().graph, named().params).backbone
 
     def behind_the_first_block(images):
         _, entering = model.scan_blocks(model.embed(images), collect=True)
@@ -60,7 +65,7 @@ def test_fields_of_a_layer_are_those_of_the_collected_stream():
     ).maps()
     fits = fit_receptive_fields(np.stack([field.values for field in maps]))
     expected = report_field(maps, fits, shape=MODEL.image_size)
-    first, last = fields_of_layers(NAMED, plan())
+    first, last = fields_of_layers(named(), plan())
     np.testing.assert_allclose(first.maps, expected.maps, rtol=1e-3, atol=expected.maps.max() * 1e-5)
     np.testing.assert_allclose(first.numbers[-1], expected.numbers[-1], rtol=1e-3)
     assert np.abs(first.maps - last.maps).max() > 1
@@ -68,7 +73,7 @@ def test_fields_of_a_layer_are_those_of_the_collected_stream():
 
 def test_last_layer_alone_is_measured_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch):
     calls = count_batches(monkeypatch)
-    first, last = fields_of_layers(NAMED, plan(layers="last"))
+    first, last = fields_of_layers(named(), plan(layers="last"))
     assert first is None and last is not None
     assert calls == [0]
 
@@ -78,23 +83,23 @@ def test_killed_run_goes_on_behind_the_last_layer_that_it_finished(tmp_path: Pat
     with monkeypatch.context() as patch:
         count_batches(patch, fails_at=2)
         with pytest.raises(RuntimeError, match="killed"):
-            fields_of_layers(NAMED, plan(page))
+            fields_of_layers(named(), plan(page))
     assert [path.name for path in tmp_path.iterdir()] == ["page.html.layer-last.partial.npz"]
     calls = count_batches(monkeypatch)
-    resumed = fields_of_layers(NAMED, plan(page))
+    resumed = fields_of_layers(named(), plan(page))
     assert calls == [0]
-    for found, expected in zip(resumed, fields_of_layers(NAMED, plan()), strict=True):
+    for found, expected in zip(resumed, fields_of_layers(named(), plan()), strict=True):
         np.testing.assert_array_equal(found.maps, expected.maps)
         np.testing.assert_array_equal(found.numbers, expected.numbers)
-    remove_partial_files(NAMED, page)
+    remove_partial_files(named(), page)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_saved_fields_of_other_images_are_not_used(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     page = tmp_path / "page.html"
-    fields_of_layers(NAMED, plan(page, layers="last"))
-    (*_, last) = fields_of_layers(NAMED, plan(page, layers="last", photos=photos(3)[1:]))
-    (*_, expected) = fields_of_layers(NAMED, plan(layers="last", photos=photos(3)[1:]))
+    fields_of_layers(named(), plan(page, layers="last"))
+    (*_, last) = fields_of_layers(named(), plan(page, layers="last", photos=photos(3)[1:]))
+    (*_, expected) = fields_of_layers(named(), plan(layers="last", photos=photos(3)[1:]))
     np.testing.assert_array_equal(last.maps, expected.maps)
     assert "another measurement" in caplog.text
 
@@ -108,7 +113,7 @@ def test_layer_whose_field_is_not_defined_is_left_out_and_named(monkeypatch: pyt
         return measure(named, measurement, partial=partial)
 
     monkeypatch.setattr(layer_fields, "measure", refusing)
-    fields = fields_of_layers(NAMED, plan())
+    fields = fields_of_layers(named(), plan())
     assert fields[0] is None and fields[1] is not None
     notes = " ".join(notes_of(MODEL, plan(), fields=fields, num_shown=1))
     assert "The receptive fields of layer 0 are not defined" in notes
@@ -128,5 +133,5 @@ def test_layers_before_the_last_have_its_patches():
     ],
 )
 def test_notes_say_what_a_layer_shows(changes: dict, said: str):
-    fields = fields_of_layers(NAMED, plan())
+    fields = fields_of_layers(named(), plan())
     assert said in " ".join(notes_of(MODEL, plan(**changes), fields=fields, num_shown=1))
