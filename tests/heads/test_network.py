@@ -33,7 +33,7 @@ def test_a_backbone_draws_the_same_with_and_without_a_head(backbone):
 def test_a_head_draws_from_the_key_after_those_of_its_backbone():
     backbone = test_vit.PLAIN
     key = jax.random.split(jax.random.key(3), backbone.num_keys + 1)[backbone.num_keys]
-    head = jax.jit(lambda drawn: nnx.state(classifier(backbone).head.make(backbone, key=drawn)))(key)
+    head = nnx.state(classifier(backbone).head.make(backbone, key=key))
     chex.assert_trees_all_equal(network_params(backbone, seed=3)["head"], nnx.to_pure_dict(head))
 
 

@@ -74,7 +74,7 @@ def lively(config):
         path = path_of(key_path)
         noise = random.normal(size=leaf.shape)
         values = {"scale": 1 + 0.2 * noise, "amplitude": 2 + 0.2 * noise, "sigma": 0.5 + abs(noise)}
-        return jnp.asarray(values.get(path.rsplit(".", 1)[1], 0.2 * noise), jnp.float32)
+        return jnp.asarray(np.float32(values.get(path.rsplit(".", 1)[1], 0.2 * noise)))
 
     return nnx.merge(graph, jax.tree_util.tree_map_with_path(draw, shapes))
 

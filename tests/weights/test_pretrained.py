@@ -7,8 +7,10 @@ import random
 import jax
 import numpy as np
 import pytest
+from flax import nnx
 
 from gauss_vit.errors import CheckpointError
+from gauss_vit.models import construct
 from gauss_vit.models.construct import abstract
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position import Gaussian, RelativeTable
@@ -22,7 +24,7 @@ from gauss_vit.weights.resample_positions import Regrid
 from gauss_vit.weights.safetensors_file import open_weights, write
 from tests.models import deterministic
 from tests.models.test_vit import RELATIVE
-from tests.networks import classifier, network_params
+from tests.networks import classifier
 from tests.weights.hugging_face_models import SWIN, VIT
 
 PLAIN_RELATIVE = without_terms(RELATIVE, Gaussian)
@@ -87,7 +89,8 @@ def test_other_classes_are_refused_unless_a_fresh_head_is_asked_for(tmp_path):
     imported = load_weights(path, network, head="fresh")
     assert imported.fresh == ("head.linear.bias", "head.linear.kernel")
     assert imported.params["head"]["linear"]["kernel"].shape == (24, 7)
-    expected = flatten_paths(network_params(VIT, num_classes=7))["head.linear.kernel"]
+    drawn = nnx.to_pure_dict(nnx.state(construct.build(network, jax.random.key(0))))
+    expected = flatten_paths(drawn)["head.linear.kernel"]
     np.testing.assert_array_equal(imported.params["head"]["linear"]["kernel"], expected)
     kept = load_weights(path, classifier(VIT)).params["backbone"]["norm"]["scale"]
     np.testing.assert_array_equal(imported.params["backbone"]["norm"]["scale"], kept)
