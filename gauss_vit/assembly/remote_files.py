@@ -40,9 +40,15 @@ def local(name: str) -> Path:
 
 def _copy(remote: epath.Path, folder: Path) -> Path:
     if not remote.is_dir():
-        (folder / remote.name).write_bytes(remote.read_bytes())
-        return folder / remote.name
+        return _copy_file(remote, folder)
     for file in remote.iterdir():
         if file.suffix in _READ:
-            (folder / file.name).write_bytes(file.read_bytes())
+            _copy_file(file, folder)
     return folder
+
+
+def _copy_file(remote: epath.Path, folder: Path) -> Path:
+    path = folder / remote.name
+    with remote.open("rb") as source, path.open("wb") as copy:
+        shutil.copyfileobj(source, copy)
+    return path
