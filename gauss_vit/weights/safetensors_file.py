@@ -35,6 +35,8 @@ BUFFERS = r".*\.(relative_position_index|relative_coords_table|attn_mask)"
 _LENGTH_BYTES = 8
 # The headers of the largest models of this field are under 0.2 MB; parsing one of 4 MB takes a tenth of a second.
 _LARGEST_HEADER = 4 * 2**20
+# The largest of this field take 0.6 GB; a file with holes can claim any size.
+_LARGEST_TENSOR = 2**31
 _LARGEST_RANK = 8
 _METADATA = "__metadata__"
 _NO_METADATA: Mapping[str, str] = MappingProxyType({})
@@ -261,6 +263,8 @@ def _entry(path: Path, name: str, value: object) -> Entry:
     needed = math.prod(entry.shape) * entry.dtype.itemsize
     if entry.stop - entry.start != needed:
         raise _refusal(path, f"{what} needs {needed} bytes and has {entry.stop - entry.start}")
+    if needed > _LARGEST_TENSOR:
+        raise _refusal(path, f"{what} needs {needed} bytes, above the limit of {_LARGEST_TENSOR}")
     return entry
 
 

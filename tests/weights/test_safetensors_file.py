@@ -103,7 +103,7 @@ def test_file_that_shrinks_after_the_check_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("header", "expected"),
     [
-        ({"w": {"dtype": "F32", "shape": [2500000000], "data_offsets": [0, 10**10]}}, "claim 10000000000 bytes"),
+        ({"w": {"dtype": "F32", "shape": [250000000], "data_offsets": [0, 10**9]}}, "claim 1000000000 bytes"),
         ({"w": {"dtype": "F32", "shape": [2**40, 2**40], "data_offsets": [0, 8]}}, "and has 8"),
         ({"w": {"dtype": "F32", "shape": [1] * 9, "data_offsets": [0, 4]}}, "has no shape of at most 8"),
         ({"w": {"dtype": "F32", "shape": [0, 2**62], "data_offsets": [0, 0]}}, "has no shape"),
@@ -133,6 +133,14 @@ def test_false_headers_are_refused(tmp_path, header, expected):
 
 def test_header_that_claims_more_than_the_file_is_refused(tmp_path):
     assert "claims 1099511627776 bytes" in refused(file_of(tmp_path / "w", {}, length=2**40))
+
+
+def test_tensor_of_terabytes_in_a_file_with_holes_is_refused(tmp_path):
+    header = json.dumps({"w": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 2**42]}}).encode()
+    path = file_of(tmp_path / "w", header)
+    with path.open("r+b") as file:
+        file.truncate(8 + len(header) + 2**42)
+    assert "needs 4398046511104 bytes, above the limit of 2147483648" in refused(path)
 
 
 def test_header_of_a_million_entries_is_refused_unread(tmp_path):

@@ -23,9 +23,10 @@ from gauss_vit.data.examples import Example, Source
 from gauss_vit.data.file_reading import retry
 from gauss_vit.data.sources import how_to_get
 from gauss_vit.errors import DataError
-from gauss_vit.files import FileSet
+from gauss_vit.files import LARGEST_JSON, FileSet
 
 INFO_FILE, FEATURES_FILE = "dataset_info.json", "features.json"
+_METADATA_SUFFIXES = (".json", ".txt")
 CLASS_KEYS = frozenset({"pythonClassName", "python_class_name", "type"})
 FILE_NAME_KEYS = ("file_name", "image/file_name", "image/filename", "id")
 VERSION_PATTERN = re.compile(r"\d+\.\d+\.\d+")
@@ -217,6 +218,7 @@ def _open_builder(data_dir: str, name: str) -> tfds.core.DatasetBuilder:
     root = epath.Path(data_dir).expanduser()
     folder = _found_folder(root, name)
     try:
+        _refuse_large_metadata(folder)
         _refuse_foreign_code(folder)
         builder = tfds.builder_from_directory(folder)
     except DataError:
@@ -264,6 +266,18 @@ def find_folder(root: epath.Path, name: str) -> epath.Path:
         message = f"data set {name} is not prepared under {root / base}{versions}"
         raise DataError(message, do=how_to_get.remedy(name, str(root)), code="DATA-TFDS")
     return matching[-1]
+
+
+def _refuse_large_metadata(folder: epath.Path) -> None:
+    """Stops metadata of gigabytes, which tfds would read and decode whole.
+
+    Raises:
+      DataError: DATA-TFDS, a file is larger than metadata can be.
+    """
+    for path in folder.iterdir():
+        if path.suffix in _METADATA_SUFFIXES and path.stat().length > LARGEST_JSON:
+            message = f"{path} is larger than the limit of {LARGEST_JSON:,} bytes"
+            raise DataError(message, do="read only data sets that you trust", code="DATA-TFDS")
 
 
 def _refuse_foreign_code(folder: epath.Path) -> None:

@@ -192,6 +192,14 @@ def test_metadata_that_names_foreign_code_is_refused(copied_digits, key):
     assert "antigravity" not in sys.modules
 
 
+@pytest.mark.parametrize("name", ["features.json", "dataset_info.json", "label.labels.txt"])
+def test_metadata_of_gigabytes_are_refused_unread(copied_digits, name):
+    with (copied_digits / name).open("wb") as file:  # sparse: takes no room on disk
+        file.truncate(3 * 10**9)
+    with pytest.raises(DataError, match=rf"{name} is larger than the limit of 16,777,216 bytes"):
+        read_all(copied_digits.parent.parent)
+
+
 def test_another_file_format_is_refused(copied_digits):
     info = copied_digits / tfds.INFO_FILE
     info.write_text(info.read_text().replace("array_record", "tfrecord"))
