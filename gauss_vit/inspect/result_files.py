@@ -84,12 +84,12 @@ def write_figures(path: Path, figure: Figure, *, formats: FigureFormats = DEFAUL
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file in UTF-8.
+    """Writes a text file in UTF-8; undecodable bytes of names are escaped.
 
     Raises:
       StorageError: the file cannot be written.
     """
-    write_bytes(path, text.encode())
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_bytes(path: Path, content: bytes) -> None:

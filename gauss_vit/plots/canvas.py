@@ -13,6 +13,8 @@ from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.text import Annotation, Text
 
+from gauss_vit.escaping import escaped
+
 # Font sizes in points, for figures that are printed one or two columns of a page wide.
 TITLE_SIZE = 8.5
 LABEL_SIZE = 8.0
@@ -55,12 +57,16 @@ def blank_figure(
 def encode(figure: Figure, file_format: FileFormat, *, dots_per_inch: int = 200) -> bytes:
     """Encodes a figure as a PNG, PDF or SVG file; equal figures have equal bytes.
 
+    Characters that no figure can show, such as undecodable bytes in the name of a class, are escaped.
+
     Args:
       figure: the figure.
       file_format: "png", "pdf" or "svg".
       dots_per_inch: resolution of a PNG, and of the images inside a PDF or SVG.
     """
     file = io.BytesIO()
+    for text in figure.findobj(Text):
+        text.set_text(escaped(text.get_text(), keep="\n"))
     with mpl.rc_context(_FILE_SETTINGS):
         figure.savefig(file, format=file_format, dpi=dots_per_inch, metadata=_NO_DATE[file_format])
     return file.getvalue()

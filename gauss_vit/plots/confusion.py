@@ -10,6 +10,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from gauss_vit.escaping import escaped
 from gauss_vit.plots.canvas import LABEL_SIZE, TICK_SIZE, blank_figure, write_caption, write_heading
 
 _MOST_COUNTS, _MOST_NAMES = 25, 60
@@ -71,7 +72,8 @@ def _label(axes: Axes, class_names: Sequence[str]) -> None:
     axes.tick_params(labelsize=TICK_SIZE, width=0.6, length=2)
     if len(class_names) > _MOST_NAMES:
         return
-    names = [name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name in class_names]
+    shown = map(escaped, class_names)
+    names = [name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name in shown]
     places = np.arange(len(names))
     is_short = max(map(len, names)) * len(names) <= _CHARACTERS_ABREAST
     axes.set_yticks(places, names, parse_math=False)

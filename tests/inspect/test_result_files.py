@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gauss_vit.errors import StorageError
-from gauss_vit.inspect.result_files import write_arrays, write_figures, write_record
+from gauss_vit.inspect.result_files import write_arrays, write_figures, write_record, write_text
 from gauss_vit.plots.canvas import blank_figure
 
 
@@ -37,3 +37,8 @@ def test_a_folder_that_cannot_be_made_is_an_error_with_its_path(tmp_path):
     with pytest.raises(StorageError, match=r"cannot write .*file/x\.json") as caught:
         write_record(tmp_path / "file" / "x.json", {})
     assert "--out" in caught.value.do
+
+
+def test_undecodable_bytes_of_a_name_are_written_escaped(tmp_path):
+    write_text(tmp_path / "x.csv", "caf\udce9,猫\n")
+    assert (tmp_path / "x.csv").read_text() == "caf\\udce9,猫\n"

@@ -34,3 +34,9 @@ def test_shares_of_many_classes_are_marked_the_largest_on_top():
     shares = np.asarray(marks.get_array())
     assert len(shares) == 199 and np.all(np.diff(shares) >= 0)
     assert "5 %" in figure._supxlabel.get_text()
+
+
+def test_names_of_any_bytes_are_drawn():
+    names = ["$\\frac{", "\x1b[2J", "caf\udce9"]
+    figure = confusion_figure(counts_of(3), class_names=names, title="run\udce9")
+    assert encode(figure, "svg").decode().count("<!-- caf\\udce9 -->") == 2

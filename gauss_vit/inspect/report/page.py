@@ -18,6 +18,7 @@ import matplotlib as mpl
 import numpy as np
 
 from gauss_vit.errors import ConfigError
+from gauss_vit.escaping import escaped
 from gauss_vit.inspect.report.contents import Report
 from gauss_vit.inspect.report.images import ReportImage
 from gauss_vit.inspect.report.layers import ReportLayer
@@ -98,14 +99,23 @@ def _page(report: Report, images: tuple[ReportImage, ...]) -> str:
     folder = resources.files("gauss_vit.inspect.report")
     template, style = ((folder / name).read_text(encoding="utf-8") for name in ("page.html", "page.css"))
     content = {
-        "title": html.escape(f"{report.model}: receptive fields"),
+        "title": html.escape(escaped(f"{report.model}: receptive fields")),
         "style": style,
-        "data": safe_json(_document(report, images)),
+        "data": safe_json(_shown(_document(report, images))),
         "program": "".join((folder / name).read_text(encoding="utf-8") for name in _SCRIPTS),
     }
     first, *rest = template.split("{{")
     parts = [part.partition("}}") for part in rest]
     return first + "".join(content[name] + text for name, _, text in parts)
+
+
+def _shown(value: object) -> object:
+    """Escapes what in texts would reverse the direction of others, or is no character."""
+    if isinstance(value, str):
+        return escaped(value, keep="\n")
+    if isinstance(value, dict):
+        return {key: _shown(item) for key, item in value.items()}
+    return [_shown(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _document(report: Report, images: tuple[ReportImage, ...]) -> dict[str, object]:

@@ -16,6 +16,7 @@ from gauss_vit.inspect.report.reduced_fields import ReportField, report_field
 
 GRID, IMAGE_SIZE, LAYERS, HEADS, PREFIX = (3, 5), (24, 40), 3, 2, 2
 HOSTILE = '</script><img src=x onerror="document.title=1">{{data}}&\u2028'
+SHOWN = HOSTILE.replace("\u2028", r"\u2028")
 
 
 def weights(seed: int) -> np.ndarray:

@@ -17,10 +17,10 @@ from gauss_vit.inspect.report.reduced_fields import NUMBERS, ReportField, end_sh
 from tests.inspect.report.made_up_report import (
     GRID,
     HEADS,
-    HOSTILE,
     IMAGE_SIZE,
     LAYERS,
     PREFIX,
+    SHOWN,
     images,
     report,
     tables,
@@ -57,8 +57,15 @@ def test_files_of_the_page_are_installed_with_the_package():
 def test_names_cannot_leave_their_place(page: str):
     assert page.count("</script>") == 2
     assert "<img src=x" not in page
-    assert document(page)["model"] == HOSTILE
+    assert document(page)["model"] == SHOWN
     assert "&lt;/script&gt;" in page[page.index("<title>") : page.index("</title>")]
+
+
+def test_names_cannot_turn_what_follows_around():
+    plain = report()
+    names = ("cat\u202egpj", *plain.class_names[1:])
+    shown = document(render(replace(plain, class_names=names, model="run\udce9")))
+    assert (shown["classNames"][0], shown["model"]) == (r"cat\u202egpj", r"run\udce9")
 
 
 def test_numbers_of_the_fields_are_those_of_their_fits(page: str):

@@ -21,7 +21,17 @@ from selenium.webdriver.support.wait import WebDriverWait
 from gauss_vit.inspect.report.contents import Report
 from gauss_vit.inspect.report.packing import compand
 from gauss_vit.inspect.report.page import render
-from tests.inspect.report.made_up_report import GRID, HOSTILE, PREFIX, fields, packed_fields, report, tables, weights
+from tests.inspect.report.made_up_report import (
+    GRID,
+    HOSTILE,
+    PREFIX,
+    SHOWN,
+    fields,
+    packed_fields,
+    report,
+    tables,
+    weights,
+)
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
@@ -112,7 +122,7 @@ def coloured(codes: np.ndarray, name: str) -> np.ndarray:
 def test_page_opens_at_the_central_patch_of_the_last_layer_without_complaint(page: webdriver.Chrome):
     assert state(page) == {"row": "1", "column": "2", "layer": "2", "head": "mean", "image": "0", "query": "patch"}
     assert page.get_log("browser") == []
-    assert page.find_element(By.ID, "model").get_attribute("textContent") == HOSTILE
+    assert page.find_element(By.ID, "model").get_attribute("textContent") == SHOWN
     assert page.execute_script("return performance.getEntriesByType('resource').length") == 0
     assert HOSTILE[:9] in page.title
 
@@ -308,7 +318,7 @@ def test_curves_of_the_training_are_drawn(page: webdriver.Chrome):
     figure = page.find_element(By.ID, "training-loss")
     assert figure.is_displayed()
     titles = [each.get_attribute("textContent") for each in figure.find_elements(By.CSS_SELECTOR, "circle title")]
-    assert titles == ["step 400: train 2", "step 1234: train 0.5", f"step 1234: {HOSTILE} 0.75"]
+    assert titles == ["step 400: train 2", "step 1234: train 0.5", f"step 1234: {SHOWN} 0.75"]
 
 
 @pytest.mark.parametrize("width", [420, 1400])
