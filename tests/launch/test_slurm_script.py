@@ -37,8 +37,9 @@ def test_a_job_that_cannot_go_on_ends(slurm, status):
 
 
 @pytest.mark.parametrize("restarts", [0, 100])
-def test_a_job_that_saved_and_stopped_is_queued_again(slurm, restarts):
-    assert _submit(slurm, 143, restarts=restarts)[-1] == _REQUEUE
+@pytest.mark.parametrize("state", ["RUNNING", "SIGNALING"])
+def test_a_job_that_saved_and_stopped_is_queued_again(slurm, restarts, state):
+    assert _submit(slurm, 143, restarts=restarts, state=state)[-1] == _REQUEUE
 
 
 @pytest.mark.parametrize("status", [6, 134, 137])
