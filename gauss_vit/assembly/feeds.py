@@ -20,6 +20,8 @@ from gauss_vit.escaping import escaped
 from gauss_vit.experiment import Experiment
 from gauss_vit.files import append_text
 from gauss_vit.tasks.evaluator import Evaluator
+from gauss_vit.train import mesh
+from gauss_vit.train.device_layout import EVERYTHING, BatchShare
 from gauss_vit.train.run import Feed
 
 _LOGGER = logging.getLogger(__name__)
@@ -103,13 +105,14 @@ def feed(experiment: Experiment, sources: Sources, *, bad_files: Path | None = N
     """
     pipeline.require_full_batch(sources.train, experiment.training.batch_size)
     seed, batch_size = experiment.seed, experiment.training.batch_size
+    share = mesh.share_of_process(mesh.make(experiment.mesh, jax.devices()))
     skips = _skips(experiment.data, bad_files)
     return Feed(
         train=lambda start: announce_waits(
-            train_batches(experiment, sources.train, start=start, skips=skips), report=_LOGGER.warning
+            train_batches(experiment, sources.train, start=start, share=share, skips=skips), report=_LOGGER.warning
         ),
         evaluation=lambda name: eval_batches(
-            experiment, sources.evaluation[name], batch_size=experiment.training.eval_batch_size
+            experiment, sources.evaluation[name], batch_size=experiment.training.eval_batch_size, share=share
         ),
         digest=lambda step: pipeline.batch_digest(sources.train, seed=seed, step=step, batch_size=batch_size),
         num_examples=len(sources.train),
@@ -128,13 +131,16 @@ def evaluated(experiment: Experiment, evaluator: Evaluator) -> Experiment:
     return dataclasses.replace(experiment, data=chosen)
 
 
-def train_batches(experiment: Experiment, source: Source, *, start: int, skips: Skips | None = None) -> Iterator[Batch]:
+def train_batches(
+    experiment: Experiment, source: Source, *, start: int, share: BatchShare, skips: Skips | None = None
+) -> Iterator[Batch]:
     """The training batches from a step to the end of the run.
 
     Args:
       experiment: whose transforms, batch size and seed are used.
       source: the split.
       start: the first step.
+      share: the rows of every batch that this process reads.
       skips: takes damaged images; without it they are errors.
 
     Raises:
@@ -149,20 +155,23 @@ def train_batches(experiment: Experiment, source: Source, *, start: int, skips: 
         start_step=start,
         num_steps=experiment.training.total_steps,
         num_threads=experiment.data.num_threads,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
+        process_index=share.index,
+        process_count=share.count,
         max_pixels=experiment.data.max_pixels,
         skips=skips,
     )
 
 
-def eval_batches(experiment: Experiment, source: Source, *, batch_size: int) -> Iterator[Batch]:
+def eval_batches(
+    experiment: Experiment, source: Source, *, batch_size: int, share: BatchShare = EVERYTHING
+) -> Iterator[Batch]:
     """Every example of a split once, in order, the last batch padded.
 
     Args:
       experiment: whose transform and image size are used.
       source: the split.
       batch_size: examples in a batch over all processes; it changes no number.
+      share: the rows of every batch that this process reads.
     """
     return pipeline.eval_batches(
         source,
@@ -170,8 +179,8 @@ def eval_batches(experiment: Experiment, source: Source, *, batch_size: int) -> 
         image_size=experiment.model.image_size,
         batch_size=batch_size,
         num_threads=experiment.data.num_threads,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
+        process_index=share.index,
+        process_count=share.count,
         max_pixels=experiment.data.max_pixels,
     )
 

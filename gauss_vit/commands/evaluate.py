@@ -173,10 +173,10 @@ def _measure(
     evaluation.evaluate(
         make_eval_step(forward, mesh=devices, params=params, measure=assessment),
         params,
-        feeds.eval_batches(experiment, source, batch_size=batch_size),
+        feeds.eval_batches(experiment, source, batch_size=batch_size, share=mesh.share_of_process(devices)),
         collector=sums,
         mesh=devices,
-        batch_size=batch_size // jax.process_count(),
+        batch_size=batch_size,
         should_stop=lambda: False,
     )
     assert isinstance(sums.metric, ClassificationReport), "a split without examples is an error"

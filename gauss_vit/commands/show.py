@@ -9,19 +9,20 @@ from gauss_vit.assembly.device import experiment_here
 from gauss_vit.command_line.console import say
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.inspect.experiment_summary import cost_lines, parameter_table
-from gauss_vit.train import mesh
+from gauss_vit.inspect.mesh_plan import check_fits, mesh_lines, planned_mesh
 
 
 def run(invocation: Invocation) -> None:
-    """Prints the resolved config, the parameter table, and the cost.
+    """Prints the resolved config, the parameter table, the mesh, and the cost.
 
     Raises:
-      ConfigError: `--config` is missing, or the batch size does not fit the devices.
+      ConfigError: `--config` is missing, or the batch or the heads do not divide among the devices.
       DataError: the config leaves a value to its data, and these are missing or damaged.
     """
     shown = from_data.complete(experiment_here(invocation.required_experiment()))
-    num_devices = invocation.integer("mesh")
-    devices = mesh.make_abstract(shown.mesh, jax.device_count() if num_devices is None else num_devices)
-    mesh.check_batch_size("training.batch_size", shown.training.batch_size, devices)
+    text = invocation.text("mesh") if invocation.is_given("mesh") else None
+    devices = planned_mesh(shown.mesh, text, num_present=jax.device_count())
+    check_fits(shown, devices)
     config = json.dumps(shown.to_json(), indent=2)
-    say("\n".join([config, "", *parameter_table(shown, devices), "", *cost_lines(shown, devices)]))
+    tables = [*parameter_table(shown, devices), "", *mesh_lines(shown, devices), "", *cost_lines(shown, devices)]
+    say("\n".join([config, "", *tables]))

@@ -334,16 +334,15 @@ _PREFLIGHT = Verb(
 _SHOW = Verb(
     name="show",
     summary="shows parameters, shardings, FLOPs, memory; runs nothing",
-    usage="--config=FILE [--config.KEY=VALUE ...] [--mesh=8]",
+    usage="--config=FILE [--config.KEY=VALUE ...] [--mesh=8|data=64,fsdp=4]",
     module="gauss_vit.commands.show",
     config="required",
     flags=(
         Flag(
             name="mesh",
-            type=int,
-            value="N",
-            lowest=1,
-            help="Number of devices to show the sharding for (those present by default); they need not exist.",
+            value="N|AXIS=N,...",
+            help="Devices to plan for, which need not exist (those present by default): their number, or sizes of the"
+            " axes slices, data, fsdp and tensor.",
         ),
     ),
 )

@@ -11,6 +11,7 @@ from gauss_vit.assembly.model_flops import model_flops
 from gauss_vit.experiment import Experiment
 from gauss_vit.kernels.choice import describe
 from gauss_vit.models.stage import Stage
+from gauss_vit.ops.placement import TENSOR
 from gauss_vit.ops.windows import WindowLayout
 from gauss_vit.train import cost, mesh
 from gauss_vit.train.optim import optimizer
@@ -38,13 +39,12 @@ def cost_lines(shown: Experiment, devices: AbstractMesh) -> list[str]:
     """Returns lines with the FLOPs of an image and of a step, the attention kernels, and the memory of one device."""
     flops = model_flops(shown)
     batch = shown.training.batch_size
-    axes = ", ".join(f"{name}={size}" for name, size in devices.shape.items())
     memory = device_memory(shown, devices)
     return [
         f"FLOPs of an image: {flops.forward:.4g} forward, {flops.backward:.4g} forward and backward",
         f"FLOPs of a step of {batch} images: {flops.backward * batch:.4g}",
         *kernel_lines(shown),
-        f"memory of one of {devices.size} devices ({axes}):",
+        f"memory of one of {devices.size} devices:",
         *align([(f"  {name}", megabytes(size)) for name, size in [*memory.items(), ("total", sum(memory.values()))]]),
     ]
 
@@ -80,12 +80,14 @@ def device_memory(shown: Experiment, devices: AbstractMesh) -> dict[str, int]:
         shardings = mesh.tree_shardings(devices, tree, whole_below=shown.mesh.whole_below)
         return cost.device_bytes(tree, shardings)
 
+    # What is split by heads or hidden channels is counted whole.
+    activations = "activations" if devices.shape[TENSOR] == 1 else "activations, at most"
     return {
         "parameters": on_device(params),
         "gradients": on_device(params),
         "optimizer state": on_device(state.opt_state),
         **({} if training.ema_decay is None else {"moving average": on_device(params)}),
-        "activations": cost.activation_bytes(model, size, batch_size=local_batch // training.accumulate),
+        activations: cost.activation_bytes(model, size, batch_size=local_batch // training.accumulate),
         "images (uint8)": math.prod((*size, 3)) * local_batch * (1 + AHEAD),
     }
 

@@ -116,7 +116,7 @@ def read_features(
 
     batch_size = -(-experiment.training.eval_batch_size // devices.size) * devices.size
     features, labels = [], []
-    for batch in feeds.eval_batches(experiment, source, batch_size=batch_size):
+    for batch in feeds.eval_batches(experiment, source, batch_size=batch_size, share=mesh.share_of_process(devices)):
         placed = place_batch(pad(batch, batch_size), devices)
         features.append(np.asarray(compute(params, placed.image))[: len(batch.is_real)][batch.is_real])
         labels.append(batch.targets.label[batch.is_real])

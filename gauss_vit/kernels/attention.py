@@ -71,7 +71,7 @@ def attention(
         bias = None if table is None else expand(table, grid, prefix_tokens=prefix_tokens, prefix_bias=prefix_bias)
         weights = attention_weights(attention_logits(query, key, scale=scale, bias=bias, mask=mask), mixing)
         return attend(weights, value, dropout_rate=dropout_rate, dropout_key=dropout_key)
-    compute = partial(_compute, chosen, grid, prefix_tokens, scale)
+    compute = partial(_compute, kernel=chosen, grid=grid, prefix_tokens=prefix_tokens, scale=scale)
     if splits_heads() or (chosen == "cudnn" and splits_anything()):
         tokens: tuple[Dimension, ...] = ("batch", None, "heads")
         compute = on_shards(compute, (tokens, tokens, tokens, _per_head(table), _per_head(prefix_bias), ()), tokens)
@@ -84,16 +84,17 @@ def _per_head(array: Array | None) -> tuple[Dimension, ...]:
 
 
 def _compute(
-    kernel: Kernel,
-    grid: Grid,
-    prefix_tokens: int,
-    scale: float,
     query: Float[Array, "batch tokens heads channels"],
     key: Float[Array, "batch tokens heads channels"],
     value: Float[Array, "batch tokens heads channels"],
     table: Float[Array, "#heads dy dx"] | None,
     prefix_bias: Float[Array, "#heads 3"] | None,
     mask: Float[Array, "windows tokens tokens"] | None,
+    *,
+    kernel: Kernel,
+    grid: Grid,
+    prefix_tokens: int,
+    scale: float,
 ) -> Float[Array, "batch tokens heads channels"]:
     """Computes attention whose examples and heads are independent of each other, by a kernel."""
     if kernel == "rows":

@@ -42,6 +42,10 @@ class BatchShare:
     count: int
 
 
+EVERYTHING = BatchShare(index=0, count=1)
+"""The share of a process that reads every row."""
+
+
 def arrange(devices: Sequence[Device], sizes: Sequence[int]) -> np.ndarray:
     """Arranges the first devices in an array of some sizes; the last axis is the one that communicates most.
 

@@ -10,7 +10,7 @@ from jaxtyping import PyTree
 from gauss_vit.batches import Batch
 from gauss_vit.errors import DataError
 from gauss_vit.metrics.metric import Collector
-from gauss_vit.train.mesh import place_batch
+from gauss_vit.train.mesh import place_batch, share_of_process
 from gauss_vit.train.step import EvalStep
 
 
@@ -32,7 +32,7 @@ def evaluate(
       batches: Every example once; a batch may be shorter than `batch_size`, and may contain padding.
       collector: Collector of the measure.
       mesh: Devices.
-      batch_size: Size that every batch is padded to; divisible by the number of devices.
+      batch_size: Size of a batch over all processes, to which each is padded; divisible by the number of devices.
       should_stop: Function that is called before each batch; True ends the evaluation.
 
     Returns:
@@ -41,11 +41,11 @@ def evaluate(
     Raises:
       DataError: there is no example.
     """
-    is_empty = True
+    is_empty, num_rows = True, batch_size // share_of_process(mesh).count
     for batch in batches:
         if should_stop():
             return False
-        results = eval_step(params, place_batch(pad(batch, batch_size), mesh))
+        results = eval_step(params, place_batch(pad(batch, num_rows), mesh))
         collector.add(jax.tree.map(np.asarray, results))
         is_empty = False
     if is_empty:

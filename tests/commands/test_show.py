@@ -20,7 +20,7 @@ def test_first_lines_are_the_resolved_config(capsys: pytest.CaptureFixture[str])
 
 def test_more_devices_than_there_are_can_be_planned_for(capsys: pytest.CaptureFixture[str]):
     assert program.main(["show", "--config=tests/tiny_config.py", "--mesh=16"]) == 0
-    assert "memory of one of 16 devices (slices=1, data=16, fsdp=1, tensor=1)" in capsys.readouterr().out
+    assert "mesh of 16 devices: slices=1, data=16, fsdp=1, tensor=1" in capsys.readouterr().out
 
 
 def test_batch_that_does_not_divide_is_refused(capsys: pytest.CaptureFixture[str]):

@@ -38,7 +38,7 @@ def test_no_images_have_no_observers(experiment: Experiment, tmp_path: Path):
 
 def fresh(experiment: Experiment) -> PyTree:
     """Parameters spread over all devices, as in training."""
-    devices = mesh.make(mesh.MeshConfig(fsdp=4), jax.devices())
+    devices = mesh.make(mesh.MeshConfig(fsdp=2, tensor=2), jax.devices())
     model = build(experiment.network, jax.random.key(0))
     params = nnx.to_pure_dict(nnx.state(model))
     return jax.device_put(params, mesh.tree_shardings(devices, params))
