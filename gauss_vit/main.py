@@ -11,6 +11,7 @@ if __name__ == "__main__" and not sys.flags.safe_path:
     # With `-m`, the current folder comes first: a jax.py that came with somebody's data would be imported from there.
     del sys.path[0]
 
+import functools
 import importlib
 import logging
 import os
@@ -38,7 +39,8 @@ _NOT_FOR_OTHERS = 0o022
 _WIDEST = 120
 _START_SECONDS = 300.0
 _INVOCATION = "gauss_vit.command_line.invocation"
-_START = "gauss_vit.distributed.start"
+_START, _PROCESSES = "gauss_vit.distributed.start", "gauss_vit.distributed.processes"
+_LONGEST_SECONDS = 7 * 24 * 3600.0
 _HELP = frozenset({"--help", "-h", "-help", "help"})
 
 
@@ -90,22 +92,27 @@ def _status(given: Sequence[str]) -> int:
 def _run(line: CommandLine) -> None:
     invocation = _function(_INVOCATION, "invoke", needed_by=line.verb)(line)
     with _console() as terminal:
-        if "distributed" in line.options:
-            _join(line, invocation.experiment, terminal)
+        count = _join(line, invocation.experiment, terminal) if "distributed" in line.options else 1
         _function("gauss_vit.assembly.compilation_cache", "keep", needed_by=line.verb)()
-        _runner(line.verb)(invocation)
+        run = functools.partial(_runner(line.verb), invocation)
+        if count == 1 or VERBS[line.verb].is_shared:
+            run()
+        else:
+            _function(_PROCESSES, "on_first", needed_by=line.verb)(line.verb, run, limit=_LONGEST_SECONDS)
 
 
-def _join(line: CommandLine, experiment: object, terminal: logging.Handler) -> None:
-    """Joins the processes of the run; all but the first are quiet on the terminal, except for errors."""
-    platform, limit = getattr(experiment, "platform", "any"), float(line.options.get("limit") or _START_SECONDS)
+def _join(line: CommandLine, experiment: object, terminal: logging.Handler) -> int:
+    """Joins the processes of the run, and returns their number; all but the first are quiet, except for errors."""
+    platform = getattr(experiment, "platform", "any")
+    limit = line.options.get("limit") or getattr(getattr(experiment, "limits", None), "start", _START_SECONDS)
     join = _function(_START, "start", needed_by=line.verb)
-    index, count = join(str(line.options["distributed"]), platform=platform, limit=limit)
+    index, count = join(str(line.options["distributed"]), platform=platform, limit=float(str(limit)))
     if count > 1:
         console.separate_output()
     if index > 0:
         terminal.setLevel(logging.ERROR)
         console.discard_output()
+    return count
 
 
 def _leave(status: int | str | None) -> None:

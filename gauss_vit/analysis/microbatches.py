@@ -58,7 +58,7 @@ WHOLE = MicroBatches(count=1, num_devices=1)
 
 def microbatches_of(images: PyTree) -> MicroBatches:
     """Chooses the micro-batches of images, [batch, ...], for the devices that hold them."""
-    devices = images.devices() if isinstance(images, jax.Array) else {jax.devices()[0]}
+    devices = images.devices() if isinstance(images, jax.Array) else {jax.local_devices()[0]}
     num_images, is_uneven = divmod(len(images), len(devices))
     if is_uneven or num_images <= MOST_AT_ONCE or any(device.platform != "cpu" for device in devices):
         return WHOLE

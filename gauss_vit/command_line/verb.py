@@ -89,6 +89,7 @@ class Verb:
       flags: Flags of the verb, without `--config`.
       config: Whether it takes, or requires, `--config` and `--config.KEY=VALUE`.
       takes_arguments: Whether it takes words that are not flags, such as file names.
+      is_shared: Whether several processes compute it together; otherwise the first does, and the others wait for it.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Verb:
     flags: tuple[Flag, ...] = ()
     config: Literal["none", "optional", "required"] = "none"
     takes_arguments: bool = False
+    is_shared: bool = False
 
 
 Verbs = Mapping[str, Verb]

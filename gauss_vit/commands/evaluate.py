@@ -21,6 +21,7 @@ from gauss_vit.command_line.console import say
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.config.schema import JsonValue
 from gauss_vit.data.examples import Source
+from gauss_vit.distributed import processes
 from gauss_vit.experiment import Experiment
 from gauss_vit.inspect.evaluation_results import summary, write_confusion
 from gauss_vit.metrics.class_subsets import CLASS_SUBSETS
@@ -34,6 +35,7 @@ from gauss_vit.train.workdir import lock
 from gauss_vit.waiting import announced
 
 RESULT, RESOLUTIONS = "evaluation.json", "resolutions.json"
+_LIMIT_SECONDS = 300.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,7 +79,8 @@ def run(invocation: Invocation) -> None:
         folder,
         experiment,
         which=chosen.which,
-        step=chosen.step,
+        # The link to the best one may move between two readers.
+        step=processes.gather("the chosen checkpoint", chosen.step, limit=_LIMIT_SECONDS)[0],
         subset=invocation.text("subset") if invocation.is_given("subset") else None,
     )
     if invocation.is_given("image_sizes") or invocation.is_given("crop"):
@@ -87,8 +90,12 @@ def run(invocation: Invocation) -> None:
     for line in summary(evaluated.result, evaluated.report, class_names=evaluated.class_names):
         say(line)
     say(json.dumps(evaluated.result))
-    lock.write_json(folder / RESULT, evaluated.result)
-    write_confusion(folder, evaluated.result, evaluated.report, class_names=evaluated.class_names)
+
+    def write() -> None:
+        lock.write_json(folder / RESULT, evaluated.result)
+        write_confusion(folder, evaluated.result, evaluated.report, class_names=evaluated.class_names)
+
+    processes.on_first("the results", write, limit=_LIMIT_SECONDS)
 
 
 def asked_resolutions(invocation: Invocation, experiment: Experiment) -> tuple[Resolution, ...]:
@@ -114,7 +121,9 @@ def _run_resolutions(measure: Callable[..., Evaluation], folder: Path, asked: Se
         seen: dict[str, JsonValue] = {"image_size": list(resolution.image_size), "crop": resolution.crop_fraction}
         rows.append(seen | measure(resolution=resolution).result)
         say(json.dumps(rows[-1]))
-    lock.write_json(folder / RESOLUTIONS, {"resolutions": rows})
+    processes.on_first(
+        "the results", lambda: lock.write_json(folder / RESOLUTIONS, {"resolutions": rows}), limit=_LIMIT_SECONDS
+    )
 
 
 def evaluate_run(

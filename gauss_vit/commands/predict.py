@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import jax
-
 from gauss_vit.assembly import cpu_devices
 from gauss_vit.assembly.named_model import NamedModel, named_model
 from gauss_vit.command_line.console import warn
@@ -34,8 +32,6 @@ def run(invocation: Invocation) -> None:
     batch_size = invocation.integer("batch_size") or 1
     cpu_devices.as_devices(batch_size=min(batch_size, len(found.paths)))
     named = named_model(invocation)
-    if jax.process_count() > 1:
-        raise ConfigError("predict runs in one process", do="start a single process")
     if named.task.num_classes is not None and not named.class_names:
         warn(f"{named.name} holds no class names: classes are given by index")
     with progress("predicting with", named.name, len(found.paths)) as shown:

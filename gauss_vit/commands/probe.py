@@ -2,14 +2,11 @@
 
 import json
 
-import jax
-
 from gauss_vit.assembly import named_model
 from gauss_vit.assembly.device import experiment_here
 from gauss_vit.assembly.selection import selection
 from gauss_vit.command_line.console import say
 from gauss_vit.command_line.invocation import Invocation
-from gauss_vit.errors import ConfigError
 from gauss_vit.inspect.probe import ProbeSettings, probe_run
 from gauss_vit.train.workdir import lock
 from gauss_vit.waiting import announced
@@ -24,15 +21,13 @@ def run(invocation: Invocation) -> None:
     linear classifier is fitted to some of the latter.
 
     Raises:
-      ConfigError: the run keeps no average, or there are several processes.
+      ConfigError: the run keeps no average.
       CheckpointError: no checkpoint verifies.
       DataError: the data set is missing or damaged.
     """
     folder = invocation.path("workdir")
     experiment = experiment_here(invocation.experiment or named_model.run_experiment(folder))
     chosen = selection(invocation, folder, experiment)
-    if jax.process_count() > 1:
-        raise ConfigError("probe runs in one process", do="start a single process")
     settings = ProbeSettings(
         num_neighbours=invocation.integer("neighbours") or 1,
         num_shots=invocation.integer("shots") or 1,

@@ -58,13 +58,19 @@ def run(invocation: Invocation) -> None:
     if invocation.switch("smoke"):
         smoke(experiment)
     else:
-        is_tracked = invocation.is_given("track") and jax.process_index() == 0
-        chosen = services.trackers(invocation.text("track")) if is_tracked else {}
         trace = _trace(invocation, experiment)
-        sources = feeds.open_sources(experiment)
         resume: Resume = "override" if invocation.text("resume") == "override" else "same"
+        chosen = _trackers(invocation, limit=experiment.limits.start)
         folder = invocation.path("workdir")
-        train(experiment, sources, folder, prepare_feed=_unchanged, resume=resume, trackers=chosen, trace=trace)
+        train(
+            experiment,
+            _sources(experiment),
+            folder,
+            prepare_feed=_unchanged,
+            resume=resume,
+            trackers=chosen,
+            trace=trace,
+        )
 
 
 def _trace(invocation: Invocation, experiment: Experiment) -> TraceSteps | None:
@@ -82,13 +88,18 @@ def smoke(experiment: Experiment) -> None:
       UserError: as `run`; also where only the batches of the whole run would not fit.
     """
     check_batch_sizes(experiment.training, meshes.make(experiment.mesh, jax.devices()))
-    sources = feeds.open_sources(experiment)
+    sources = _sources(experiment)
     pipeline.require_full_batch(sources.train, experiment.training.batch_size)
     short = smoke_test.shortened(experiment, num_devices=jax.device_count())
     start = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="gauss-vit-smoke-") as name:
+    with tempfile.TemporaryDirectory(prefix="gauss-vit-smoke-") as own:
+        name = processes.gather("the temporary folder", own, limit=experiment.limits.start)[0]
         train(short, sources, Path(name), prepare_feed=smoke_test.limited)
-        say(smoke_test.summary(short, Path(name), seconds=time.monotonic() - start))
+        processes.on_first(
+            "the summary",
+            lambda: say(smoke_test.summary(short, Path(name), seconds=time.monotonic() - start)),
+            limit=experiment.limits.start,
+        )
 
 
 def train(
@@ -123,7 +134,7 @@ def train(
             workdir=folder,
             recipe=experiment,
             program=program,
-            feed=prepare_feed(feeds.feed(experiment, sources, bad_files=folder / "bad_files.txt")),
+            feed=prepare_feed(feeds.feed(experiment, sources, bad_files=folder / bad_files(processes.index()))),
             trained_on=known,
             resume=resume,
             observers=observers.of(experiment, folder),
@@ -137,27 +148,54 @@ def train(
     )
 
 
+def bad_files(index: int) -> str:
+    """Returns the name of the file in which a process lists the images that it has skipped.
+
+    >>> bad_files(0), bad_files(1)
+    ('bad_files.txt', 'bad_files.1.txt')
+    """
+    return "bad_files.txt" if index == 0 else f"bad_files.{index}.txt"
+
+
+def _trackers(invocation: Invocation, *, limit: float) -> Mapping[str, OpenTracker]:
+    """Reads the services of `--track` in process 0, which alone uses them."""
+    chosen: dict[str, OpenTracker] = {}
+    if invocation.is_given("track"):
+        processes.on_first("--track", lambda: chosen.update(services.trackers(invocation.text("track"))), limit=limit)
+    return chosen
+
+
+def _sources(experiment: Experiment) -> feeds.Sources:
+    """Opens the data in every process; where one of them cannot, all end with its error."""
+    return processes.together("the data", lambda: feeds.open_sources(experiment), limit=experiment.limits.data)
+
+
 def _unchanged(feed: Feed) -> Feed:
     return feed
 
 
 def check_bias(experiment: Experiment, program: Program, params: PyTree, batch: Batch) -> tuple[TermEffect, ...]:
-    """Measures what every position bias does to the first training images that are not of one colour, and logs it.
+    """Measures what every position bias does to training images of process 0 that are not of one colour, and logs it.
 
     Raises:
       ConfigError: a bias has no effect in some block.
       DataError: code NO-SIGNAL, all images of the batch are of one colour.
     """
-    effects: tuple[TermEffect, ...] = ()
+    effects: list[TermEffect] = []
     if experiment.model.has_position_bias:
-        signal = has_signal(batch.image)
-        chosen = np.argsort(~signal, kind="stable")[:_NUM_CHECKED_IMAGES]
-        images = experiment.normalization(jnp.asarray(batch.image[chosen]))
-        graph, _ = construct.abstract(experiment.model)
-        effects = bias_effect.measure_effects(graph, on_one_device(params, program.mesh)["backbone"], images)
-        bias_effect.require_effect(effects, have_signal=bool(signal.any()))
+        whole = on_one_device(params, program.mesh)["backbone"]
+
+        def check() -> None:
+            signal = has_signal(batch.image)
+            chosen = np.argsort(~signal, kind="stable")[:_NUM_CHECKED_IMAGES]
+            images = experiment.normalization(jnp.asarray(batch.image[chosen]))
+            graph, _ = construct.abstract(experiment.model)
+            effects.extend(bias_effect.measure_effects(graph, whole, images))
+            bias_effect.require_effect(effects, have_signal=bool(signal.any()))
+
+        processes.on_first("the effect of the position bias", check, limit=experiment.limits.compile)
     _LOGGER.info("%s", summary(effects))
-    return effects
+    return tuple(effects)
 
 
 def summary(effects: Sequence[TermEffect]) -> str:

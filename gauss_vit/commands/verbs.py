@@ -22,6 +22,7 @@ _TRAIN = Verb(
     summary="trains a model; the same command resumes",
     usage="--config=FILE [--config.KEY=VALUE ...] (--workdir=DIR | --smoke)",
     module="gauss_vit.commands.train",
+    is_shared=True,
     config="required",
     flags=(
         Flag(name="workdir", value="DIR", help="Folder of the run.", required=True, waived_by="smoke"),
@@ -56,6 +57,7 @@ _EVALUATE = Verb(
     summary="evaluates the newest checkpoint, or the best one",
     usage="--workdir=DIR [--best] [--ema] [--subset=imagenet_a]",
     module="gauss_vit.commands.evaluate",
+    is_shared=True,
     config="optional",
     flags=(
         RUN,
@@ -316,6 +318,7 @@ _PREFLIGHT = Verb(
     summary="checks all hosts of a run: config, data, workdir, a step",
     usage="--config=FILE [--config.KEY=VALUE ...] --workdir=DIR",
     module="gauss_vit.commands.preflight",
+    is_shared=True,
     config="required",
     flags=(
         RUN,

@@ -24,6 +24,7 @@ ANY = "any"
 _BIND_VARIABLE = "JAX_COORDINATOR_BIND_ADDRESS"
 _HEARTBEAT_SECONDS = 30
 _EXTRAS = MappingProxyType({"gpu": "cuda13"})
+_JOINING = "joining"
 _LEAVE_SECONDS = 60
 _LEAVE_AFTER_ERROR_SECONDS = 10
 
@@ -52,7 +53,7 @@ class Peers:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def start(choice: str, *, platform: str, limit: float = 300.0) -> tuple[int, int]:
+def start(choice: str, *, platform: str = ANY, limit: float = 300.0) -> tuple[int, int]:
     """Joins the other processes of the run, if there are any, and makes sure of the platform.
 
     It must come before devices are counted. Without other processes no socket is opened.
@@ -122,6 +123,9 @@ def leave(status: int) -> None:
     """
     if processes.count() == 1:
         return
+    if any(thread.name == _JOINING for thread in threading.enumerate()):
+        # Not connected yet: whatever it is asked, JAX's client would end the process with a stack trace.
+        _end(status)
     try:
         processes.barrier("the end", limit=_LEAVE_AFTER_ERROR_SECONDS if status else _LEAVE_SECONDS)
         jax.distributed.shutdown()
@@ -212,7 +216,7 @@ def _within(limit: float, call: Callable[[], None]) -> None:
         except BaseException as error:
             outcome.set_exception(error)
 
-    threading.Thread(target=run, name="joining", daemon=True).start()
+    threading.Thread(target=run, name=_JOINING, daemon=True).start()
     try:
         outcome.result(timeout=limit)
     except RuntimeError as error:

@@ -85,7 +85,7 @@ def measure(named: NamedModel, measurement: Measurement, *, partial: Path | None
     """
     if not measurement.images:
         raise ConfigError("there are no images to measure on", do="give at least one", code="ERF-NO-IMAGES")
-    devices = mesh.make(mesh.MeshConfig(), jax.devices())
+    devices = mesh.make(mesh.MeshConfig(), jax.local_devices())
     key = "" if partial is None else digest(named, measurement)
     total = None if partial is None else _saved(partial, measurement, key=key)
     done = 0 if total is None else total.num_images

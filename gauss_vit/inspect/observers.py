@@ -20,7 +20,8 @@ from gauss_vit.analysis.gaussian_fit import fit_receptive_fields
 from gauss_vit.analysis.protocol import BMVC2023
 from gauss_vit.analysis.summary import summarize
 from gauss_vit.analysis.token import center_token
-from gauss_vit.assembly.named_model import NamedModel, at_step
+from gauss_vit.assembly.named_model import at_step
+from gauss_vit.distributed import processes
 from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
 from gauss_vit.inspect.erf_results import write_maps
@@ -29,6 +30,7 @@ from gauss_vit.inspect.features import features_of
 from gauss_vit.inspect.photos import unshuffled_batches
 from gauss_vit.inspect.position import PositionGroup, position_groups
 from gauss_vit.inspect.position_results import analyse_biases, write_biases
+from gauss_vit.train import mesh
 from gauss_vit.train.run import Observer
 
 _LOGGER = logging.getLogger(__name__)
@@ -38,7 +40,7 @@ _BATCH_SIZE = 8
 def of(experiment: Experiment, folder: Path) -> tuple[Observer, ...]:
     """Returns the observers of a run.
 
-    There are none for no images, and none with several processes, each of which has only a part of the parameters.
+    There are none for no images. Of several processes the first alone observes, while the others wait.
 
     Args:
       experiment: the run's experiment.
@@ -47,13 +49,13 @@ def of(experiment: Experiment, folder: Path) -> tuple[Observer, ...]:
     Raises:
       DataError: the evaluation split cannot be read.
     """
-    if jax.process_count() > 1 or not experiment.training.observe_images:
+    if not experiment.training.observe_images:
         return ()
     run = folder.absolute().name
     observers = [tolerant(erf_observer(experiment, folder / "erf", run=run), name="receptive field")]
     if experiment.model.has_position_bias:
         observers.append(tolerant(position_observer(experiment, folder / "position", run=run), name="position bias"))
-    return tuple(observers)
+    return tuple(on_first(observer, limit=experiment.limits.observe) for observer in observers)
 
 
 def pictures(folder: Path, step: int) -> dict[str, Path]:
@@ -77,7 +79,7 @@ def erf_observer(experiment: Experiment, folder: Path, *, run: str) -> Observer:
     tokens = (center_token(experiment.model.grid),)
 
     def observe(step: int, params: PyTree) -> Mapping[str, float]:
-        named = _model(experiment, step, params, run=run)
+        named = at_step(experiment, step, params, name=run)
         features = features_of(named.config, named.params, layer=None, protocol=BMVC2023)
         maps = accumulate(features, batches, tokens=tokens, protocol=BMVC2023).maps()
         measurement = Measurement(
@@ -96,7 +98,7 @@ def position_observer(experiment: Experiment, folder: Path, *, run: str) -> Obse
     """
 
     def observe(step: int, params: PyTree) -> Mapping[str, float]:
-        named = _model(experiment, step, params, run=run)
+        named = at_step(experiment, step, params, name=run)
         for result in analyse_biases(named, stem=_stem(step)):
             _LOGGER.info("%s", write_biases(folder, named, result))
         return term_numbers(position_groups(named.config, named.params))
@@ -157,9 +159,22 @@ def tolerant(observe: Observer, *, name: str) -> Observer:
     return observe_or_warn
 
 
-def _model(experiment: Experiment, step: int, params: PyTree, *, run: str) -> NamedModel:
-    """Returns the model of a step on one device."""
-    return at_step(experiment, step, jax.device_put(jax.device_get(params)), name=run)
+def on_first(observe: Observer, *, limit: float) -> Observer:
+    """Lets process 0 alone observe, with whole copies of the parameters, which take all processes to be made."""
+
+    def observe_on_first(step: int, params: PyTree) -> Mapping[str, float]:
+        whole = _on_one_device(params)
+        return processes.on_first("the observers", lambda: dict(observe(step, whole)), limit=limit)
+
+    return observe_on_first
+
+
+def _on_one_device(params: PyTree) -> PyTree:
+    """Returns whole copies of parameters on one device of this process."""
+    leaves = jax.tree.leaves(params)
+    if all(leaf.is_fully_addressable for leaf in leaves):
+        return jax.device_put(jax.device_get(params))
+    return mesh.on_one_device(params, leaves[0].sharding.mesh)
 
 
 def _stem(step: int) -> str:

@@ -60,7 +60,7 @@ def predict(
       DataError: an image is damaged or too large, or none can be read.
       CheckpointError: an output is not a finite number.
     """
-    devices = mesh.make(mesh.MeshConfig(), jax.devices())
+    devices = mesh.make(mesh.MeshConfig(), jax.local_devices())
     size = even_batch_size(len(paths), at_most=batch_size, num_devices=devices.size)
     params = jax.device_put(named.params, mesh.replicated(devices))
     forward = Forward(graph=named.graph, task=named.task, normalization=named.normalization)

@@ -75,7 +75,7 @@ def probe_run(
       CheckpointError: no checkpoint verifies.
       DataError: the data set is missing or damaged.
     """
-    devices = mesh.make(mesh.MeshConfig(), jax.devices())
+    devices = mesh.make(mesh.MeshConfig(), jax.local_devices())
     graph, abstract = construct.abstract(experiment.network)
     if experiment.task.num_classes is None:
         raise ConfigError("probe needs classes, and the task has none", do="probe a run that was trained to classify")

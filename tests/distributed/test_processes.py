@@ -9,6 +9,8 @@ import pytest
 from gauss_vit.distributed import processes
 from tests.processes import Ended, free_port, simulated, started
 
+LOOPBACK, LOOPBACK_IN_SIX = "0100007F", "0000000000000000FFFF00000100007F"
+
 
 def talk(folder: Path, act: str, *, count: int) -> list[Ended]:
     address = f"127.0.0.1:{free_port()}"
@@ -31,6 +33,8 @@ def test_a_process_that_does_not_come_is_named_within_the_limit(tmp_path: Path):
         said = json.loads(ended.out)
         assert said["gathered"] == [[{"index": index, "turn": turn} for index in range(2)] for turn in (1, 2)]
         assert (said["devices"], said["local"]) == (4, 2)
+        assert set(said["listening"]) <= {LOOPBACK, LOOPBACK_IN_SIX}
+    assert json.loads(first.out)["listening"]
     assert (first.status, second.status) == (6, 0)
     assert first.err.strip().startswith("gauss_vit: error[PEER-LOST]: process 0 waited")
     assert "s for process 1 at the meeting. DO: " in first.err

@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import threading
 from pathlib import Path
 
 import jax
@@ -113,6 +114,22 @@ def test_an_address_may_be_of_the_sixth_version():
 def test_a_wrong_choice_is_explained(choice: str, capsys: pytest.CaptureFixture[str]):
     assert program.main(["evaluate", "--workdir=W", f"--distributed={choice}"]) == 2
     assert "--distributed must be auto, off or COORDINATOR,N,I" in capsys.readouterr().err
+
+
+def test_a_start_that_never_completes_ends_without_a_word_to_the_others(monkeypatch: pytest.MonkeyPatch):
+    def end(status: int) -> None:
+        raise SystemExit(status)
+
+    monkeypatch.setattr(start.processes, "count", lambda: 2)
+    monkeypatch.setattr(start.os, "_exit", end)
+    is_over = threading.Event()
+    with pytest.raises(TimeoutError):
+        start._within(0.1, is_over.wait)
+    try:
+        with pytest.raises(SystemExit, match="6"):
+            start.leave(6)
+    finally:
+        is_over.set()
 
 
 def test_an_accelerator_that_is_asked_for_and_missing_is_an_error():
