@@ -17,10 +17,11 @@ import logging
 import os
 import shutil
 import tempfile
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _leave(end.code)
             raise
         _leave(status)
-        return status
+    if status and arguments is None:
+        _end_now(status)
+    return status
 
 
 def _status(given: Sequence[str]) -> int:
@@ -119,6 +122,18 @@ def _leave(status: int | str | None) -> None:
     """Leaves the processes of the run, if this one has joined any."""
     if _START in sys.modules:
         vars(sys.modules[_START])["leave"](status if isinstance(status, int) else BUG)
+
+
+def _end_now(status: int) -> None:
+    """Ends the process after an error, if threads are left that Python would wait for.
+
+    orbax leaves some where a folder of a checkpoint cannot be made: they wait ten minutes for what will not come.
+    """
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(status)
 
 
 def _answer(arguments: Sequence[str]) -> str | None:

@@ -267,3 +267,17 @@ def test_files_of_libraries_are_not_writable_for_others(
     finally:
         os.umask(before)
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o644
+
+
+def test_error_ends_the_process_although_a_thread_is_left():
+    """As orbax leaves one that waits for ten minutes after a folder of a checkpoint could not be made."""
+    code = """
+import sys, threading
+from gauss_vit.main import main
+threading.Thread(target=threading.Event().wait).start()
+sys.argv = ["gauss-vit", "no-such-verb"]
+sys.exit(main())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("gauss_vit: error[")
