@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 
-import jax
 import numpy as np
 import pytest
 
@@ -36,6 +35,7 @@ MODELS = {
 BATCH_SIZE = 16
 NUM_STEPS = 20
 MESHES = {
+    "one": MeshConfig(data=1),
     "dp8": MeshConfig(data=8),
     "fsdp8": MeshConfig(data=1, fsdp=8, whole_below=0),
     "dp4_tp2": MeshConfig(data=4, tensor=2, whole_below=0),
@@ -53,21 +53,30 @@ def batch_of(step: int, image_size: tuple[int, int]) -> Batch:
     )
 
 
-def losses(model: str, mesh: MeshConfig) -> np.ndarray:
-    experiment = dataclasses.replace(TINY, model=MODELS[model], mesh=mesh)
-    program = make_program(experiment)
-    state, found = fresh_state(experiment, program), []
-    for step in range(NUM_STEPS):
-        batch = meshes.place_batch(batch_of(step, experiment.model.image_size), program.mesh)
-        state, outcome = program.train_step(state, batch)
-        found.append(float(outcome.loss))
-    assert jax.tree.map(lambda leaf: leaf.sharding, state) == jax.tree.map(lambda leaf: leaf.sharding, program.abstract)
-    return np.array(found)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trained:
+    """Losses of every step, and XLA's figures of the memory of one device, in bytes: what lasts, and what does not."""
+
+    losses: np.ndarray
+    lasting: int
+    temporary: int
 
 
 @functools.cache
-def losses_of_one_device(model: str) -> np.ndarray:
-    return losses(model, MeshConfig(data=1))
+def trained(model: str, mesh: str) -> Trained:
+    experiment = dataclasses.replace(TINY, model=MODELS[model], mesh=MESHES[mesh])
+    program = make_program(experiment)
+    batches = (
+        meshes.place_batch(batch_of(step, experiment.model.image_size), program.mesh) for step in range(NUM_STEPS)
+    )
+    state, losses, compiled = fresh_state(experiment, program), [], None
+    for batch in batches:
+        compiled = compiled or program.train_step.lower(state, batch).compile()
+        state, outcome = compiled(state, batch)
+        losses.append(float(outcome.loss))
+    assert meshes.shardings_of(state) == meshes.shardings_of(program.abstract)
+    memory = compiled.memory_analysis()
+    return Trained(losses=np.array(losses), lasting=memory.argument_size_in_bytes, temporary=memory.temp_size_in_bytes)
 
 
 @pytest.mark.parametrize(
@@ -75,11 +84,26 @@ def losses_of_one_device(model: str) -> np.ndarray:
     [
         pytest.param(model, mesh, marks=[] if (model, mesh) == ("vit", "2x2x2") else pytest.mark.full)
         for model in MODELS
-        for mesh in MESHES
+        for mesh in (*MESHES,)[1:]
     ],
 )
 def test_losses_do_not_depend_on_the_mesh(model: str, mesh: str):
-    np.testing.assert_allclose(losses(model, MESHES[mesh]), losses_of_one_device(model), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(trained(model, mesh).losses, trained(model, "one").losses, rtol=0, atol=1e-5)
+
+
+def test_each_device_holds_a_part():
+    one, split = trained("vit", "one"), trained("vit", "2x2x2")
+    assert split.lasting < 0.35 * one.lasting
+    assert split.temporary < 0.35 * one.temporary
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(("mesh", "share"), [("fsdp8", 1 / 8), ("dp4_tp2", 1 / 2), ("2x2x2", 1 / 4)])
+def test_memory_of_the_state_falls_with_the_devices_that_it_is_split_over(model: str, mesh: str, share: float):
+    copied, split = trained(model, "dp8"), trained(model, mesh)
+    assert share * copied.lasting <= split.lasting < 1.35 * share * copied.lasting
+    assert split.temporary < copied.temporary
 
 
 def test_heads_that_tensor_does_not_divide_are_refused_before_anything_is_compiled():
