@@ -40,12 +40,12 @@ DIGITS = (
 ONE_DEVICE = {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "1"}
 STANDIN = """
 trap 'exit 143' TERM
-[ "${SLURM_RESTART_COUNT:-0}" = 0 ] || exit 0
-echo started
+echo "started with $*"
+[ "$1" = stay ] && [ "${SLURM_RESTART_COUNT:-0}" = 0 ] || exit 0
 sleep 1000 &
 wait
 """
-"""A program that trains until it gets SIGTERM, and that is done when its job was queued again."""
+"""A program that says its arguments; with `stay` it goes on until SIGTERM, and ends at once when its job is restarted."""
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield running
 
 
-def submit(cluster: Cluster, *flags: str, program: str, arguments: Sequence[str] = ("train",)) -> str:
+def submit(cluster: Cluster, *flags: str, program: str, arguments: Sequence[str] = ("stay",)) -> str:
     """Submits a job as a user does, with one of the programs on the PATH, and returns its number."""
     environment = {**cluster.environment, **ONE_DEVICE}
     environment["PATH"] = f"{cluster.folder}/{program}:{environment['PATH']}"
@@ -166,19 +166,22 @@ def test_a_job_that_an_urgent_one_preempts_is_queued_again(cluster: Cluster):
     assert "ended with status 143" in finish(cluster, job)
 
 
-def test_a_cancelled_job_is_not_queued_again(cluster: Cluster, tmp_path: Path):
-    job = train(cluster, tmp_path)
-    wait_until_saved(cluster, job, tmp_path, 10)
+def test_a_cancelled_job_is_not_queued_again(cluster: Cluster):
+    job = submit(cluster, program="standin")
+    wait_until(cluster, job, lambda: said(cluster, job).count("started") == 2, "both processes")
     cluster.call("scancel", job)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while cluster.call("squeue", "--noheader", f"--jobs={job}", "--format=%T"):
         assert time.monotonic() < deadline
         time.sleep(0.2)
     assert (cluster.state(job), cluster.restarts(job)) == ("CANCELLED", 0)
 
 
-def test_a_study_is_one_run_a_task(cluster: Cluster, tmp_path: Path):
-    study = train(cluster, tmp_path / "{task}", "--array=3,5%1", "--nodes=1")
+def test_a_study_is_one_run_a_task(cluster: Cluster):
+    arguments = ("train", "--workdir=/my runs/{task}", "--config.seed={task}")
+    study = submit(cluster, "--array=3,5", "--nodes=1", program="standin", arguments=arguments)
     for task in ("3", "5"):
-        finish(cluster, f"{study}_{task}")
-        assert max(saved_steps(tmp_path / task)) == NUM_STEPS
+        wait_until(cluster, study, lambda task=task: f"--config.seed={task}" in said(cluster, study), f"task {task}")
+    text = said(cluster, study)
+    assert "started with train --workdir=/my runs/3 --config.seed=3" in text
+    assert "started with train --workdir=/my runs/5 --config.seed=5" in text
