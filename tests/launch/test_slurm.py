@@ -45,7 +45,7 @@ echo "started with $*"
 sleep 1000 &
 wait
 """
-"""A program that says its arguments; with `stay` it goes on until SIGTERM, and ends at once when its job is restarted."""
+"""A program that says its arguments. With `stay` it goes on until SIGTERM, and ends when its job is queued again."""
 
 
 @pytest.fixture(scope="module")
