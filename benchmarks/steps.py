@@ -2,7 +2,7 @@
 
 import dataclasses
 import gc
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import jax
 import numpy as np
@@ -22,6 +22,7 @@ from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.optim import AdamW, Constant, Optimizer, Schedule
 from gauss_vit.train.program import fresh_state, make_program
+from gauss_vit.train.step import Outcome
 
 DATA = Data(
     name="noise",
@@ -77,11 +78,17 @@ class Steps:
             self._state, outcome = self._program.train_step(self._state, self.batch)
         jax.block_until_ready((self._state, outcome))
 
-    def along(self, batches: Iterable[Batch]) -> None:
-        """Takes a step for every batch on the devices, and at each waits for the one before it, as the loop does."""
+    def along(self, batches: Iterable[Batch], *, follow: Callable[[Outcome], object] = lambda outcome: None) -> None:
+        """Takes a step for every batch on the devices, and at each waits for the one before it, as the loop does.
+
+        Args:
+          batches: Batches on the devices.
+          follow: Function that is called with the outcome of every step once it is started.
+        """
         before = None
         for batch in batches:
             self._state, outcome = self._program.train_step(self._state, batch)
+            follow(outcome)
             jax.block_until_ready(before)
             before = outcome
         jax.block_until_ready((self._state, before))

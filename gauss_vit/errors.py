@@ -96,6 +96,49 @@ class StorageError(UserError):
     exit_status = 8
 
 
+class OutOfMemoryError(UserError):
+    """A device or the host has too little memory for the work.
+
+    Args:
+      message: what was expected and what came.
+      do: one thing to do about it.
+      code: stable code; None is the default of the class.
+      work: what ran out of memory: "training", "evaluation" or "observation"; empty where it is none of these.
+    """
+
+    default_code = "DEVICE-OOM"
+    exit_status = 8
+
+    def __init__(self, message: str, *, do: str = "", code: str | None = None, work: str = ""):
+        super().__init__(message, do=do, code=code)
+        self.work = work
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Returns whether an error of Python or of JAX says that there is too little memory.
+
+    JAX's errors have a status and no type of their own; a message that is too long for a network has the same one.
+    """
+    if isinstance(error, MemoryError):
+        return True
+    text = str(error).lower()
+    return type(error).__name__ == "JaxRuntimeError" and "resource_exhausted" in text and "memory" in text
+
+
+def memory_error(error: BaseException, what: str, *, do: str, work: str = "") -> OutOfMemoryError:
+    """Builds the error of work that ran out of memory.
+
+    Args:
+      error: what Python or JAX raised; of its text the first line is shown.
+      what: what could not be done.
+      do: what to do about it.
+      work: as in `OutOfMemoryError`.
+    """
+    summary = (str(error).strip().splitlines() or [type(error).__name__])[0].removeprefix("RESOURCE_EXHAUSTED: ")[:300]
+    code = "OOM" if isinstance(error, MemoryError) else None
+    return OutOfMemoryError(f"{what} ran out of memory: {summary}", do=do, code=code, work=work)
+
+
 def storage_error(error: BaseException, what: str, *, after: str = "") -> StorageError:
     """Builds the error of a disk that failed or is full.
 

@@ -32,7 +32,7 @@ from gauss_vit.command_line import completion, console, parsing
 from gauss_vit.command_line import help as help_pages
 from gauss_vit.command_line.parsing import PROGRAM, CommandLine, UsageError
 from gauss_vit.commands.verbs import VERBS
-from gauss_vit.errors import ConfigError, UserError
+from gauss_vit.errors import ConfigError, UserError, is_out_of_memory, memory_error
 from gauss_vit.escaping import LogFormatter, escaped
 
 BUG, INTERRUPTED = 1, 130
@@ -42,6 +42,7 @@ _START_SECONDS = 300.0
 _INVOCATION = "gauss_vit.command_line.invocation"
 _START, _PROCESSES = "gauss_vit.distributed.start", "gauss_vit.distributed.processes"
 _LONGEST_SECONDS = 7 * 24 * 3600.0
+_LESS_MEMORY = "use smaller batches or fewer images at a time, or a device with more memory"
 _HELP = frozenset({"--help", "-h", "-help", "help"})
 
 
@@ -89,6 +90,8 @@ def _status(given: Sequence[str]) -> int:
     except console.ReaderGoneError:
         return 0
     except Exception as error:
+        if is_out_of_memory(error):
+            return _report(memory_error(error, PROGRAM, do=_LESS_MEMORY))
         return _report_bug(error, workdir)
 
 

@@ -3,6 +3,7 @@
 import errno
 
 import pytest
+from jax.errors import JaxRuntimeError
 
 from gauss_vit import errors
 from gauss_vit.errors import storage_error
@@ -20,6 +21,7 @@ from gauss_vit.errors import storage_error
         (errors.MismatchError, 2),
         (errors.BusyError, 7),
         (errors.StorageError, 8),
+        (errors.OutOfMemoryError, 8),
     ],
 )
 def test_every_kind_has_its_exit_status_and_is_a_value_error(kind, status):
@@ -44,3 +46,28 @@ def test_full_disk_is_told_wherever_it_is_said():
     assert "second line" not in error.message
     assert storage_error(OSError(errno.EDQUOT, "Quota"), "a").code == "STORAGE-FULL"
     assert storage_error(OSError(errno.EIO, "I/O"), "a").code == "STORAGE"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), True),
+        (JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 12 bytes."), True),
+        (JaxRuntimeError("RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm. Used 20.1G of 15.7G hbm."), True),
+        (JaxRuntimeError("RESOURCE_EXHAUSTED: CLIENT: Received message larger than max (5 vs. 4)"), False),
+        (JaxRuntimeError("INTERNAL: no memory of this"), False),
+        (ValueError("RESOURCE_EXHAUSTED: out of memory"), False),
+    ],
+)
+def test_lack_of_memory_is_told_by_type_and_words(error, expected):
+    assert errors.is_out_of_memory(error) == expected
+
+
+def test_lack_of_memory_is_one_line_with_the_code_of_its_kind():
+    raised = JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 12 bytes.\nBufferAssignment: ...")
+    error = errors.memory_error(raised, "training", do="less", work="training")
+    assert (error.message, error.code) == (
+        "training ran out of memory: Out of memory allocating 12 bytes.",
+        "DEVICE-OOM",
+    )
+    assert errors.memory_error(MemoryError(), "training", do="less").code == "OOM"

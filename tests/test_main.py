@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from jax.errors import JaxRuntimeError
 
 import gauss_vit
 from gauss_vit import main as program
@@ -115,6 +116,18 @@ def test_bug_leaves_its_traceback_in_the_workdir(
     (log,) = tmp_path.glob("crash-*.log")
     assert lines == [f"gauss_vit: error[BUG]: KeyError: 'broken' (traceback in {log}). DO: please report it"]
     assert "Traceback" in log.read_text()
+
+
+def test_lack_of_memory_is_no_bug(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    def fail(invocation: object) -> None:
+        raise JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 12 bytes.")
+
+    monkeypatch.setattr(f"{program.VERBS['show'].module}.run", fail)
+    status, (line,) = answer(capsys, "show", CONFIG)
+    assert status == 8
+    assert line.startswith(
+        "gauss_vit: error[DEVICE-OOM]: gauss-vit ran out of memory: Out of memory allocating 12 bytes."
+    )
 
 
 def test_interrupt_is_no_bug(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):

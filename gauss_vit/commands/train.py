@@ -15,6 +15,7 @@ from jaxtyping import PyTree
 
 from gauss_vit.assembly import feeds, from_data, initial_params, smoke_test
 from gauss_vit.assembly.device import experiment_here
+from gauss_vit.assembly.memory_advice import with_advice
 from gauss_vit.assembly.model_flops import utilization
 from gauss_vit.assembly.trained_on import trained_on
 from gauss_vit.batches import Batch, has_signal
@@ -22,7 +23,7 @@ from gauss_vit.command_line.console import say
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.data import pipeline
 from gauss_vit.distributed import processes
-from gauss_vit.errors import ConfigError
+from gauss_vit.errors import ConfigError, OutOfMemoryError
 from gauss_vit.experiment import Experiment
 from gauss_vit.inspect import observers
 from gauss_vit.models import construct
@@ -129,23 +130,33 @@ def train(
     program, known = make_program(experiment), trained_on(experiment, sources)
     if experiment.start is not None:
         check_applies(experiment.model, experiment.start.intervention)
-    loop.fit(
-        Run(
-            workdir=folder,
-            recipe=experiment,
-            program=program,
-            feed=prepare_feed(feeds.feed(experiment, sources, bad_files=folder / bad_files(processes.index()))),
-            trained_on=known,
-            resume=resume,
-            observers=observers.of(experiment, folder),
-            pictures=functools.partial(observers.pictures, folder),
-            trackers=trackers,
-            trace=trace,
-            utilization=utilization(experiment, [device.device_kind for device in program.mesh.devices.flat]),
-            initial=functools.partial(initial_params.initial_params, experiment, class_names=known.class_names),
-            check_start=functools.partial(check_bias, experiment, program),
-        )
+    whole = Run(
+        workdir=folder,
+        recipe=experiment,
+        program=program,
+        feed=prepare_feed(feeds.feed(experiment, sources, bad_files=folder / bad_files(processes.index()))),
+        trained_on=known,
+        resume=resume,
+        observers=observers.of(experiment, folder),
+        pictures=functools.partial(observers.pictures, folder),
+        trackers=trackers,
+        trace=trace,
+        utilization=utilization(experiment, [device.device_kind for device in program.mesh.devices.flat]),
+        initial=functools.partial(initial_params.initial_params, experiment, class_names=known.class_names),
+        check_start=functools.partial(check_bias, experiment, program),
     )
+    lacking = _memory_lacking(whole)
+    if lacking is not None:
+        raise with_advice(lacking, experiment, sources.train)
+
+
+def _memory_lacking(whole: Run) -> OutOfMemoryError | None:
+    """Trains, and returns the error of a lack of memory without its traceback, whose frames hold the arrays."""
+    try:
+        loop.fit(whole)
+    except OutOfMemoryError as error:
+        return OutOfMemoryError(error.message, do=error.do, code=error.code, work=error.work)
+    return None
 
 
 def bad_files(index: int) -> str:

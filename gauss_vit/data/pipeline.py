@@ -133,8 +133,7 @@ def train_batches(
     require_full_batch(source, batch_size)
 
     require_moves(transforms, source.padding_targets)
-    targets = sized(source.padding_targets, image_size)
-    may_flip = any(type(transform) is RandomFlip for transform in transforms)
+    targets, may_flip = sized(source.padding_targets, image_size), _may_flip(transforms)
     augment_key = randomness.fold(seed, AUGMENT_STREAM)
 
     def allocate(step: int) -> UnfilledBatch:
@@ -160,6 +159,14 @@ def train_batches(
         return UnfilledBatch(batch=batch, fill=fill)
 
     return fill_batches(allocate, steps=range(start_step, num_steps), num_slots=share.size, num_threads=num_threads)
+
+
+def train_shapes(
+    source: Source, *, transforms: tuple[Transform, ...], image_size: tuple[int, int], batch_size: int
+) -> Batch:
+    """Returns the shapes of a batch of `train_batches`; nothing is read."""
+    one = padding(1, image_size, targets=sized(source.padding_targets, image_size), may_flip=_may_flip(transforms))
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((batch_size, *leaf.shape[1:]), leaf.dtype), one)
 
 
 def require_full_batch(source: Source, batch_size: int) -> None:
@@ -236,6 +243,10 @@ def eval_batches(
 
     steps = range(num_eval_batches(num_examples, batch_size=batch_size))
     return fill_batches(allocate, steps=steps, num_slots=share.size, num_threads=num_threads)
+
+
+def _may_flip(transforms: tuple[Transform, ...]) -> bool:
+    return any(type(transform) is RandomFlip for transform in transforms)
 
 
 def _skip(skips: Skips | None, index: int, error: DataError) -> None:

@@ -71,12 +71,14 @@ def fit(run: Run) -> None:
       DataError: the feed ends too early.
       StorageError: the workdir cannot be written, or a save failed.
       BusyError: another process holds the workdir.
+      OutOfMemoryError: a device or the host has too little memory.
       SystemExit: status 143, after SIGTERM, SIGINT or SIGHUP, once the state is saved.
 
     A wait that is over its limit ends the process with status 6.
     """
     with (
         storage_faults(run.workdir),
+        memory.memory_faults("training"),
         lock.hold(run.workdir) as hold,
         Interruption() as interruption,
         watched(run) as waits,
@@ -229,12 +231,12 @@ class _Loop:
         if evaluators or is_observing:
             self._window.settle()
         for evaluator in evaluators:
-            with self._wall.within("evaluation"):
+            with self._wall.within("evaluation"), memory.memory_faults("evaluation"):
                 is_complete = self._evaluate(evaluator)
             if not is_complete:
                 return
         if is_observing:
-            with self._wall.within("observation"):
+            with self._wall.within("observation"), memory.memory_faults("observation"):
                 self._observe()
 
     def _observe(self) -> None:

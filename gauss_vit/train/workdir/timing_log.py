@@ -109,13 +109,12 @@ def seconds_before(workdir: Path, step: int) -> dict[Phase, float]:
 
     Whatever came after the last line up to that step is `repeated`; from the last line of all until now is `stopped`.
     """
-    lines = list(_lines(workdir / LINES))
-    if not lines:
+    last = reached = None
+    for last in _lines(workdir / LINES):
+        reached = last if last["step"] <= step else reached
+    if last is None:
         return {}
-    last, kept = lines[-1], dict.fromkeys(PHASES, 0.0)
-    for line in lines:
-        if line["step"] <= step:
-            kept = dict(line["seconds"])
+    kept = dict.fromkeys(PHASES, 0.0) if reached is None else dict(reached["seconds"])
     kept["stopped"] = last["seconds"]["stopped"]
     kept["repeated"] += max(sum(last["seconds"].values()) - sum(kept.values()), 0.0)
     kept["stopped"] += max(time.time() - last["time"], 0.0)
