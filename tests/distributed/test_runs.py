@@ -56,8 +56,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("runs")
 
 
-def test_two_processes_train_as_one_and_keep_a_second_run_out(folder: Path, tmp_path: Path):
-    """The test of the default tier: a training run of two processes, during which another one is started."""
+def test_two_processes_train_as_one(workdir: Path, data_flag: str, tmp_path: Path):
+    """The test of the default tier, beside a run of this process with as many devices."""
+    command = ["train", tiny_config.FLAG, data_flag, f"--workdir={tmp_path / 'W'}"]
+    for ended in run(command, tmp_path / "said", count=2, devices=8):
+        assert ended.status == 0, ended.err
+    require_equal(lines(tmp_path / "W"), [line for line in lines(workdir) if line["split"] != "observe"])
+    assert {"train.log", "train.1.log"} <= {path.name for path in (tmp_path / "W").iterdir()}
+
+
+@pytest.mark.full
+def test_a_second_run_on_a_workdir_is_kept_out(tmp_path: Path):
     workdir = tmp_path / "W"
     config = (tiny_config.FLAG, "--config.training.num_steps=400", "--config.training.log_every=200")
     command = ["train", *config, f"--workdir={workdir}"]
@@ -68,7 +77,6 @@ def test_two_processes_train_as_one_and_keep_a_second_run_out(folder: Path, tmp_
             assert f"error[WORKDIR-BUSY]: {workdir} is in use by pid {first.processes[0].pid} on host" in ended.err
             assert "Check failure stack trace" not in ended.err
         assert [process.poll() for process in first.processes] == [None, None]
-    assert {"train.log", "train.1.log"} <= {path.name for path in workdir.iterdir()}
 
 
 @pytest.mark.full
