@@ -1,5 +1,6 @@
 """Graceful stop of a run: a signal sets a flag, and the loop saves at its next step."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -92,13 +93,19 @@ class Interruption:
             self._num_presses += 1
             if self._num_presses > 1:
                 self._abandon(number)
-            os.write(2, b"already saving; press again to abandon\n")
+            _say("already saving; press again to abandon")
         elif number in (signal.SIGTERM, self._first) and time.monotonic() - self._first_time > _SAME_SECONDS:
             self._abandon(number)
 
     def _abandon(self, number: int) -> None:
-        os.write(2, f"gauss_vit: {signal.Signals(number).name} again: ended before the state was saved\n".encode())
+        _say(f"gauss_vit: {signal.Signals(number).name} again: ended before the state was saved")
         os._exit(_ABANDONED_STATUS)
+
+
+def _say(line: str) -> None:
+    """Writes a line to standard error; one that is full or gone keeps no process from ending."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"{line}\n".encode())
 
 
 def _is_ignored_hangup(number: signal.Signals) -> bool:

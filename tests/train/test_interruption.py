@@ -107,6 +107,13 @@ def test_third_press_abandons(num_presses: int, status: int, name: str):
     assert ("press again to abandon" in result.stderr) == (num_presses > 1)
 
 
+def test_third_press_abandons_also_where_nothing_can_be_said():
+    command = [sys.executable, "-c", PATIENCE, "3"]
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, timeout=20, check=False)
+    assert result.returncode == 130
+
+
 def test_other_threads_do_without():
     requested = []
 
