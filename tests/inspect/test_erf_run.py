@@ -101,7 +101,7 @@ erf_run._save = dying
 paths = tuple(sorted(Path({str(paths[0].parent)!r}).iterdir()))
 erf_run.measure(named_of(), measurement(paths), partial=Path({str(partial)!r}))
 """
-    process = subprocess.run([sys.executable, "-c", "import tests.fixtures\n" + script], check=False)
+    process = subprocess.run([sys.executable, "-c", script], check=False)
     assert process.returncode == -signal.SIGKILL
     with np.load(partial) as archive:
         assert archive["num_images"] == 16

@@ -16,19 +16,33 @@ def inputs(grid, heads_of_table=2, dtype=jnp.float32, batch=2):
     return *parts, jax.random.normal(keys[3], (heads_of_table, *offset_shape(grid)), jnp.float32)
 
 
+def waves(value):
+    """A cotangent of the shape of the mixed values, different everywhere."""
+    return jnp.asarray(np.cos(np.arange(value.size)).reshape(value.shape), value.dtype)
+
+
 def run(kernel, grid):
     return jax.jit(lambda query, key, value, table: attention(query, key, value, table=table, grid=grid, kernel=kernel))
+
+
+def value_and_gradients(apply, cotangent, *operands):
+    """The value, and the gradients of its product with a cotangent, by one program."""
+
+    def both(cotangent, *operands):
+        found, pull_back = jax.vjp(apply, *operands)
+        return found, *pull_back(cotangent)
+
+    return jax.jit(both)(cotangent, *operands)
 
 
 @pytest.mark.parametrize("grid", [(3, 5), (5, 3), (1, 4), (4, 1)])
 @pytest.mark.parametrize("heads_of_table", [1, 2])
 def test_values_and_gradients_are_those_of_the_whole(grid, heads_of_table):
     operands = inputs(grid, heads_of_table)
-    found, pull_back = jax.vjp(run("rows", grid), *operands)
-    expected, expected_back = jax.vjp(run("reference", grid), *operands)
+    found, *gradients = value_and_gradients(run("rows", grid), waves(operands[2]), *operands)
+    expected, *others = value_and_gradients(run("reference", grid), waves(operands[2]), *operands)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
-    cotangent = jnp.cos(jnp.arange(found.size, dtype=jnp.float32)).reshape(found.shape)
-    for one, other in zip(pull_back(cotangent), expected_back(cotangent), strict=True):
+    for one, other in zip(gradients, others, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
@@ -56,12 +70,11 @@ def run_prefixed(kernel, grid, prefix):
 )
 def test_prefix_tokens_have_the_values_and_gradients_of_the_whole(grid, prefix, heads, batch):
     operands = prefixed(grid, prefix=prefix, heads=heads, batch=batch)
-    found, pull_back = jax.vjp(run_prefixed("rows", grid, prefix), *operands)
-    expected, expected_back = jax.vjp(run_prefixed("reference", grid, prefix), *operands)
+    found, *gradients = value_and_gradients(run_prefixed("rows", grid, prefix), waves(operands[2]), *operands)
+    expected, *others = value_and_gradients(run_prefixed("reference", grid, prefix), waves(operands[2]), *operands)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
-    cotangent = jnp.cos(jnp.arange(found.size, dtype=jnp.float32)).reshape(found.shape)
-    for one, other in zip(pull_back(cotangent), expected_back(cotangent), strict=True):
-        assert float(jnp.linalg.norm(other)) > 0
+    for one, other in zip(gradients, others, strict=True):
+        assert np.linalg.norm(other) > 0
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
@@ -69,12 +82,17 @@ def test_prefix_tokens_have_the_values_and_gradients_of_the_whole(grid, prefix, 
 def test_prefix_tokens_without_logits_of_their_own_get_zeros(prefix):
     *operands, prefix_bias = prefixed((3, 5), prefix=prefix)
     zeros = jnp.zeros_like(prefix_bias)
-    found, pull_back = jax.vjp(lambda *parts: run_prefixed("rows", (3, 5), prefix)(*parts, None), *operands)
-    expected, expected_back = jax.vjp(
-        lambda *parts: run_prefixed("reference", (3, 5), prefix)(*parts, zeros), *operands
-    )
+
+    def rows(*parts):
+        return run_prefixed("rows", (3, 5), prefix)(*parts, None)
+
+    def reference(*parts):
+        return run_prefixed("reference", (3, 5), prefix)(*parts, zeros)
+
+    found, *gradients = value_and_gradients(rows, waves(operands[2]), *operands)
+    expected, *others = value_and_gradients(reference, waves(operands[2]), *operands)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
-    for one, other in zip(pull_back(found), expected_back(found), strict=True):
+    for one, other in zip(gradients, others, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
@@ -87,17 +105,16 @@ def test_no_table_is_no_bias():
 @pytest.mark.parametrize("prefix", [0, 2])
 def test_bfloat16_stays_near_float32(prefix):
     operands = prefixed((4, 5), prefix=prefix)
-    exact, exact_back = jax.vjp(run_prefixed("reference", (4, 5), prefix), *operands)
+    ones = jnp.ones_like(operands[2])
+    expected = value_and_gradients(run_prefixed("reference", (4, 5), prefix), ones, *operands)
     half = (*(part.astype(jnp.bfloat16) for part in operands[:3]), *operands[3:])
-    found, pull_back = jax.vjp(run_prefixed("rows", (4, 5), prefix), *half)
-    assert found.dtype == jnp.bfloat16
-    cotangent = jnp.ones_like(exact)
-    for one, other in zip(
-        (found, *pull_back(cotangent.astype(jnp.bfloat16))), (exact, *exact_back(cotangent)), strict=True
-    ):
-        error = jnp.linalg.norm(one.astype(jnp.float32) - other) / jnp.maximum(jnp.linalg.norm(other), 1e-6)
+    found = value_and_gradients(run_prefixed("rows", (4, 5), prefix), ones.astype(jnp.bfloat16), *half)
+    assert found[0].dtype == jnp.bfloat16
+    for one, other in zip(found, expected, strict=True):
+        exact = np.asarray(other, np.float32)
+        error = np.linalg.norm(np.asarray(one, np.float32) - exact) / np.maximum(np.linalg.norm(exact), 1e-6)
         # Eight bits of mantissa in every operand; the sum over values has a cotangent that nearly cancels in keys.
-        assert float(error) < 0.05
+        assert error < 0.05
 
 
 def test_memory_grows_with_a_row_and_not_with_all_pairs():
