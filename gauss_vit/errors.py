@@ -5,6 +5,7 @@ can tell a wrong config from a missing data set. As library code they are plain 
 """
 
 import errno
+import os
 from typing import ClassVar
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -151,9 +152,10 @@ def storage_error(error: BaseException, what: str, *, after: str = "") -> Storag
     is_full = any(isinstance(cause, OSError) and cause.errno in _FULL for cause in causes)
     text = str(error).strip()
     reason = isinstance(error, OSError) and error.strerror
+    lacks_files = os.strerror(errno.EMFILE) in (reason or text)
     summary = reason or f"{type(error).__name__}: {(text.splitlines() or [''])[0][:300]}"
     return StorageError(
         f"{what}: {summary}{after}",
         code="STORAGE-FULL" if is_full or "No space left" in text else "STORAGE",
-        do="free or repair the storage, then run the same command to resume",
+        do=f"{'raise ulimit -n' if lacks_files else 'free or repair the storage'}, then run the same command to resume",
     )

@@ -1,6 +1,7 @@
 """Errors that a user can cause carry a code, a status and a remedy."""
 
 import errno
+import os
 
 import pytest
 from jax.errors import JaxRuntimeError
@@ -71,3 +72,10 @@ def test_lack_of_memory_is_one_line_with_the_code_of_its_kind():
         "DEVICE-OOM",
     )
     assert errors.memory_error(MemoryError(), "training", do="less").code == "OOM"
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.EMFILE, os.strerror(errno.EMFILE)), ValueError("x: Too many open files")]
+)
+def test_too_few_open_files_are_not_blamed_on_the_storage(error: Exception):
+    assert storage_error(error, "a").do.startswith("raise ulimit -n, then")

@@ -8,7 +8,7 @@ import pytest
 
 from gauss_vit.assembly import feeds
 from gauss_vit.data.images.transforms import RandomFlip
-from gauss_vit.errors import ConfigError, DataError
+from gauss_vit.errors import ConfigError, DataError, StorageError
 from gauss_vit.experiment import Experiment
 from gauss_vit.heads.linear import LinearHead
 from gauss_vit.tasks.evaluator import Evaluator
@@ -109,3 +109,8 @@ def test_damaged_images_end_the_run_or_are_logged(experiment: Experiment, tmp_pa
         assert sum(int((~batch.is_real).sum()) for batch in feed.train(0)) == 3
     assert caplog.text.count("skipped image 1 of at most 100") == 1
     assert "train/4/001.png" in (tmp_path / "bad_files.txt").read_text()
+    (tmp_path / "bad_files.txt").unlink()
+    (tmp_path / "bad_files.txt").symlink_to("mine")
+    feed = feed_of(dataclasses.replace(experiment, data=data), bad_files=tmp_path / "bad_files.txt")
+    with pytest.raises(StorageError, match=r"bad_files\.txt: it is a link"):
+        list(feed.train(0))

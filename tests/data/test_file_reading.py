@@ -55,6 +55,13 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
         file_reading.read_file(tmp_path / "p.jpg")
 
 
+def test_an_image_of_gigabytes_is_refused_unread(tmp_path):
+    with (tmp_path / "p.jpg").open("wb") as file:  # sparse: takes no room on disk
+        file.truncate(3 * 10**9)
+    with pytest.raises(DataError, match=r"p\.jpg: larger than the limit of 268,435,456 bytes"):
+        file_reading.read_file(tmp_path / "p.jpg")
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DataError, match=r"x\.jpg: No such file") as caught:
         file_reading.read_file(tmp_path / "x.jpg")
