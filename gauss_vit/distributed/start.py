@@ -199,6 +199,8 @@ def _initialize(peers: Peers, *, limit: float) -> None:
         # By default JAX listens on all addresses of the host.
         coordinator_bind_address=os.environ.get(_BIND_VARIABLE, peers.address),
     )
+    # Counting devices waits for all processes: where the first alone computes, the others would never count theirs.
+    jax.devices()
 
 
 def _within(limit: float, call: Callable[[], None]) -> None:
