@@ -34,9 +34,10 @@ PUBLISHED = {
     "swinv2_cr_tiny_ns_224.sw_in1k": (0.390, 56.4, 53.7),
     "resnet101.a1_in1k": (0.921, 61.2, 63.7),
 }
-# A narrow, a wide, a hardly Gaussian and a convolutional one.
+# Narrow, wide, hardly Gaussian, convolutional; the best fit of DeiT-S is found from the paper's start alone.
 OF_EVERY_SHAPE = (
     "deit_tiny_patch16_224.fb_in1k",
+    "deit_small_patch16_224.fb_in1k",
     "xcit_medium_24_p16_224.fb_in1k",
     "swin_tiny_patch4_window7_224.ms_in1k",
     "resnet101.a1_in1k",
