@@ -21,7 +21,7 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +32,17 @@ from gauss_vit.command_line import completion, console, parsing
 from gauss_vit.command_line import help as help_pages
 from gauss_vit.command_line.parsing import PROGRAM, CommandLine, UsageError
 from gauss_vit.commands.verbs import VERBS
+from gauss_vit.distributed import ending
 from gauss_vit.errors import ConfigError, UserError, is_out_of_memory, memory_error
-from gauss_vit.escaping import LogFormatter, escaped
+from gauss_vit.escaping import LogFormatter
 
 BUG, INTERRUPTED = 1, 130
 _NOT_FOR_OTHERS = 0o022
-_WIDEST = 120
 _START_SECONDS = 300.0
+_WIDEST = 120
 _INVOCATION = "gauss_vit.command_line.invocation"
 _START, _PROCESSES = "gauss_vit.distributed.start", "gauss_vit.distributed.processes"
+_PEERS = "gauss_vit.distributed.peers"
 _LONGEST_SECONDS = 7 * 24 * 3600.0
 _LESS_MEMORY = "use smaller batches or fewer images at a time, or a device with more memory"
 _HELP = frozenset({"--help", "-h", "-help", "help"})
@@ -58,19 +60,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     flags.FLAGS.mark_as_parsed()
     console.prepare()
     with _writable_by_owner_only():
+        watch = ExitStack()
         try:
-            status = _status(tuple(sys.argv[1:] if arguments is None else arguments))
+            status = _status(tuple(sys.argv[1:] if arguments is None else arguments), watch)
         except SystemExit as end:
-            _leave(end.code)
+            _leave(end.code, watch)
             raise
-        _leave(status)
+        _leave(status, watch)
     if status and arguments is None:
         _end_now(status)
     return status
 
 
-def _status(given: Sequence[str]) -> int:
-    """Runs one verb, and reports what goes wrong."""
+def _status(given: Sequence[str], watch: ExitStack) -> int:
+    """Runs one verb, and reports what goes wrong, here or in another process."""
     workdir = None
     try:
         answer = _answer(given)
@@ -79,26 +82,26 @@ def _status(given: Sequence[str]) -> int:
             return 0
         line = parsing.parse(given, VERBS)
         workdir = _workdir(line)
-        _run(line)
+        _run(line, watch)
         return 0
     except UsageError as error:
         return _report(error, after=f"\n{error.usage}")
-    except UserError as error:
-        return _report(error)
     except KeyboardInterrupt:
         return _say_error(f"{PROGRAM}: interrupted", status=INTERRUPTED)
     except console.ReaderGoneError:
         return 0
     except Exception as error:
-        if is_out_of_memory(error):
-            return _report(memory_error(error, PROGRAM, do=_LESS_MEMORY))
-        return _report_bug(error, workdir)
+        is_known = isinstance(error, UserError) or not is_out_of_memory(error)
+        reason = _reason(error if is_known else memory_error(error, PROGRAM, do=_LESS_MEMORY))
+        return _report(reason) if isinstance(reason, UserError) else _report_bug(reason, workdir)
 
 
-def _run(line: CommandLine) -> None:
+def _run(line: CommandLine, watch: ExitStack) -> None:
     invocation = _function(_INVOCATION, "invoke", needed_by=line.verb)(line)
     with _console() as terminal:
         count = _join(line, invocation.experiment, terminal) if "distributed" in line.options else 1
+        if count > 1:
+            watch.enter_context(_function(_PEERS, "watched", needed_by=line.verb)())
         _function("gauss_vit.assembly.compilation_cache", "keep", needed_by=line.verb)()
         run = functools.partial(_runner(line.verb), invocation)
         if count == 1 or VERBS[line.verb].is_shared:
@@ -121,10 +124,20 @@ def _join(line: CommandLine, experiment: object, terminal: logging.Handler) -> i
     return count
 
 
-def _leave(status: int | str | None) -> None:
-    """Leaves the processes of the run, if this one has joined any."""
+def _reason(error: Exception) -> Exception:
+    """Returns why the program ends, which another process may know better, and tells it the others."""
+    if _PEERS not in sys.modules:
+        return error
+    peers = vars(sys.modules[_PEERS])
+    reason = peers["cause"](error)
+    peers["tell"](reason)
+    return reason
+
+
+def _leave(status: int | str | None, watch: ExitStack) -> None:
+    """Leaves the processes of the run, if this one has joined any; up to then they watch over each other."""
     if _START in sys.modules:
-        vars(sys.modules[_START])["leave"](status if isinstance(status, int) else BUG)
+        vars(sys.modules[_START])["leave"](status if isinstance(status, int) else BUG, at_last=watch.close)
 
 
 def _end_now(status: int) -> None:
@@ -221,10 +234,7 @@ def _workdir(line: CommandLine) -> Path | None:
 
 
 def _report(error: UserError, *, after: str = "") -> int:
-    stop = "" if error.message.endswith(("?", ".", "!")) else "."
-    remedy = f"{stop} DO: {error.do}" if error.do else ""
-    line = escaped(" ".join(f"gauss_vit: error[{error.code}]: {error.message}{remedy}".split()))
-    return _say_error(line + after, status=error.exit_status)
+    return _say_error(ending.line(error) + after, status=error.exit_status)
 
 
 def _report_bug(error: Exception, workdir: Path | None) -> int:

@@ -5,7 +5,6 @@ A fault of one process ends all of them with its message, and whatever is stuck 
 
 import dataclasses
 import functools
-import hashlib
 import itertools
 import math
 import socket
@@ -17,7 +16,7 @@ from typing import Any, TypeVar
 
 import jax
 
-from gauss_vit.assembly import feeds, from_data
+from gauss_vit.assembly import feeds, from_data, same_everywhere
 from gauss_vit.assembly.initial_params import initial_params
 from gauss_vit.distributed import hang, processes
 from gauss_vit.distributed.agreement import require_same
@@ -28,7 +27,6 @@ from gauss_vit.train.mesh import place_batch
 from gauss_vit.train.program import fresh_state, make_program
 from gauss_vit.train.run import Feed
 from gauss_vit.train.workdir import lock, resume
-from gauss_vit.train.workdir.environment import describe_environment
 
 Value = TypeVar("Value")
 
@@ -99,11 +97,10 @@ class Preflight:
 
     def _agreement(self) -> str:
         """Compares configs, code, packages and kinds of devices of all processes."""
-        environment = describe_environment(jax.local_devices())
-        config, code = self._experiment.to_json(), code_digest(Path(__file__).parents[1])
-        facts = {key: environment[key] for key in ("python", "packages", "platform", "device_kind")}
-        require_same({"config": config, "code": code, **facts}, limit=self._limit)
-        return f"config {_digest(str(config).encode())}, code {code}; the same packages and devices"
+        facts = same_everywhere.facts(self._experiment)
+        require_same(facts, limit=self._limit)
+        config = same_everywhere.digest(str(facts["config"]).encode())
+        return f"config {config}, code {facts['code']}; the same packages and devices"
 
     def _workdir(self, experiment: Experiment, workdir: Path) -> str:
         """Checks that process 0 may begin or resume the run in its workdir, and that all processes share the folder."""
@@ -130,16 +127,6 @@ class Preflight:
             raise DivergedError(f"the loss of the first batch is {losses[0]}, and {losses[1]} after one update")
         first, second = (end - begin for begin, end in itertools.pairwise(marks))
         return f"compiled and made in {first:.0f} s, again in {second:.2f} s; loss of the first batch {losses[0]:.4f}"
-
-
-def code_digest(package: Path) -> str:
-    """Hashes the source files of a package: 12 hexadecimal digits."""
-    files = ((str(path.relative_to(package)).encode(), path.read_bytes()) for path in sorted(package.rglob("*.py")))
-    return _digest(b"".join(b"%s\0%d\0%s" % (name, len(content), content) for name, content in files))
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:12]
 
 
 def _read(experiment: Experiment) -> _Prepared:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-from gauss_vit.assembly import feeds, from_data, initial_params, smoke_test
+from gauss_vit.assembly import feeds, from_data, initial_params, same_everywhere, smoke_test
 from gauss_vit.assembly.device import experiment_here
 from gauss_vit.assembly.memory_advice import with_advice
 from gauss_vit.assembly.model_flops import utilization
@@ -55,7 +55,9 @@ def run(invocation: Invocation) -> None:
     for flag in ("track", "trace"):
         if invocation.switch("smoke") and invocation.is_given(flag):
             raise ConfigError(f"--smoke keeps nothing, and --{flag} is for what is kept", do=f"leave out --{flag}")
-    experiment = from_data.complete(experiment_here(invocation.required_experiment()))
+    given = experiment_here(invocation.required_experiment())
+    same_everywhere.require_same_start(given)
+    experiment = from_data.complete(given)
     if invocation.switch("smoke"):
         smoke(experiment)
     else:
@@ -127,6 +129,8 @@ def train(
     Raises:
       UserError: as `run`.
     """
+    feed = feeds.feed(experiment, sources, bad_files=folder / bad_files(processes.index()))
+    same_everywhere.require_same_data(experiment, sources, feed)
     program, known = make_program(experiment), trained_on(experiment, sources)
     if experiment.start is not None:
         check_applies(experiment.model, experiment.start.intervention)
@@ -134,7 +138,7 @@ def train(
         workdir=folder,
         recipe=experiment,
         program=program,
-        feed=prepare_feed(feeds.feed(experiment, sources, bad_files=folder / bad_files(processes.index()))),
+        feed=prepare_feed(feed),
         trained_on=known,
         resume=resume,
         observers=observers.of(experiment, folder),

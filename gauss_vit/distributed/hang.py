@@ -1,4 +1,4 @@
-"""The end of a process that waited too long: one line that says for what, the stacks of all threads in a file."""
+"""The error of a process that waited too long: it says for what, with the stacks of all threads in a file."""
 
 import contextlib
 import faulthandler
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from gauss_vit.distributed import ending
 from gauss_vit.distributed.watchdog import Wait
 from gauss_vit.errors import PeerError
 
@@ -17,39 +18,36 @@ CODE = "HANG"
 _WRITING_SECONDS = 10.0
 
 
-def end(wait: Wait, seconds: float, *, others: Sequence[str] = (), folder: Path) -> NoReturn:
-    """Ends this process with status 6.
+def end(wait: Wait, seconds: float, *, folder: Path) -> NoReturn:
+    """Ends this process, whatever its other threads are stuck in, with the error of a wait."""
+    ending.at_once(error_of(wait, seconds, folder=folder))
 
-    Nothing here needs a lock that another thread may hold, or storage that answers: the line comes in any case.
+
+def error_of(wait: Wait, seconds: float, *, others: Sequence[str] = (), folder: Path) -> PeerError:
+    """Builds the error, and writes the stacks.
+
+    Nothing here needs a lock that another thread may hold, or storage that answers.
 
     Args:
       wait: What was waited for.
       seconds: How long.
-      others: What other processes of the run wait for, for the message and the file.
+      others: What other processes of the run wait for.
       folder: Folder for the stacks of all threads; standard error if it cannot be written within some seconds.
     """
-    line = _line(wait, seconds, others)
-    stacks = _within(_WRITING_SECONDS, line, folder)
-    where = "the lines above" if stacks is None else str(stacks)
-    do = "look there for what is stuck; the same command resumes from the newest checkpoint. If it is only slow, raise"
+    told = f"; {'; '.join(others)}" if others else ""
+    what = f"waited {seconds:.0f} s for {wait.what}, limit {wait.limit:g} s{told}"
+    stacks = _within(_WRITING_SECONDS, what, folder)
     if stacks is None:
         faulthandler.dump_traceback(file=2, all_threads=True)
-    say(f"{line}; stacks of all threads in {where}. DO: {do} its limit (--config.limits)")
-    os._exit(PeerError.exit_status)
+    return PeerError(
+        f"{what}; stacks of all threads in {'the lines above' if stacks is None else stacks}",
+        code=CODE,
+        do="look there for what is stuck; the same command resumes from the newest checkpoint."
+        " If it is only slow, raise its limit (--config.limits)",
+    )
 
 
-def say(line: str) -> None:
-    """Writes a line to standard error, whose buffer a stuck thread may hold."""
-    with contextlib.suppress(OSError):
-        os.write(2, f"{line}\n".encode(errors="backslashreplace"))
-
-
-def _line(wait: Wait, seconds: float, others: Sequence[str]) -> str:
-    told = f"; {'; '.join(others)}" if others else ""
-    return f"gauss_vit: error[{CODE}]: waited {seconds:.0f} s for {wait.what}, limit {wait.limit:g} s{told}"
-
-
-def _within(seconds: float, line: str, folder: Path) -> Path | None:
+def _within(seconds: float, what: str, folder: Path) -> Path | None:
     """Writes the stacks to a new file; None if that fails, or takes longer because the storage is what is stuck."""
     written: list[Path] = []
 
@@ -57,7 +55,7 @@ def _within(seconds: float, line: str, folder: Path) -> Path | None:
         with contextlib.suppress(OSError):
             handle, name = tempfile.mkstemp(prefix="hang-", suffix=".log", dir=folder)
             with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(f"{line}\n\n{' '.join(sys.argv)}\n\n")
+                file.write(f"{what}\n\n{' '.join(sys.argv)}\n\n")
                 file.flush()
                 faulthandler.dump_traceback(file=file, all_threads=True)
             written.append(Path(name))

@@ -4,16 +4,19 @@ It is there where devices are not: before any is counted, and while another proc
 process everything here is trivial, and nothing is opened.
 """
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 import jax
 
 # JAX keeps the client of its coordination service to itself; orbax takes it from here as well.
 from jax._src import distributed
+from jax.experimental import multihost_utils
 
 from gauss_vit import errors
 from gauss_vit.distributed.roll_call import named
@@ -24,6 +27,9 @@ Value = TypeVar("Value", bound=JsonLike)
 
 Result = TypeVar("Result")
 
+FAILED = "PEER-FAILED"
+_PREEMPTION = "RECEIVED_PREEMPTION_NOTICE"
+_STOP = "stop"
 _PREFIX = "gauss_vit"
 
 
@@ -33,7 +39,7 @@ class _Service(Protocol):
 
     def key_value_increment(self, key: str, increment: int) -> int: ...
 
-    def key_value_set(self, key: str, value: str) -> None: ...
+    def key_value_set(self, key: str, value: str, allow_overwrite: bool = False) -> None: ...
 
     def key_value_dir_get(self, key: str) -> list[tuple[str, str]]: ...
 
@@ -55,6 +61,66 @@ def count() -> int:
 def is_first() -> bool:
     """Returns whether this is process 0, which alone writes what a run writes once."""
     return index() == 0
+
+
+def tell(key: str, value: JsonLike, *, once: bool = False) -> bool:
+    """Tells the other processes a value, in place of an earlier one, without waiting for them.
+
+    Args:
+      key: What it is, such as "phase/1"; one that all processes use where the first value counts.
+      value: The value.
+      once: Whether an earlier value stays.
+
+    Returns:
+      False where an earlier value stays, or nobody listens any more.
+    """
+    client = cast(_Service | None, distributed.global_state.client)
+    if client is None:
+        return False
+    try:
+        client.key_value_set(f"{_PREFIX}/told/{key}", json.dumps(value), not once)
+    except jax.errors.JaxRuntimeError:
+        return False
+    return True
+
+
+def told(folder: str) -> dict[str, JsonLike] | None:
+    """Returns the values that were told so far, by the last part of their keys; None if nobody answers."""
+    client = cast(_Service | None, distributed.global_state.client)
+    if client is None:
+        return None
+    try:
+        values = client.key_value_dir_get(f"{_PREFIX}/told/{folder}/")
+    except jax.errors.JaxRuntimeError:
+        return None
+    return {key.rpartition("/")[2]: json.loads(value) for key, value in values}
+
+
+def ask_to_stop(reason: str) -> None:
+    """Asks all processes to stop at the same turn (`is_stop_agreed`); without others nothing happens."""
+    if count() == 1:
+        return
+    tell(f"{_STOP}/first", {"process": index(), "reason": reason}, once=True)
+    client = cast(_Service, distributed.global_state.client)
+    with contextlib.suppress(jax.errors.JaxRuntimeError):
+        # The key under which JAX itself announces a SIGTERM; it is asked already where it exists.
+        client.key_value_set(_PREEMPTION, datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+def is_stop_agreed(turn: int) -> bool:
+    """Returns whether all processes stop at a turn, once one of them has asked for it.
+
+    All must call it for every turn, counted from 1, up to the one at which they stop; JAX agrees on the turn.
+    """
+    return multihost_utils.reached_preemption_sync_point(turn)
+
+
+def reason_to_stop() -> str:
+    """Returns why all processes stop, with the process that was told."""
+    asked = cast(Mapping[str, Any], (told(_STOP) or {}).get("first"))
+    if not asked:
+        return "SIGTERM"
+    return asked["reason"] if asked["process"] == index() else f"{asked['reason']} of process {asked['process']}"
 
 
 def gather(name: str, value: Value, *, limit: float) -> list[Value]:
@@ -144,15 +210,22 @@ def _told_to_others(name: str, *, limit: float) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        gather(name, _described(error), limit=limit)
+        gather(name, described(error), limit=limit)
         raise
 
 
-def _described(error: BaseException) -> JsonLike:
+def described(error: BaseException) -> dict[str, JsonLike]:
+    """Describes an error, also one of this program, for the other processes."""
     if not isinstance(error, UserError):
-        return {"kind": "PeerError", "message": f"failed: {type(error).__name__}: {error}", "do": "", "code": None}
+        what = f"failed: {type(error).__name__}: {error}"
+        return {"kind": "PeerError", "message": what, "do": f"look at the log of process {index()}", "code": FAILED}
     kind = next(kind for kind in type(error).mro() if vars(errors).get(kind.__name__) is kind)
     return {"kind": kind.__name__, "message": error.message, "do": error.do, "code": error.code}
+
+
+def rebuilt(told: Mapping[str, Any]) -> UserError:
+    """Builds the error that another process has described."""
+    return vars(errors)[told["kind"]](told["message"], do=told["do"], code=told["code"])
 
 
 def _returned(outcome: JsonLike) -> JsonLike:
@@ -160,7 +233,7 @@ def _returned(outcome: JsonLike) -> JsonLike:
     told = cast(Mapping[str, Any], outcome)
     if "kind" not in told:
         return told["value"]
-    raise vars(errors)[told["kind"]](told["message"], do=told["do"], code=told["code"])
+    raise rebuilt(told)
 
 
 def _told(client: _Service, folder: str) -> dict[int, str]:

@@ -22,11 +22,15 @@ from gauss_vit.errors import ConfigError, PeerError
 AUTO, OFF = "auto", "off"
 ANY = "any"
 _BIND_VARIABLE = "JAX_COORDINATOR_BIND_ADDRESS"
-_HEARTBEAT_SECONDS = 30
+# JAX finds after half of it at the earliest that a process is gone; `peers` names it before.
+_HEARTBEAT_SECONDS = 80
 _EXTRAS = MappingProxyType({"gpu": "cuda13"})
 _JOINING = "joining"
-_LEAVE_SECONDS = 60
+# Process 0 may have much to write at the end; one that is gone is found sooner.
+_LEAVE_SECONDS = 3600
+_GOOD = (0, 143)
 _LEAVE_AFTER_ERROR_SECONDS = 10
+_LEAVE_WITHOUT_OTHERS_SECONDS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,25 +117,37 @@ def parse(choice: str) -> Peers:
     return Peers(host=host, port=int(port), count=int(numbers[0]), index=int(numbers[1]))
 
 
-def leave(status: int) -> None:
+def leave(status: int, *, at_last: Callable[[], None] = lambda: None) -> None:
     """Leaves the other processes at the end of the program, once all are at theirs, or without them after a while.
 
     A process that ends without them does so at once: JAX would wait for the others and then dump a C++ stack trace.
 
     Args:
       status: Exit status of this process.
+      at_last: Function that ends the watch over the others: once they are at their ends, or here at once if this
+        process has failed.
     """
+    if processes.count() == 1 or status not in _GOOD:
+        at_last()
     if processes.count() == 1:
         return
     if any(thread.name == _JOINING for thread in threading.enumerate()):
         # Not connected yet: whatever it is asked, JAX's client would end the process with a stack trace.
         _end(status)
     try:
-        processes.barrier("the end", limit=_LEAVE_AFTER_ERROR_SECONDS if status else _LEAVE_SECONDS)
+        processes.barrier("the end", limit=_limit(status))
+        at_last()
         jax.distributed.shutdown()
     except PeerError as error:
-        sys.stderr.write(f"gauss_vit: {error.message}\n")
+        if status in _GOOD:
+            sys.stderr.write(f"gauss_vit: {error.message}\n")
         _end(status or error.exit_status)
+
+
+def _limit(status: int) -> float:
+    if status == PeerError.exit_status:
+        return _LEAVE_WITHOUT_OTHERS_SECONDS
+    return _LEAVE_SECONDS if status in _GOOD else _LEAVE_AFTER_ERROR_SECONDS
 
 
 def _end(status: int) -> NoReturn:

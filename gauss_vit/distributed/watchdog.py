@@ -45,7 +45,6 @@ class Watchdog:
 
     Args:
       expired: Function that is called, from the thread, as long as a wait is over its limit.
-      report: Function that is called each time the thread looks, with the wait, if there is one, and its seconds.
       last_resort: Whether the process ends, with the stacks of all threads and status 1, where this thread cannot run,
         as when another one is stuck with the interpreter's lock. A process that is suspended for longer than a limit
         then ends too.
@@ -56,15 +55,14 @@ class Watchdog:
         self,
         expired: Expired,
         *,
-        report: Callable[[Wait | None, float], None] | None = None,
         last_resort: bool = False,
         every_seconds: float = EVERY_SECONDS,
     ):
         self._expired = expired
-        self._report = report
         self._has_last_resort = last_resort
         self._every_seconds = every_seconds
         self._current: Wait | None = None
+        self._seen: tuple[Wait | None, float] = (None, 0.0)
         self._is_done = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
@@ -102,6 +100,10 @@ class Watchdog:
                     return
             yield item
 
+    def now(self) -> tuple[Wait | None, float]:
+        """Returns what was waited for when the thread looked last, and for how many seconds."""
+        return self._seen
+
     def _watch(self) -> None:
         """Adds up the seconds of the current wait, which are those in which this thread runs as well."""
         seen, waited, before = self._current, 0.0, time.monotonic()
@@ -110,11 +112,9 @@ class Watchdog:
             passed, before = min(now - before, 2 * self._every_seconds), now
             current = self._current
             waited = waited + passed if current is seen else 0.0
-            seen = current
+            seen, self._seen = current, (current, waited)
             if self._has_last_resort:
                 _postpone(math.inf if current is None else max(current.limit - waited, 0.0) + _GRACE_SECONDS)
-            if self._report is not None:
-                self._report(current, waited)
             if current is not None and waited >= current.limit:
                 self._expired(current, waited)
 

@@ -9,7 +9,7 @@ import jax
 
 from gauss_vit.batches import Batch
 from gauss_vit.class_names import changes_of_classes
-from gauss_vit.distributed import hang, processes
+from gauss_vit.distributed import hang, peers, phases, processes
 from gauss_vit.distributed.watchdog import Wait, Watchdog
 from gauss_vit.errors import CheckpointError
 from gauss_vit.tasks.evaluator import Evaluator
@@ -33,12 +33,14 @@ _LOGGER = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def watched(run: Run) -> Iterator[Waits]:
-    """Watches over the waits of a run."""
+    """Watches over the waits of a run. While another process has time left for what it does, this one has, too."""
 
     def expired(wait: Wait, seconds: float) -> None:
-        hang.end(wait, seconds, folder=run.workdir)
+        others = phases.of_others()
+        if not peers.is_ending() and all(phase.left <= 0 for phase in others.values()):
+            peers.leave(hang.error_of(wait, seconds, others=phases.listed(others), folder=run.workdir))
 
-    with Watchdog(expired) as watchdog:
+    with Watchdog(expired, last_resort=processes.count() > 1) as watchdog, phases.told(watchdog):
         waits = Waits(watchdog, run.recipe.limits)
         with waits.running():
             yield waits

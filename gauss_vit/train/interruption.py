@@ -3,11 +3,12 @@
 import contextlib
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
+
+from gauss_vit.distributed import processes
 
 EXIT_STATUS = 143
 _HANGUP = "SIGHUP"
@@ -29,6 +30,8 @@ class Interruption:
     second one only prints that saving is under way, and the third one counts. Schedulers and shells send the same
     signal twice at times, to a process and to its group: what comes within a second is the same one. Leaving is safe:
     an unfinished checkpoint is never taken for a finished one.
+
+    Of many processes a signal to one stops all, at the same call of `is_requested`, which all call equally often.
     """
 
     def __init__(self) -> None:
@@ -36,19 +39,21 @@ class Interruption:
         self._first = 0
         self._first_time = 0.0
         self._num_presses = 0
+        self._num_turns = 0
+        self._is_agreed = False
         self._previous: dict[signal.Signals, Handler] = {}
         self._previous_fd = -1
         self._reader: threading.Thread | None = None
-        self._sockets: tuple[socket.socket, socket.socket] | None = None
+        self._written = -1
 
     def __enter__(self) -> "Interruption":
         """Installs the handlers."""
         if threading.current_thread() is threading.main_thread():
-            self._sockets = socket.socketpair()
-            self._sockets[1].setblocking(False)
-            self._reader = threading.Thread(target=self._read, args=self._sockets[:1], name="signals", daemon=True)
+            read, self._written = os.pipe()
+            os.set_blocking(self._written, False)
+            self._reader = threading.Thread(target=self._read, args=(read,), name="signals", daemon=True)
             self._reader.start()
-            self._previous_fd = signal.set_wakeup_fd(self._sockets[1].fileno(), warn_on_full_buffer=False)
+            self._previous_fd = signal.set_wakeup_fd(self._written, warn_on_full_buffer=False)
             handled = [number for number in _SIGNALS if not _is_ignored_hangup(number)]
             self._previous = {number: signal.signal(number, self._receive) for number in handled}
         return self
@@ -59,36 +64,44 @@ class Interruption:
         """Restores the earlier handlers."""
         for number, handler in self._previous.items():
             signal.signal(number, handler)
-        if self._sockets is not None and self._reader is not None:
+        if self._reader is not None:
             signal.set_wakeup_fd(self._previous_fd)
-            self._sockets[1].close()
+            os.close(self._written)
             self._reader.join()
-            self._sockets[0].close()
 
     @property
     def name(self) -> str:
-        """The first signal that came, such as "SIGTERM"; empty if there was none."""
-        return self._name
+        """The first signal that came, such as "SIGTERM"; empty if there was none, or not all processes stop for it."""
+        if processes.count() == 1:
+            return self._name
+        return processes.reason_to_stop() if self._is_agreed else ""
 
     def is_requested(self) -> bool:
         """Whether the run is to stop."""
-        return bool(self._name)
+        if processes.count() == 1:
+            return bool(self._name)
+        if not self._is_agreed:
+            self._num_turns += 1
+            self._is_agreed = processes.is_stop_agreed(self._num_turns)
+        return self._is_agreed
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         """Records a signal. Logging is not safe in a handler."""
         if not self._name:
             self._name = signal.Signals(number).name
 
-    def _read(self, signals: socket.socket) -> None:
+    def _read(self, signals: int) -> None:
         """Reads, in a thread, every signal that comes, whatever the main thread is doing."""
-        while received := signals.recv(1):
-            self._count(received[0])
+        with open(signals, "rb", buffering=0) as pipe:
+            while received := pipe.read(1):
+                self._count(received[0])
 
     def _count(self, number: int) -> None:
         """Counts a signal, and ends the process if the run was told to stop before."""
         if not self._first:
             self._first, self._first_time = number, time.monotonic()
             self._receive(number, None)
+            processes.ask_to_stop(self._name)
         elif number == signal.SIGINT:
             self._num_presses += 1
             if self._num_presses > 1:

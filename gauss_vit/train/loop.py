@@ -181,15 +181,21 @@ class _Loop:
 
     def _end_trace(self) -> None:
         """Waits for the newest step, and writes the trace that ends with it."""
-        self._window.settle()
+        self._settle()
         with self._wall.within("observation"):
             self._trace.close()
+
+    def _settle(self) -> None:
+        """Waits for the newest update, and checks it."""
+        with self._waits.result(self._step):
+            self._window.settle()
 
     def _log(self) -> None:
         """Reports the interval that ends here."""
         training = self._training
         rate = float(self._program.learning_rate(self._step - 1))
         num_places = ((self._step - 1) % training.log_every + 1) * training.batch_size
+        self._settle()
         values = self._window.values()
         self._input.ended()
         values = {**values, **_skipped(values, num_places=num_places), "learning_rate": rate}
@@ -229,7 +235,7 @@ class _Loop:
         """Evaluates, and observes if that is due; after an interruption the resumed run does the rest."""
         is_observing = not is_observed and self._training.is_due(self._training.observe_every, self._step)
         if evaluators or is_observing:
-            self._window.settle()
+            self._settle()
         for evaluator in evaluators:
             with self._wall.within("evaluation"), memory.memory_faults("evaluation"):
                 is_complete = self._evaluate(evaluator)
@@ -290,7 +296,7 @@ class _Loop:
         """Starts to save the state, once it is known to be finite and its metrics are on disk."""
         if self._writer.covers(self._step):
             return
-        self._window.settle()
+        self._settle()
         with self._wall.within("save"), self._waits.saving(self._step):
             progress = Progress(
                 step=self._step,

@@ -43,6 +43,10 @@ class Waits:
         """Limits a training step."""
         return self._steps.limited(f"training step {step}")
 
+    def result(self, step: int) -> contextlib.AbstractContextManager[None]:
+        """Limits the wait for the result of a training step that was started."""
+        return self._watchdog.limited(f"the result of training step {step}", self._steps.limit)
+
     def saving(self, step: int) -> contextlib.AbstractContextManager[None]:
         """Limits saving the state of a step, which waits for the save before it."""
         return self._watchdog.limited(f"checkpoint {step}, or the one before it, to be saved", self._limits.save)
@@ -72,13 +76,20 @@ class _Repeated:
         self._count = 0
         self._slowest = 0.0
 
+    @property
+    def limit(self) -> float:
+        """The longest that the next one may take, in seconds."""
+        return max(self._limits.step, _SLOWER * self._slowest) if self._is_compiled else self._limits.compile
+
+    @property
+    def _is_compiled(self) -> bool:
+        return self._count >= _NUM_COMPILED
+
     @contextlib.contextmanager
     def limited(self, what: str) -> Iterator[None]:
         """Limits it once: as a compilation at first, later by the slowest time before as well."""
-        is_compiled = self._count >= _NUM_COMPILED
-        limit = max(self._limits.step, _SLOWER * self._slowest) if is_compiled else self._limits.compile
-        start = time.monotonic()
-        with self._watchdog.limited(what, limit):
+        start, is_compiled = time.monotonic(), self._is_compiled
+        with self._watchdog.limited(what, self.limit):
             yield
         self._count += 1
         if is_compiled:

@@ -11,16 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from gauss_vit.distributed.watchdog import Wait, Watchdog
+from gauss_vit.distributed.watchdog import Watchdog
 
 STUCK = """
 import ctypes, sys
 from pathlib import Path
-from gauss_vit.distributed import hang
+from gauss_vit.distributed import ending, hang
 from gauss_vit.distributed.watchdog import Watchdog
 
 def expired(wait, seconds):
-    hang.end(wait, seconds, others=["process 1: the observers at step 3, for 9 s"], folder=Path(sys.argv[1]))
+    others = ["process 1 waits for the observers since 9 s"]
+    ending.at_once(hang.error_of(wait, seconds, others=others, folder=Path(sys.argv[1])))
 
 with Watchdog(expired, every_seconds=0.05) as watchdog, watchdog.limited("a device", 0.3):
     ctypes.CDLL(None).poll(None, 0, 60_000)
@@ -118,16 +119,15 @@ def test_each_item_has_the_limit_and_its_use_has_none():
     assert found[0][0] == "a batch"
 
 
-def test_seconds_are_reported():
-    reports: list[tuple[Wait | None, float]] = []
-    watchdog = Watchdog(
-        lambda wait, seconds: None, report=lambda wait, seconds: reports.append((wait, seconds)), every_seconds=0.01
-    )
-    with watchdog, watchdog.limited("a step", 60.0):
-        time.sleep(0.1)
-    waits = [(wait.what, seconds) for wait, seconds in reports if wait is not None]
-    assert waits[0][0] == "a step"
-    assert sorted(seconds for _, seconds in waits) == [seconds for _, seconds in waits]
+def test_watchdog_says_what_is_waited_for_and_for_how_long():
+    with looking([]) as watchdog:
+        assert watchdog.now() == (None, 0.0)
+        with watchdog.limited("a step", 60.0):
+            time.sleep(0.1)
+            wait, seconds = watchdog.now()
+    assert wait is not None
+    assert (wait.what, wait.limit) == ("a step", 60.0)
+    assert 0.0 < seconds < 5.0
 
 
 def test_watchdog_leaves_no_thread():
@@ -147,7 +147,7 @@ def test_stuck_process_ends_with_its_line_and_its_stacks(tmp_path: Path):
     (file,) = tmp_path.glob("hang-*.log")
     assert ended.stderr.count("\n") == 1, "stacks are not for the terminal"
     assert "gauss_vit: error[HANG]: waited 0 s for a device, limit 0.3 s" in ended.stderr
-    assert f"process 1: the observers at step 3, for 9 s; stacks of all threads in {file}. DO: " in ended.stderr
+    assert f"process 1 waits for the observers since 9 s; stacks of all threads in {file}. DO: " in ended.stderr
     assert "(most recent call first)" in file.read_text()
     assert "--config.limits" in ended.stderr
 

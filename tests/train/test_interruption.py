@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gauss_vit.distributed import processes
 from gauss_vit.train import interruption as interruption_module
 from gauss_vit.train.interruption import Interruption
 
@@ -125,3 +126,18 @@ def test_other_threads_do_without():
     thread.start()
     thread.join()
     assert requested == [False]
+
+
+def test_many_processes_stop_at_the_turn_that_they_agree_on(monkeypatch: pytest.MonkeyPatch):
+    asked: list[str] = []
+    monkeypatch.setattr(processes, "count", lambda: 2)
+    monkeypatch.setattr(processes, "ask_to_stop", asked.append)
+    monkeypatch.setattr(processes, "is_stop_agreed", lambda turn: turn == 3)
+    monkeypatch.setattr(processes, "reason_to_stop", lambda: "SIGTERM of process 1")
+    with Interruption() as interruption:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert [interruption.is_requested() for _ in range(2)] == [False, False]
+        assert interruption.name == "", "the run may end before all have agreed"
+        assert [interruption.is_requested() for _ in range(3)] == [True, True, True]
+        assert interruption.name == "SIGTERM of process 1"
+    assert asked == ["SIGHUP"]

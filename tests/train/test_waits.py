@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gauss_vit.distributed import hang
+from gauss_vit.distributed import peers
 from gauss_vit.distributed.watchdog import Wait, Watchdog
 from gauss_vit.train.limits import Limits
 from gauss_vit.train.loop import fit
@@ -39,7 +39,7 @@ class Noted(Watchdog):
         super().__init__(lambda wait, seconds: None)
 
     @property
-    def now(self) -> tuple[str, float]:
+    def current(self) -> tuple[str, float]:
         """What is waited for, and its limit."""
         wait = self._current
         assert isinstance(wait, Wait)
@@ -50,16 +50,29 @@ def test_every_wait_has_a_name_and_its_own_limit():
     watchdog = Noted()
     waits = Waits(watchdog, LIMITS)
     with waits.running():
-        assert watchdog.now == ("what comes before the next step", 2.0)
+        assert watchdog.current == ("what comes before the next step", 2.0)
         with waits.restoring():
-            assert watchdog.now == ("the newest checkpoint to be read", 1.0)
+            assert watchdog.current == ("the newest checkpoint to be read", 1.0)
         with waits.initializing():
-            assert watchdog.now == ("the initial parameters", 1.0)
+            assert watchdog.current == ("the initial parameters", 1.0)
         with waits.observing(3):
-            assert watchdog.now == ("the observers at step 3", 5.0)
+            assert watchdog.current == ("the observers at step 3", 5.0)
         with waits.saving(3):
-            assert watchdog.now == ("checkpoint 3, or the one before it, to be saved", 6.0)
-        assert watchdog.now == ("what comes before the next step", 2.0)
+            assert watchdog.current == ("checkpoint 3, or the one before it, to be saved", 6.0)
+        assert watchdog.current == ("what comes before the next step", 2.0)
+
+
+def test_result_of_a_step_has_the_limit_of_a_step():
+    watchdog = Noted()
+    waits = Waits(watchdog, LIMITS)
+    limits = []
+    for step in range(3):
+        with waits.step(step):
+            pass
+        with waits.result(step):
+            assert watchdog.current[0] == f"the result of training step {step}"
+            limits.append(watchdog.current[1])
+    assert limits == [2.0, 4.0, 4.0]
 
 
 def test_first_steps_may_compile():
@@ -68,8 +81,8 @@ def test_first_steps_may_compile():
     limits = []
     for step in range(4):
         with waits.step(step):
-            assert watchdog.now[0] == f"training step {step}"
-            limits.append(watchdog.now[1])
+            assert watchdog.current[0] == f"training step {step}"
+            limits.append(watchdog.current[1])
     assert limits == [2.0, 2.0, 4.0, 4.0]
 
 
@@ -80,7 +93,7 @@ def test_slow_steps_raise_their_limit():
         with waits.step(step):
             time.sleep(0.02)
     with waits.step(3):
-        assert 0.2 <= watchdog.now[1] < 60.0
+        assert 0.2 <= watchdog.current[1] < 60.0
 
 
 def test_batches_of_an_evaluation_are_read_and_measured_within_limits():
@@ -88,13 +101,13 @@ def test_batches_of_an_evaluation_are_read_and_measured_within_limits():
 
     def read():
         for number in range(3):
-            assert watchdog.now == ("a batch of val to be read", 3.0)
+            assert watchdog.current == ("a batch of val to be read", 3.0)
             yield number
 
     limits = []
     for _ in Waits(watchdog, LIMITS).measured(read(), of="val"):
-        assert watchdog.now[0] == "a batch of val to be measured"
-        limits.append(watchdog.now[1])
+        assert watchdog.current[0] == "a batch of val to be measured"
+        limits.append(watchdog.current[1])
     assert limits == [2.0, 2.0, 4.0]
 
 
@@ -104,13 +117,13 @@ def test_interrupted_evaluation_is_limited_no_longer():
     with waits.running():
         for _ in waits.measured(iter([1, 2]), of="val"):
             break
-        assert watchdog.now[0] == "what comes before the next step"
+        assert watchdog.current[0] == "what comes before the next step"
 
 
 @pytest.mark.optimized
 def test_slow_batches_do_not_end_a_run_whose_steps_have_short_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     ended: list[str] = []
-    monkeypatch.setattr(hang, "end", lambda wait, seconds, folder: ended.append(wait.what))
+    monkeypatch.setattr(peers, "leave", lambda error: ended.append(error.message))
 
     def slow(step, batch):
         if step == 4:

@@ -1,0 +1,182 @@
+"""What happens to one process of a run ends all of them, named, within its bound; none of them is left behind.
+
+Each row is one of docs/reliability.md, which has the seconds that were measured.
+"""
+
+import re
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from gauss_vit.train.checkpoint.reader import saved_steps
+from tests.processes import Ended, free_port, program, simulated, started
+from tests.tiny_config import FLAG as CONFIG
+from tests.train.bits import trace_of
+
+ONE_EACH = simulated(1)
+LENGTH = (
+    "--config.training.num_steps=120",
+    "--config.training.checkpoint_every=5",
+    "--config.evaluators[0].every=120",
+    "--config.limits.step=10",
+)
+
+
+def faulty(fault: str, index: int, step: int, workdir: Path) -> list[list[str]]:
+    """The command lines of two processes, with a fault in one of them."""
+    address = f"127.0.0.1:{free_port()}"
+    prefix = [sys.executable, "-m", "tests.distributed.faulty", fault, str(index), str(step)]
+    arguments = [CONFIG, f"--workdir={workdir}", *LENGTH]
+    return [[*prefix, *arguments, f"--distributed={address},2,{number}"] for number in range(2)]
+
+
+def commands(workdir: Path) -> list[list[str]]:
+    """The command lines of two processes."""
+    return program([CONFIG, f"--workdir={workdir}", *LENGTH], count=2)
+
+
+def finish(workdir: Path, folder: Path) -> list[Ended]:
+    """Runs two processes to their ends."""
+    with started(commands(workdir), folder, environment=ONE_EACH) as run:
+        ended = run.wait(limit=240)
+    assert [process.status for process in ended] == [0, 0], [process.err[-2000:] for process in ended]
+    return ended
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The workdir of two processes that were left alone."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    finish(folder / "W", folder / "said")
+    return folder / "W"
+
+
+def with_fault(fault: str, index: int, folder: Path, *, survivors: Sequence[int] = (0, 1)) -> tuple[list[str], float]:
+    """Runs two processes, one of which meets a fault at step 20.
+
+    Returns:
+      What each said, and the seconds from the fault to the end of the survivors.
+    """
+    commands = faulty(fault, index, 20, folder / "W")
+    with started(commands, folder / "said", environment=ONE_EACH) as run:
+        run.wait_until_said(index, "fault at ", limit=180)
+        at = float(re.findall(r"fault at (\S+)", run.said(index))[0])
+        deadline = time.monotonic() + 90
+        while any(run.processes[survivor].poll() is None for survivor in survivors):
+            assert time.monotonic() < deadline, "\n".join(run.said(number)[-2000:] for number in range(2))
+            time.sleep(0.05)
+        seconds = time.time() - at
+        statuses = [run.processes[survivor].returncode for survivor in survivors]
+        said = [run.said(number) for number in range(2)]
+    assert all(status != 0 for status in statuses), (statuses, said)
+    return said, seconds
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("fault", ["kill", "suspend"])
+def test_a_process_that_is_gone_is_named_before_jax_aborts(tmp_path: Path, fault: str):
+    said, seconds = with_fault(fault, 1, tmp_path, survivors=[0])
+    assert "gauss_vit: error[PEER-LOST]: process 1 stopped answering 2" in said[0]
+    assert "Check failure stack trace" not in said[0]
+    assert seconds <= 45
+
+
+@pytest.mark.full
+def test_the_coordinator_that_is_gone_ends_the_others(tmp_path: Path):
+    said, seconds = with_fault("kill", 0, tmp_path, survivors=[1])
+    assert "gauss_vit: error[PEER-LOST]: " in said[1]
+    assert "process 0, the coordinator, is gone" in said[1]
+    assert seconds <= 45
+
+
+@pytest.mark.full
+def test_a_stuck_process_is_found(tmp_path: Path):
+    said, seconds = with_fault("stuck", 1, tmp_path)
+    assert any("error[HANG]: " in text for text in said)
+    assert "training step 20" in said[0]
+    assert list((tmp_path / "W").glob("hang-*.log"))
+    assert seconds <= 10 + 15
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("index", [0, 1])
+def test_error_of_one_process_is_said_by_all(tmp_path: Path, index: int):
+    said, seconds = with_fault("data", index, tmp_path)
+    assert "gauss_vit: error[DATA-DECODE]: bad.jpg: image file is truncated. DO: remove it" in said[index]
+    assert f"gauss_vit: error[DATA-DECODE]: process {index}: bad.jpg: image file is truncated" in said[1 - index]
+    assert seconds <= 30
+
+
+@pytest.mark.full
+def test_bug_in_one_process_is_said_by_all(tmp_path: Path):
+    said, seconds = with_fault("bug", 1, tmp_path)
+    assert "gauss_vit: error[BUG]: RuntimeError: an exception of this process alone" in said[1]
+    assert "gauss_vit: error[PEER-FAILED]: process 1: failed: RuntimeError: an exception of this process" in said[0]
+    assert seconds <= 30
+
+
+@pytest.mark.full
+@pytest.mark.optimized
+@pytest.mark.parametrize("index", [0, 1])
+def test_signal_to_one_process_stops_all_at_the_same_step(undisturbed: Path, tmp_path: Path, index: int):
+    workdir = tmp_path / "W"
+    with started(commands(workdir), tmp_path / "first", environment=ONE_EACH) as run:
+        run.wait_until_said(0, "saved checkpoint 20", limit=180)
+        run.signal(index, signal.SIGTERM)
+        start = time.monotonic()
+        ended = run.wait(limit=240)
+        assert time.monotonic() - start < 30
+    assert [process.status for process in ended] == [143, 143], ended
+    step = max(saved_steps(workdir))
+    assert 20 <= step < 120
+    who = "SIGTERM" if index == 0 else "SIGTERM of process 1"
+    assert f"{who}: saved step {step}, exiting 143" in ended[0].err
+    assert f"resumed from step {step} (verified)" in finish(workdir, tmp_path / "second")[0].err
+    assert trace_of(workdir) == trace_of(undisturbed)
+
+
+@pytest.mark.full
+@pytest.mark.optimized
+@pytest.mark.parametrize("index", [0, 1])
+def test_killed_in_a_save_leaves_no_half_of_a_checkpoint(undisturbed: Path, tmp_path: Path, index: int):
+    with_fault("kill_in_save", index, tmp_path, survivors=[1 - index])
+    assert max(saved_steps(tmp_path / "W")) in (15, 20)
+    finish(tmp_path / "W", tmp_path / "second")
+    assert trace_of(tmp_path / "W") == trace_of(undisturbed)
+
+
+@pytest.mark.full
+def test_a_process_that_never_comes_is_named(tmp_path: Path):
+    first = [*commands(tmp_path / "W")[0], "--config.limits.start=5"]
+    with started([first], tmp_path / "said", environment=ONE_EACH) as run:
+        ended = run.wait(limit=60)[0]
+    assert ended.status == 6
+    assert "gauss_vit: error[PEER-LOST]: waited 5 s at the start for process 1" in ended.err
+    assert ended.seconds < 5 + 15
+
+
+@pytest.mark.full
+def test_second_run_on_a_workdir_is_refused_and_the_first_goes_on(tmp_path: Path):
+    with started(commands(tmp_path / "W"), tmp_path / "first", environment=ONE_EACH) as first:
+        first.wait_until_said(0, "saved checkpoint 5", limit=180)
+        with started(commands(tmp_path / "W"), tmp_path / "second", environment=ONE_EACH) as second:
+            refused = second.wait(limit=120)
+        assert [process.status for process in refused] == [7, 7], refused
+        assert "error[WORKDIR-BUSY]" in refused[0].err
+        assert [process.status for process in first.wait(limit=300)] == [0, 0]
+
+
+def test_processes_with_different_configs_do_not_start(tmp_path: Path):
+    first, second = commands(tmp_path / "W")
+    with started(
+        [first, [*second, "--config.optimizer.learning_rate=0.002"]], tmp_path / "said", environment=ONE_EACH
+    ) as run:
+        ended = run.wait(limit=60)
+    assert [process.status for process in ended] == [2, 2], ended
+    differ = "process 1 differs from process 0: config.optimizer.learning_rate is 0.002 instead of 0.001"
+    assert all(f"gauss_vit: error[HOST-MISMATCH]: {differ}" in process.err for process in ended)
+    assert not (tmp_path / "W").exists()
