@@ -155,7 +155,7 @@ def test_needs_are_read_from_a_compiler_that_refuses(text: str, expected: int | 
 def test_shapes_are_those_of_batches(experiment: Experiment, source: Source):
     transforms = (Resize(), RandomFlip())
     shown = dataclasses.replace(experiment, data=dataclasses.replace(experiment.data, train_transforms=transforms))
-    batch = next(feeds.train_batches(shown, source, start=0))
+    batch = next(iter(feeds.feed(shown, feeds.open_sources(shown)).train(0)))
     shapes = pipeline.train_shapes(source, transforms=transforms, image_size=(16, 32), batch_size=256)
     assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), shapes) == jax.tree.map(
         lambda leaf: (leaf.shape, leaf.dtype), batch
