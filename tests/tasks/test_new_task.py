@@ -26,6 +26,7 @@ from gauss_vit.tasks.evaluator import Best, Evaluator
 from gauss_vit.tasks.task import Examples, Records
 from gauss_vit.train.checkpoint.reader import restore_params
 from gauss_vit.train.config import Training
+from gauss_vit.train.limits import Limits
 from gauss_vit.train.loop import fit
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.optim import AdamW, Constant, Optimizer, Schedule
@@ -167,6 +168,7 @@ class Regression:
     evaluators: tuple[Evaluator, ...] = ()
     optimizer: Optimizer = OPTIMIZER
     mesh: MeshConfig = MeshConfig(data=4)  # noqa: RUF009
+    limits: Limits = Limits()
     seed: int = 0
 
     def to_json(self) -> dict:
