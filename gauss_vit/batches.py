@@ -13,6 +13,9 @@ from jaxtyping import Bool, PyTree, UInt8
 BATCH_AXES = ("slices", "data", "fsdp")
 """Axes of a mesh of devices that a batch is split over (`train.mesh`)."""
 
+IGNORED = 255
+"""Class index of the pixels of a mask that count for nothing; so a mask has at most 255 classes, 0..254."""
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +25,7 @@ class Batch:
     Attributes:
       image: uint8 [batch, height, width, 3], RGB in 0..255, not normalised.
       is_real: bool [batch], False in padding.
-      targets: the task's pytree of arrays [batch, ...], such as `ClassTargets`; zeros in padding. A
+      targets: the task's pytree of arrays [batch, ...], such as `ClassTargets` or `MaskTargets`; zeros in padding. A
         `Mask` or `Boxes` in it moves with the image.
       is_flipped: bool [batch], whether the train step is still to flip an image horizontally, with the masks and boxes
         among its targets; None where no image is flipped.
@@ -60,7 +63,25 @@ class Mask:
     """
 
     values: PyTree
-    fill: int = field(default=255, metadata={"static": True})
+    fill: int = field(default=IGNORED, metadata={"static": True})
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class MaskTargets:
+    """A class for each pixel; without the batch axis, of a single example.
+
+    In training a mask has the size of the image. Where whole images are evaluated it keeps the size of the file, on a
+    canvas of one size for all masks of the batch, whose rest is ignored.
+
+    Attributes:
+      mask: class indices, uint8 [batch, height, width]; those equal to its `fill`, `IGNORED`, count for nothing.
+      size: int32 [batch, 2], the (height, width) in pixels of each mask, which is in the top left corner of its canvas;
+        None where every mask fills it.
+    """
+
+    mask: Mask
+    size: PyTree = None
 
 
 @jax.tree_util.register_dataclass

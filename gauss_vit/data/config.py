@@ -32,9 +32,13 @@ TrainTransform = (
 )
 SplitProtocol = Literal["official", "paper"]
 OnError = Literal["raise", "skip"]
+Targets = Literal["classes", "masks"]
 
 FOLDER, DIGITS = "folder", "digits"
-"""Data sets that TFDS does not read."""
+"""Data sets of one class an image that TFDS does not read."""
+
+ADE20K, MASK_FOLDER = "ade20k", "mask_folder"
+"""Data sets of masks that TFDS does not read."""
 
 DEFAULT_DATA_DIR = "~/tensorflow_datasets"
 """The folder that TFDS uses where none is named."""
@@ -46,8 +50,10 @@ class Data:
 
     Attributes:
       name: a TFDS data set prepared in array_record form, as `NAME`, `NAME/CONFIG` or `NAME:VERSION`; "digits" are
-        those that come with scikit-learn; "folder" is a folder of images, one folder a class.
+        those that come with scikit-learn; "folder" is a folder of images, one folder a class; "mask_folder" is a folder
+        of images and their masks; "ade20k" is ADEChallengeData2016 as it is downloaded.
       data_dir: the TFDS folder that holds it, or the folder of images; "~" is the home folder. The digits need none.
+      targets: "classes": one class for each image. "masks": one for each pixel, to learn segmentation from.
       split_protocol: "official": the splits that the data set comes with. "paper": a random 70 % "train", 15 %
         "validation" and 15 % "test" of the whole, always the same; see `gauss_vit.data.sources.splits`.
       train_split: split to learn from, such as "train" or "train[:90%]".
@@ -65,6 +71,7 @@ class Data:
 
     name: str
     data_dir: str = DEFAULT_DATA_DIR
+    targets: Targets = "classes"
     train_split: str
     eval_split: str
     train_transforms: tuple[TrainTransform, ...]
