@@ -6,6 +6,7 @@ Steps count from 0: the first update uses the value at step 0, as in torch's sch
 import dataclasses
 import math
 from collections.abc import Callable
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -119,7 +120,7 @@ Curve = Constant | Cosine | Polynomial | Step
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Warmup:
-    """A linear rise to the peak.
+    """A linear rise to the peak or to the curve.
 
     Attributes:
       steps: number of updates before the peak.
@@ -127,12 +128,17 @@ class Warmup:
       start: learning rate at step 0.
       is_prefix: whether the curve begins after the warm-up. Otherwise it begins at step 0, so that after the warm-up it
         is already a little below the peak, as in timm unless `warmup_prefix` is set.
+      rises_to: what the rate rises to. "peak" is a straight line from `start` to the peak; "curve" multiplies the curve
+        by a factor that rises from `start` / peak to 1, as in MMCV, whose curve begins at step 0 (`is_prefix=False`).
+
+    Source: timm `cosine_lr.py`; MMCV 1.7 `lr_updater.py`, `warmup="linear"` with `warmup_ratio` = `start` / peak.
     """
 
     steps: int = 0
     start: float = 0.0
     is_prefix: bool = True
     share: float | None = None
+    rises_to: Literal["peak", "curve"] = "peak"
 
     def __post_init__(self) -> None:
         _check_steps("steps", self.steps)
@@ -145,6 +151,18 @@ class Warmup:
     def num_steps(self, total_steps: int) -> int:
         """Returns the number of updates in a run of so many."""
         return self.steps if self.share is None else round(self.share * total_steps)
+
+    def rate(self, curve: Float[Array, ""], *, peak: float, done: Float[Array, ""]) -> Float[Array, ""]:
+        """Computes the learning rate of a step of the warm-up.
+
+        Args:
+          curve: rate of the curve at this step.
+          peak: rate at the end of the warm-up, or at the beginning of the curve.
+          done: share of the warm-up before this step, from 0 to 1.
+        """
+        if self.rises_to == "curve":
+            return curve * (self.start / peak + (1.0 - self.start / peak) * done)
+        return self.start + (jnp.float32(peak) - self.start) * done
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -219,7 +237,7 @@ class Schedule:
             if cooldown.steps > 0 and cooldown.rate is not None:
                 value = jnp.where(step < end, value, jnp.float32(cooldown.rate))
             if warmup_steps > 0:
-                rising = warmup.start + (jnp.float32(peak) - warmup.start) * (step.astype(jnp.float32) / warmup_steps)
+                rising = warmup.rate(value, peak=peak, done=step.astype(jnp.float32) / warmup_steps)
                 value = jnp.where(step < warmup_steps, rising, value)
             return value
 

@@ -102,6 +102,29 @@ def test_cooldown_without_a_rate_holds_what_the_curve_has_come_to(name: str):
         assert actual[9] == 0.25
 
 
+UPERNET = Schedule(curve=Polynomial(), warmup=Warmup(steps=1500, start=6e-11, is_prefix=False, rises_to="curve"))
+
+
+@pytest.mark.parametrize("step", [0, 1, 749, 1499, 1500, 1501, 80_000, 159_999])
+def test_warmup_to_the_curve_is_that_of_mmcv(step: int):
+    regular = 6e-5 * (1 - step / 160_000)
+    expected = regular * (1 - (1 - step / 1500) * (1 - 1e-6)) if step < 1500 else regular
+    actual = UPERNET.learning_rate(6e-5, 160_000)(step)
+    # Of the shares step / 160,000 and step / 1500, and of what is left of 1, each is rounded once.
+    np.testing.assert_allclose(actual, expected, rtol=5e-7, atol=6e-5 * np.finfo(np.float32).eps)
+
+
+def test_warmup_to_the_curve_starts_at_its_own_rate():
+    np.testing.assert_allclose(UPERNET.learning_rate(6e-5, 160_000)(0), 6e-11, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["constant", "cosine", "polynomial"])
+def test_warmup_to_a_curve_that_follows_it_rises_to_the_peak(name: str):
+    to_curve = Schedule(curve=CURVES[name], warmup=Warmup(steps=4, start=0.1, rises_to="curve"))
+    to_peak = Schedule(curve=CURVES[name], warmup=Warmup(steps=4, start=0.1))
+    np.testing.assert_allclose(values(to_curve, 1.0, 12, up_to=13), values(to_peak, 1.0, 12, up_to=13), **TOLERANCE)
+
+
 @pytest.mark.parametrize(("recorded", "is_prefix"), [("after_warmup", True), ("with_warmup", False)])
 def test_cosine_with_cooldown_is_that_of_timm(recorded: str, is_prefix: bool):
     expected = np.load(Path(__file__).with_name("timm_schedule.npz"))[recorded]
