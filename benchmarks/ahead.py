@@ -3,11 +3,13 @@
 python -m benchmarks.ahead --target=h200 [--model=vit_relpos_small_patch16_224] [--batch_size=512] [--dtype=bfloat16]
     [--kernels=auto,einsum,whole] [--loop] [--depth=12] [--image_size=224] [--out=F.json]
 python -m benchmarks.ahead --target=v5e:2x2 ...
+python -m benchmarks.ahead --target=h200 --config=configs/ade20k.py --config=configs/ade20k.py:bias=none --kernels=auto
 
 XLA needs no accelerator to compile for one, only its plugin: `pip install -e '.[cuda]'` for NVIDIA GPUs, '.[tpu]' for
-TPUs. The step is the one that `gauss_vit.train.loop` runs, on all devices of the target, data parallel, of a model with
-the Gaussian. Every kernel of attention that is listed compiles it once, blocks one by one; with `--loop`, or for a
-kernel listed as `whole:loop`, blocks are in a loop. Ratios are to the first listed.
+TPUs. The step is the one that `gauss_vit.train.loop` runs, on all devices of the target, data parallel: of a model with
+the Gaussian that classifies, or of each config that is given, with its own head, loss and optimizer. Every kernel of
+attention that is listed compiles it once, blocks one by one; with `--loop`, or for a kernel listed as `whole:loop`,
+blocks are in a loop. Ratios are to the first listed.
 
 Nothing is timed but the compiler: memory is what it sets aside, cycles of a TPU are its own estimate, and the traffic
 of a GPU is counted in the program by `benchmarks.traffic`, which says how.
@@ -24,22 +26,25 @@ from typing import get_args
 
 import jax
 
-from benchmarks import ahead_program, rows, timing, traffic
+from benchmarks import ahead_program, kernel, rows, timing, traffic
 from benchmarks.ahead_target import Target, as_on, first_line, target_of
 from benchmarks.rows import Row
-from benchmarks.steps import experiment_of, noise, varied
+from benchmarks.steps import experiment_of, noise_shapes, recipe_of, varied
 from benchmarks.traffic import Work
 from gauss_vit.assembly.device import model_here
 from gauss_vit.errors import ConfigError, UserError
-from gauss_vit.kernels.choice import KernelChoice, choose
-from gauss_vit.models.compute import Compute
+from gauss_vit.experiment import Experiment
+from gauss_vit.kernels.choice import KernelChoice
+from gauss_vit.models.backbone import BackboneConfig
+from gauss_vit.models.compute import ActivationType
 from gauss_vit.models.presets import PRESETS_VIT
-from gauss_vit.models.vit import ViTConfig
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import with_terms
 from gauss_vit.train.program import make_program
 
 IN_LOOP = ":loop"
+BATCH_SIZE = 512
+"""Images of a step that classifies."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,39 +95,52 @@ QUANTITIES: Mapping[str, Sequence[Quantity]] = {
 """What is told of a step, by platform."""
 
 
-def variants(options: argparse.Namespace) -> dict[str, ViTConfig]:
-    """The models to compile, by the kernel that each of them uses; what `auto` is has been chosen.
+def variants(options: argparse.Namespace) -> dict[str, Experiment]:
+    """The steps to compile, by what tells them apart: the config and the kernel; what `auto` is has been chosen.
 
     Raises:
-      ConfigError: there is no such kernel, or it cannot compute this attention.
+      ConfigError: a config cannot be read, there is no such kernel, or it cannot compute this attention.
     """
-    size = {} if options.image_size is None else {"image_size": (options.image_size,) * 2}
-    config = with_terms(dataclasses.replace(PRESETS_VIT[options.model], **size), Gaussian())
     found = {}
-    for word in options.kernels.split(","):
-        is_looped, wanted = options.loop or word.endswith(IN_LOOP), word.removesuffix(IN_LOOP)
-        if wanted not in get_args(KernelChoice):
-            raise ConfigError(f"--kernels has no {wanted!r}", do=f"choose of {', '.join(get_args(KernelChoice))}")
-        here = model_here(dataclasses.replace(config, compute=Compute(dtype=options.dtype, kernel=wanted)))
-        kernel = choose(here.block().attention.shape(), here.compute.kernel)
-        chosen = dataclasses.replace(here, compute=dataclasses.replace(here.compute, kernel=kernel))
-        name = f"{kernel} in a loop" if is_looped else kernel
-        found[name] = varied(chosen, depth=options.depth, is_unrolled=not is_looped)
+    for source, experiment in recipes(options).items():
+        for word in options.kernels.split(","):
+            is_looped, wanted = options.loop or word.endswith(IN_LOOP), word.removesuffix(IN_LOOP)
+            if wanted not in get_args(KernelChoice):
+                raise ConfigError(f"--kernels has no {wanted!r}", do=f"choose of {', '.join(get_args(KernelChoice))}")
+            here = model_here(with_compute(experiment.model, options.dtype, wanted))
+            name = kernel.names(here) + (" in a loop" if is_looped else "")
+            model = varied(here, depth=options.depth, is_unrolled=not is_looped)
+            found[f"{source}, {name}" if source else name] = dataclasses.replace(experiment, model=model)
     return found
 
 
-def compiled(config: ViTConfig, batch_size: int) -> Compiled:
+def recipes(options: argparse.Namespace) -> dict[str, Experiment]:
+    """The experiments, by name: the configs that are given, or classification by a preset, which has none."""
+    if options.config:
+        sizes = {"batch_size": options.batch_size, "image_size": options.image_size}
+        return {Path(source).name: recipe_of(source, **sizes) for source in options.config}
+    size = {} if options.image_size is None else {"image_size": (options.image_size,) * 2}
+    model = with_terms(dataclasses.replace(PRESETS_VIT[options.model], **size), Gaussian())
+    return {"": experiment_of(model, batch_size=options.batch_size or BATCH_SIZE)}
+
+
+def with_compute(model: BackboneConfig, dtype: ActivationType, wanted: KernelChoice) -> BackboneConfig:
+    """Changes the activations and the kernel of a model."""
+    return dataclasses.replace(model, compute=dataclasses.replace(model.compute, dtype=dtype, kernel=wanted))
+
+
+def compiled(experiment: Experiment) -> Compiled:
     """Compiles a step for the devices at hand.
 
     Raises:
       ConfigError: the batch does not fit the devices.
       jax.errors.JaxRuntimeError: the compiler refuses, often for want of memory.
     """
-    batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), noise(config, batch_size))
+    batch = noise_shapes(experiment)
     found: list[jax.stages.Compiled] = []
 
     def run() -> None:
-        program = make_program(experiment_of(config, batch_size=batch_size))
+        program = make_program(experiment)
         found.append(program.train_step.lower(program.abstract, batch).compile())
 
     jax.clear_caches()
@@ -155,15 +173,18 @@ def compared(quantity: Quantity, steps: Mapping[str, Compiled]) -> list[Row]:
     ]
 
 
-def notes_of(options: argparse.Namespace, target: Target, steps: Mapping[str, Compiled]) -> list[str]:
+def notes_of(
+    options: argparse.Namespace, target: Target, steps: Mapping[str, Compiled], *, batch_size: int
+) -> list[str]:
     """What a reader must know of the figures."""
     devices = "1 device" if len(target.devices) == 1 else f"{len(target.devices)} devices"
     changed = f", depth {options.depth}" if options.depth else ""
     changed += f", images of {options.image_size} px" if options.image_size else ""
+    model = "The configs" if options.config else f"{options.model} with the Gaussian"
     notes = [
         f"Compiled by {target.compiler} for {target.name} on a machine without one: no time was measured on an "
         "accelerator.",
-        f"{options.model} with the Gaussian{changed}, {options.dtype}, batch {options.batch_size} over {devices}; "
+        f"{model}{changed}, {options.dtype}, batch {batch_size} over {devices}; "
         "figures are of one step and one device.",
     ]
     if target.platform == "gpu":
@@ -182,7 +203,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--target", required=True, help="h200, or TPUs such as v5e:2x2")
     parser.add_argument("--model", choices=PRESETS_VIT, default="vit_relpos_small_patch16_224", metavar="PRESET")
-    parser.add_argument("--batch_size", type=int, default=512, help="of all devices together")
+    parser.add_argument("--config", action="append", help="a config file, in place of a preset; may be repeated")
+    parser.add_argument(
+        "--batch_size", type=int, help=f"of all devices together; {BATCH_SIZE}, or as the config has it"
+    )
     parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
     parser.add_argument("--kernels", default="auto,einsum,whole", help="of attention; whole:loop has blocks in a loop")
     parser.add_argument("--loop", action="store_true", help="compile all with blocks in a loop")
@@ -206,16 +230,18 @@ def measure(options: argparse.Namespace) -> None:
     target = target_of(options.target)
     steps: dict[str, Compiled] = {}
     with as_on(target):
-        for name, config in variants(options).items():
+        experiments = variants(options)
+        for name, experiment in experiments.items():
             print(f"compiling {name} for {target.name} ...", flush=True)
             try:
-                steps[name] = compiled(config, options.batch_size)
+                steps[name] = compiled(experiment)
             except jax.errors.JaxRuntimeError as error:
                 print(f"{name} is left out: {first_line(error)}", flush=True)
     if not steps:
         raise ConfigError("nothing could be compiled", do="choose a smaller --batch_size or other --kernels")
     table = [row for quantity in QUANTITIES[target.platform] for row in compared(quantity, steps)]
-    peer, notes = next(iter(steps)), notes_of(options, target, steps)
+    peer = next(iter(steps))
+    notes = notes_of(options, target, steps, batch_size=experiments[peer].training.batch_size)
     print(f"\na step beside one with {peer}:")
     rows.show(table)
     print("\n".join(notes))

@@ -21,29 +21,28 @@ import jax
 
 from benchmarks import process, rows, timing
 from benchmarks.rows import Row
-from benchmarks.steps import Steps, time_compilation, varied
+from benchmarks.steps import Steps, experiment_of, time_compilation, varied
+from gauss_vit.experiment import Experiment
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.presets import RELPOS_SMALL
-from gauss_vit.models.vit import ViTConfig
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import with_terms
 
 MODEL = with_terms(RELPOS_SMALL, Gaussian())
 
 
-def both_ways(options: argparse.Namespace, dtype: str = "float32") -> dict[str, ViTConfig]:
+def both_ways(options: argparse.Namespace, dtype: str = "float32") -> dict[str, Experiment]:
     """The model in a loop over its blocks, and one by one."""
     model = dataclasses.replace(MODEL, compute=Compute(dtype=dtype))
     return {
-        "scanned": varied(model, depth=options.depth, is_unrolled=False),
-        "unrolled": varied(model, depth=options.depth, is_unrolled=True),
+        name: experiment_of(varied(model, depth=options.depth, is_unrolled=is_unrolled), batch_size=options.batch_size)
+        for name, is_unrolled in (("scanned", False), ("unrolled", True))
     }
 
 
 def compilations(options: argparse.Namespace) -> Row:
     """Compiles both ways, in turns."""
-    models = both_ways(options)
-    sides = {name: partial(time_compilation, config, batch_size=options.batch_size) for name, config in models.items()}
+    sides = {name: partial(time_compilation, experiment) for name, experiment in both_ways(options).items()}
     # The first round warms up.
     found = timing.interleaved(sides, rounds=options.rounds + 1)
     scanned, unrolled = (timing.of_clock(found[name][1:], "cpu") for name in ("scanned", "unrolled"))
@@ -58,7 +57,7 @@ def compilations(options: argparse.Namespace) -> Row:
 
 def steps(options: argparse.Namespace, dtype: str) -> Row:
     """Takes steps both ways, in turns."""
-    ways = {name: Steps(config, batch_size=options.batch_size) for name, config in both_ways(options, dtype).items()}
+    ways = {name: Steps(experiment) for name, experiment in both_ways(options, dtype).items()}
     sides = {name: partial(timing.settled, partial(way, 1)) for name, way in ways.items()}
     timing.interleaved(sides, rounds=1)
     found = timing.interleaved(sides, rounds=2 * options.rounds)
@@ -109,7 +108,7 @@ def main() -> None:
     options = parser.parse_args()
     process.prepare(options)
     if options.first_step:
-        Steps(varied(MODEL, depth=options.depth, is_unrolled=False), batch_size=options.batch_size)(1)
+        Steps(both_ways(options)["scanned"])(1)
         return
     table = [compilations(options), *(steps(options, dtype) for dtype in ("float32", "bfloat16")), *starts(options)]
     rows.show(table)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from benchmarks import process, rows, timing
 from benchmarks.rows import Row
-from benchmarks.steps import Steps, varied
+from benchmarks.steps import Steps, experiment_of, varied
 from gauss_vit.models.presets import RELPOS_SMALL
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import with_terms
@@ -64,7 +64,7 @@ def main() -> None:
     options = parser.parse_args()
     process.prepare(options)
     config = varied(with_terms(RELPOS_SMALL, Gaussian()), depth=options.depth, is_unrolled=False)
-    steps = Steps(config, batch_size=options.batch_size)
+    steps = Steps(experiment_of(config, batch_size=options.batch_size))
     sides = {
         name: partial(timing.settled, partial(side, steps, options.steps))
         for name, side in (("measured", measured), ("bare", bare))

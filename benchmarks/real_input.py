@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks import rows, timing
 from benchmarks.rows import Row
-from benchmarks.steps import TASK, Steps
+from benchmarks.steps import TASK, Steps, experiment_of
 from benchmarks.timing import Seconds
 from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.data import pipeline
@@ -94,7 +94,7 @@ def cases(config: ViTConfig, options: argparse.Namespace) -> dict[str, Callable[
     Each run is timed after one that is not: by then the threads, which fill their queue while the other side has its
     turn, have only as many images to make as are used.
     """
-    steps = Steps(config, batch_size=options.batch_size)
+    steps = Steps(experiment_of(config, batch_size=options.batch_size))
     batches = stream(
         options.data,
         config,

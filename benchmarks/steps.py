@@ -9,12 +9,13 @@ import numpy as np
 
 from benchmarks import timing
 from benchmarks.timing import Seconds
+from gauss_vit import experiment as experiments
 from gauss_vit.assembly.device import model_here
-from gauss_vit.batches import Batch, ClassTargets
+from gauss_vit.batches import Batch, ClassTargets, Mask, MaskTargets
 from gauss_vit.data.config import Data
 from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.experiment import Experiment
-from gauss_vit.models.vit import ViTConfig
+from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train import mesh as meshes
@@ -37,7 +38,7 @@ TASK = Classification()
 OPTIMIZER = Optimizer(rule=AdamW(), learning_rate=1e-4, weight_decay=0.05, schedule=Schedule(curve=Constant()))
 
 
-def experiment_of(config: ViTConfig, *, batch_size: int) -> Experiment:
+def experiment_of(config: BackboneConfig, *, batch_size: int) -> Experiment:
     """An experiment of a model, whose data are never read."""
     rhythm = {"log_every": 100, "checkpoint_every": 100}
     return Experiment(
@@ -51,26 +52,48 @@ def experiment_of(config: ViTConfig, *, batch_size: int) -> Experiment:
     )
 
 
-def noise(config: ViTConfig, batch_size: int) -> Batch:
-    """A batch of random bytes."""
+def recipe_of(source: str, *, batch_size: int | None, image_size: int | None) -> Experiment:
+    """Loads the experiment of a config file, without its weights; with other sizes of batches and images if given."""
+    experiment = experiments.load(source)
+    model, training = experiment.model, experiment.training
+    if image_size is not None:
+        model = dataclasses.replace(model, image_size=(image_size, image_size))
+    if batch_size is not None:
+        training = dataclasses.replace(training, batch_size=batch_size, eval_batch_size=batch_size)
+    return dataclasses.replace(experiment, model=model, training=training, start=None)
+
+
+def noise(experiment: Experiment) -> Batch:
+    """A batch of random bytes, with random classes of the images or of their pixels."""
     random = np.random.default_rng(0)
+    batch_size, image_size = experiment.training.batch_size, experiment.model.image_size
+    num_classes = experiment.task.num_classes
+    if experiment.data.targets == "masks":
+        values = random.integers(0, num_classes, (batch_size, *image_size), np.uint8)
+        targets = MaskTargets(mask=Mask(values=values))
+    else:
+        targets = ClassTargets(label=random.integers(0, num_classes, batch_size, np.int32))
     return Batch(
-        image=random.integers(0, 256, (batch_size, *config.image_size, 3), np.uint8),
+        image=random.integers(0, 256, (batch_size, *image_size, 3), np.uint8),
         is_real=np.ones(batch_size, bool),
-        targets=ClassTargets(label=random.integers(0, TASK.head.num_classes, batch_size, np.int32)),
+        targets=targets,
         is_flipped=np.arange(batch_size) % 2 == 1,
     )
+
+
+def noise_shapes(experiment: Experiment) -> Batch:
+    """Shapes of a batch."""
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), noise(experiment))
 
 
 class Steps:
     """A train state that moves on."""
 
-    def __init__(self, config: ViTConfig, *, batch_size: int):
-        experiment = experiment_of(config, batch_size=batch_size)
+    def __init__(self, experiment: Experiment):
         self._program = make_program(experiment)
         self._state = fresh_state(experiment, self._program)
         self.mesh = self._program.mesh
-        self.batch = meshes.place_batch(noise(config, batch_size), self.mesh)
+        self.batch = meshes.place_batch(noise(experiment), self.mesh)
 
     def __call__(self, num_steps: int) -> None:
         """Takes so many steps, and waits for the last."""
@@ -94,16 +117,16 @@ class Steps:
         jax.block_until_ready((self._state, before))
 
 
-def time_compilation(config: ViTConfig, *, batch_size: int) -> Seconds:
+def time_compilation(experiment: Experiment) -> Seconds:
     """Times tracing and compiling the step from scratch, on shapes alone.
 
     Garbage is not collected meanwhile, as in `timeit`: one collection takes as long as a hundredth of a compilation,
     and which side it falls to is chance.
     """
-    batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), noise(config, batch_size))
+    batch = noise_shapes(experiment)
 
     def run() -> None:
-        program = make_program(experiment_of(config, batch_size=batch_size))
+        program = make_program(experiment)
         program.train_step.lower(program.abstract, batch).compile()
 
     jax.clear_caches()
@@ -115,8 +138,9 @@ def time_compilation(config: ViTConfig, *, batch_size: int) -> Seconds:
         gc.enable()
 
 
-def varied(config: ViTConfig, *, depth: int | None, is_unrolled: bool) -> ViTConfig:
-    """Changes the depth, and how blocks are compiled: in a loop, or one by one, for the device of this process."""
-    config = dataclasses.replace(config, depth=config.depth if depth is None else depth)
+def varied(config: BackboneConfig, *, is_unrolled: bool, depth: int | None = None) -> BackboneConfig:
+    """Changes how blocks are compiled: in a loop, or one by one, for the device of this process; and their number."""
+    if depth is not None:
+        config = dataclasses.replace(config, depth=depth)
     compute = dataclasses.replace(config.compute, unroll=config.depth if is_unrolled else 1)
     return model_here(dataclasses.replace(config, compute=compute))

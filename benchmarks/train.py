@@ -36,7 +36,7 @@ import jax
 from benchmarks import kernel, process, real_input, rows, timing
 from benchmarks.process import Peer
 from benchmarks.rows import Row
-from benchmarks.steps import Steps, varied
+from benchmarks.steps import Steps, experiment_of, varied
 from benchmarks.timing import Seconds
 from gauss_vit.data.images.transforms import Resampler
 from gauss_vit.heads.linear import LinearHead
@@ -90,7 +90,7 @@ def cases(options: argparse.Namespace, peer: Peer | None) -> dict[str, Callable[
     kinds = ["eager", *["compiled"] * options.compiled_peer, *["gaussian"] * options.gaussian_peer]
     kinds += ["plain"] * (options.plain_peer is not None)
     for dtype in options.dtypes.split(","):
-        steps = Steps(our_config(options, dtype), batch_size=options.batch_size)
+        steps = Steps(experiment_of(our_config(options, dtype), batch_size=options.batch_size))
         steps(1)
         sides[dtype] = partial(timing.settled, partial(steps, options.steps))
         if peer is not None:

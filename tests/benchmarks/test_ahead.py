@@ -3,6 +3,7 @@
 import json
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import jax
 import pytest
@@ -10,10 +11,12 @@ import pytest
 from benchmarks import ahead, ahead_target, report
 from benchmarks.ahead_target import Target, as_on
 from benchmarks.traffic import Work
+from gauss_vit import experiment as experiments
 from gauss_vit.errors import ConfigError
 from gauss_vit.kernels import cudnn
 from gauss_vit.position.gaussian import Gaussian
 
+CONFIGS = Path(__file__).parents[2] / "configs"
 GPU = Target(name="h200", platform="gpu", compiler="plugin 1", devices=())
 
 
@@ -60,9 +63,24 @@ def test_auto_is_what_the_target_would_choose_and_nothing_is_compiled_twice(monk
     with as_on(GPU):
         found = ahead.variants(options)
     assert list(found) == ["cudnn", "einsum", "whole", "whole in a loop"]
-    assert [config.compute.kernel for config in found.values()] == ["cudnn", "einsum", "whole", "whole"]
-    assert [config.compute.unroll for config in found.values()] == [12, 12, 12, 1]
-    assert all(Gaussian() in config.position.terms and config.compute.dtype == "bfloat16" for config in found.values())
+    models = [experiment.model for experiment in found.values()]
+    assert [model.compute.kernel for model in models] == ["cudnn", "einsum", "whole", "whole"]
+    assert [model.compute.unroll for model in models] == [12, 12, 12, 1]
+    assert all(Gaussian() in model.position.terms and model.compute.dtype == "bfloat16" for model in models)
+
+
+def test_every_config_is_compiled_with_every_kernel_as_its_run_would_be(monkeypatch):
+    sources = [f"{CONFIGS}/tiny_imagenet20.py:{bias}" for bias in ("gauss", "none")]
+    options = options_of(monkeypatch, *(f"--config={source}" for source in sources), "--kernels=auto,einsum:loop")
+    with as_on(GPU):
+        found = ahead.variants(options)
+    assert list(found) == [
+        f"tiny_imagenet20.py:{bias}, {kernel}" for bias in ("gauss", "none") for kernel in ("cudnn", "einsum in a loop")
+    ]
+    first, *_, last = found.values()
+    expected = experiments.load(sources[0])
+    assert (first.task, first.optimizer, first.training) == (expected.task, expected.optimizer, expected.training)
+    assert [Gaussian() in each.model.position.terms for each in (first, last)] == [True, False]
 
 
 def test_a_kernel_that_is_none_is_refused(monkeypatch):
@@ -72,7 +90,8 @@ def test_a_kernel_that_is_none_is_refused(monkeypatch):
 
 def test_options_reach_the_model(monkeypatch):
     options = options_of(monkeypatch, "--kernels=whole", "--loop", "--depth=2", "--image_size=96", "--dtype=float32")
-    (config,) = ahead.variants(options).values()
+    (experiment,) = ahead.variants(options).values()
+    config = experiment.model
     assert (config.depth, config.image_size, config.compute.unroll, config.compute.dtype) == (2, (96, 96), 1, "float32")
 
 
@@ -114,7 +133,7 @@ def test_a_step_is_compiled_for_all_devices_and_told_of(monkeypatch, capsys, tmp
 
 
 def test_a_step_that_the_compiler_refuses_is_left_out(monkeypatch, capsys, two_devices):
-    def refuse(config, batch_size):
+    def refuse(experiment):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory\nin detail")
 
     monkeypatch.setattr(ahead, "compiled", refuse)

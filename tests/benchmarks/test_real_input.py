@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from benchmarks import real_input
+from gauss_vit.experiment import Experiment
 from gauss_vit.models.presets import RELPOS_SMALL
-from gauss_vit.models.vit import ViTConfig
 from gauss_vit.train import mesh as meshes
 from gauss_vit.train.mesh import MeshConfig
 from tests.data.samples import encode
@@ -46,7 +46,7 @@ def test_both_sides_move_the_same_state_by_their_steps(folder: Path, monkeypatch
     taken = []
 
     class Recorded:
-        def __init__(self, config: ViTConfig, *, batch_size: int):
+        def __init__(self, experiment: Experiment):
             self.batch = "noise"
             self.mesh = meshes.make(MeshConfig(), jax.devices())
 

@@ -10,6 +10,7 @@ import pytest
 from benchmarks import kernel, train
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.presets import RELPOS_SMALL
+from gauss_vit.models.presets_swin import SWIN_TINY
 
 SMALL = "vit_relpos_small_patch16_224"
 
@@ -84,8 +85,8 @@ def test_every_peer_that_is_asked_for_takes_turns_with_ours(monkeypatch):
     asked, made = [], []
 
     class Stepping:
-        def __init__(self, config, *, batch_size):
-            made.append(config)
+        def __init__(self, experiment):
+            made.append(experiment.model)
 
         def __call__(self, num_steps):
             pass
@@ -116,3 +117,8 @@ def test_the_note_names_the_kernel_of_every_type():
     models = [dataclasses.replace(RELPOS_SMALL, compute=Compute(dtype=dtype)) for dtype in ("float32", "bfloat16")]
     models[1] = dataclasses.replace(RELPOS_SMALL, compute=Compute(dtype="bfloat16", kernel="reference"))
     assert kernel.note(models) == "Attention by whole in float32, reference in bfloat16."
+
+
+def test_shifted_windows_may_have_a_kernel_of_their_own():
+    model = dataclasses.replace(SWIN_TINY, compute=Compute(dtype="bfloat16", kernel="cudnn", platform="gpu"))
+    assert kernel.names(model) == "cudnn and einsum"
