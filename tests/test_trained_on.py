@@ -20,6 +20,12 @@ def test_it_survives_json():
     assert from_json(None) == UNKNOWN
 
 
+def test_a_record_of_before_classes_had_colours_is_read():
+    stored = json.loads(json.dumps(dataclasses.asdict(TRAINED_ON)))
+    del stored["palette"]
+    assert from_json(stored) == dataclasses.replace(TRAINED_ON, palette=())
+
+
 def test_it_is_stored_with_every_checkpoint(tmp_path: Path):
     save_steps(tmp_path, 1, 2)
     assert [read_record(tmp_path, step).trained_on for step in (1, 2)] == [TRAINED_ON, TRAINED_ON]

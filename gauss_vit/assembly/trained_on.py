@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from gauss_vit.assembly.feeds import Sources, evaluated
 from gauss_vit.data.config import Data
-from gauss_vit.data.examples import Source
+from gauss_vit.data.examples import Source, palette_of
 from gauss_vit.experiment import Experiment
 from gauss_vit.files import FileSet
 from gauss_vit.models import construct
@@ -15,7 +15,7 @@ from gauss_vit.weights.resample_positions import grids_of
 
 
 def trained_on(experiment: Experiment, sources: Sources) -> TrainedOn:
-    """Describes classes, pixel statistics, grids and files of a run.
+    """Describes classes with their colours, pixel statistics, grids and files of a run.
 
     Raises:
       DataError: a file of the data has vanished.
@@ -25,6 +25,7 @@ def trained_on(experiment: Experiment, sources: Sources) -> TrainedOn:
         normalization=experiment.data.normalization,
         grids=grids_of(experiment.model, construct.abstract(experiment.network)[1]),
         files=_files(experiment, sources),
+        palette=palette_of(sources.train),
     )
 
 

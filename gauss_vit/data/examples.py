@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import PyTree
 
 from gauss_vit.files import FileSet
+from gauss_vit.palette import Palette
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,3 +59,18 @@ class Source(Protocol):
     def __repr__(self) -> str:
         """Identifies the examples: equal text means the same examples, in every process and at any time."""
         ...
+
+
+@runtime_checkable
+class PaintedSource(Source, Protocol):
+    """A source whose classes have colours, as those of masks do."""
+
+    @property
+    def palette(self) -> Palette:
+        """One colour for each class index; empty where a source that this one is made of has none."""
+        ...
+
+
+def palette_of(source: Source) -> Palette:
+    """Returns the colours of a source's classes; none if they have none."""
+    return source.palette if isinstance(source, PaintedSource) else ()

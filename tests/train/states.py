@@ -23,6 +23,7 @@ TRAINED_ON = TrainedOn(
     normalization=Normalization(mean=(0.1, 0.2, 0.3), std=(1.0, 0.5, 0.25)),
     grids={"backbone.position_embed": (7, 28)},
     files={"birds train": FileSet(num_files=2, num_bytes=5, digest="0123")},
+    palette=((0, 0, 0), (255, 128, 1)),
 )
 
 ORIGIN = Origin(

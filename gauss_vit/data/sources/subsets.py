@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int, PyTree
 
-from gauss_vit.data.examples import Example, Source
+from gauss_vit.data.examples import Example, Source, palette_of
 from gauss_vit.data.sources import slices
 from gauss_vit.errors import DataError
 from gauss_vit.files import FileSet
+from gauss_vit.palette import Palette
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,11 @@ class SubsetSource:
     def padding_targets(self) -> PyTree:
         """Those of the whole source."""
         return self.source.padding_targets
+
+    @property
+    def palette(self) -> Palette:
+        """That of the whole source."""
+        return palette_of(self.source)
 
     def file_set(self) -> FileSet:
         """Reads the names and sizes of the files of the whole source."""

@@ -1,0 +1,28 @@
+"""Colours of classes in pictures, generated where a data set names none."""
+
+Color = tuple[int, int, int]
+"""(red, green, blue), each in 0..255."""
+
+Palette = tuple[Color, ...]
+"""One colour for each class index; empty where they are unknown."""
+
+
+def generated_palette(num_classes: int) -> Palette:
+    """Returns the colours of PASCAL VOC for the first class indices: black, and 255 others, each different.
+
+    A colour depends on its index alone, so that data sets of different sizes share the colours of their first classes.
+
+    >>> generated_palette(4)
+    ((0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0))
+
+    Source: VOC2012 development kit, VOCcolormap.m.
+    """
+    return tuple(_generated(index) for index in range(num_classes))
+
+
+def _generated(index: int) -> Color:
+    """Deals the bits of an index out to red, green and blue in turn, from the highest bit of each colour down."""
+    red, green, blue = (
+        sum((index >> (3 * place + channel) & 1) << (7 - place) for place in range(8)) for channel in range(3)
+    )
+    return red, green, blue
