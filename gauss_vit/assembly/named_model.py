@@ -20,7 +20,7 @@ from gauss_vit.assembly.restored import restore
 from gauss_vit.assembly.selection import NEWEST, Selection, selection
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.config import schema
-from gauss_vit.data.images.image import MAX_PIXELS
+from gauss_vit.data.images.header import MAX_PIXELS
 from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.errors import ConfigError
 from gauss_vit.heads.network import HeadConfig, NetworkConfig

@@ -5,7 +5,7 @@ from typing import Literal
 
 from gauss_vit.data.images.augment import AutoAugment, RandAugment
 from gauss_vit.data.images.color import ColorJitter
-from gauss_vit.data.images.image import LARGEST_MAX_PIXELS, MAX_PIXELS
+from gauss_vit.data.images.header import LARGEST_MAX_PIXELS, MAX_PIXELS
 from gauss_vit.data.images.transforms import (
     CenterCrop,
     RandomFlip,

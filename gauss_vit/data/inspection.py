@@ -1,15 +1,13 @@
 """Inspects a split of a data set: its size, its classes, and the formats of a sample of its images."""
 
-import io
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from PIL import Image
-
 from gauss_vit.data.config import Data
 from gauss_vit.data.examples import Source
 from gauss_vit.data.images import image as images
+from gauss_vit.data.images.header import open_image
 from gauss_vit.data.sources.splits import open_split
 
 
@@ -85,5 +83,7 @@ def _look(source: Source, index: int, *, max_pixels: int) -> tuple[str, tuple[in
     """
     example = source[index]
     upright = images.decode(example.image, name=example.name, max_pixels=max_pixels)
-    with Image.open(io.BytesIO(example.image), formats=images.FORMATS) as opened:
-        return f"{opened.format} {opened.mode}", (upright.height, upright.width)
+    kind = open_image(
+        example.image, lambda opened: f"{opened.format} {opened.mode}", name=example.name, max_pixels=max_pixels
+    )
+    return kind, (upright.height, upright.width)

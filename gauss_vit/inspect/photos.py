@@ -14,7 +14,7 @@ from gauss_vit.assembly import cpu_devices, feeds
 from gauss_vit.assembly.named_model import NamedModel, run_experiment
 from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.command_line.console import warn
-from gauss_vit.data.images.image import LARGEST_MAX_PIXELS, LargeImageError
+from gauss_vit.data.images.header import LARGEST_MAX_PIXELS, LargeImageError
 from gauss_vit.data.images.preprocess import preprocess_for_evaluation
 from gauss_vit.data.skips import SKIPPABLE
 from gauss_vit.data.sources import splits

@@ -3,7 +3,6 @@
 Sizes are (height, width) in pixels; boxes are Pillow's (left, top, right, bottom).
 """
 
-import io
 import math
 import os
 from collections.abc import Callable
@@ -12,21 +11,17 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile
 
 from gauss_vit.data import randomness
 from gauss_vit.data.file_reading import read_file
 from gauss_vit.data.images import simple_jpeg
+from gauss_vit.data.images.header import MAX_PIXELS, header_of, open_image, turned
 from gauss_vit.errors import DataError
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif")
-MAX_PIXELS = 50_000_000
-LARGEST_MAX_PIXELS = 178_956_970
-"""Pillow refuses images with more pixels."""
 NUM_CROP_TRIES = 10
 BoxOf = Callable[[tuple[int, int]], tuple[int, int, int, int]]
-ORIENTATION_TAG = 0x0112
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
 
@@ -68,52 +63,21 @@ def _decode(
     Raises:
       DataError: DATA-DECODE or DATA-BOMB.
     """
-    try:
-        opened = Image.open(io.BytesIO(encoded), formats=FORMATS)
-        opened.decodermaxblock = len(encoded)  # Read at once: a JPEG decoder that runs dry decodes pixels twice.
-        num_pixels = opened.width * opened.height
-        if num_pixels <= max_pixels:
-            return _decoded(opened, encoded, box_of)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_large(name, str(error), num_pixels=None, max_pixels=max_pixels) from error
-    except UnidentifiedImageError as error:
-        message = f"{name}: not an image in one of the formats {', '.join(FORMATS)}"
-        raise DataError(message, do="convert or remove it", code="DATA-DECODE") from error
-    except Exception as error:  # Damaged files reach every corner of the parsers: SyntaxError and struct.error too.
-        raise DataError(f"{name}: {error}", do="repair or remove it", code="DATA-DECODE") from error
-    size = f"{opened.height} x {opened.width} px is {num_pixels / 1e6:.0f} Mpx"
-    raise _too_large(name, size, num_pixels=num_pixels, max_pixels=max_pixels)
+    return open_image(encoded, lambda opened: _decoded(opened, encoded, box_of), name=name, max_pixels=max_pixels)
 
 
 def _decoded(
     opened: ImageFile.ImageFile, encoded: bytes, box_of: BoxOf | None
 ) -> Image.Image | UInt8[np.ndarray, "height width 3"]:
     """The upright RGB image, or the box of it that is wanted, by the fastest way to the same pixels."""
-    orientation = _orientation(opened)
+    orientation = header_of(opened).orientation
     is_plain = opened.format == "JPEG" and opened.mode == "RGB" and orientation == 1
     pixels = simple_jpeg.decode_jpeg(encoded) if is_plain and box_of is not None else None
     if box_of is None or pixels is None or pixels.shape[:2] != (opened.height, opened.width):
-        upright = _upright(_to_rgb(opened), orientation)
+        upright = turned(_to_rgb(opened), orientation)
         return upright if box_of is None else upright.crop(box_of((upright.height, upright.width)))
     left, top, right, bottom = box_of(pixels.shape[:2])
     return pixels[top:bottom, left:right]
-
-
-class LargeImageError(DataError):
-    """An image has more pixels than the limit, by its header; `num_pixels` says how many, if that can be told."""
-
-    default_code = "DATA-BOMB"
-
-    def __init__(self, message: str, *, do: str, num_pixels: int | None):
-        super().__init__(message, do=do)
-        self.num_pixels = num_pixels
-
-
-def _too_large(name: str, size: str, *, num_pixels: int | None, max_pixels: int) -> LargeImageError:
-    """The error for an image that is too large to decode."""
-    can_raise = num_pixels is not None and num_pixels <= LARGEST_MAX_PIXELS
-    remedy = f"set data.max_pixels to {num_pixels} or more" if can_raise else "make it smaller or remove it"
-    return LargeImageError(f"{name}: {size}, the limit is {max_pixels / 1e6:g} Mpx", do=remedy, num_pixels=num_pixels)
 
 
 def _to_rgb(opened: Image.Image) -> Image.Image:
@@ -124,28 +88,6 @@ def _to_rgb(opened: Image.Image) -> Image.Image:
     if opened.mode.startswith("I"):
         return Image.fromarray((np.asarray(opened) >> 8).astype(np.uint8)).convert("RGB")
     return opened.convert("RGB")
-
-
-def _orientation(opened: Image.Image) -> object:
-    """Reads the orientation from EXIF, in 1..8 if it is valid; 1 if nothing can be read."""
-    try:
-        return opened.getexif()[ORIENTATION_TAG] if opened.info.keys() & {"exif", "xmp"} else 1
-    except Exception:  # Orientation is optional: an image with broken or missing EXIF is used as it is stored.
-        return 1
-
-
-def _upright(rgb: Image.Image, orientation: object) -> Image.Image:
-    """Turns the image as its EXIF orientation says."""
-    turns = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_270,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_90,
-    }
-    return rgb.transpose(turns[orientation]) if orientation in turns else rgb
 
 
 def to_array(image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from gauss_vit.data import randomness
 from gauss_vit.data.images import image as images
+from gauss_vit.data.images.header import ORIENTATION_TAG
 from gauss_vit.errors import DataError
 from tests.data.samples import encode
 
@@ -99,7 +100,7 @@ def test_an_animation_gives_its_first_frame():
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_every_exif_orientation_gives_the_same_upright_image(orientation):
     exif = Image.Exif()
-    exif[images.ORIENTATION_TAG] = orientation
+    exif[ORIENTATION_TAG] = orientation
     encoded = saved(Image.fromarray(np.ascontiguousarray(STORED[orientation])), "PNG", exif=exif)
     np.testing.assert_array_equal(decoded(encoded), CORNERS)
 
@@ -107,7 +108,7 @@ def test_every_exif_orientation_gives_the_same_upright_image(orientation):
 @pytest.mark.parametrize("orientation", [0, 9, 60000])
 def test_an_unknown_orientation_is_no_orientation(orientation):
     exif = Image.Exif()
-    exif[images.ORIENTATION_TAG] = orientation
+    exif[ORIENTATION_TAG] = orientation
     np.testing.assert_array_equal(decoded(saved(Image.fromarray(CORNERS), "PNG", exif=exif)), CORNERS)
 
 

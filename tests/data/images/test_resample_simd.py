@@ -12,6 +12,7 @@ from gauss_vit.data.examples import Example
 from gauss_vit.data.images import image as images
 from gauss_vit.data.images import resample_simd, simple_jpeg
 from gauss_vit.data.images.augment import mean_fill, rand_augment
+from gauss_vit.data.images.header import ORIENTATION_TAG
 from gauss_vit.data.images.preprocess import preprocess
 from gauss_vit.data.images.transforms import RandomFlip, RandomResizedCrop, RandomShift, drawn_interpolation
 from gauss_vit.data.skips import Skips
@@ -80,7 +81,7 @@ def encode(pixels, *, mode="RGB", file_format="JPEG", **options):
 def turned(pixels, orientation):
     """A JPEG file that EXIF says to turn."""
     exif = Image.Exif()
-    exif[images.ORIENTATION_TAG] = orientation
+    exif[ORIENTATION_TAG] = orientation
     return encode(pixels, exif=exif)
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 from gauss_vit.data.examples import Example
 from gauss_vit.data.images import image as images
 from gauss_vit.data.images import simple_jpeg
+from gauss_vit.data.images.header import ORIENTATION_TAG
 from gauss_vit.data.images.preprocess import preprocess
 from gauss_vit.data.images.transforms import RandomFlip, RandomResizedCrop
 from gauss_vit.data.sources.tfds import open_source
@@ -75,7 +76,7 @@ def test_a_box_is_the_same_as_an_array_and_as_an_image(file_format):
 
 def with_orientation(orientation):
     exif = Image.Exif()
-    exif[images.ORIENTATION_TAG] = orientation
+    exif[ORIENTATION_TAG] = orientation
     return jpeg(exif=exif)
 
 
