@@ -61,6 +61,17 @@ def subtree(leaves: Mapping[str, PyTree], path: str) -> PyTree:
     return unflatten_paths({name.removeprefix(start): leaf for name, leaf in leaves.items() if name.startswith(start)})
 
 
+def replaced(tree: PyTree, changes: PyTree) -> PyTree:
+    """Replaces the leaves of a nested dict that another one, of some of its keys, has as well.
+
+    >>> replaced({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"c": 5}})
+    {'a': {'b': 1, 'c': 5}, 'd': 3}
+    """
+    if not isinstance(changes, Mapping):
+        return changes
+    return {key: replaced(tree[key], changes[key]) if key in changes else tree[key] for key in tree}
+
+
 def match_rules(tree: PyTree, rules: Sequence[tuple[str, Value]], default: Value) -> PyTree:
     """Maps every leaf to the value of the first rule that matches its whole path.
 

@@ -95,7 +95,13 @@ def write_run(folder: Path, experiment: Experiment, imported: Imported, *, sourc
 
 def _state(experiment: Experiment, params: PyTree) -> TrainState:
     """Initialises the optimizer for imported parameters, on one device."""
-    undecayed = abstract_model(experiment.network.make).undecayed
-    transform = optimizer.make(experiment.optimizer, params, experiment.training.total_steps, undecayed=undecayed)
+    model = abstract_model(experiment.network.make)
+    transform = optimizer.make(
+        experiment.optimizer,
+        params,
+        experiment.training.total_steps,
+        undecayed=model.undecayed,
+        statistics=model.statistics,
+    )
     device = mesh.replicated(mesh.make(MeshConfig(data=1), jax.local_devices()))
     return moving_average.begin(start(jax.device_put(params, device), transform), experiment.training.ema_decay)

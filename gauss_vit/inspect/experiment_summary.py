@@ -72,7 +72,9 @@ def device_memory(shown: Experiment, devices: AbstractMesh) -> dict[str, int]:
     """Returns the memory of one device in a training step, in bytes, by purpose."""
     model = abstract_model(shown.network.make)
     params, training = model.params, shown.training
-    transform = optimizer.make(shown.optimizer, params, training.total_steps, undecayed=model.undecayed)
+    transform = optimizer.make(
+        shown.optimizer, params, training.total_steps, undecayed=model.undecayed, statistics=model.statistics
+    )
     state = abstract_state(params, transform)
     size, local_batch = shown.model.image_size, training.batch_size // mesh.num_batch_shards(devices)
 

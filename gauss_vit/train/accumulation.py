@@ -25,11 +25,13 @@ class LossSums:
       total: float32 scalar, sum of the losses.
       weight: float32 scalar, divisor of the sum; it does not depend on the parameters.
       metric: Sums of the task's metric.
+      statistics: New running statistics of the network, a nested dict; empty where it has none.
     """
 
     total: PyTree
     weight: PyTree
     metric: PyTree
+    statistics: PyTree
 
 
 @jax.tree_util.register_dataclass
@@ -41,11 +43,13 @@ class Accumulated:
       loss: float32 scalar, the sum of the losses divided by their weight.
       metric: Sums of the task's metric.
       gradients: Gradients of the loss, in the structure of the parameters.
+      statistics: New running statistics of the network, a nested dict; empty where it has none.
     """
 
     loss: PyTree
     metric: PyTree
     gradients: PyTree
+    statistics: PyTree
 
 
 Loss = Callable[[PyTree, Examples, PRNGKeyArray], LossSums]
@@ -61,7 +65,8 @@ def accumulate(
       params: Parameters of the network.
       examples: The whole batch; its size is divisible by the number of micro-batches.
       key: Key of dropout; with one micro-batch it is used as it is.
-      num_parts: Number of micro-batches; 1 is one pass.
+      num_parts: Number of micro-batches; 1 is one pass, which networks with running statistics need: theirs are those
+        of a whole batch.
       mesh: Devices that every micro-batch is split over.
     """
     if num_parts == 1:
@@ -83,6 +88,7 @@ def accumulate(
         loss=_divide(value, weight),
         metric=jax.tree.map(lambda leaf: jnp.sum(leaf, axis=0, dtype=leaf.dtype), metrics),
         gradients=jax.tree.map(lambda leaf: _divide(leaf, weight), gradients),
+        statistics={},
     )
 
 
@@ -103,12 +109,12 @@ def split(tree: PyTree, num_parts: int, mesh: Mesh) -> PyTree:
 def _whole(loss: Loss, params: PyTree, examples: Examples, key: PRNGKeyArray) -> Accumulated:
     """Differentiates the mean itself, so that no gradient has to be divided."""
 
-    def mean(params: PyTree) -> tuple[Float[Array, ""], PyTree]:
+    def mean(params: PyTree) -> tuple[Float[Array, ""], LossSums]:
         sums = loss(params, examples, key)
-        return _divide(sums.total, sums.weight), sums.metric
+        return _divide(sums.total, sums.weight), sums
 
-    (value, metric), gradients = jax.value_and_grad(mean, has_aux=True)(params)
-    return Accumulated(loss=value, metric=metric, gradients=gradients)
+    (value, sums), gradients = jax.value_and_grad(mean, has_aux=True)(params)
+    return Accumulated(loss=value, metric=sums.metric, gradients=gradients, statistics=sums.statistics)
 
 
 def _divide(total: Float[Array, "..."], weight: Float[Array, ""]) -> Float[Array, "..."]:

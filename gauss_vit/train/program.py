@@ -1,7 +1,7 @@
 """The compiled functions of a run, built once from its recipe."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import jax
@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 from jaxtyping import PyTree
 
 from gauss_vit.config.schema import JsonValue
+from gauss_vit.errors import ConfigError
 from gauss_vit.models.construct import ModelConfig
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.tasks.evaluator import Evaluator
@@ -119,7 +120,11 @@ def make_program(recipe: Recipe) -> Program:
     check_batch_sizes(training, mesh)
     model = abstract_model(recipe.network.make)
     meshes.check_heads(model.num_heads, mesh)
-    transform = optimizers.make(recipe.optimizer, model.params, training.total_steps, undecayed=model.undecayed)
+    statistics = model.statistics
+    check_accumulation(training, statistics)
+    transform = optimizers.make(
+        recipe.optimizer, model.params, training.total_steps, undecayed=model.undecayed, statistics=statistics
+    )
     decay = training.ema_decay
     state = jax.eval_shape(lambda start: moving_average.begin(start, decay), abstract_state(model.params, transform))
     abstract = meshes.with_shardings(mesh, state, whole_below=recipe.mesh.whole_below)
@@ -155,6 +160,17 @@ def check_batch_sizes(training: Training, mesh: Mesh) -> None:
     name = "training.batch_size" if training.accumulate == 1 else "training.batch_size / training.accumulate"
     meshes.check_batch_size(name, training.batch_size // training.accumulate, mesh)
     meshes.check_batch_size("training.eval_batch_size", training.eval_batch_size, mesh)
+
+
+def check_accumulation(training: Training, statistics: Sequence[str]) -> None:
+    """Checks that a network with batch normalisation sees whole batches.
+
+    Raises:
+      ConfigError: there are micro-batches, each of which would have statistics of its own.
+    """
+    if training.accumulate > 1 and statistics:
+        message = f"training.accumulate is {training.accumulate}, but {statistics[0]} is a statistic of a whole batch"
+        raise ConfigError(message, do="set training.accumulate=1, and add devices or model.compute.remat for memory")
 
 
 def fresh_state(recipe: Recipe, program: Program, params: PyTree = None) -> TrainState:

@@ -13,6 +13,7 @@ from gauss_vit.models import construct
 from gauss_vit.models.attention import Attention, PositionBias
 from gauss_vit.models.construct import Make
 from gauss_vit.train.mesh import tree_shardings
+from gauss_vit.tree import flatten_paths
 
 
 @jax.tree_util.register_dataclass
@@ -22,7 +23,7 @@ class TrainState:
 
     Attributes:
       step: int32 scalar, number of updates made.
-      params: Nested dict of float32 parameters.
+      params: Nested dict of float32 parameters, with running statistics among them where the network has some.
       opt_state: State of the gradient transformation.
       ema: Moving average of the parameters, or None where none is kept.
     """
@@ -57,6 +58,20 @@ class AbstractModel:
         modules = nnx.iter_graph(nnx.merge(self.graph, self.params))
         biases = [(path, module) for path, module in modules if isinstance(module, PositionBias)]
         return tuple(".".join((*map(str, path), name)) for path, module in biases for name in module.undecayed)
+
+    @property
+    def statistics(self) -> tuple[str, ...]:
+        """Paths of the running statistics, which the network follows in training and the optimizer leaves alone."""
+        return tuple(flatten_paths(running_statistics(nnx.merge(self.graph, self.params))))
+
+
+def running_statistics(network: nnx.Module) -> PyTree:
+    """Returns the running statistics of a network, such as those of batch normalisation, as a nested dict.
+
+    They are variables of the type `nnx.BatchStat`. In training a network computes with those of the batch, and writes
+    the new running ones to its own variables, which only the function that merged the network sees.
+    """
+    return nnx.to_pure_dict(nnx.state(network, nnx.BatchStat))
 
 
 def abstract_model(build: Make) -> AbstractModel:

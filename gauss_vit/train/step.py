@@ -20,10 +20,10 @@ from gauss_vit.ops.flipping import flip_batch
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.tasks.task import Examples, Measure, Task
 from gauss_vit.train import finite, moving_average
-from gauss_vit.train.accumulation import LossSums, accumulate
+from gauss_vit.train.accumulation import Accumulated, LossSums, accumulate
 from gauss_vit.train.mesh import batch_sharding, replicated, shardings_of
-from gauss_vit.train.state import TrainState, run_key
-from gauss_vit.tree import flatten_paths
+from gauss_vit.train.state import TrainState, run_key, running_statistics
+from gauss_vit.tree import flatten_paths, replaced
 
 # Streams of their own: the model splits the step's key into numbers that start at 0.
 _AUGMENTATION, _LOSS = 0x61756721, 0x6C6F7373
@@ -75,8 +75,7 @@ class Forward:
         self, params: PyTree, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None
     ) -> PyTree:
         """Applies the network to normalised images, and widens its outputs to float32; a key of None is inference."""
-        outputs = nnx.merge(self.graph, params)(images, key=key)
-        return jax.tree.map(_widen, outputs)
+        return jax.tree.map(_widen, nnx.merge(self.graph, params)(images, key=key))
 
     def examples(self, batch: Batch, *, key: PRNGKeyArray) -> Examples:
         """Flips, normalises and augments a training batch."""
@@ -84,10 +83,16 @@ class Forward:
         return self.task.prepare(self.normalization(batch.image), batch, key=key)
 
     def loss(self, params: PyTree, examples: Examples, key: PRNGKeyArray) -> LossSums:
-        """Computes the sums of the training loss and of the metric."""
-        outputs = self.apply(params, examples.image, key=key)
+        """Computes the sums of the training loss and of the metric, and the new running statistics."""
+        network = nnx.merge(self.graph, params)
+        outputs = jax.tree.map(_widen, network(examples.image, key=key))
         total, weight = self.task.loss(outputs, examples, key=jax.random.fold_in(key, _LOSS))
-        return LossSums(total=total, weight=weight, metric=self.task.measure(outputs, examples.batch))
+        return LossSums(
+            total=total,
+            weight=weight,
+            metric=self.task.measure(outputs, examples.batch),
+            statistics=running_statistics(network),
+        )
 
 
 def make_train_step(
@@ -118,7 +123,7 @@ def make_train_step(
         # Custom kernels need the mesh.
         with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
             sums = accumulate(forward.loss, state.params, examples, key=key, num_parts=num_parts, mesh=mesh)
-        updated = _update(state, sums.gradients, transform, ema_decay=ema_decay)
+        updated = _update(state, sums, transform, ema_decay=ema_decay)
         audited = finite.floating(_audited(sums.loss, sums.gradients, updated))
         first_bad = finite.first_not_finite(audited)
         is_finite = first_bad == len(jax.tree.leaves(audited))
@@ -190,12 +195,12 @@ def _widen(leaf: Array) -> Array:
 
 
 def _update(
-    state: TrainState, gradients: PyTree, transform: optax.GradientTransformation, *, ema_decay: float | None
+    state: TrainState, sums: Accumulated, transform: optax.GradientTransformation, *, ema_decay: float | None
 ) -> TrainState:
-    """Applies the optimizer, whose bias correction mixes floats and integers, then the moving average."""
+    """Applies the optimizer, whose bias correction mixes floats and integers, then statistics and moving average."""
     with jax.numpy_dtype_promotion("standard"):
-        updates, opt_state = transform.update(gradients, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
+        updates, opt_state = transform.update(sums.gradients, state.opt_state, state.params)
+        params = replaced(optax.apply_updates(state.params, updates), sums.statistics)
     ema = state.ema if ema_decay is None else moving_average.follow(state.ema, params, ema_decay)
     return TrainState(step=state.step + 1, params=params, opt_state=opt_state, ema=ema)
 

@@ -6,7 +6,7 @@ Blocks are stacked along a leading axis, so the factor of a block's array is a v
 import dataclasses
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import jax
 import numpy as np
@@ -77,13 +77,18 @@ def scale_updates(scale: LearningRateScale, params: PyTree) -> optax.GradientTra
     return optax.stateless(multiply)
 
 
-def trainable_mask(scale: LearningRateScale, params: PyTree) -> PyTree:
+def trainable_mask(scale: LearningRateScale, params: PyTree, *, statistics: Collection[str] = ()) -> PyTree:
     """Returns a tree of bools: whether each parameter is trained.
 
+    Args:
+      scale: config of the frozen parameters.
+      params: nested dict of parameters, or of their shapes.
+      statistics: paths of running statistics, which are not trained either.
+
     Raises:
-      ConfigError: a pattern of `frozen` matches no parameter.
+      ConfigError: a pattern of `frozen` or a path matches no parameter.
     """
-    return match_rules(params, [(pattern, False) for pattern in scale.frozen], True)
+    return match_rules(params, [(pattern, False) for pattern in (*scale.frozen, *map(re.escape, statistics))], True)
 
 
 def rate_factors(scale: LearningRateScale, params: PyTree) -> PyTree:

@@ -2,9 +2,11 @@
 
 import dataclasses
 import math
+import operator
 import re
 from collections.abc import Collection
 
+import jax
 import optax
 from jaxtyping import PyTree
 
@@ -63,7 +65,12 @@ class Optimizer:
 
 
 def make(
-    optimizer: Optimizer, params: PyTree, num_steps: int, *, undecayed: Collection[str] = ()
+    optimizer: Optimizer,
+    params: PyTree,
+    num_steps: int,
+    *,
+    undecayed: Collection[str] = (),
+    statistics: Collection[str] = (),
 ) -> optax.GradientTransformation:
     """Builds the gradient transformation for one parameter tree.
 
@@ -72,6 +79,7 @@ def make(
       params: nested dict of parameters, or of their shapes; only structure and paths are read.
       num_steps: length of the run in updates.
       undecayed: paths of parameters that the model exempts from weight decay.
+      statistics: paths of running statistics, which are left as they are; nothing is stored for them.
 
     Raises:
       ConfigError: a pattern matches no parameter, or the schedule does not fit into the run.
@@ -90,10 +98,11 @@ def make(
         rate,
         *((scale_updates(scale, params),) if scale.has_factors else ()),
     )
-    if not scale.frozen:
+    if not scale.frozen and not statistics:
         return chain
-    frozen = match_rules(params, [(pattern, True) for pattern in scale.frozen], False)
-    return optax.chain(optax.masked(optax.set_to_zero(), frozen), optax.masked(chain, trainable_mask(scale, params)))
+    is_trained = trainable_mask(scale, params, statistics=statistics)
+    is_fixed = jax.tree.map(operator.not_, is_trained)
+    return optax.chain(optax.masked(optax.set_to_zero(), is_fixed), optax.masked(chain, is_trained))
 
 
 def learning_rate(optimizer: Optimizer, num_steps: int) -> LearningRate:
