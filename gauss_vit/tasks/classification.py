@@ -123,8 +123,9 @@ class Classification:
         label = batch.targets.label
         return ClassificationMetric.of_batch(outputs, label, loss=cross_entropy(outputs, label), is_real=batch.is_real)
 
-    def predict(self, outputs: Float[Array, "batch classes"]) -> Float[Array, "batch classes"]:
+    def predict(self, outputs: Float[Array, "batch classes"], batch: Batch) -> Float[Array, "batch classes"]:
         """Computes the probability of every class: over all classes, or of each on its own, as in the objective."""
+        del batch
         return jax.nn.softmax(outputs, axis=-1) if self.objective == "cross_entropy" else jax.nn.sigmoid(outputs)
 
     def records(self, prediction: Float[np.ndarray, " classes"], *, class_names: Sequence[str], limit: int) -> Records:

@@ -80,8 +80,13 @@ class Task(Protocol):
         """Computes the sums of the task's metric over the real examples."""
         ...
 
-    def predict(self, outputs: PyTree) -> PyTree:
-        """Computes the predictions for each image, as named arrays [batch, ...]."""
+    def predict(self, outputs: PyTree, batch: Batch) -> PyTree:
+        """Computes the predictions for each image, as arrays [batch, ...].
+
+        Args:
+          outputs: Outputs of the network.
+          batch: Images; its targets need not be labels, but may tell the size that a prediction is to have.
+        """
         ...
 
     def records(self, prediction: PyTree, *, class_names: Sequence[str], limit: int) -> Records:

@@ -170,7 +170,7 @@ def make_predict_step(forward: Forward, *, mesh: Mesh, params: PyTree) -> EvalSt
 
     def predict_step(params: PyTree, batch: Batch) -> PyTree:
         with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
-            return forward.task.predict(forward.outputs(params, batch))
+            return forward.task.predict(forward.outputs(params, batch), batch)
 
     return _compiled(predict_step, mesh=mesh, params=params)
 

@@ -159,6 +159,6 @@ def test_erasing_changes_images_and_no_label():
 
 
 def test_predictions_are_probabilities_over_all_classes_or_of_each():
-    over_all, of_each = Classification().predict(LOGITS), Classification(**BINARY).predict(LOGITS)
+    over_all, of_each = (task.predict(LOGITS, BATCH) for task in (Classification(), Classification(**BINARY)))
     np.testing.assert_allclose(jnp.sum(over_all, axis=-1), np.ones(4), rtol=1e-6)
     np.testing.assert_allclose(of_each, 1 / (1 + np.exp(-LOGITS)), rtol=1e-6)

@@ -84,7 +84,8 @@ class ColourRegression:
         errors = jnp.sum(jnp.square(outputs - batch.targets.colour), axis=-1)
         return SquaredError(total=jnp.sum(jnp.where(counts, errors, 0)), num_patches=jnp.sum(counts, dtype=jnp.int32))
 
-    def predict(self, outputs):
+    def predict(self, outputs, batch):
+        del batch
         return jnp.clip(outputs, 0, 1)
 
     def records(self, prediction, *, class_names, limit) -> Records:
@@ -113,7 +114,7 @@ class MedianError:
     """The median of the absolute errors, which no sum over batches gives."""
 
     def results(self, task, outputs, batch):
-        return task.predict(outputs), batch.targets, batch.is_real
+        return task.predict(outputs, batch), batch.targets, batch.is_real
 
     def collector(self) -> "Errors":
         return Errors()
@@ -168,7 +169,7 @@ class Regression:
     evaluators: tuple[Evaluator, ...] = ()
     optimizer: Optimizer = OPTIMIZER
     mesh: MeshConfig = MeshConfig(data=4)  # noqa: RUF009
-    limits: Limits = Limits()
+    limits: Limits = Limits()  # noqa: RUF009
     seed: int = 0
 
     def to_json(self) -> dict:

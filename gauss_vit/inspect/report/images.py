@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, PyTree, UInt8
 from PIL import Image
 
 from gauss_vit.assembly.named_model import NamedModel
+from gauss_vit.batches import Batch
 from gauss_vit.inspect.photos import Photo
 from gauss_vit.inspect.report.layers import attention_start
 from gauss_vit.inspect.report.packing import compand, half, pack, pack_maps
@@ -66,16 +67,17 @@ def shown_images(named: NamedModel, photos: tuple[Photo, ...]) -> Iterator[Repor
     task = named.task if isinstance(named.task, Classification) else None
 
     @jax.jit
-    def seen_by(params: PyTree, images: Float[Array, "1 height width 3"]) -> tuple[PyTree, PyTree]:
+    def seen_by(params: PyTree, batch: Batch, images: Float[Array, "1 height width 3"]) -> tuple[PyTree, PyTree]:
         network = nnx.merge(named.graph, params)
         return (
             network.backbone.intermediates(images)[-1].attention_weights[:, 0] if shows_attention else None,
-            None if task is None else task.predict(network(images))[0],
+            None if task is None else task.predict(network(images), batch)[0],
         )
 
     for photo in photos:
-        images = named.normalization(jnp.asarray(photo.pixels[None]))
-        weights, probabilities = jax.tree.map(np.asarray, jax.device_get(seen_by(named.params, images)))
+        batch = Batch(image=photo.pixels[None], is_real=np.ones(1, bool), targets=None)
+        images = named.normalization(jnp.asarray(batch.image))
+        weights, probabilities = jax.tree.map(np.asarray, jax.device_get(seen_by(named.params, batch, images)))
         packed = report_image(photo.name, photo.pixels, weights, grid=config.grid)
         yield replace(packed, label=photo.label, top=() if probabilities is None else most_probable(probabilities))
 
