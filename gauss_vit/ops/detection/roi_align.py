@@ -72,7 +72,7 @@ def roi_align_adaptive(
     """Averages as many samples as a bin has cells, rounded up: the form that published weights were trained with.
 
     A mean of bilinear samples on a grid is a product of one matrix for rows and one for columns. It reads whole maps,
-    so that it costs more than `roi_align`.
+    so that it costs more than `roi_align`. A box without area has no sample, and zeros.
 
     Args:
       values: one map.
@@ -119,11 +119,12 @@ def _mean_weights(
 ) -> Float[Array, "boxes bins cells"]:
     """Computes the share of every cell in the mean of each bin's samples."""
     length = high - low
-    number = jnp.maximum(jnp.ceil(length / bins), 1)
+    number = jnp.ceil(length / bins)
+    count = jnp.maximum(number, 1)
     cells = jnp.arange(size, dtype=jnp.float32)
 
     def add(sample: Int32[Array, ""], weights: Float[Array, "boxes bins cells"]) -> Float[Array, "boxes bins cells"]:
-        place = jnp.arange(bins, dtype=jnp.float32)[None] + ((sample.astype(jnp.float32) + 0.5) / number)[:, None]
+        place = jnp.arange(bins, dtype=jnp.float32)[None] + ((sample.astype(jnp.float32) + 0.5) / count)[:, None]
         at = low[:, None] + place * (length / bins)[:, None]
         is_counted = (at >= -1) & (at <= size) & (sample.astype(jnp.float32) < number)[:, None]
         distance = jnp.abs(jnp.clip(at, 0, size - 1)[..., None] - cells[None, None])
@@ -131,4 +132,4 @@ def _mean_weights(
 
     most = most_samples or -(-size // bins) + 1
     start = jnp.zeros((len(low), bins, size), jnp.float32)
-    return jax.lax.fori_loop(0, most, add, start) / number[:, None, None]
+    return jax.lax.fori_loop(0, most, add, start) / count[:, None, None]

@@ -29,7 +29,7 @@ def interpolated(values: np.ndarray, y: float, x: float) -> np.ndarray:
 def aligned(values: np.ndarray, box: np.ndarray, *, stride: int, samples: int | None) -> np.ndarray:
     """One box, sample by sample."""
     y0, x0, y1, x1 = box.astype(np.float64) / stride - 0.5
-    rows, columns = (samples or max(math.ceil(side / BINS), 1) for side in (y1 - y0, x1 - x0))
+    rows, columns = (math.ceil(side / BINS) if samples is None else samples for side in (y1 - y0, x1 - x0))
     result = np.zeros((BINS, BINS, values.shape[-1]))
     for row, column in np.ndindex(BINS, BINS):
         for i, j in np.ndindex(rows, columns):
