@@ -1,0 +1,111 @@
+"""Average precision and recall of boxes and masks as COCO defines them, computed by pycocotools."""
+
+import contextlib
+import importlib
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from gauss_vit.errors import ConfigError
+
+Kind = Literal["bbox", "segm"]
+Entry = Mapping[str, Any]
+
+NAMES = (
+    *("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large"),
+    *("AR_1", "AR_10", "AR_100", "AR_small", "AR_medium", "AR_large"),
+)
+"""The twelve numbers in COCO's order: precision at ten overlaps, at 0.5, at 0.75 and by size; recall of at most 1, 10
+and 100 detections an image, and by size."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CocoScores:
+    """Precision and recall over a data set.
+
+    Attributes:
+      values: the numbers of `NAMES`, in 0..1; NaN where no object counts.
+      class_precision: AP of every category, by its id; NaN for a category without objects.
+    """
+
+    values: Mapping[str, float]
+    class_precision: Mapping[int, float]
+
+
+def scores(truth: Mapping[str, Any], results: Sequence[Entry], *, kind: Kind) -> CocoScores:
+    """Compares detections with the objects of a data set; neither is changed.
+
+    Args:
+      truth: annotations in COCO's format, with `images`, `categories` and `annotations`.
+      results: detections in COCO's format for results, with `image_id`, `category_id`, `score` and `bbox`
+        [x, y, width, height]; for "segm" with `segmentation` as `encode` returns it.
+      kind: what is compared, boxes or masks.
+
+    Raises:
+      ConfigError: pycocotools is not installed.
+      ValueError: a detection is of an image that the data set does not have.
+    """
+    unknown = {entry["image_id"] for entry in results} - {image["id"] for image in truth["images"]}
+    if unknown:
+        raise ValueError(f"detections of images that the annotations do not have, such as {min(unknown)}")
+    with contextlib.redirect_stdout(io.StringIO()):
+        known = _indexed(truth, truth["annotations"])
+        # An empty list of results cannot be loaded.
+        found = known.loadRes([dict(entry) for entry in results]) if results else _indexed(truth, [])
+        evaluation = _import("cocoeval").COCOeval(known, found, kind)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return CocoScores(
+        values={name: _known(value) for name, value in zip(NAMES, evaluation.stats, strict=True)},
+        class_precision={
+            int(category): _mean_of_known(evaluation.eval["precision"][:, :, place, 0, -1])
+            for place, category in enumerate(evaluation.params.catIds)
+        },
+    )
+
+
+def encode(mask: Bool[np.ndarray, "height width"]) -> dict[str, Any]:
+    """Encodes a mask as COCO's compressed run lengths, with `size` (height, width) and `counts` as text.
+
+    Raises:
+      ConfigError: pycocotools is not installed.
+    """
+    encoded = _import("mask").encode(np.asfortranarray(mask, np.uint8))
+    return {"size": list(encoded["size"]), "counts": encoded["counts"].decode()}
+
+
+def _indexed(truth: Mapping[str, Any], annotations: Sequence[Entry]) -> Any:  # noqa: ANN401  pycocotools has no types
+    """Makes a data set of copies of the annotations, which an evaluation writes into."""
+    data_set = _import("coco").COCO()
+    data_set.dataset = {
+        "images": list(truth["images"]),
+        "categories": list(truth["categories"]),
+        "annotations": [dict(entry) for entry in annotations],
+    }
+    data_set.createIndex()
+    return data_set
+
+
+def _import(module: str) -> ModuleType:
+    try:
+        return importlib.import_module(f"pycocotools.{module}")
+    except ImportError as error:
+        message = f"COCO's evaluation needs pycocotools: {error}"
+        raise ConfigError(message, do="pip install 'gauss_vit[coco]'") from error
+
+
+def _known(value: float) -> float:
+    """Converts COCO's -1, for nothing to measure, to NaN."""
+    return float(value) if value > -1 else math.nan
+
+
+def _mean_of_known(values: Float[np.ndarray, "..."]) -> float:
+    known = values[values > -1]
+    return float(known.mean()) if known.size else math.nan
