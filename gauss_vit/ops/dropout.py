@@ -1,4 +1,4 @@
-"""Dropout of units and of whole residual branches; without a key nothing is dropped."""
+"""Dropout of units, of channels and of whole residual branches; without a key nothing is dropped."""
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,20 @@ def dropout(inputs: Float[Array, "..."], *, rate: float, key: PRNGKeyArray | Non
         return inputs
     kept = jax.random.bernoulli(key, 1 - rate, inputs.shape)
     return jnp.where(kept, inputs / jnp.asarray(1 - rate, inputs.dtype), jnp.zeros((), inputs.dtype))
+
+
+def dropout_channels(
+    maps: Float[Array, "batch rows columns channels"], *, rate: float, key: PRNGKeyArray | None
+) -> Float[Array, "batch rows columns channels"]:
+    """Zeroes whole channels of an example with probability `rate` and divides the rest by `1 - rate`.
+
+    Source: Tompson et al., Efficient Object Localization Using Convolutional Networks (CVPR 2015); torch `Dropout2d`.
+    """
+    if key is None or rate == 0:
+        return maps
+    kept = jax.random.bernoulli(key, 1 - rate, (maps.shape[0], 1, 1, maps.shape[3]))
+    gain = jnp.where(kept, 1 / (1 - rate), 0).astype(maps.dtype)
+    return maps * jnp.broadcast_to(gain, maps.shape)
 
 
 def stochastic_depth(

@@ -27,6 +27,15 @@ def grid_of(image_size: Grid, patch_size: Grid) -> Grid:
     return image_size[0] // patch_size[0], image_size[1] // patch_size[1]
 
 
+def covering_grid(image_size: Grid, patch_size: Grid) -> Grid:
+    """Counts the patches that cover an image, whose sides they need not divide.
+
+    >>> covering_grid((75, 53), (4, 4))
+    (19, 14)
+    """
+    return -(-image_size[0] // patch_size[0]), -(-image_size[1] // patch_size[1])
+
+
 def num_patches(grid: Grid) -> int:
     """Counts the tokens of a grid."""
     return grid[0] * grid[1]

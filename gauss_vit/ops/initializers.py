@@ -22,3 +22,17 @@ def fan_in_uniform(key: PRNGKeyArray, shape: Sequence[int], *, fan_in: int) -> F
     """Draws uniformly within +-1 / sqrt(fan_in), PyTorch's default for weights and biases of linear layers; float32."""
     limit = 1 / math.sqrt(fan_in)
     return jax.random.uniform(key, tuple(shape), jnp.float32, -limit, limit)
+
+
+def normal(key: PRNGKeyArray, shape: Sequence[int], *, std: float) -> Float[Array, "..."]:
+    """Draws from a normal distribution of mean 0; float32."""
+    return jax.random.normal(key, tuple(shape), jnp.float32) * jnp.float32(std)
+
+
+def kaiming_normal(key: PRNGKeyArray, shape: Sequence[int]) -> Float[Array, "height width inputs outputs"]:
+    """Draws the kernel of a convolution before a ReLU: normal, of variance 2 / (height width outputs); float32.
+
+    Source: He et al. (ICCV 2015), equation 14; mmcv's `ConvModule`, whose mode is "fan_out".
+    """
+    height, width, _, outputs = shape
+    return normal(key, shape, std=math.sqrt(2 / (height * width * outputs)))

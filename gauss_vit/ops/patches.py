@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from gauss_vit.ops.grid import Grid, grid_of
+from gauss_vit.ops.grid import Grid, covering_grid, grid_of
 
 
 def patchify(
@@ -22,3 +22,16 @@ def patchify(
     split = images.reshape(batch, rows, patch_size[0], columns, patch_size[1], channels)
     values = patch_size[0] * patch_size[1] * channels
     return jnp.transpose(split, (0, 1, 3, 2, 4, 5)).reshape(batch, rows * columns, values)
+
+
+def pad_to_patches(
+    images: Float[Array, "batch height width channels"], patch_size: Grid
+) -> Float[Array, "batch padded_height padded_width channels"]:
+    """Pads images with zeros, at the bottom and on the right, to whole patches.
+
+    Source: MMSegmentation's `PatchEmbed` with padding "corner".
+    """
+    size = (images.shape[1], images.shape[2])
+    cells = covering_grid(size, patch_size)
+    below, right = (cell * patch - side for cell, patch, side in zip(cells, patch_size, size, strict=True))
+    return jnp.pad(images, ((0, 0), (0, below), (0, right), (0, 0)))
