@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int, Int32, PRNGKeyArray
 
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.features import AttentionInputs, Features, Intermediates
-from gauss_vit.models.layers import Init
+from gauss_vit.models.layers import Init, LayerNorm
 from gauss_vit.models.stage import Stage
 from gauss_vit.ops.grid import Grid
 from gauss_vit.position.position import Position
@@ -16,7 +16,13 @@ from gauss_vit.position.position import Position
 
 @runtime_checkable
 class Backbone(Protocol):
-    """A model from images to feature maps; `key=None` means inference."""
+    """A model from images to feature maps; `key=None` means inference.
+
+    Attributes:
+      norm: Final normalisation, over the channels of a patch of the last map.
+    """
+
+    norm: LayerNorm
 
     def features(self, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None = None) -> Features:
         """Computes the feature maps at the end of the backbone."""

@@ -9,6 +9,24 @@ from gauss_vit.position.position import Position
 from gauss_vit.position.relative import RelativeTable
 from gauss_vit.position.relative_mlp import RelativeMlp
 
+
+def for_dense_tasks(
+    config: SwinConfig, *, image_size: tuple[int, int] = (512, 512), stochastic_depth: float = 0.3
+) -> SwinConfig:
+    """Returns a Swin as detection and segmentation use it: windows of one size on every map, images of any size.
+
+    Its parameters are those of a classifier whose windows are nowhere larger than the map, at any image size.
+
+    Args:
+      config: Swin of a classifier, with any position terms.
+      image_size: The (height, width) of training images, such as their crop.
+      stochastic_depth: Rate of the last block; 0.3 is that of the paper's UPerNet, 0.2 of its Mask R-CNN.
+
+    Source: configs of MMSegmentation and MMDetection for Swin.
+    """
+    return dataclasses.replace(config, windows="fixed", image_size=image_size, stochastic_depth=stochastic_depth)
+
+
 SWIN_TINY = SwinConfig(
     width=96,
     depths=(2, 2, 6, 2),

@@ -53,6 +53,11 @@ class Stage:
         return self.grid if self.attention is None else self.attention.grid
 
     @property
+    def width(self) -> int | None:
+        """Number of channels of a map; None without attention, which says it."""
+        return None if self.attention is None else self.attention.width
+
+    @property
     def num_heads(self) -> int:
         """Number of attention heads; 0 without attention."""
         return 0 if self.attention is None else self.attention.num_heads

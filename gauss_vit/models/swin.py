@@ -21,8 +21,8 @@ from gauss_vit.models.stage import Stage, stage_of_block
 from gauss_vit.models.tokens import patch_embedding
 from gauss_vit.models.window_stage import WindowStage, WindowStageConfig
 from gauss_vit.ops.dropout import split_key
-from gauss_vit.ops.grid import Grid, grid_of
-from gauss_vit.ops.patches import patchify
+from gauss_vit.ops.grid import Grid, covering_grid, grid_of
+from gauss_vit.ops.patches import pad_to_patches, patchify
 from gauss_vit.ops.windows import halved
 from gauss_vit.position.position import Position
 
@@ -39,12 +39,12 @@ class SwinConfig:
     Every stage but the first halves the map and doubles the width.
 
     Attributes:
-      image_size: Image (height, width) in pixels; must be divisible by the patch size. It sets the windows of every
-        stage.
+      image_size: Image (height, width) in pixels; must be divisible by the patch size, unless windows are fixed. Fitted
+        windows follow from it.
       windows: Rule for the windows of a stage. "fitted", as in timm, for classification: a window is at most as large
         as the stage's map, and is not shifted along a side that it covers; maps are padded after the shift.
         "fixed", as in MMDetection, for dense tasks: windows and shifts are the same on every map, maps are padded
-        before the shift, and images may have any size.
+        before the shift, and images may have any size: they are padded to whole patches.
       takes_any_size: Whether, with fitted windows, images may have other sizes that the patch size divides; the windows
         stay the same, and maps that they do not tile are padded.
       patch_size: Patch (height, width) in pixels.
@@ -98,7 +98,7 @@ class SwinConfig:
             )
         if len(self.depths) != len(self.num_heads):
             raise ConfigError(f"depths {self.depths} and num_heads {self.num_heads} must be of the same stages")
-        grid_of(self.image_size, self.patch_size)
+        self.embedded_grid(self.image_size)
         for index in range(len(self.depths)):
             self.stage(index)
 
@@ -137,9 +137,17 @@ class SwinConfig:
         """The (height, width) of the last map, in its tokens."""
         return self.grid_of_stage(len(self.depths) - 1)
 
+    def embedded_grid(self, image_size: tuple[int, int]) -> Grid:
+        """Returns the (height, width) of the map of the first stage, for images of a size.
+
+        Raises:
+          ConfigError: windows are fitted, and a side is not divisible by the patch.
+        """
+        return (covering_grid if self.windows == "fixed" else grid_of)(image_size, self.patch_size)
+
     def grid_of_stage(self, index: int) -> Grid:
         """Returns the (height, width) of a stage's map, in its tokens."""
-        grid = grid_of(self.image_size, self.patch_size)
+        grid = self.embedded_grid(self.image_size)
         for _ in range(index):
             grid = halved(grid)
         return grid
@@ -334,11 +342,12 @@ class Swin(nnx.Module):
         """Embeds and normalises the patches.
 
         Raises:
-          ConfigError: the images are not of the model's size, or the patch does not divide them.
+          ConfigError: windows are fitted, and the images are not of the model's size, or not of whole patches.
         """
         config = self.config
-        takes_any_size = config.takes_any_size or config.windows == "fixed"
-        if images.shape[1:3] != config.image_size and not takes_any_size:
+        if config.windows == "fixed":
+            images = pad_to_patches(images, config.patch_size)
+        elif images.shape[1:3] != config.image_size and not config.takes_any_size:
             raise ConfigError(
                 f"the model takes images of {config.image_size}, got {images.shape[1:3]}",
                 do="set image_size, or takes_any_size to keep the windows",
@@ -365,7 +374,7 @@ class Swin(nnx.Module):
         return tuple(outputs)
 
     def _embedded_grid(self, images: Float[Array, "batch height width 3"]) -> Grid:
-        return grid_of((images.shape[1], images.shape[2]), self.config.patch_size)
+        return self.config.embedded_grid((images.shape[1], images.shape[2]))
 
 
 def _as_map(tokens: Float[Array, "batch tokens channels"], grid: Grid) -> Float[Array, "batch rows columns channels"]:

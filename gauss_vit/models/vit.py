@@ -299,7 +299,10 @@ class ViT(nnx.Module):
         """
         config = self.config
         if images.shape[1:3] != config.image_size:
-            raise ConfigError(f"the model takes images of {config.image_size}, got {images.shape[1:3]}")
+            raise ConfigError(
+                f"the model takes images of {config.image_size}, got {images.shape[1:3]}",
+                do="set image_size; a dense head can predict from windows of that crop, with inference.mode=slide",
+            )
         tokens = self.patch_embed(patchify(images.astype(config.compute.dtype), config.patch_size))
         position = None if self.position_embed is None else self.position_embed[...].astype(tokens.dtype)
         embeds_prefix = config.position.absolute is not None and config.position.absolute.embeds_prefix

@@ -12,7 +12,7 @@ from flax import nnx
 from gauss_vit.errors import ConfigError
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.construct import abstract
-from gauss_vit.models.presets_swin import PRESETS_SWIN
+from gauss_vit.models.presets_swin import PRESETS_SWIN, SWIN_TINY, for_dense_tasks
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.position import Gaussian, RelativeMlp, RelativeTable
 from gauss_vit.position.position import Position, with_terms
@@ -222,6 +222,26 @@ def test_images_of_another_size_are_refused_unless_wanted():
     np.testing.assert_array_equal(pooled(model, images_for(V1)), pooled(lively(V1), images_for(V1)))
     with pytest.raises(ConfigError, match="height 15 is not divisible by patch height 2"):
         model.features(jnp.ones((1, 15, 18, 3), jnp.float32))
+
+
+def test_fixed_windows_are_the_same_on_maps_that_are_smaller():
+    stages = for_dense_tasks(V1).stages()
+    assert [stage.window for stage in stages] == [(4, 4), (4, 4)]
+    assert [stage.shift for stage in stages] == [(2, 2), (2, 2)]
+    assert all(stage.pads_first for stage in stages)
+
+
+def test_with_fixed_windows_an_image_is_padded_with_zeros_to_whole_patches():
+    model, images = lively(for_dense_tasks(V1, image_size=(12, 20))), images_for(V1)[:, :7, :15]
+    padded = jnp.pad(images, ((0, 0), (0, 1), (0, 1), (0, 0)))
+    first, last = jax.jit(lambda images: model.maps(images, (2, 5)))(images)
+    assert (first.shape, last.shape) == ((2, 4, 8, 8), (2, 2, 4, 16))
+    for one, other in zip((first, last), jax.jit(lambda images: model.maps(images, (2, 5)))(padded), strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
+
+
+def test_a_config_for_dense_tasks_has_the_same_parameters_at_any_image_size():
+    assert abstract(for_dense_tasks(SWIN_TINY, image_size=(75, 53)))[1] == abstract(SWIN_TINY)[1]
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)

@@ -194,7 +194,7 @@ def test_attention_inputs_reproduce_the_weights_of_every_block():
 
 
 def test_images_of_another_size_are_refused():
-    with pytest.raises(ConfigError, match=r"takes images of \(8, 12\), got \(8, 8\)"):
+    with pytest.raises(ConfigError, match=r"takes images of \(8, 12\), got \(8, 8\) DO: .*mode=slide"):
         build(RELATIVE, KEY).features(jnp.zeros((1, 8, 8, 3), jnp.float32))
 
 
