@@ -42,6 +42,7 @@ def cost_lines(shown: Experiment, devices: AbstractMesh) -> list[str]:
     memory = device_memory(shown, devices)
     return [
         f"FLOPs of an image: {flops.forward:.4g} forward, {flops.backward:.4g} forward and backward",
+        f"multiply-adds of an image, as papers count: {flops.multiply_adds:.4g}",
         f"FLOPs of a step of {batch} images: {flops.backward * batch:.4g}",
         *kernel_lines(shown),
         f"memory of one of {devices.size} devices:",
