@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 
-import jax
 from jax.sharding import AbstractMesh, PartitionSpec
 from jaxtyping import PyTree
 
@@ -21,18 +20,26 @@ from gauss_vit.tree import flatten_paths
 
 
 def parameter_table(shown: Experiment, devices: AbstractMesh) -> list[str]:
-    """Returns one line for each parameter: path, shape, count, whether it is decayed, and how it is sharded."""
+    """Returns one line for each array: path, shape, count, whether it is decayed, and how it is sharded, and totals."""
     model = abstract_model(shown.network.make)
-    params = model.params
-    decayed = flatten_paths(optimizer.decay_mask(shown.optimizer, params, undecayed=model.undecayed))
-    shardings = flatten_paths(mesh.tree_shardings(devices, params, whole_below=shown.mesh.whole_below))
+    leaves, statistics = flatten_paths(model.params), set(model.statistics)
+    decayed = flatten_paths(optimizer.decay_mask(shown.optimizer, model.params, undecayed=model.undecayed))
+    shardings = flatten_paths(mesh.tree_shardings(devices, model.params, whole_below=shown.mesh.whole_below))
     rows = [
-        (path, _shape(leaf.shape), f"{leaf.size:,}", "yes" if decayed[path] else "no", _split(shardings[path].spec))
-        for path, leaf in flatten_paths(params).items()
+        (
+            path,
+            _shape(leaf.shape),
+            f"{leaf.size:,}",
+            "-" if path in statistics else "yes" if decayed[path] else "no",
+            _split(shardings[path].spec),
+        )
+        for path, leaf in leaves.items()
     ]
-    total = sum(leaf.size for leaf in jax.tree.leaves(params))
+    followed = sum(leaves[path].size for path in statistics)
+    total = sum(leaf.size for leaf in leaves.values()) - followed
+    sums = [("running statistics", "", f"{followed:,}", "", "")] if statistics else []
     header = ("parameter", "shape", "count", "decay", "split over")
-    return align([header, *rows, ("total", "", f"{total:,}", "", "")])
+    return align([header, *rows, *sums, ("total", "", f"{total:,}", "", "")])
 
 
 def cost_lines(shown: Experiment, devices: AbstractMesh) -> list[str]:
@@ -42,8 +49,8 @@ def cost_lines(shown: Experiment, devices: AbstractMesh) -> list[str]:
     memory = device_memory(shown, devices)
     return [
         f"FLOPs of an image: {flops.forward:.4g} forward, {flops.backward:.4g} forward and backward",
-        f"multiply-adds of an image, as papers count: {flops.multiply_adds:.4g}",
         f"FLOPs of a step of {batch} images: {flops.backward * batch:.4g}",
+        f"multiply-adds of an image, as papers count: {flops.multiply_adds:.4g}",
         *kernel_lines(shown),
         f"memory of one of {devices.size} devices:",
         *align([(f"  {name}", megabytes(size)) for name, size in [*memory.items(), ("total", sum(memory.values()))]]),

@@ -6,16 +6,26 @@ import math
 import jax
 from flax import nnx
 
+from gauss_vit.heads.upernet import UPerNetHead
 from gauss_vit.inspect import experiment_summary
 from gauss_vit.models import construct
 from gauss_vit.models.presets import PRESETS
+from gauss_vit.tasks.classification import Classification
 from gauss_vit.train import mesh
 from tests.models.built import build
 from tests.tiny_config import get_config
 
 TINY = get_config()
 PLANNED = dataclasses.replace(TINY, mesh=mesh.MeshConfig(fsdp=4, whole_below=0))
+HEAD = UPerNetHead(num_classes=3, channels=4, pool_scales=(1,), auxiliary=None)
 EIGHT = mesh.make_abstract(PLANNED.mesh, 8)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Dense(Classification):
+    """A task whose head normalises over batches."""
+
+    head: UPerNetHead = HEAD
 
 
 def test_table_counts_every_parameter_once():
@@ -30,6 +40,20 @@ def test_table_says_what_is_decayed_and_what_is_split():
     sigma = rows["backbone.blocks.attention.bias.gaussian.sigma"].split("  ")
     assert [cell.strip() for cell in sigma if cell.strip()][-2:] == ["no", "-"]
     assert rows["head.linear.kernel"].split()[-4:] == ["yes", "fsdp", "(axis", "0)"]
+
+
+def test_running_statistics_are_no_parameters():
+    planned = dataclasses.replace(PLANNED, task=Dense())
+    table = experiment_summary.parameter_table(planned, EIGHT)
+    rows = {row.split()[0]: row.split() for row in table}
+    assert rows["head.fusion.batch_norm.mean"][1:4] == ["4", "4", "-"]
+    network = nnx.merge(*construct.abstract(planned.network))
+    learned, followed = (
+        sum(leaf.size for leaf in jax.tree.leaves(nnx.to_pure_dict(nnx.state(network, kind))))
+        for kind in (nnx.Param, nnx.BatchStat)
+    )
+    assert table[-2].split() == ["running", "statistics", f"{followed:,}"]
+    assert table[-1].split() == ["total", f"{learned:,}"]
 
 
 def test_memory_of_parameters_is_that_of_one_share():

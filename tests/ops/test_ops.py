@@ -7,12 +7,12 @@ import pytest
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.ops.dense import dense
-from gauss_vit.ops.dropout import dropout, split_key, stochastic_depth
+from gauss_vit.ops.dropout import dropout, dropout_channels, split_key, stochastic_depth
 from gauss_vit.ops.grid import grid_of, num_patches, offset_shape
 from gauss_vit.ops.initializers import fan_in_uniform, truncated_normal
 from gauss_vit.ops.layer_norm import layer_norm
 from gauss_vit.ops.losses import cross_entropy, masked_sum
-from gauss_vit.ops.patches import patchify
+from gauss_vit.ops.patches import pad_to_patches, patchify
 
 KEY = jax.random.key(0)
 
@@ -101,6 +101,16 @@ def test_stochastic_depth_drops_whole_examples():
     assert stochastic_depth(branch, rate=jnp.float32(0.25), key=None) is branch
 
 
+def test_dropout_of_channels_drops_them_everywhere_in_an_image():
+    maps = jnp.ones((40, 2, 3, 10), jnp.float32)
+    dropped = np.asarray(dropout_channels(maps, rate=0.25, key=KEY))
+    assert set(np.unique(dropped.std(axis=(1, 2)))) == {0.0}
+    np.testing.assert_allclose(np.unique(dropped), [0, 1 / 0.75], rtol=1e-6)
+    # Four standard deviations of the mean of 400 draws.
+    assert dropped.mean() == pytest.approx(1, abs=4 * np.sqrt(0.25 / 0.75 / 400))
+    assert dropout_channels(maps, rate=0.25, key=None) is maps
+
+
 def test_truncated_normal_is_cut_at_two_not_at_two_deviations():
     drawn = truncated_normal(KEY, (100_000,), std=1.0)
     assert float(jnp.abs(drawn).max()) <= 2
@@ -125,6 +135,12 @@ def test_patches_are_cut_row_by_row(patch):
         for column in range(columns):
             cut = images[:, row * patch[0] : (row + 1) * patch[0], column * patch[1] : (column + 1) * patch[1]]
             np.testing.assert_array_equal(patches[:, row * columns + column], cut.reshape(2, -1))
+
+
+def test_images_are_padded_with_zeros_to_whole_patches():
+    images = normal(2, 5, 8, 3)
+    padded = pad_to_patches(images, (3, 4))
+    np.testing.assert_array_equal(padded, np.pad(images, ((0, 0), (0, 1), (0, 0), (0, 0))))
 
 
 def test_grids_count_patches_and_offsets():
