@@ -19,6 +19,14 @@ from gauss_vit.tree import match_rules
 VECTORS = (r"(.*\.)?((\w+_)?(bias|scale)\d?|class_token|position_embed)",)
 """Biases, scales and embeddings, the parameters that timm does not decay."""
 
+NORMS_AND_POSITIONS = (
+    r"(backbone|head\.pyramid)\.(.*\.)?(patch_norm|norm\d?|norms\.\d+)\.(bias|scale)"
+    r"|backbone\..*\.relative\.table"
+    r"|backbone\.position_embed",
+)
+"""Layer normalisations, relative tables and absolute embeddings, the parameters of a Swin that MMSegmentation does not
+decay; all other biases decay, and so does the batch normalisation of its heads."""
+
 _WHOLE_RUN, _SAME_RATE = Schedule(), LearningRateScale()
 
 
