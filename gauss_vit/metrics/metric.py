@@ -10,7 +10,7 @@ from jaxtyping import PyTree, Shaped
 
 @runtime_checkable
 class Metric(Protocol):
-    """Sums over examples: a pytree of scalars that `merge` adds leaf by leaf."""
+    """Sums over examples: a pytree of numbers and arrays that `merge` adds leaf by leaf."""
 
     def merge(self, other: "Metric") -> "Metric":
         """Adds the sums of other examples."""

@@ -14,6 +14,7 @@ import jax
 from jaxtyping import PyTree
 
 from gauss_vit.batches import Batch
+from gauss_vit.config.schema import JsonValue
 from gauss_vit.errors import ConfigError, DataError, DivergedError
 from gauss_vit.tasks.evaluator import Best, Evaluator, describe
 from gauss_vit.train import memory
@@ -140,7 +141,7 @@ class _Loop:
         self._evaluation: dict[str, float] = {}
         self._is_first = True
 
-    def go(self, batches: Iterable[Batch], *, interval: tuple[int | float, ...]) -> None:
+    def go(self, batches: Iterable[Batch], *, interval: tuple[JsonValue, ...]) -> None:
         """Runs the remaining steps; `interval` has the sums from before the run stopped."""
         self._window = MetricWindow(interval, explain=self._explain)
         logged = splits_at(self._run.workdir, self._step) if self._step > 0 else set()

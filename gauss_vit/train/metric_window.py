@@ -7,7 +7,9 @@ import math
 from collections.abc import Callable
 
 import jax
+import numpy as np
 
+from gauss_vit.config.schema import JsonValue
 from gauss_vit.errors import DivergedError
 from gauss_vit.metrics.metric import Metric, to_host, widen
 from gauss_vit.train.step import Outcome
@@ -23,7 +25,7 @@ class MetricWindow:
       explain: Function of an outcome on the host that is not finite and the number of its update; builds the error.
     """
 
-    def __init__(self, leaves: tuple[int | float, ...], *, explain: Explain):
+    def __init__(self, leaves: tuple[JsonValue, ...], *, explain: Explain):
         self._restored = leaves
         self._explain = explain
         self._sums: Metric | None = None
@@ -60,8 +62,8 @@ class MetricWindow:
         values = {} if self._sums is None else self._sums.compute()
         return {**values, "gradient_norm": self._gradient_norm}
 
-    def leaves(self) -> tuple[int | float, ...]:
-        """Returns the sums as values that JSON stores without loss."""
+    def leaves(self) -> tuple[JsonValue, ...]:
+        """Returns the sums as values that JSON stores without loss: numbers, and lists of arrays."""
         self.settle()
         return self._restored if self._sums is None else tuple(leaf.tolist() for leaf in jax.tree.leaves(self._sums))
 
@@ -71,9 +73,9 @@ class MetricWindow:
 
     def _add(self, metric: Metric) -> None:
         """Adds sums, in the order of the steps, so that rounding is the same after a resume."""
-        if self._restored and len(self._restored) == jax.tree.structure(metric).num_leaves:
-            leaves = [widen(leaf) for leaf in self._restored]
-            self._sums = jax.tree.unflatten(jax.tree.structure(metric), leaves)
+        leaves = [widen(np.asarray(leaf)) for leaf in self._restored]
         # A resume that overrides the task may have other sums, which begin anew.
+        if [leaf.shape for leaf in leaves] == [np.shape(leaf) for leaf in jax.tree.leaves(metric)]:
+            self._sums = jax.tree.unflatten(jax.tree.structure(metric), leaves)
         self._restored = ()
         self._sums = metric if self._sums is None else self._sums.merge(metric)

@@ -1,5 +1,6 @@
 """Sums between two lines of progress."""
 
+import dataclasses
 import json
 
 import jax
@@ -8,6 +9,7 @@ import pytest
 
 from gauss_vit.errors import DivergedError
 from gauss_vit.metrics.classification import ClassificationMetric
+from gauss_vit.metrics.confusion import Confusion
 from gauss_vit.train.metric_window import MetricWindow
 from gauss_vit.train.step import Outcome
 
@@ -77,3 +79,18 @@ def test_sums_have_the_same_bits_after_a_stop(stop: int):
 
 def test_restored_sums_are_kept_by_a_save_without_a_step():
     assert MetricWindow((1.5, 2, 3, 4), explain=explain).leaves() == (1.5, 2, 3, 4)
+
+
+def counted(num_classes: int) -> Outcome:
+    """An outcome whose metric is an array."""
+    return dataclasses.replace(outcome(1.0), metric=Confusion(counts=np.eye(num_classes, dtype=np.int32)))
+
+
+def test_sums_in_arrays_are_restored_and_those_of_another_shape_begin_anew():
+    first = MetricWindow((), explain=explain)
+    first.take(1, counted(2))
+    leaves = tuple(json.loads(json.dumps(first.leaves())))
+    for num_classes, total in ((2, 4), (3, 3)):
+        second = MetricWindow(leaves, explain=explain)
+        second.take(2, counted(num_classes))
+        assert np.sum(second.leaves()[0]) == total

@@ -64,7 +64,7 @@ class Progress:
 
     step: int
     batch_digest: str
-    interval: tuple[int | float, ...]
+    interval: tuple[JsonValue, ...]
     metrics: Mapping[str, float]
 
 
