@@ -11,9 +11,8 @@ from gauss_vit.data.sources import splits
 from gauss_vit.data.sources.relabelled import with_classes
 from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
-from gauss_vit.metrics.class_subsets import CLASS_SUBSETS
-from gauss_vit.metrics.classification_report import ClassificationReport
-from gauss_vit.tasks.assessment import ClassSubset
+from gauss_vit.metrics.class_report import ClassReport
+from gauss_vit.metrics.class_subsets import CLASS_SUBSETS, ClassSubset
 from gauss_vit.trained_on import TrainedOn
 
 
@@ -111,17 +110,17 @@ def remarks(experiment: Experiment, source: Source, trained_on: TrainedOn) -> li
     return said + [f"the data set changed since training: {change}" for change in changes]
 
 
-def warn_of_absent_classes(report: ClassificationReport, class_names: tuple[str, ...]) -> None:
-    """Warns of the classes that no measured example has; means over classes leave them out.
+def warn_of_absent_classes(report: ClassReport, class_names: tuple[str, ...]) -> None:
+    """Warns of the classes that no measured image or pixel has; their accuracy is in no mean.
 
     Args:
       report: what was measured.
       class_names: the classes in question, in the order of its tables.
     """
-    counts = report.tables()["counts"].sum(axis=1)
+    counts = np.sum(report.confusion.counts, axis=1)
     absent = [class_names[index] for index in np.flatnonzero(counts == 0)]
     if absent:
-        warn(f"{len(absent)} of {len(class_names)} classes have no example in this data: {listed(absent)}")
+        warn(f"{len(absent)} of {len(class_names)} classes have no {report.unit} in this data: {listed(absent)}")
 
 
 def chosen_names(source: Source, subset: ClassSubset | None) -> tuple[str, ...]:

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 
 from gauss_vit.data.sources import splits
 from gauss_vit.errors import DataError
-from gauss_vit.experiment import Experiment
-from gauss_vit.tasks.classification import Classification
+from gauss_vit.experiment import Experiment, override
+from gauss_vit.heads.network import ClassHeadConfig
 from gauss_vit.waiting import announced
+
+_NUM_CLASSES = "task.head.num_classes"
 
 
 def complete(experiment: Experiment) -> Experiment:
@@ -32,18 +34,22 @@ def complete(experiment: Experiment) -> Experiment:
 
 def completed(experiment: Experiment, *, num_examples: int, num_classes: int) -> Experiment:
     """Fills in what data of so many examples and classes decide."""
-    task = experiment.task
-    if isinstance(task, Classification) and task.num_classes is None:
-        task = dataclasses.replace(task, head=dataclasses.replace(task.head, num_classes=num_classes))
-    return dataclasses.replace(experiment, task=task, training=experiment.training.in_steps(num_examples))
+    if _lacks_classes(experiment):
+        experiment = override(experiment, {_NUM_CLASSES: num_classes})
+    return dataclasses.replace(experiment, training=experiment.training.in_steps(num_examples))
 
 
 def _left_open(experiment: Experiment) -> Mapping[str, str]:
     """Lists the keys whose values the data decide, each with a placeholder for its value."""
-    task = experiment.task
     keys: dict[str, str] = {}
-    if isinstance(task, Classification) and task.num_classes is None:
-        keys["task.head.num_classes"] = "N"
+    if _lacks_classes(experiment):
+        keys[_NUM_CLASSES] = "N"
     if experiment.training.num_epochs is not None:
         keys["training.num_steps"] = "N"
     return keys
+
+
+def _lacks_classes(experiment: Experiment) -> bool:
+    """Returns whether the head has an output for each class, of a number that is to be taken from the data."""
+    head = experiment.task.head
+    return isinstance(head, ClassHeadConfig) and head.num_classes is None

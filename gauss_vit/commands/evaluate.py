@@ -23,11 +23,12 @@ from gauss_vit.config.schema import JsonValue
 from gauss_vit.data.examples import Source
 from gauss_vit.distributed import processes
 from gauss_vit.experiment import Experiment
-from gauss_vit.inspect.evaluation_results import summary, write_confusion
-from gauss_vit.metrics.class_subsets import CLASS_SUBSETS
-from gauss_vit.metrics.classification_report import ClassificationReport
+from gauss_vit.inspect.evaluation_results import summary, values, write_confusion
+from gauss_vit.metrics.class_report import ClassReport
+from gauss_vit.metrics.class_subsets import CLASS_SUBSETS, ClassSubset
+from gauss_vit.metrics.metric import Collector, Sums
 from gauss_vit.models import construct
-from gauss_vit.tasks.assessment import Assessment, ClassSubset
+from gauss_vit.tasks.task import Measure
 from gauss_vit.train import evaluation, mesh
 from gauss_vit.train.checkpoint import reader
 from gauss_vit.train.step import Forward, make_eval_step
@@ -44,20 +45,21 @@ class Evaluation:
 
     Attributes:
       result: step, data set, split and metrics, for JSON; a metric that is not finite is None.
-      report: the sums.
-      class_names: of the classes in question, in the order of the report's tables.
+      report: the counts by class; None of a task that has no classes.
+      class_names: of the classes in question, in the order of the report.
     """
 
     result: dict[str, JsonValue]
-    report: ClassificationReport
+    report: ClassReport | None
     class_names: tuple[str, ...]
 
 
 def run(invocation: Invocation) -> None:
     """Writes a table, and one JSON object to the last line of standard output and to `evaluation.json` in the workdir.
 
-    Beside it are the confusion matrix as `confusion.npz`, `confusion.csv` and `confusion.png`, the accuracy of every
-    class as `classes.csv`, and the confused pairs of classes as `confused_pairs.csv`. `--config`, such as
+    What is measured is the task's own assessment. Of a task with classes the confusion matrix is written beside it, as
+    `confusion.npz`, `confusion.csv` and `confusion.png`, the accuracy of every class, and its IoU where pixels are
+    classified, as `classes.csv`, and the confused pairs of classes as `confused_pairs.csv`. `--config`, such as
     `--config=W/config.json --config.data.eval_split=test`, replaces the run's own config; `--best` measures the
     checkpoint that was best while training (the paper's choice, with that split), `--ema` the moving average,
     `--subset` among the classes of ImageNet-A or ImageNet-R alone.
@@ -87,15 +89,23 @@ def run(invocation: Invocation) -> None:
         _run_resolutions(measure, folder, asked_resolutions(invocation, experiment))
         return
     evaluated = measure()
-    for line in summary(evaluated.result, evaluated.report, class_names=evaluated.class_names):
+    for line in _lines(evaluated):
         say(line)
     say(json.dumps(evaluated.result))
 
     def write() -> None:
         lock.write_json(folder / RESULT, evaluated.result)
-        write_confusion(folder, evaluated.result, evaluated.report, class_names=evaluated.class_names)
+        if evaluated.report is not None:
+            write_confusion(folder, evaluated.result, evaluated.report, class_names=evaluated.class_names)
 
     processes.on_first("the results", write, limit=_LIMIT_SECONDS)
+
+
+def _lines(evaluated: Evaluation) -> list[str]:
+    """Formats what was measured: by class where there are classes."""
+    if evaluated.report is None:
+        return values(evaluated.result)
+    return summary(evaluated.result, evaluated.report, class_names=evaluated.class_names)
 
 
 def asked_resolutions(invocation: Invocation, experiment: Experiment) -> tuple[Resolution, ...]:
@@ -152,16 +162,19 @@ def evaluate_run(
     restored = named_model.restore(folder, abstract, config=shown.model, which=which, step=step)
     source = open_source(experiment, subset, trained_on=restored.record.trained_on)
     chosen = None if subset is None else ClassSubset(indices=CLASS_SUBSETS[subset], num_labels=source.num_classes)
+    assessment, names = shown.task.assessment(chosen), chosen_names(source, chosen)
     with announced("evaluating"):
-        report = _measure(shown, graph, params=restored.arrays, source=source, subset=chosen, devices=devices)
-    warn_of_absent_classes(report, chosen_names(source, chosen))
-    metrics = {name: value if math.isfinite(value) else None for name, value in report.compute().items()}
+        found = _measure(shown, graph, params=restored.arrays, source=source, assessment=assessment, devices=devices)
+    report = _report(found)
+    if report is not None:
+        warn_of_absent_classes(report, names)
+    metrics = {name: value if math.isfinite(value) else None for name, value in found.compute().items()}
     choices = {name: value for name, value in (("weights", which), ("subset", subset)) if value not in ("params", None)}
     data = experiment.data
     return Evaluation(
         result={"step": restored.step, "data": data.name, "split": data.eval_split, **choices, **metrics},
         report=report,
-        class_names=chosen_names(source, chosen),
+        class_names=names,
     )
 
 
@@ -171,22 +184,26 @@ def _measure(
     *,
     params: PyTree,
     source: Source,
-    subset: ClassSubset | None,
+    assessment: Measure,
     devices: Mesh,
-) -> ClassificationReport:
-    """Sums the metrics over the split in batches that divide among the devices."""
+) -> Collector:
+    """Collects what is measured over the split, in batches that divide among the devices."""
     forward = Forward(graph=graph, task=experiment.task, normalization=experiment.normalization)
     batch_size = -(-experiment.training.eval_batch_size // devices.size) * devices.size
-    assessment = Assessment(subset=subset)
-    sums = assessment.collector()
+    collector = assessment.collector()
     evaluation.evaluate(
         make_eval_step(forward, mesh=devices, params=params, measure=assessment),
         params,
         feeds.eval_batches(experiment, source, batch_size=batch_size, share=mesh.share_of_process(devices)),
-        collector=sums,
+        collector=collector,
         mesh=devices,
         batch_size=batch_size,
         should_stop=lambda: False,
     )
-    assert isinstance(sums.metric, ClassificationReport), "a split without examples is an error"
-    return sums.metric
+    return collector
+
+
+def _report(collector: Collector) -> ClassReport | None:
+    """Returns the counts by class that were collected, if they are of classes."""
+    found = collector.metric if isinstance(collector, Sums) else collector
+    return found if isinstance(found, ClassReport) else None

@@ -1,7 +1,7 @@
 """A backbone with a task's head, as it is trained, stored and loaded."""
 
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from dataclasses import Field, dataclass
+from typing import ClassVar, Protocol, runtime_checkable
 
 import jax
 from flax import nnx
@@ -27,6 +27,18 @@ class HeadConfig(Protocol):
 
     def make(self, backbone: BackboneConfig, *, key: PRNGKeyArray) -> Head:
         """Builds the head for a backbone, with random parameters."""
+        ...
+
+
+@runtime_checkable
+class ClassHeadConfig(HeadConfig, Protocol):
+    """Config of a head with an output for each class, as a frozen dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field]]
+
+    @property
+    def num_classes(self) -> int | None:
+        """Number of classes; None takes it from the data when a run starts, which stores it."""
         ...
 
 

@@ -1,28 +1,30 @@
-"""The result of an evaluation for people: a table for the terminal, and the confusion matrix in files."""
+"""The result of an evaluation for people: tables for the terminal, and the confusion matrix in files."""
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from gauss_vit.command_line.table import aligned
+from gauss_vit.command_line.table import Alignment, aligned
 from gauss_vit.config.schema import JsonValue
 from gauss_vit.escaping import escaped
 from gauss_vit.inspect.result_files import suffixed, write_arrays, write_bytes, write_text
-from gauss_vit.metrics.classification_report import ClassificationReport
+from gauss_vit.metrics.class_report import ClassReport, Overall
 from gauss_vit.metrics.percent import percent
 from gauss_vit.plots.canvas import encode
 from gauss_vit.plots.confusion import confusion_figure
 
 MATRIX, CLASSES, PAIRS = "confusion", "classes.csv", "confused_pairs.csv"
 _MANY_CLASSES, _NUM_SHOWN = 20, 5
-_ACCURACIES = (("top-1", "top1", "num_examples"), ("top-5", "top5", "num_examples"))
-_REASSESSED = ("top-1, accepted labels", "real_top1", "num_real_examples")
+_MEASURED = ("step", "data", "split", "weights", "subset")
+"""Keys of a result that say what was measured; the others are values."""
 
 
-def summary(result: Mapping[str, JsonValue], report: ClassificationReport, *, class_names: Sequence[str]) -> list[str]:
+def summary(result: Mapping[str, JsonValue], report: ClassReport, *, class_names: Sequence[str]) -> list[str]:
     """Formats the metrics with their counts, the classes that go wrong most, and the most confused pairs.
 
     Args:
@@ -31,11 +33,17 @@ def summary(result: Mapping[str, JsonValue], report: ClassificationReport, *, cl
       class_names: names of the classes in the order of the report.
     """
     names = [escaped(name) for name in class_names]
-    return [_title(result), *_overall(result), "", *_by_class(report, names), *_pairs(report, names)]
+    return [_title(result), *_overall(result, report), "", *_by_class(report, names), *_pairs(report, names)]
+
+
+def values(result: Mapping[str, JsonValue]) -> list[str]:
+    """Formats the metrics of a task without classes, by their names."""
+    rows = [(escaped(name), _value(value)) for name, value in result.items() if name not in _MEASURED]
+    return [_title(result), *aligned(rows, ("left", "right"))]
 
 
 def write_confusion(
-    folder: Path, result: Mapping[str, JsonValue], report: ClassificationReport, *, class_names: Sequence[str]
+    folder: Path, result: Mapping[str, JsonValue], report: ClassReport, *, class_names: Sequence[str]
 ) -> None:
     """Writes the confusion matrix as arrays, CSV and picture, and classes and confused pairs as CSV.
 
@@ -48,9 +56,9 @@ def write_confusion(
     Raises:
       StorageError: a file cannot be written.
     """
-    tables = report.tables()
-    counts = tables["counts"]
-    write_arrays(suffixed(folder / MATRIX, "npz"), tables)
+    counts = np.asarray(report.confusion.counts)
+    shares = {title.lower(): share for title, share in report.shares().items()}
+    write_arrays(suffixed(folder / MATRIX, "npz"), {"counts": counts, **shares})
     rows = ([name, *row] for name, row in zip(class_names, counts.tolist(), strict=True))
     write_text(suffixed(folder / MATRIX, "csv"), _csv(["true class \\ predicted", *class_names], rows))
     write_text(folder / CLASSES, class_table(class_names, report))
@@ -59,23 +67,25 @@ def write_confusion(
     write_bytes(suffixed(folder / MATRIX, "png"), encode(figure, "png"))
 
 
-def class_table(class_names: Sequence[str], report: ClassificationReport) -> str:
-    """Writes one CSV line a class: its name, its examples, how many are correct, and its most frequent confusion."""
-    counts = report.tables()["counts"]
+def class_table(class_names: Sequence[str], report: ClassReport) -> str:
+    """Writes one CSV line a class: its name, what it counts, how much is correct, and its most frequent confusion."""
+    shares = report.shares()
     rows = []
-    for name, (total, right, other, _) in zip(class_names, _each_class(counts), strict=True):
-        accuracy, confused = f"{right / total:.6f}" if total else "", "" if other is None else class_names[other]
-        rows.append([name, total, right, accuracy, confused])
-    return _csv(["class", "num_examples", "num_correct", "accuracy", "most_confused_with"], rows)
+    for name, tally, *found in zip(class_names, _tallies(report), *shares.values(), strict=True):
+        confused = "" if tally.other is None else class_names[tally.other]
+        written = ["" if math.isnan(share) else f"{share:.6f}" for share in found]
+        rows.append([name, tally.num, tally.num_correct, *written, confused])
+    titles = [title.lower() for title in shares]
+    return _csv(["class", report.count_name, "num_correct", *titles, "most_confused_with"], rows)
 
 
-def pair_table(class_names: Sequence[str], report: ClassificationReport) -> str:
+def pair_table(class_names: Sequence[str], report: ClassReport) -> str:
     """Writes one CSV line for each pair of confused classes, the most frequent first."""
     rows = (
         [class_names[pair.label], class_names[pair.predicted], pair.count, pair.num_examples]
         for pair in report.confusion.confused_pairs()
     )
-    return _csv(["class", "predicted", "count", "num_examples"], rows)
+    return _csv(["class", "predicted", "count", report.count_name], rows)
 
 
 def _title(result: Mapping[str, JsonValue]) -> str:
@@ -83,61 +93,82 @@ def _title(result: Mapping[str, JsonValue]) -> str:
     return f"{result['data']} {result['split']}, step {result['step']}{choices}"
 
 
-def _overall(result: Mapping[str, JsonValue]) -> list[str]:
-    accuracies = [*_ACCURACIES, *([_REASSESSED] if "real_top1" in result else [])]
-    rows = [("", "correct", "images", "share")]
-    rows += [_counted(title, result[name], result[total]) for title, name, total in accuracies]
-    rows.append(("mean of classes", "", "", percent(_number(result["class_mean_top1"]))))
-    loss = result["loss"]
-    rows.append(("loss", "", "", "not finite" if loss is None else f"{_number(loss):.4g}"))
+def _overall(result: Mapping[str, JsonValue], report: ClassReport) -> list[str]:
+    rows = [("", "correct", report.unit, "share"), *map(_share_row, report.overall())]
+    rows.append(("loss", "", "", _value(result["loss"])))
     return aligned(rows, ("left", "right", "right", "right"))
 
 
-def _counted(title: str, share: JsonValue, total: JsonValue) -> tuple[str, str, str, str]:
-    num_images, value = int(_number(total)), _number(share)
-    return title, f"{round(value * num_images):,}", f"{num_images:,}", percent(value)
+def _share_row(overall: Overall) -> tuple[str, str, str, str]:
+    right, num = ("" if count is None else f"{count:,}" for count in (overall.num_correct, overall.num))
+    return overall.title, right, num, _percent(overall.share)
 
 
-def _by_class(report: ClassificationReport, names: Sequence[str]) -> list[str]:
-    """Formats all classes, or of many those of the lowest accuracy."""
-    tables = report.tables()
-    each, accuracy = _each_class(tables["counts"]), tables["accuracy"]
-    present = [index for index, (total, *_) in enumerate(each) if total]
+def _by_class(report: ClassReport, names: Sequence[str]) -> list[str]:
+    """Formats all classes, or of many those of the lowest share."""
+    tallies, shares = _tallies(report), report.shares()
+    title, ranking = next(iter(shares.items()))
+    present = np.flatnonzero(~np.isnan(ranking)).tolist()
     lines = []
     if len(present) > _MANY_CLASSES:
-        lines = [f"The {_NUM_SHOWN} classes of the lowest accuracy, of {len(present):,}:"]
-        present = sorted(present, key=lambda index: accuracy[index])[:_NUM_SHOWN]
-    rows = [("class", "correct", "images", "accuracy", "most confused with")]
+        lines = [f"The {_NUM_SHOWN} classes of the lowest {title}, of {len(present):,}:"]
+        present = sorted(present, key=lambda index: ranking[index])[:_NUM_SHOWN]
+    rows = [("class", "correct", report.unit, *shares, "most confused with")]
     for index in present:
-        total, right, other, count = each[index]
-        confused = "" if other is None else f"{names[other]} ({count:,})"
-        rows.append((names[index], f"{right:,}", f"{total:,}", percent(right / total), confused))
-    return [*lines, *aligned(rows, ("left", "right", "right", "right", "left")), ""]
+        tally = tallies[index]
+        confused = "" if tally.other is None else f"{names[tally.other]} ({tally.num_other:,})"
+        found = (_percent(share[index]) for share in shares.values())
+        rows.append((names[index], f"{tally.num_correct:,}", f"{tally.num:,}", *found, confused))
+    numbers: list[Alignment] = ["right"] * (2 + len(shares))
+    return [*lines, *aligned(rows, ["left", *numbers, "left"]), ""]
 
 
-def _pairs(report: ClassificationReport, names: Sequence[str]) -> list[str]:
+def _pairs(report: ClassReport, names: Sequence[str]) -> list[str]:
     pairs = report.confusion.confused_pairs()[:_NUM_SHOWN]
     if not pairs:
         return []
-    rows = [("most confused", "taken for", "images", "of", "share")]
+    rows = [("most confused", "taken for", report.unit, "of", "share")]
     for pair in pairs:
         share = percent(pair.count / pair.num_examples)
         rows.append((names[pair.label], names[pair.predicted], f"{pair.count:,}", f"{pair.num_examples:,}", share))
     return [*aligned(rows, ("left", "left", "right", "right", "right")), ""]
 
 
-def _each_class(counts: np.ndarray) -> list[tuple[int, int, int | None, int]]:
-    """Returns examples, correct ones, and the most frequent confusion with its count, of every class."""
+@dataclass(frozen=True, kw_only=True)
+class _Tally:
+    """The counts of a class.
+
+    Attributes:
+      num: number of examples or pixels that have the class.
+      num_correct: number of these that are predicted as it.
+      other: class that it is most often taken for; None where it never is.
+      num_other: how often.
+    """
+
+    num: int
+    num_correct: int
+    other: int | None
+    num_other: int
+
+
+def _tallies(report: ClassReport) -> list[_Tally]:
+    counts = np.asarray(report.confusion.counts)
     wrong = np.where(np.eye(len(counts), dtype=bool), 0, counts)
     others, most = wrong.argmax(axis=1), wrong.max(axis=1)
     return [
-        (int(total), int(right), int(other) if count else None, int(count))
-        for total, right, other, count in zip(counts.sum(axis=1), np.diag(counts), others, most, strict=True)
+        _Tally(num=int(num), num_correct=int(right), other=int(other) if count else None, num_other=int(count))
+        for num, right, other, count in zip(counts.sum(axis=1), np.diag(counts), others, most, strict=True)
     ]
 
 
-def _number(value: JsonValue) -> float:
-    return float(str(value))
+def _percent(share: float) -> str:
+    return "" if math.isnan(share) else percent(share)
+
+
+def _value(value: JsonValue) -> str:
+    if value is None:
+        return "not finite"
+    return f"{value:,}" if isinstance(value, int) else f"{float(str(value)):.4g}"
 
 
 def _csv(heading: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

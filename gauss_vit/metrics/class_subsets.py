@@ -1,4 +1,4 @@
-"""The 200 classes of ImageNet-A and ImageNet-R, as indices among ImageNet's 1,000.
+"""Some of a model's classes: the 200 of ImageNet-A and ImageNet-R, as indices among ImageNet's 1,000.
 
 Indices follow the byte order of the WordNet names, which is that of ImageNet's own classes, so that the n-th folder of
 such a data set is the n-th index here.
@@ -9,7 +9,22 @@ imagenet_r_indices.txt).
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassSubset:
+    """Some of a model's classes, the only ones that a prediction may name.
+
+    Attributes:
+      indices: Indices among the model's classes, in increasing order.
+      num_labels: Number of classes of the data set: those of the subset alone, or all of the model's.
+    """
+
+    indices: tuple[int, ...]
+    num_labels: int
+
 
 _IMAGENET_A = """
 6 11 13 15 17 22 23 27 30 37 39 42 47 50 57 70 71 76 79 89 90 94 96 97 99 105 107 108 110 113 124 125 130 132 143

@@ -6,25 +6,13 @@ from dataclasses import dataclass
 from jaxtyping import Array, Float
 
 from gauss_vit.batches import Batch, ClassTargets
+from gauss_vit.metrics.class_subsets import ClassSubset
 from gauss_vit.metrics.classification_report import ClassificationReport
 from gauss_vit.metrics.confusion import Confusion
 from gauss_vit.metrics.metric import Sums
 from gauss_vit.metrics.real_labels import ReassessedMetric
 from gauss_vit.ops.class_subset import subset_columns, subset_labels
 from gauss_vit.tasks.task import Task
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassSubset:
-    """Some of a model's classes, the only ones that a prediction may name.
-
-    Attributes:
-      indices: Indices among the model's classes, in increasing order.
-      num_labels: Number of classes of the data set: those of the subset alone, or all of the model's.
-    """
-
-    indices: tuple[int, ...]
-    num_labels: int
 
 
 @dataclass(frozen=True, kw_only=True)

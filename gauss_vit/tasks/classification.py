@@ -13,8 +13,9 @@ from gauss_vit.batches import Batch
 from gauss_vit.errors import ConfigError
 from gauss_vit.heads.distilled import DistilledHead
 from gauss_vit.heads.linear import LinearHead
+from gauss_vit.metrics.class_subsets import ClassSubset
 from gauss_vit.metrics.classification import ClassificationMetric
-from gauss_vit.metrics.percent import percent
+from gauss_vit.metrics.percent import percent, shortest
 from gauss_vit.ops.erasing import Erasing
 from gauss_vit.ops.losses import (
     above,
@@ -25,6 +26,7 @@ from gauss_vit.ops.losses import (
     soft_cross_entropy,
 )
 from gauss_vit.ops.mixing import Mixing, dominant_label
+from gauss_vit.tasks.assessment import Assessment
 from gauss_vit.tasks.augmentation import MixedClasses, augment
 from gauss_vit.tasks.task import Examples, Records
 
@@ -75,6 +77,11 @@ class Classification:
     def num_classes(self) -> int | None:
         """Number of classes, those of the head; None if it is still to be taken from the data."""
         return self.head.num_classes
+
+    @property
+    def targets(self) -> str:
+        """What its data have: a class for each image."""
+        return "classes"
 
     def prepare(self, images: Float[Array, "batch height width 3"], batch: Batch, *, key: PRNGKeyArray) -> Examples:
         """Erases and mixes training images; they are measured against the class that has the larger share."""
@@ -137,11 +144,15 @@ class Classification:
                 {
                     "index": index,
                     "name": class_names[index] if class_names else None,
-                    "probability": _shortest(prediction[index]),
+                    "probability": shortest(prediction[index]),
                 }
                 for index in ranked
             ),
         )
+
+    def assessment(self, subset: ClassSubset | None) -> Assessment:
+        """Returns the measure with a confusion matrix, and with accepted classes where the data have them."""
+        return Assessment(subset=subset)
 
     def describe(self, values: Mapping[str, float]) -> str:
         """Formats loss and top-1 accuracy.
@@ -150,8 +161,3 @@ class Classification:
         'loss 1.23 top1 84.1 %'
         """
         return f"loss {values['loss']:.3g} top1 {percent(values['top1'])}"
-
-
-def _shortest(probability: np.floating) -> float:
-    """Converts a float32 to the float with the fewest digits that rounds to it."""
-    return float(np.format_float_scientific(np.float32(probability)))

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from gauss_vit.batches import Batch
 from gauss_vit.heads.network import HeadConfig
+from gauss_vit.metrics.class_subsets import ClassSubset
 from gauss_vit.metrics.metric import Collector, Metric
 
 
@@ -56,6 +57,11 @@ class Task(Protocol):
         """Number of classes that the labels of its data may name; None where they name none."""
         ...
 
+    @property
+    def targets(self) -> str | None:
+        """What its data must have, a value of `data.targets`: "classes" or "masks"; None for targets of its own."""
+        ...
+
     def prepare(self, images: Float[Array, "batch height width 3"], batch: Batch, *, key: PRNGKeyArray) -> Examples:
         """Augments a training batch on the device.
 
@@ -96,6 +102,19 @@ class Task(Protocol):
           prediction: What `predict` computed for the image: NumPy arrays without the batch axis.
           class_names: Names of the classes in the order of the outputs; empty where they are unknown.
           limit: Largest number of records.
+        """
+        ...
+
+    def assessment(self, subset: ClassSubset | None) -> "Measure":
+        """Returns the measure of the verb `evaluate`, in more detail than the metric.
+
+        If its sums are a `ClassReport`, the verb writes tables by class.
+
+        Args:
+          subset: Classes that a prediction may name; None is all.
+
+        Raises:
+          ConfigError: the task cannot leave classes out.
         """
         ...
 

@@ -54,7 +54,7 @@ def test_another_order_and_some_of_the_classes_keep_exact_counts(
     counts, said = counts_of(workdir, capsys, *on_folder("evaluate", workdir, some))
     expected = np.where(np.isin(np.arange(10), [2, 7])[:, None], own, 0)
     np.testing.assert_array_equal(counts, expected)
-    assert "8 of 10 classes have no example in this data: 0, 1, 3, 4, 5 and 3 more" in said
+    assert "8 of 10 classes have no images in this data: 0, 1, 3, 4, 5 and 3 more" in said
     result = json.loads((workdir / "evaluation.json").read_text())
     assert result["num_examples"] == expected.sum()
     assert result["top1"] * result["num_examples"] == pytest.approx(np.trace(expected))

@@ -10,9 +10,8 @@ from gauss_vit.batches import ClassTargets
 from gauss_vit.data.examples import Example
 from gauss_vit.errors import ConfigError
 from gauss_vit.files import FileSet
-from gauss_vit.metrics.class_subsets import CLASS_SUBSETS
+from gauss_vit.metrics.class_subsets import CLASS_SUBSETS, ClassSubset
 from gauss_vit.ops.pixel_normalization import Normalization
-from gauss_vit.tasks.assessment import ClassSubset
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.trained_on import UNKNOWN, TrainedOn
 from tests.tiny_config import get_config

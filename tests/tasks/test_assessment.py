@@ -8,8 +8,9 @@ import pytest
 
 from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.errors import ConfigError
+from gauss_vit.metrics.class_subsets import ClassSubset
 from gauss_vit.metrics.classification_report import ClassificationReport
-from gauss_vit.tasks.assessment import Assessment, ClassSubset
+from gauss_vit.tasks.assessment import Assessment
 from gauss_vit.tasks.classification import Classification
 
 RANDOM = np.random.default_rng(0)
@@ -35,7 +36,7 @@ def test_report_has_the_task_s_metric_and_the_confusion():
 
 def test_diagonal_of_the_confusion_is_what_top1_counts():
     report = assess(BATCH)
-    assert int(np.trace(report.tables()["counts"])) == int(report.classification.num_top1)
+    assert int(np.trace(report.confusion.counts)) == int(report.classification.num_top1)
 
 
 def test_accepted_classes_are_measured_where_a_batch_has_them():
@@ -60,7 +61,7 @@ def test_subset_chooses_among_its_classes_alone(num_labels: int):
     values = report.compute()
     assert values["num_examples"] == is_chosen.sum()
     assert values["top1"] == (answer == label)[is_chosen].mean()
-    assert report.tables()["counts"].shape == (3, 3)
+    assert report.confusion.counts.shape == (3, 3)
 
 
 def test_examples_of_other_classes_do_not_count():

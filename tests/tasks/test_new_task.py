@@ -68,6 +68,7 @@ class ColourRegression:
 
     head = None
     num_classes = None
+    targets = None
 
     def prepare(self, images, batch, *, key) -> Examples:
         del key
@@ -93,6 +94,10 @@ class ColourRegression:
         patches = list(np.ndindex(*prediction.shape[:2]))[:limit]
         items = ({"row": row, "column": column, "red": float(prediction[row, column, 0])} for row, column in patches)
         return Records(name="patches", items=tuple(items))
+
+    def assessment(self, subset) -> "ErrorSums":
+        assert subset is None
+        return ErrorSums()
 
     def describe(self, values: Mapping[str, float]) -> str:
         return f"squared error {values['loss']:.3g}"
