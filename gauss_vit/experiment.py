@@ -15,6 +15,7 @@ from gauss_vit.models.vit import ViTConfig
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.tasks.evaluator import Evaluator, check_evaluators
+from gauss_vit.tasks.segmentation import Segmentation
 from gauss_vit.tasks.task import Task
 from gauss_vit.train.config import Training
 from gauss_vit.train.limits import Limits
@@ -52,11 +53,12 @@ class Experiment:
       limits: Longest waits of a run.
 
     Raises:
-      ConfigError: the seed is out of range, or the evaluators do not fit together.
+      ConfigError: the seed is out of range, the evaluators do not fit together, or the data have other targets than the
+        task learns from.
     """
 
     model: Model
-    task: Classification | Task
+    task: Classification | Segmentation | Task
     data: Data
     optimizer: Optimizer
     training: Training
@@ -71,6 +73,10 @@ class Experiment:
         if not 0 <= self.seed < 2**32:
             raise ConfigError(f"seed must be in 0 .. 2^32 - 1, got {self.seed}")
         check_evaluators(self.evaluators, self.training.best)
+        needed, given = self.task.targets, self.data.targets
+        if needed not in (None, given):
+            kind = type(self.task).__name__
+            raise ConfigError(f"{kind} learns from {needed}, but data.targets is {given}", do=f"set it to {needed}")
 
     @property
     def normalization(self) -> Normalization:

@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Integer
 
 
 def cross_entropy(
@@ -19,6 +19,21 @@ def cross_entropy(
     of_label = jnp.take_along_axis(log_probability, label[:, None], axis=-1)[:, 0]
     of_all = jnp.mean(log_probability, axis=-1)
     return -((1 - label_smoothing) * of_label + label_smoothing * of_all)
+
+
+def pixel_cross_entropy(
+    logits: Float[Array, "batch height width classes"], label: Integer[Array, "batch height width"]
+) -> Float[Array, "batch height width"]:
+    """Computes the cross entropy of every pixel against its class, in nats; NaN for a label that is no class.
+
+    The logit of the class is chosen by comparison: on accelerators the gradient of an index is a slow scatter.
+    """
+    values = logits.astype(jnp.float32)
+    num_classes = values.shape[-1]
+    is_class = label[..., None] == jnp.arange(num_classes, dtype=label.dtype)[None, None, None, :]
+    of_label = jnp.sum(jnp.where(is_class, values, 0), axis=-1)
+    losses = jax.nn.logsumexp(values, axis=-1) - of_label
+    return jnp.where(label < num_classes, losses, jnp.nan)
 
 
 def soft_cross_entropy(

@@ -12,7 +12,9 @@ from gauss_vit.assembly import from_data
 from gauss_vit.errors import ConfigError, DataError
 from gauss_vit.heads.linear import LinearHead
 from gauss_vit.models import construct
+from gauss_vit.tasks.segmentation import Segmentation
 from tests.data.sources.folder_samples import make_folder
+from tests.tasks.shapes import PatchHead
 from tests.tiny_config import FLAG, ONE_DEVICE, get_config
 
 OPEN = ["--config.task.head.num_classes=None", "--config.training.num_epochs=0.05"]
@@ -35,6 +37,18 @@ def test_classes_and_steps_are_those_of_the_training_split(tmp_path: Path):
     assert shown.task.num_classes == 3
     assert (shown.training.num_steps, shown.training.num_epochs) == (7, None)
     assert experiments.from_json(shown.to_json()) == shown
+
+
+def test_head_of_any_task_takes_its_classes_from_the_data():
+    shown = get_config()
+    shown = dataclasses.replace(
+        shown,
+        task=Segmentation(head=PatchHead(num_classes=None)),
+        data=dataclasses.replace(shown.data, targets="masks"),
+    )
+    assert from_data.completed(shown, num_examples=10, num_classes=7).task == Segmentation(
+        head=PatchHead(num_classes=7)
+    )
 
 
 def test_what_is_given_is_not_looked_up(tmp_path: Path):
