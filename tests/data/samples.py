@@ -1,6 +1,8 @@
 """A small source in memory, and encoded images, for the tests of the data package."""
 
 import io
+import struct
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +51,18 @@ def encode(pixels: np.ndarray, file_format: str = "PNG") -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, format=file_format)
     return file.getvalue()
+
+
+def png(size: tuple[int, int], *, bit_depth: int = 8, color_type: int = 2, rows: bytes = b"") -> bytes:
+    """A PNG file of any header, with encoded rows."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    height, width = size
+    header = struct.pack(">IIBBBBB", width, height, bit_depth, color_type, 0, 0, 0)
+    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
 
 
 def noise_source(num_examples: int) -> ListSource:

@@ -2,8 +2,6 @@
 
 import io
 import os
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +12,7 @@ from gauss_vit.data import randomness
 from gauss_vit.data.images import image as images
 from gauss_vit.data.images.header import ORIENTATION_TAG
 from gauss_vit.errors import DataError
-from tests.data.samples import encode
+from tests.data.samples import encode, png
 
 # Four colours in the corners: every turn and flip gives other pixels.
 CORNERS = np.zeros((8, 12, 3), np.uint8)
@@ -43,16 +41,6 @@ def saved(image: Image.Image, file_format: str, **options) -> bytes:
 def decoded(encoded: bytes) -> np.ndarray:
     """Pixels of an encoded image."""
     return images.to_array(images.decode(encoded, name="x.jpg"))
-
-
-def png_header(height: int, width: int) -> bytes:
-    """A PNG file of any size that holds no pixels."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "GIF", "WEBP"])
@@ -143,7 +131,7 @@ def test_what_is_no_image_is_an_error(encoded):
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_a_bomb_is_rejected_by_its_header(side):
     with pytest.raises(DataError, match="limit is 50 Mpx") as caught:
-        decoded(png_header(side, side))
+        decoded(png((side, side)))
     assert caught.value.code == "DATA-BOMB"
 
 
