@@ -1,5 +1,6 @@
 """The data set of a run, its splits, and how images become arrays. Light to import."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,6 +41,8 @@ FOLDER, DIGITS = "folder", "digits"
 ADE20K, MASK_FOLDER = "ade20k", "mask_folder"
 """Data sets of masks that TFDS does not read."""
 
+_TARGETS: Mapping[str, Targets] = {FOLDER: "classes", DIGITS: "classes", ADE20K: "masks", MASK_FOLDER: "masks"}
+
 DEFAULT_DATA_DIR = "~/tensorflow_datasets"
 """The folder that TFDS uses where none is named."""
 
@@ -54,6 +57,7 @@ class Data:
         of images and their masks; "ade20k" is ADEChallengeData2016 as it is downloaded.
       data_dir: the TFDS folder that holds it, or the folder of images; "~" is the home folder. The digits need none.
       targets: "classes": one class for each image. "masks": one for each pixel, to learn segmentation from.
+      ignored_classes: names of classes of masks whose pixels count for nothing; the others close the gaps.
       split_protocol: "official": the splits that the data set comes with. "paper": a random 70 % "train", 15 %
         "validation" and 15 % "test" of the whole, always the same; see `gauss_vit.data.sources.splits`.
       train_split: split to learn from, such as "train" or "train[:90%]".
@@ -72,6 +76,7 @@ class Data:
     name: str
     data_dir: str = DEFAULT_DATA_DIR
     targets: Targets = "classes"
+    ignored_classes: tuple[str, ...] = ()
     train_split: str
     eval_split: str
     train_transforms: tuple[TrainTransform, ...]
@@ -88,13 +93,18 @@ class Data:
         """Checks what can be checked without opening the data.
 
         Raises:
-          ConfigError: a name is empty, or a number is out of range.
+          ConfigError: a name is empty, a number is out of range, or the data set has other targets.
         """
         for field, value in (("name", self.name), ("train_split", self.train_split), ("eval_split", self.eval_split)):
             if not value:
                 raise ConfigError(
                     f"data.{field} is empty", do=f"give data.{field} a TFDS name such as 'digits' or 'train'"
                 )
+        fixed = _TARGETS.get(self.name)
+        if fixed not in (None, self.targets):
+            raise ConfigError(f"data.name={self.name} has {fixed} as targets", do=f"set data.targets to {fixed!r}")
+        if self.ignored_classes and self.targets != "masks":
+            raise ConfigError("data.ignored_classes is for masks", do="set data.targets to 'masks', or leave it out")
         for field, count in (("num_threads", self.num_threads), ("max_skipped", self.max_skipped)):
             if count < 0:
                 raise ConfigError(f"data.{field} must be 0 or more, got {count}")

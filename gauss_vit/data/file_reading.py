@@ -50,6 +50,26 @@ def read_file(path: Path) -> bytes:
         raise DataError(f"{path}: {reason}", do="make it readable or remove it", code="DATA-DECODE") from error
 
 
+def read_member(root: Path, name: str) -> bytes:
+    """Reads a file of a data folder as `read_file` does, and says so if the whole folder is gone.
+
+    Args:
+      root: the folder.
+      name: path of the file, relative to the folder.
+
+    Raises:
+      DataError: as `read_file`; DATA-GONE, the folder is not there any more.
+    """
+    path = root / name
+    try:
+        return read_file(path)
+    except DataError as error:
+        if root.is_dir():
+            raise
+        message = f"the data folder {root} has disappeared while {path.name} was to be read"
+        raise DataError(message, do="mount it and run the same command", code="DATA-GONE") from error
+
+
 def sizes(root: Path, names: Sequence[str]) -> tuple[int, ...]:
     """Reads the sizes of files in bytes, in their order.
 

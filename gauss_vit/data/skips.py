@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from gauss_vit.errors import DataError
 
-SKIPPABLE = frozenset({"DATA-DECODE", "DATA-BOMB"})
+SKIPPABLE = frozenset({"DATA-DECODE", "DATA-BOMB", "DATA-MASK"})
+"""Codes of errors that concern one image. A value in a mask that no class has is not one: the classes may be wrong."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,6 +43,22 @@ def test_values_out_of_range_are_refused_by_name(changes):
         dataclasses.replace(DATA, **changes)
 
 
+@pytest.mark.parametrize(
+    ("name", "targets", "wanted"),
+    [("digits", "masks", "classes"), ("folder", "masks", "classes"), ("mask_folder", "classes", "masks")],
+)
+def test_a_data_set_of_other_targets_is_refused(name, targets, wanted):
+    with pytest.raises(ConfigError, match=f"data.name={name} has {wanted} as targets .*set data.targets to '{wanted}'"):
+        dataclasses.replace(DATA, name=name, targets=targets)
+
+
+def test_only_classes_of_masks_can_be_ignored():
+    with pytest.raises(ConfigError, match=r"data\.ignored_classes is for masks"):
+        dataclasses.replace(DATA, ignored_classes=("border",))
+    masks = dataclasses.replace(DATA, name="oxford_iiit_pet", targets="masks", ignored_classes=("border",))
+    assert masks.ignored_classes == ("border",)
+
+
 def test_importing_the_config_imports_no_reader_of_data():
     script = "import sys, gauss_vit.data.config; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()

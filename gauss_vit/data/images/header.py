@@ -4,7 +4,7 @@ Sizes are (height, width) in pixels.
 """
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -66,7 +66,7 @@ def open_image(
     *,
     name: str,
     max_pixels: int = MAX_PIXELS,
-    formats: Sequence[str] = FORMATS,
+    formats: tuple[str, ...] = FORMATS,
 ) -> Result:
     """Opens an image file and returns what a function reads from it.
 

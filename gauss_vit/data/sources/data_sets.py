@@ -1,4 +1,4 @@
-"""Data sets by kind: a folder of images, the embedded digits, or a set that TFDS prepared.
+"""Data sets by kind: a folder of images, with masks or without, the embedded digits, or a set that TFDS prepared.
 
 Only the last kind needs `tensorflow_datasets`, which is imported when such a set is opened.
 """
@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Protocol, runtime_checkable
 
-from gauss_vit.data.config import DIGITS, FOLDER, Data
+from gauss_vit.data.config import ADE20K, DIGITS, FOLDER, MASK_FOLDER, Data
 from gauss_vit.data.examples import Source
-from gauss_vit.data.sources import digits, folders, how_to_get
+from gauss_vit.data.sources import ade20k, digits, folders, how_to_get, mask_folders
 from gauss_vit.errors import DataError
 
 TFDS_MODULE = "gauss_vit.data.sources.tfds"
@@ -48,6 +48,8 @@ class DataSet(Protocol):
 WITHOUT_TFDS: Mapping[str, Callable[[Data], DataSet]] = {
     FOLDER: folders.open_data_set,
     DIGITS: digits.open_data_set,
+    ADE20K: ade20k.open_data_set,
+    MASK_FOLDER: mask_folders.open_data_set,
 }
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from gauss_vit.batches import ClassTargets
 from gauss_vit.data.config import DEFAULT_DATA_DIR, Data
 from gauss_vit.data.examples import Example, Source
-from gauss_vit.data.file_reading import read_file, sizes
+from gauss_vit.data.file_reading import read_member, sizes
 from gauss_vit.data.images.image import SUFFIXES
 from gauss_vit.data.sources import folder_layout, labels
 from gauss_vit.data.sources.folder_listing import Lister, contents
@@ -82,16 +82,11 @@ class FolderSource:
         """
         if not 0 <= index < len(self):
             raise IndexError(f"index {index} is not in 0..{len(self) - 1}")
-        path = self.root / self.files[index]
-        try:
-            image = read_file(path)
-        except DataError as error:
-            if self.root.is_dir():
-                raise
-            message = f"the data folder {self.root} has disappeared while {path.name} was to be read"
-            raise DataError(message, do="mount it and run the same command", code="DATA-GONE") from error
-        label = np.int32(bisect.bisect_right(self.class_ends, index))
-        return Example(image=image, targets=ClassTargets(label=label), name=f"{path} (index {index})")
+        return Example(
+            image=read_member(self.root, self.files[index]),
+            targets=ClassTargets(label=np.int32(bisect.bisect_right(self.class_ends, index))),
+            name=f"{self.root / self.files[index]} (index {index})",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

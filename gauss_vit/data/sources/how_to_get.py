@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from gauss_vit.config.schema import nearest
-from gauss_vit.data.config import DIGITS, FOLDER
+from gauss_vit.data.config import ADE20K, DIGITS, FOLDER, MASK_FOLDER
 from gauss_vit.errors import DataError
 from gauss_vit.files import is_remote
 
+SCENE_PARSE150 = "scene_parse150"
 IsInstalled = Callable[[str], bool]
 
 TFDS_NAMES = (
@@ -25,6 +26,7 @@ TFDS_NAMES = (
     "cifar10_1",
     "cifar10_corrupted",
     "cifar100",
+    "coco",
     "colorectal_histology",
     "deep_weeds",
     "dtd",
@@ -61,7 +63,7 @@ TFDS_NAMES = (
     "tf_flowers",
     "uc_merced",
 )
-"""Classification data sets that TFDS can prepare; others may be read too, once they are prepared."""
+"""Data sets of classes or masks that TFDS can prepare; others may be read too, once they are prepared."""
 
 _USUAL_NAMES: Mapping[str, str] = {
     "cars": "cars196",
@@ -79,6 +81,8 @@ _WRITER = "pip install tensorflow"
 _BUILD = "tfds build {name} --data_dir={data_dir} --file_format=array_record"
 _PREPARE = "gauss-vit data prepare --from=FOLDER --name={name} --data_dir={data_dir}"
 _FOLDER_EXAMPLE = "{data_dir}/train/CLASS/*.jpg and {data_dir}/val/CLASS/*.jpg"
+_MASKS_EXAMPLE = "{data_dir}/images/train/*.jpg and masks of the same names into {data_dir}/masks/train/*.png"
+_ADE20K = "unzip ADEChallengeData2016.zip (from data.csail.mit.edu/places/ADEchallenge) into {data_dir}"
 _BY_HAND: Mapping[str, str] = {
     "imagenet2012_real": "download ILSVRC2012_img_val.tar from image-net.org into {data_dir}/downloads/manual",
     "cars196": (
@@ -111,6 +115,12 @@ def steps(name: str, data_dir: str, *, has: IsInstalled = is_installed) -> tuple
     base = _base(name)
     if base == FOLDER:
         lines: tuple[str, ...] = ("put the images into " + _FOLDER_EXAMPLE,)
+    elif base == MASK_FOLDER:
+        lines = ("put the images into " + _MASKS_EXAMPLE,)
+    elif base == ADE20K:
+        lines = (_ADE20K,)
+    elif base == SCENE_PARSE150:
+        lines = (_ADE20K, "read it with --config.data.name=ade20k: TFDS's own builder takes the masks of instances")
     elif base == DIGITS:
         lines = ("pip install 'gauss_vit[digits]'",)
     elif base == "imagenet2012":
@@ -141,7 +151,7 @@ def check_name(name: str, data_dir: str) -> None:
       DataError: DATA-NAME, with the nearest name.
     """
     base = _base(name)
-    known = (FOLDER, DIGITS, *TFDS_NAMES)
+    known = (FOLDER, DIGITS, MASK_FOLDER, ADE20K, SCENE_PARSE150, *TFDS_NAMES)
     if base in known or is_remote(data_dir) or (Path(data_dir).expanduser() / base).is_dir():
         return
     meant = _USUAL_NAMES.get(base.lower()) or nearest(base, known)

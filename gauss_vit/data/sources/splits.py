@@ -18,6 +18,7 @@ from gauss_vit.data.config import Data
 from gauss_vit.data.examples import Source
 from gauss_vit.data.sources import slices
 from gauss_vit.data.sources.data_sets import open_data_set
+from gauss_vit.data.sources.relabelled import without_classes
 from gauss_vit.data.sources.subsets import take
 from gauss_vit.errors import DataError
 
@@ -29,13 +30,14 @@ def open_split(data: Data, split: str) -> Source:
     """Opens a split of a run's data set.
 
     Args:
-      data: which set, and by which protocol it is divided.
+      data: which set, by which protocol it is divided, and which of its classes are ignored.
       split: its name, or a part of it such as "train[:90%]".
 
     Raises:
-      DataError: the data set or the split is missing, damaged or empty.
+      DataError: the data set or the split is missing, damaged or empty; DATA-LABEL, a class to ignore is not there.
     """
-    return _open_paper_split(data, split) if data.split_protocol == "paper" else open_data_set(data).open(split)
+    source = _open_paper_split(data, split) if data.split_protocol == "paper" else open_data_set(data).open(split)
+    return without_classes(source, data.ignored_classes, data_set=data.name)
 
 
 def known_splits(data: Data) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from gauss_vit.data.sources.how_to_get import check_name, remedy, steps
 from gauss_vit.errors import DataError
 
 BUILD = "tfds build cifar10 --data_dir=D --file_format=array_record"
+OTHER_NAMES = ("folder", "mask_folder", "ade20k", "scene_parse150", "digits")
 READER, WRITER = "pip install 'gauss_vit[tfds]'", "pip install tensorflow"
 
 
@@ -37,7 +38,10 @@ def test_what_tfds_does_not_know_is_made_from_a_folder():
     )
 
 
-@pytest.mark.parametrize("name", [*how_to_get.TFDS_NAMES, "folder", "digits", "caltech101:3.0.2", "x"])
+@pytest.mark.parametrize(
+    "name",
+    [*how_to_get.TFDS_NAMES, "folder", "mask_folder", "ade20k", "scene_parse150", "digits", "caltech101:3.0.2", "x"],
+)
 def test_every_name_has_complete_steps(name):
     assert not any("{" in line for line in steps(name, "D", has=lambda package: False))
 
@@ -51,6 +55,8 @@ def test_every_name_has_complete_steps(name):
         ("stanford_dog", "stanford_dogs"),
         ("flder", "folder"),
         ("digit", "digits"),
+        ("masks_folder", "mask_folder"),
+        ("ade2k", "ade20k"),
     ],
 )
 def test_the_nearest_name_is_suggested(tmp_path, name, meant):

@@ -1,4 +1,4 @@
-"""Labels among the classes of a model: by name, in any order, and never by number alone."""
+"""Labels and masks among the classes of a model: by name, in any order, and never by number alone."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gauss_vit.batches import ClassTargets
-from gauss_vit.data.examples import Example, Source
+from gauss_vit.batches import IGNORED, ClassTargets, Mask, MaskTargets
+from gauss_vit.data.examples import Example, Source, palette_of
 from gauss_vit.data.sources.folders import open_folder
-from gauss_vit.data.sources.relabelled import with_classes
+from gauss_vit.data.sources.relabelled import with_classes, without_classes
 from gauss_vit.errors import DataError
+from gauss_vit.palette import generated_palette
 from tests.data.samples import ListSource
 from tests.data.sources.folder_samples import make_folder
 
@@ -98,6 +99,52 @@ def test_accepted_classes_move_with_the_label():
     assert labels(source) == [2, 0]
 
 
+@dataclass(frozen=True)
+class Painted(ListSource):
+    """Masks of the classes wren, crow and gull, in colours of their own, with an ignored pixel."""
+
+    palette = ((1, 1, 1), (2, 2, 2), (3, 3, 3))
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return ("wren", "crow", "gull")
+
+    @property
+    def padding_targets(self) -> MaskTargets:
+        return MaskTargets(mask=Mask(values=np.zeros((1, 1), np.uint8)))
+
+    def __getitem__(self, index: int) -> Example:
+        values = np.asarray([[0, 1], [2, IGNORED]], np.uint8)
+        return Example(image=b"", targets=MaskTargets(mask=Mask(values=values)), name="")
+
+
+def test_masks_are_mapped_by_name_and_keep_their_colours():
+    source = with_classes(Painted((b"",)), ("crow", "robin", "gull", "wren"), data_set="birds")
+    targets = source[0].targets
+    assert targets.mask.values.tolist() == [[3, 0], [2, IGNORED]]
+    assert (targets.mask.values.dtype, targets.mask.fill, targets.size) == (np.uint8, IGNORED, None)
+    assert palette_of(source) == ((2, 2, 2), generated_palette(4)[1], (3, 3, 3), (1, 1, 1))
+    assert source.padding_targets.mask.values.shape == (1, 1)
+
+
+def test_a_mask_may_have_255_classes():
+    names = tuple(map(str, range(252)))
+    source = with_classes(Painted((b"",)), ("crow", *names, "gull", "wren"), data_set="birds")
+    assert source[0].targets.mask.values.tolist() == [[254, 0], [253, IGNORED]]
+
+
+def test_classes_of_masks_are_left_out_by_name():
+    source = without_classes(Painted((b"",)), ("crow",), data_set="birds")
+    assert (source.class_names, palette_of(source)) == (("wren", "gull"), ((1, 1, 1), (3, 3, 3)))
+    assert source[0].targets.mask.values.tolist() == [[0, IGNORED], [1, IGNORED]]
+    again = with_classes(source, ("gull", "wren"), data_set="birds")
+    assert again[0].targets.mask.values.tolist() == [[1, IGNORED], [0, IGNORED]]
+
+
+def test_labels_have_no_colours():
+    assert palette_of(with_classes(Reassessed((b"", b"")), MODEL, data_set="birds")) == ()
+
+
 class Pictures(ListSource):
     """Examples with targets other than a class label."""
 
@@ -109,5 +156,5 @@ class Pictures(ListSource):
 def test_targets_that_are_not_labels_cannot_be_mapped():
     source = Pictures((b"", b""))
     assert with_classes(source, ("class 0", "class 1"), data_set="maps") is source
-    with pytest.raises(DataError, match="its targets are not class labels"):
+    with pytest.raises(DataError, match="its targets are no labels or masks"):
         with_classes(source, ("class 1", "class 0"), data_set="maps")
