@@ -14,8 +14,9 @@ from etils import epath
 
 from gauss_vit.data import file_reading
 from gauss_vit.data.examples import Example, Source
-from gauss_vit.data.sources import how_to_get, tfds
-from gauss_vit.data.sources.tfds import find_folder, open_source
+from gauss_vit.data.sources import how_to_get
+from gauss_vit.data.sources.tfds import open_source
+from gauss_vit.data.sources.tfds_builder import INFO_FILE, find_folder
 from gauss_vit.errors import DataError
 
 QUIET_RUN = """
@@ -122,7 +123,7 @@ def test_a_missing_data_set_names_the_folder_and_the_command(tmp_path):
 def test_the_version_asked_for_or_the_highest_is_found(tmp_path, name, version):
     for folder in ("x/9.0.0", "x/10.0.0", "x/small/1.0.0", "x/incomplete.AB12CD_11.0.0"):
         (tmp_path / folder).mkdir(parents=True)
-        (tmp_path / folder / tfds.INFO_FILE).write_text("{}")
+        (tmp_path / folder / INFO_FILE).write_text("{}")
     assert find_folder(epath.Path(tmp_path), name).name == version
 
 
@@ -172,7 +173,7 @@ def test_a_truncated_shard_is_an_error(copied_digits):
 
 @pytest.mark.parametrize("content", ["{", ""])
 def test_damaged_metadata_is_an_error(copied_digits, content):
-    (copied_digits / tfds.INFO_FILE).write_text(content)
+    (copied_digits / INFO_FILE).write_text(content)
     with pytest.raises(DataError, match=r"not a readable TFDS data set.*tfds build copy"):
         read_all(copied_digits.parent.parent)
 
@@ -201,7 +202,7 @@ def test_metadata_of_gigabytes_are_refused_unread(copied_digits, name):
 
 
 def test_another_file_format_is_refused(copied_digits):
-    info = copied_digits / tfds.INFO_FILE
+    info = copied_digits / INFO_FILE
     info.write_text(info.read_text().replace("array_record", "tfrecord"))
     with pytest.raises(DataError, match=r"holds tfrecord files.*--file_format=array_record"):
         read_all(copied_digits.parent.parent)

@@ -1,6 +1,5 @@
 """The data sets of the field, with the features that TFDS gives each: image, label and file name are found in all."""
 
-import contextlib
 import io
 
 import numpy as np
@@ -10,6 +9,7 @@ import tensorflow_datasets as tfds
 from gauss_vit.data.sources.tfds import open_source
 from gauss_vit.errors import DataError
 from tests.data.samples import encode
+from tests.data.sources.tfds_samples import OneRecord, build_quietly
 
 PIXELS = np.arange(32 * 32 * 3, dtype=np.uint8).reshape(32, 32, 3)
 LABEL = tfds.features.ClassLabel(num_classes=3)
@@ -59,32 +59,6 @@ VALUES = {
     "objects": [{"bbox": BOX}, {"bbox": BOX}],
     "coarse_label": 1,
 }
-
-
-class OneRecord(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """A data set of one record with given features."""
-
-    def __init__(self, name, *, features, values, data_dir):
-        self.name, self.VERSION = name, tfds.core.Version("1.0.0")
-        self.features, self.values = features, values
-        super().__init__(data_dir=data_dir, version="1.0.0", file_format="array_record")
-
-    def _info(self):
-        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(self.features))
-
-    def _split_generators(self, dl_manager):
-        return {"test": iter([(0, self.values)])}
-
-    def _generate_examples(self):
-        return iter(())
-
-
-def build_quietly(builder):
-    """Writes a data set without download; what tfds prints about downloads is dropped."""
-    config = tfds.download.DownloadConfig(try_download_gcs=False, compute_stats=tfds.download.ComputeStatsMode.SKIP)
-    output = io.StringIO()
-    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-        builder.download_and_prepare(download_config=config)
 
 
 def written(name, root, **changes):
