@@ -40,14 +40,15 @@ _NO_DATE = {
 
 
 def blank_figure(
-    width_inches: float, height_inches: float, *, layout: Literal["constrained", "compressed"] = "constrained"
+    width_inches: float, height_inches: float, *, layout: Literal["constrained", "compressed"] | None = "constrained"
 ) -> Figure:
     """Returns an empty figure, without pyplot's global state.
 
     Args:
       width_inches: width of the whole figure.
       height_inches: height of the whole figure.
-      layout: matplotlib's layout engine; "compressed" removes the gaps between images of a fixed aspect ratio.
+      layout: matplotlib's layout engine; "compressed" removes the gaps between images of a fixed aspect ratio, and
+        with None axes are where they are put.
     """
     figure = Figure(figsize=(width_inches, height_inches), layout=layout, facecolor="white")
     FigureCanvasAgg(figure)
