@@ -30,6 +30,7 @@ from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.presets import PRESETS, Preset
 from gauss_vit.ops.grid import Grid
 from gauss_vit.ops.pixel_normalization import Normalization
+from gauss_vit.palette import Palette
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import with_terms
 from gauss_vit.tasks.classification import Classification
@@ -76,6 +77,7 @@ class NamedModel:
       transform: resizing of an image to the model's size, on the host.
       normalization: normalisation of its bytes, on the device.
       class_names: names of the classes in the order of the head's outputs; empty if they are unknown.
+      palette: colours of the classes; empty if they have none.
       max_pixels: images with more pixels are refused by their header.
       intervention: change to its position information (`weights.intervention`).
       intervention_seed: seed of what the intervention drew; None if it drew nothing.
@@ -89,6 +91,7 @@ class NamedModel:
     transform: ResizeCenterCrop
     normalization: Normalization
     class_names: tuple[str, ...] = ()
+    palette: Palette = ()
     max_pixels: int = MAX_PIXELS
     intervention: Intervention = "none"
     intervention_seed: int | None = None
@@ -269,7 +272,8 @@ def trained(workdir: Path, *, known: Sequence[type] = (), chosen: Selection = NE
     abstract = mesh.with_shardings(one_device, construct.abstract(run.network)[1])
     restored = restore(workdir, abstract, config=run.model, which=chosen.which, step=chosen.step)
     named = at_step(run, restored.step, restored.arrays, name=workdir.absolute().name + chosen.suffix)
-    return dataclasses.replace(named, class_names=restored.record.trained_on.class_names)
+    seen = restored.record.trained_on
+    return dataclasses.replace(named, class_names=seen.class_names, palette=seen.palette)
 
 
 def at_step(run: experiment.Experiment, step: int, params: PyTree, *, name: str) -> NamedModel:

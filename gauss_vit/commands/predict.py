@@ -1,30 +1,34 @@
 """`predict`: what a trained model says of image files, by the model's own task."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gauss_vit.assembly import cpu_devices
 from gauss_vit.assembly.named_model import NamedModel, named_model
 from gauss_vit.command_line.console import warn
 from gauss_vit.command_line.invocation import Invocation
+from gauss_vit.data.images.image import load_image
 from gauss_vit.data.skips import Skips
 from gauss_vit.data.sources.image_files import FoundImages, find_images
 from gauss_vit.errors import ConfigError
 from gauss_vit.inspect.prediction_formats import CsvRows, JsonLines, PredictionFormat, Table
-from gauss_vit.inspect.predictions import predict
+from gauss_vit.inspect.prediction_pictures import picture_names, write_pictures
+from gauss_vit.inspect.predictions import Prediction, predict
 from gauss_vit.inspect.progress import Progress, progress
 
 
 def run(invocation: Invocation) -> None:
     """Writes the likeliest classes of every image, or what else the task predicts, to standard output as it is known.
 
-    An aligned table, with `--json` one object a line, with `--csv` one row a record. Standard error says which files
-    are left out.
+    An aligned table, with `--json` one object a line, with `--csv` one row a record. With `--out`, what the task says
+    of places is drawn as well (`inspect.prediction_pictures`). Standard error says which files are left out.
 
     Raises:
       ConfigError: a flag is wrong or missing.
       DataError: a file is missing, damaged or not an image.
       CheckpointError: no checkpoint verifies, the weights are refused, or an output is not finite.
+      StorageError: a picture cannot be written.
     """
     _check(invocation)
     found = find_images(invocation.arguments)
@@ -68,6 +72,7 @@ def _files(count: int) -> str:
 
 def _write(invocation: Invocation, named: NamedModel, paths: Sequence[Path], shown: Progress) -> None:
     """Predicts and writes batch by batch."""
+    out = invocation.path("out") if invocation.is_given("out") else None
     skips = Skips(limit=None, report=shown.warn) if invocation.switch("skip_bad") else None
     batches = predict(
         named,
@@ -77,9 +82,10 @@ def _write(invocation: Invocation, named: NamedModel, paths: Sequence[Path], sho
         num_threads=cpu_devices.available(),
         skips=skips,
     )
-    style = _format(invocation, paths)
+    style, names = _format(invocation, paths), picture_names(paths)
     has_heading = False
-    for batch in batches:
+    for predicted in batches:
+        batch = predicted if out is None else tuple(_drawn(named, out, names, each) for each in predicted)
         if batch:
             heading = [] if has_heading else style.heading(batch[0])
             shown.say("\n".join([*heading, *(line for prediction in batch for line in style.lines(prediction))]))
@@ -87,6 +93,24 @@ def _write(invocation: Invocation, named: NamedModel, paths: Sequence[Path], sho
             shown.update(len(batch))
     if skips is not None and skips.indices:
         shown.warn(f"skipped {len(skips.indices)} of {len(paths)} images")
+
+
+def _drawn(named: NamedModel, out: Path, names: Mapping[Path, str], prediction: Prediction) -> Prediction:
+    """Writes the pictures of a prediction, and adds their paths to it.
+
+    Raises:
+      ConfigError: it says nothing of places.
+      StorageError: a picture cannot be written.
+    """
+    if prediction.label_map is None:
+        raise ConfigError(
+            f"--out draws where something is in an image, and {named.name} does not say where",
+            do="leave out --out; the result is printed",
+        )
+    path = prediction.path
+    photo = load_image(path, max_pixels=named.max_pixels)
+    pictures = write_pictures(out, names[path], photo=photo, label_map=prediction.label_map)
+    return dataclasses.replace(prediction, pictures=pictures)
 
 
 def _format(invocation: Invocation, paths: Sequence[Path]) -> PredictionFormat:

@@ -94,6 +94,7 @@ _PREDICT = Verb(
     flags=(
         *MODEL,
         Flag(name="topk", type=int, value="N", default=5, lowest=1, help="Number of classes for each image."),
+        Flag(name="out", value="DIR", help="Folder for overlays and index masks, where the task predicts places."),
         Flag(name="json", type=bool, default=False, help="Write a JSON object for each image, one per line."),
         Flag(name="csv", type=bool, default=False, help="Write a CSV row for each class."),
         Flag(name="batch_size", type=int, value="N", default=32, lowest=1, help="Largest number of images in a batch."),

@@ -35,7 +35,7 @@ class PredictionFormat(Protocol):
 
 @dataclass(frozen=True)
 class JsonLines:
-    """One JSON object an image: the file, and the task's records under their name."""
+    """One JSON object an image: the file, the task's records under their name, and the pictures that were written."""
 
     def heading(self, first: Prediction) -> list[str]:
         """Returns nothing."""
@@ -45,7 +45,8 @@ class JsonLines:
     def lines(self, prediction: Prediction) -> list[str]:
         """Returns one line."""
         records = prediction.records
-        return [json.dumps({"file": str(prediction.path), records.name: [dict(item) for item in records.items]})]
+        found = {"file": str(prediction.path), records.name: [dict(item) for item in records.items]}
+        return [json.dumps(found | dict(prediction.pictures))]
 
 
 @dataclass(frozen=True)

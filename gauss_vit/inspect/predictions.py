@@ -1,7 +1,7 @@
 """Predictions of a named model for image files, batch by batch, as the records of its task."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import jax
@@ -16,6 +16,7 @@ from gauss_vit.data.skips import Skips
 from gauss_vit.data.sources.image_files import FileSource
 from gauss_vit.errors import CheckpointError, DataError
 from gauss_vit.inspect.photos import with_remedies
+from gauss_vit.tasks.label_map import Drawable, Label, LabelMap, class_labels
 from gauss_vit.tasks.task import Records
 from gauss_vit.train import mesh
 from gauss_vit.train.evaluation import pad
@@ -29,10 +30,14 @@ class Prediction:
     Attributes:
       path: the image file.
       records: what the task found.
+      label_map: where it found it; None for a task that says nothing of places.
+      pictures: files that were written of it, by what they show.
     """
 
     path: Path
     records: Records
+    label_map: LabelMap | None = None
+    pictures: Mapping[str, str] = field(default_factory=dict)
 
 
 def predict(
@@ -103,4 +108,20 @@ def _described(
     if not all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(prediction)):
         message = f"{path}: the outputs of {named.name} are not finite"
         raise CheckpointError(message, do="check the weights", code="CKPT-NOT-FINITE")
-    return Prediction(path=path, records=named.task.records(prediction, class_names=class_names, limit=limit))
+    return Prediction(
+        path=path,
+        records=named.task.records(prediction, class_names=class_names, limit=limit),
+        label_map=label_map_of(prediction, named),
+    )
+
+
+def label_map_of(prediction: PyTree, named: NamedModel) -> LabelMap | None:
+    """Labels the pixels of an image as a prediction for it says; None if it says nothing of places."""
+    if not isinstance(prediction, Drawable):
+        return None
+    return prediction.label_map(labels_of(named))
+
+
+def labels_of(named: NamedModel) -> tuple[Label, ...]:
+    """Returns the labels of a model's classes."""
+    return class_labels(named.task.num_classes or 0, class_names=in_words(named.class_names), palette=named.palette)

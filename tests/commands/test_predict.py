@@ -112,6 +112,12 @@ def test_table_and_csv_say_what_json_says(workdir: Path, photos: Path, monkeypat
     assert [line.startswith(" ") for line in table] == [False, True] * 3
 
 
+def test_classes_of_whole_images_have_no_pictures(workdir: Path, photos: Path, tmp_path: Path, capsys):
+    _, errors = run(capsys, f"--workdir={workdir}", f"--out={tmp_path / 'out'}", photos, status=2)
+    assert "does not say where" in errors[-1]
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("is_known", [True, False])
 def test_names_of_classes_are_those_of_the_run(workdir: Path, photos: Path, monkeypatch, capsys, is_known: bool):
     load = predict.named_model

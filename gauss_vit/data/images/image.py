@@ -249,10 +249,10 @@ def _refuse(error: OSError) -> None:
     raise DataError(message, do="make the folder readable", code="DATA-EMPTY") from error
 
 
-def load_image(path: Path) -> Image.Image:
+def load_image(path: Path, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Reads and decodes one image file.
 
     Raises:
-      DataError: not a regular file (a pipe would block forever), unreadable, or not an image.
+      DataError: not a regular file (a pipe would block forever), unreadable, larger, or not an image.
     """
-    return decode(read_file(path), name=str(path))
+    return decode(read_file(path), name=str(path), max_pixels=max_pixels)

@@ -1,0 +1,46 @@
+"""Pictures of predictions: masks keep every index, and each image has files of its own."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gauss_vit.batches import IGNORED
+from gauss_vit.inspect.prediction_pictures import index_mask, picture_names, write_pictures
+from gauss_vit.tasks.label_map import Label, LabelMap
+from tests.drawing import undrawn
+
+
+def label_map(height: int, width: int, *, count: int = 150) -> LabelMap:
+    values = np.random.default_rng(0).integers(0, count, (height, width), dtype=np.uint8)
+    values[0, 0] = IGNORED
+    labels = tuple(Label(name=str(index), colour=(index, 2 * index % 256, 255 - index)) for index in range(count))
+    return LabelMap(values=values, labels=labels)
+
+
+def test_mask_holds_the_indices_and_shows_their_colours():
+    drawn = label_map(5, 7)
+    with Image.open(io.BytesIO(index_mask(drawn))) as image:
+        assert image.mode == "P"
+        np.testing.assert_array_equal(np.asarray(image), drawn.values)
+        seen = np.asarray(image.convert("RGB"))
+    colours = np.array([label.colour for label in drawn.labels])
+    np.testing.assert_array_equal(seen[1:], colours[drawn.values[1:]])
+
+
+def test_names_are_those_of_the_files_and_differ():
+    paths = [Path(name) for name in ("a/1.jpg", "b/1.jpg", "1-2.png", "c/1.png")]
+    assert list(picture_names(paths).items()) == list(zip(paths, ["1", "1-2", "1-2-2", "1-3"], strict=True))
+
+
+@pytest.mark.parametrize("shape", [(40, 60), (1, 4000)])
+def test_overlay_and_mask_are_written_beside_one_another(tmp_path: Path, shape: tuple[int, int]):
+    photo = Image.fromarray(np.zeros((*shape, 3), np.uint8))
+    with undrawn():
+        written = write_pictures(tmp_path / "new", "a.b", photo=photo, label_map=label_map(*shape))
+    assert written == {kind: str(tmp_path / "new" / f"a.b_{kind}.png") for kind in ("overlay", "mask")}
+    with Image.open(written["mask"]) as mask:
+        assert mask.size == shape[::-1]
+    assert Path(written["overlay"]).is_file()
