@@ -18,7 +18,7 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.inspect import comparison
 from gauss_vit.inspect.erf_results import strip_of, write_layers, write_strips, write_total
 from gauss_vit.inspect.erf_run import Measurement, has_one_grid, measure, measure_layers
-from gauss_vit.inspect.features import grid_of_layer
+from gauss_vit.inspect.network_features import DECODER, Layer, network_grid
 from gauss_vit.inspect.photos import readable
 from gauss_vit.inspect.result_files import FigureFormats, parse_formats, suffixed
 from gauss_vit.models.compute import ActivationType
@@ -46,9 +46,11 @@ def run(invocation: Invocation) -> None:
     formats = parse_formats(invocation.text("format"))
     names = parse_interventions(invocation.text("intervention"))
     is_layered = invocation.text("layer") == ALL_LAYERS
-    if invocation.text("token") == "all" and (is_layered or len(names) > 1):
+    is_small = not is_layered and invocation.text("layer") != DECODER and len(names) == 1
+    if invocation.text("token") == "all" and not is_small:
         raise ConfigError(
-            "--token=all goes with one layer and one intervention", do="choose a token, such as --token=center"
+            "--token=all goes with one layer of the backbone and one intervention",
+            do="choose a token, such as --token=center",
         )
     measurement, named = _measurement(invocation)
     seed = invocation.integer("seed") or 0
@@ -61,17 +63,20 @@ def run(invocation: Invocation) -> None:
     measure_all(measured, comparison_path, formats=formats)
 
 
-def parse_layer(text: str) -> int | None:
-    """Reads `last` (None) or the number of a block, from 1.
+def parse_layer(text: str) -> Layer:
+    """Reads `last` (None), `decoder` or the number of a block, from 1.
 
     Raises:
       ConfigError: the text is neither.
     """
     if text == "last":
         return None
+    if text == DECODER:
+        return DECODER
     if not text.isdecimal():
         raise ConfigError(
-            f"expected a layer as last or a number and got {text!r}", do="write last, all, or 1 for the first"
+            f"expected a layer as last or a number and got {text!r}",
+            do="write last, decoder, all, or 1 for the first",
         )
     return int(text)
 
@@ -93,7 +98,7 @@ def _measurement(invocation: Invocation) -> tuple[Measurement, NamedModel]:
             do="use --token=center, or measure layer by layer",
         )
     layer = None if is_layered else parse_layer(invocation.text("layer"))
-    tokens = parse_tokens(invocation.text("token"), grid_of_layer(named.config, layer), center=protocol.center)
+    tokens = parse_tokens(invocation.text("token"), network_grid(named.network, layer), center=protocol.center)
     has_bands = len(tokens) == 1 and not is_layered and invocation.switch("bands")
     measurement = Measurement(
         tokens=tokens,

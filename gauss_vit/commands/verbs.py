@@ -150,13 +150,14 @@ _ERF = Verb(
             value="TOKEN",
             default="center",
             help="Token whose field is measured: `center`, `lower_center` (lower right of an even grid), `all` or"
-            " `row,column` in patches from 0.",
+            " `row,column` from 0, in patches or in places of the decoder's map.",
         ),
         Flag(
             name="layer",
             value="LAYER",
             default="last",
-            help="Layer: `last`, `all` or the number of blocks that the field goes through, from 1 to the depth.",
+            help="Layer: `last`, `all`, the number of blocks that the field goes through, from 1 to the depth, or"
+            " `decoder`, the map that a segmentation head classifies.",
         ),
         PROTOCOL,
         Flag(

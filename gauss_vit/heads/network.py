@@ -22,6 +22,17 @@ class Head(Protocol):
 
 
 @runtime_checkable
+class Decoder(Protocol):
+    """A head that fuses the maps of a backbone into one, from which it classifies every place."""
+
+    def features(
+        self, backbone: Backbone, images: Float[Array, "batch height width 3"]
+    ) -> Float[Array, "batch rows columns channels"]:
+        """Computes the map that the classifier reads, without dropout."""
+        ...
+
+
+@runtime_checkable
 class HeadConfig(Protocol):
     """Config of a head, a frozen value."""
 

@@ -103,6 +103,12 @@ class UPerNet(nnx.Module):
         auxiliary = None if self.auxiliary is None else self.auxiliary(maps, key=auxiliary_key)
         return DenseLogits(logits=self.classifier(features), auxiliary=auxiliary)
 
+    def features(
+        self, backbone: Backbone, images: Float[Array, "batch height width 3"]
+    ) -> Float[Array, "batch rows columns channels"]:
+        """Computes the map that the classifier reads."""
+        return self.fuse(self.pyramid(backbone, images))
+
     def fuse(self, maps: Maps, *, key: PRNGKeyArray | None = None) -> Float[Array, "batch rows columns channels"]:
         """Fuses the maps of the pyramid at the resolution of the finest; with a key, by statistics of the batch."""
         *finer, last = maps

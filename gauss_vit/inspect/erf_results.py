@@ -163,13 +163,15 @@ def _record(result: Result) -> dict[str, object]:
 
 
 def _context(named: NamedModel, measurement: Measurement) -> dict[str, object]:
+    layer = measurement.layer
+    is_block = isinstance(layer, int)
     return {
         "model": named.name,
         "step": named.step,
         "intervention": named.intervention,
         "intervention_seed": named.intervention_seed,
-        "layer": "last" if measurement.layer is None else measurement.layer - 1,
-        "num_blocks": measurement.layer or named.config.depth,
+        "layer": layer - 1 if is_block else layer or "last",
+        "num_blocks": layer if is_block else named.config.depth,
         "dtype": measurement.dtype,
         "data_config": _data_config(named),
     }

@@ -26,7 +26,8 @@ from gauss_vit.assembly.named_model import NamedModel
 from gauss_vit.batches import has_signal
 from gauss_vit.data.file_reading import read_file
 from gauss_vit.errors import ConfigError
-from gauss_vit.inspect.features import features_of, grid_of_layer
+from gauss_vit.inspect.features import grid_of_layer
+from gauss_vit.inspect.network_features import Layer, network_features
 from gauss_vit.inspect.partial_results import digest_of, read_partial, write_partial
 from gauss_vit.inspect.photos import Photo, pixels_of
 from gauss_vit.inspect.progress import progress
@@ -44,7 +45,7 @@ class Measurement:
 
     Attributes:
       tokens: target patches.
-      layer: the block that is read, from 1; None is the end of the trunk.
+      layer: which map is read.
       protocol: how the field is defined.
       images: files, which are read when they are needed, or decoded images.
       batch_size: largest number of images in one pass, before they are spread evenly (`even_batch_size`).
@@ -57,7 +58,7 @@ class Measurement:
     """
 
     tokens: tuple[Token, ...]
-    layer: int | None
+    layer: Layer
     protocol: ErfProtocol
     images: tuple[Path | Photo, ...]
     batch_size: int
@@ -90,8 +91,8 @@ def measure(named: NamedModel, measurement: Measurement, *, partial: Path | None
     total = None if partial is None else _saved(partial, measurement, key=key)
     done = 0 if total is None else total.num_images
     num_images = len(measurement.images)
-    features = features_of(
-        named.config,
+    features = network_features(
+        named.network,
         jax.device_put(named.params, mesh.replicated(devices)),
         layer=measurement.layer,
         protocol=measurement.protocol,
@@ -184,7 +185,9 @@ def _content(image: Path | Photo) -> bytes:
 
 
 def _subject(named: NamedModel, measurement: Measurement) -> str:
-    return named.name if measurement.layer is None else f"{named.name}, layer {measurement.layer - 1}"
+    layer = measurement.layer
+    place = f"layer {layer - 1}" if isinstance(layer, int) else layer
+    return named.name if place is None else f"{named.name}, {place}"
 
 
 def _save(path: Path, total: ErfSum, *, key: str) -> None:

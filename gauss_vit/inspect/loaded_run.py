@@ -19,7 +19,7 @@ from gauss_vit.assembly.selection import choose
 from gauss_vit.data.images.image import load_image, to_array
 from gauss_vit.errors import ArrayError
 from gauss_vit.experiment import Experiment
-from gauss_vit.inspect.features import features_of
+from gauss_vit.inspect.network_features import Layer, network_features
 
 Picture = str | Path | Image.Image | np.ndarray
 """The path of an image file, a Pillow image, or RGB bytes, uint8 [height, width, 3]; sizes may differ."""
@@ -72,17 +72,18 @@ class LoadedRun:
         pixels = [to_array(self.named.transform(_opened(picture), size=size)) for picture in several]
         return self.named.normalization(jnp.asarray(np.stack(pixels)))
 
-    def features(self, *, layer: int | None = None, protocol: ErfProtocol = BMVC2023) -> Partial:
+    def features(self, *, layer: Layer = None, protocol: ErfProtocol = BMVC2023) -> Partial:
         """Returns the function from prepared images to a feature map that a receptive field is measured on.
 
         Args:
-          layer: Number of the block whose output is read, from 1; None for the end of the backbone.
+          layer: Number of the block whose output is read, from 1; "decoder" for the map that a segmentation head
+            classifies; None for the end of the backbone.
           protocol: Definition of the field: it decides whether the end is read after the last normalisation.
 
         Raises:
           ConfigError: there is no such layer.
         """
-        return features_of(self.named.config, self.params, layer=layer, protocol=protocol)
+        return network_features(self.named.network, self.params, layer=layer, protocol=protocol)
 
 
 def load_run(workdir: str | Path, *, best: bool = False, ema: bool = False, known: Sequence[type] = ()) -> LoadedRun:

@@ -72,6 +72,13 @@ def test_number_of_parameters_is_that_of_mmsegmentation(preset, count):
     assert sum(leaf.size for leaf in jax.tree.leaves(learned)) == count + 2 * backbone.depth
 
 
+def test_features_are_what_the_classifier_reads():
+    model = network()
+    classified = jax.jit(lambda model, images: model.head.classifier(model.head.features(model.backbone, images)))
+    expected = applied(model, images_of(12, 20))[0].logits
+    np.testing.assert_allclose(classified(model, images_of(12, 20)), expected, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize(("size", "grid", "coarse"), [((12, 20), (6, 10), (3, 5)), ((15, 9), (8, 5), (4, 3))])
 def test_logits_are_on_the_finest_map_and_auxiliary_ones_on_theirs_at_any_size(size, grid, coarse):
     outputs, _ = applied(network(), images_of(*size))
