@@ -27,6 +27,7 @@ from gauss_vit.experiment import Experiment
 from gauss_vit.inspect.erf_results import write_maps
 from gauss_vit.inspect.erf_run import Measurement
 from gauss_vit.inspect.features import features_of
+from gauss_vit.inspect.overlay_observer import overlay_observer
 from gauss_vit.inspect.photos import unshuffled_batches
 from gauss_vit.inspect.position import PositionGroup, position_groups
 from gauss_vit.inspect.position_results import analyse_biases, write_biases
@@ -44,7 +45,7 @@ def of(experiment: Experiment, folder: Path) -> tuple[Observer, ...]:
 
     Args:
       experiment: the run's experiment.
-      folder: its workdir; results go to `erf/` and `position/` in it.
+      folder: its workdir; results go to `erf/`, `position/` and `overlays/` in it.
 
     Raises:
       DataError: the evaluation split cannot be read.
@@ -55,15 +56,17 @@ def of(experiment: Experiment, folder: Path) -> tuple[Observer, ...]:
     observers = [tolerant(erf_observer(experiment, folder / "erf", run=run), name="receptive field")]
     if experiment.model.has_position_bias:
         observers.append(tolerant(position_observer(experiment, folder / "position", run=run), name="position bias"))
+    if experiment.data.targets != "classes":
+        observers.append(overlay_observer(experiment, folder / "overlays", run=run))
     return tuple(on_first(observer, limit=experiment.limits.observe) for observer in observers)
 
 
 def pictures(folder: Path, step: int) -> dict[str, Path]:
-    """Finds the PNG files that the observers of a workdir wrote at a step, as `erf` and `position/...`."""
+    """Finds the PNG files that the observers of a workdir wrote at a step, as `erf`, `position/...` and `overlays`."""
     stem = _stem(step)
     return {
         "/".join([room, *filter(None, [path.stem.removeprefix(stem).removeprefix(f"_{room}").strip("_")])]): path
-        for room in ("erf", "position")
+        for room in ("erf", "position", "overlays")
         for path in sorted((folder / room).glob(f"{stem}*.png"))
     }
 
