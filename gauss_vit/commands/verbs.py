@@ -248,8 +248,9 @@ _REPORT = Verb(
         Flag(
             name="layers",
             default="all",
-            choices=("all", "last"),
-            help="Layers whose receptive fields are measured; the last one alone is faster.",
+            choices=("all", "last", "decoder"),
+            help="Layers whose receptive fields are measured: the last one alone is faster, and the decoder of a"
+            " segmentation, in place of it, slower.",
         ),
         DISTRIBUTED,
     ),

@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 
 from gauss_vit.assembly import cpu_devices, feeds
 from gauss_vit.assembly.named_model import NamedModel, run_experiment
-from gauss_vit.batches import Batch, ClassTargets
+from gauss_vit.batches import Batch, ClassTargets, MaskTargets
 from gauss_vit.command_line.console import warn
 from gauss_vit.data.images.header import LARGEST_MAX_PIXELS, LargeImageError
 from gauss_vit.data.images.preprocess import preprocess_for_evaluation
@@ -34,11 +34,13 @@ class Photo:
       name: name of its file, or its place in the evaluation split.
       pixels: uint8 [height, width, 3], of the model's size.
       label: index of its class; None if it is unknown.
+      mask: uint8, index of each pixel's class, 255 where it is unknown; None if no pixel's is known.
     """
 
     name: str
     pixels: UInt8[np.ndarray, "height width 3"]
     label: int | None = None
+    mask: UInt8[np.ndarray, "height width"] | None = None
 
 
 def pixels_of(named: NamedModel, image: Path | Photo) -> UInt8[np.ndarray, "height width 3"]:
@@ -135,20 +137,23 @@ def photos_of_run(workdir: Path, *, known: Sequence[type] = (), at_most: int | N
     """
     experiment = run_experiment(workdir, known=known)
     wanted = experiment.training.observe_images or _DEFAULT_COUNT if at_most is None else at_most
-    examples = (
-        example for batch in unshuffled_batches(experiment, batch_size=8) for example in _pixels_and_labels(batch)
-    )
+    photos = (photo for batch in unshuffled_batches(experiment, batch_size=8) for photo in _photos_of_batch(batch))
     return tuple(
-        Photo(name=f"{experiment.data.eval_split} {index}", pixels=pixels, label=label)
-        for index, (pixels, label) in enumerate(itertools.islice(examples, wanted))
+        dataclasses.replace(photo, name=f"{experiment.data.eval_split} {index}")
+        for index, photo in enumerate(itertools.islice(photos, wanted))
     )
 
 
-def _pixels_and_labels(batch: Batch) -> Iterator[tuple[np.ndarray, int | None]]:
-    """Returns the real images of a batch with their class, if the targets are classes."""
+def _photos_of_batch(batch: Batch) -> Iterator[Photo]:
+    """Returns the real images of a batch, as yet without names, with their class or those of their pixels."""
     pixels, targets = np.asarray(batch.image), batch.targets
-    labels = np.asarray(targets.label).tolist() if isinstance(targets, ClassTargets) else [None] * len(pixels)
-    return ((pixels[index], labels[index]) for index in np.flatnonzero(batch.is_real))
+    for index in np.flatnonzero(batch.is_real):
+        photo = Photo(name="", pixels=pixels[index])
+        if isinstance(targets, ClassTargets):
+            photo = dataclasses.replace(photo, label=int(targets.label[index]))
+        if isinstance(targets, MaskTargets):
+            photo = dataclasses.replace(photo, mask=np.asarray(targets.mask.values[index]))
+        yield photo
 
 
 def unshuffled_batches(experiment: Experiment, *, batch_size: int) -> Iterator[Batch]:

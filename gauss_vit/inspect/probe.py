@@ -79,6 +79,10 @@ def probe_run(
     graph, abstract = construct.abstract(experiment.network)
     if experiment.task.num_classes is None:
         raise ConfigError("probe needs classes, and the task has none", do="probe a run that was trained to classify")
+    if experiment.data.targets != "classes":
+        raise ConfigError(
+            "probe needs a class for each image, and the data have masks", do="see evaluate for their mIoU"
+        )
     abstract = mesh.with_shardings(devices, abstract)
     restored = named_model.restore(folder, abstract, config=experiment.model, which=which, step=step)
     sources = open_probed(experiment, trained_on=restored.record.trained_on)

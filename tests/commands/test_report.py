@@ -51,4 +51,4 @@ def test_folder_of_images_is_shown_by_name(workdir: Path, tmp_path: Path, capsys
 
 def test_unknown_choice_of_layers_is_refused(workdir: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
     assert program.main(["report", f"--workdir={workdir}", f"--out={tmp_path}/x.html", "--layers=first"]) == 2
-    assert "--layers must be all or last, got 'first'" in capsys.readouterr().err
+    assert "--layers must be all, last or decoder, got 'first'" in capsys.readouterr().err

@@ -7,6 +7,7 @@ import jax
 
 from gauss_vit.analysis.protocol import ErfProtocol
 from gauss_vit.assembly.named_model import NamedModel
+from gauss_vit.inspect.network_features import DECODER
 from gauss_vit.inspect.report.curves import Chart, curves_of
 from gauss_vit.inspect.report.images import ReportImage, shown_images, spread_over_classes
 from gauss_vit.inspect.report.layer_fields import FieldPlan, fields_of_layers
@@ -32,8 +33,8 @@ class Report:
       grid: (height, width) of the patches that one clicks.
       protocol: definition of the receptive fields.
       num_images: number of images that they are averaged over.
-      fields: receptive fields after every layer, from the first; None if they are not shown. Those of the last layer
-        are at the end of the trunk.
+      fields: receptive fields after every layer, from the first; None if they are not shown.
+      end: what those of the last layer are of: "end of the trunk", or "decoder".
       layers: position bias and learned values of every layer, from the first.
       class_names: names of the classes, by index; empty if they are unknown.
       images: images to choose from.
@@ -51,6 +52,7 @@ class Report:
     protocol: ErfProtocol
     num_images: int
     fields: tuple[ReportField | None, ...]
+    end: str
     layers: tuple[ReportLayer, ...]
     class_names: tuple[str, ...]
     images: tuple[ReportImage, ...]
@@ -87,6 +89,7 @@ def make_report(named: NamedModel, plan: FieldPlan, *, num_shown: int, workdir: 
         protocol=plan.protocol,
         num_images=len(plan.photos),
         fields=fields,
+        end=DECODER if plan.layers == DECODER else "end of the trunk",
         layers=layers,
         class_names=named.class_names,
         images=images,

@@ -15,10 +15,13 @@ from PIL import Image
 from gauss_vit.assembly.named_model import NamedModel
 from gauss_vit.batches import Batch
 from gauss_vit.inspect.photos import Photo
+from gauss_vit.inspect.predictions import label_map_of, labels_of
+from gauss_vit.inspect.report.areas import ReportAreas, report_areas
 from gauss_vit.inspect.report.layers import attention_start
 from gauss_vit.inspect.report.packing import compand, half, pack, pack_maps
 from gauss_vit.ops.grid import Grid
 from gauss_vit.tasks.classification import Classification
+from gauss_vit.tasks.label_map import LabelMap
 
 NUM_CHOICES = 3
 _JPEG_QUALITY = 88
@@ -33,6 +36,7 @@ class ReportImage:
       jpeg: the image as JPEG, in base64.
       label: index of its class; None if it is unknown.
       top: the most probable classes, as (index, probability); empty if the model is not a classifier.
+      areas: where the model finds what, and where the data say what is; empty if neither says so.
       mean: weights averaged over heads; None if attention is not shown.
       heads: weights of single heads; None if they do not fit.
       class_token: weights of the class token, averaged over heads and of single heads; None if there is no class token
@@ -44,6 +48,7 @@ class ReportImage:
     jpeg: str
     label: int | None
     top: tuple[tuple[int, float], ...]
+    areas: tuple[ReportAreas, ...]
     mean: dict[str, object] | None
     heads: dict[str, object] | None
     class_token: dict[str, object] | None
@@ -61,25 +66,40 @@ def spread_over_classes(photos: Sequence[Photo], num_shown: int) -> tuple[Photo,
 
 
 def shown_images(named: NamedModel, photos: tuple[Photo, ...]) -> Iterator[ReportImage]:
-    """Packs images with their attention and the most probable classes, one at a time."""
+    """Packs images with their attention and what the model predicts, one at a time."""
     config = named.config
     shows_attention = attention_start(config) < config.depth
-    task = named.task if isinstance(named.task, Classification) else None
+    is_classifier = isinstance(named.task, Classification)
 
     @jax.jit
     def seen_by(params: PyTree, batch: Batch, images: Float[Array, "1 height width 3"]) -> tuple[PyTree, PyTree]:
         network = nnx.merge(named.graph, params)
         return (
             network.backbone.intermediates(images)[-1].attention_weights[:, 0] if shows_attention else None,
-            None if task is None else task.predict(network(images), batch)[0],
+            named.task.predict(network(images), batch),
         )
 
     for photo in photos:
         batch = Batch(image=photo.pixels[None], is_real=np.ones(1, bool), targets=None)
         images = named.normalization(jnp.asarray(batch.image))
-        weights, probabilities = jax.tree.map(np.asarray, jax.device_get(seen_by(named.params, batch, images)))
-        packed = report_image(photo.name, photo.pixels, weights, grid=config.grid)
-        yield replace(packed, label=photo.label, top=() if probabilities is None else most_probable(probabilities))
+        weights, predictions = jax.tree.map(np.asarray, jax.device_get(seen_by(named.params, batch, images)))
+        prediction = jax.tree.map(lambda leaf: leaf[0], predictions)
+        yield replace(
+            report_image(photo.name, photo.pixels, weights, grid=config.grid),
+            label=photo.label,
+            top=most_probable(prediction) if is_classifier else (),
+            areas=_areas(named, photo, prediction),
+        )
+
+
+def _areas(named: NamedModel, photo: Photo, prediction: PyTree) -> tuple[ReportAreas, ...]:
+    """Packs where the model finds what, then where the data say what is."""
+    predicted, areas = label_map_of(prediction, named), []
+    if predicted is not None:
+        areas.append(report_areas(predicted, title="predicted"))
+    if photo.mask is not None:
+        areas.append(report_areas(LabelMap(values=photo.mask, labels=labels_of(named)), title="labelled"))
+    return tuple(areas)
 
 
 def most_probable(probabilities: Float[np.ndarray, " classes"]) -> tuple[tuple[int, float], ...]:
@@ -111,7 +131,9 @@ def report_image(
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, format="JPEG", quality=_JPEG_QUALITY)
     jpeg = base64.b64encode(file.getvalue()).decode("ascii")
-    bare = ReportImage(name=name, jpeg=jpeg, label=None, top=(), mean=None, heads=None, class_token=None, numbers={})
+    bare = ReportImage(
+        name=name, jpeg=jpeg, label=None, top=(), areas=(), mean=None, heads=None, class_token=None, numbers={}
+    )
     if weights is None:
         return bare
     layers, num_heads, num_tokens, _ = weights.shape

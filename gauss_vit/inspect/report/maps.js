@@ -9,7 +9,7 @@ const [rows, columns] = data.grid;
 const [height, width] = data.imageSize;
 const palettes = Object.fromEntries(Object.entries(data.palettes).map(([name, text]) => [name, fromBase64(text)]));
 const lastLayer = data.layers.length - 1;
-const state = { image: 0, row: data.start[0], column: data.start[1], layer: lastLayer, head: "mean", query: "patch", over: false };
+const state = { image: 0, row: data.start[0], column: data.start[1], layer: lastLayer, head: "mean", query: "patch", over: false, areas: data.images[0].areas[0]?.title ?? null };
 // Unpacked by `load` and `attentionOf`.
 let fields = [], tables = [], attention = null;
 
@@ -18,7 +18,7 @@ const headName = () => (state.head === "mean" ? "mean over heads" : `head ${stat
 // Where only the end of the trunk was measured, it is shown at every layer.
 const isLayered = () => fields.filter((field) => field !== null).length > 1;
 const fieldIndex = () => (isLayered() ? state.layer : lastLayer);
-const fieldName = () => [isLayered() ? `layer ${state.layer}` : "", fieldIndex() === lastLayer ? "end of the trunk" : ""].filter((word) => word).join(", ");
+const fieldName = () => [isLayered() ? `layer ${state.layer}` : "", fieldIndex() === lastLayer ? data.end : ""].filter((word) => word).join(", ");
 const fieldNumber = (name, index) => (data.fields[index] === null ? null : data.fields[index].numbers[name][token()]);
 const patchPlace = (row, column) => [row, column];
 
@@ -42,7 +42,7 @@ function fieldView() {
     value: (cell) => expanded(codes[cell], percent, false),
     cell: ["pixel row", "pixel column"], place: (row, column) => [row * down, column * across],
     barLabels: ["0", format(percent / 4), `${format(percent)} % per pixel`],
-    caption: `How much each pixel changes this patch, mean of ${data.measured} images; the circle holds half of the mass.`
+    caption: `How much each pixel changes this patch${data.end === "decoder" ? " of the decoder's map" : ""}, mean of ${data.measured} images; the circle holds half of the mass.`
       + `${at("sigma_x") === null ? "" : " Dashed: fitted Gaussian, 1 \u03c3."} Colours are even in the square root.`,
     numbers: [["Half of the mass within", `${format(at("half_mass_radius"))} px`], ...fit],
   };

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from gauss_vit.inspect.network_features import DECODER
 from gauss_vit.inspect.report.layer_fields import FieldPlan, middle_layers
 from gauss_vit.inspect.report.layers import attention_start
 from gauss_vit.inspect.report.reduced_fields import ReportField, end_shape, middle_shape
@@ -49,6 +50,8 @@ def notes_of(
 
 def _layer_notes(config: BackboneConfig, plan: FieldPlan, fields: tuple[ReportField | None, ...]) -> list[str]:
     """Explains which layers have fields, and how those before the last are shown."""
+    if plan.layers == DECODER:
+        return ["Receptive fields are of the map that the classifier reads, at its place in the centre of each patch."]
     last = f"The field of layer {config.depth - 1} is that at the end of the trunk"
     end = f"{last}, after its final normalisation if it has one" if plan.protocol.reads_normalized else last
     if plan.layers == "last":

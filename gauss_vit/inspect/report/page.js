@@ -13,6 +13,7 @@ function draw() {
   drawMap("bias");
   drawMap("attention");
   drawClasses();
+  drawLegend();
   find("class-token").hidden = attention === null || attention.classToken === null;
   find("class-token").setAttribute("aria-pressed", String(asksClass()));
   const axis = layerAxis(data.layers.length, state.layer);
@@ -27,6 +28,7 @@ function draw() {
   find("layer-name").textContent = `${state.layer} of 0\u2013${lastLayer}`;
   find("head").value = state.head;
   find("over").checked = state.over;
+  find("areas").value = state.areas;
   find("picker").setAttribute("aria-label", `Patch in ${placeText()} of ${rows} by ${columns}`);
   for (const [id, [what]] of Object.entries(MAPS)) {
     const whose = id === "attention" && asksClass() ? "the class token" : `the patch in ${placeText()}`;
@@ -48,15 +50,16 @@ function setLayer(layer) {
 }
 async function setImage(index) {
   state.image = index;
-  const image = data.images[index], found = await attentionOf(index);
+  const image = data.images[index], [found, foundAreas] = await Promise.all([attentionOf(index), unpackedAreas(index)]);
   // Another image was chosen while this one was unpacked.
   if (state.image !== index) return;
-  attention = found;
+  [attention, areas] = [found, foundAreas];
+  paintAreas();
   const source = `data:image/jpeg;base64,${image.jpeg}`;
   find("photo").src = source;
   find("photo").alt = imageText(image);
   document.body.classList.toggle("over", state.over);
-  for (const canvas of document.querySelectorAll(".frame canvas")) canvas.parentElement.style.backgroundImage = state.over ? `url(${source})` : "";
+  for (const canvas of document.querySelectorAll(".frame canvas[role]")) canvas.parentElement.style.backgroundImage = state.over ? `url(${source})` : "";
   find("thumbs").querySelectorAll("button").forEach((button, rank) => {
     button.setAttribute("aria-checked", String(rank === index));
     button.tabIndex = rank === index ? 0 : -1;
@@ -64,7 +67,7 @@ async function setImage(index) {
   draw();
 }
 async function openAddress() {
-  const limits = { image: data.images.length, row: rows, column: columns, layer: data.layers.length, head: numHeads(), hasClassToken: attention !== null && attention.classToken !== null };
+  const limits = { image: data.images.length, row: rows, column: columns, layer: data.layers.length, head: numHeads(), hasClassToken: attention !== null && attention.classToken !== null, areas: areaTitles.length ? [...areaTitles, "none"] : [] };
   Object.assign(state, stateFrom(location.hash, initialState, limits));
   await setImage(state.image);
 }
@@ -72,7 +75,8 @@ async function openAddress() {
 function imageText(image) {
   const label = image.label === null ? "" : `, label ${className(image.label)}`;
   const top = image.top.length === 0 ? "" : `, predicted ${className(image.top[0][0])}`;
-  return `${image.name}${label}${top}${isWrong(image) ? ", wrong" : ""}`;
+  const most = image.areas.length && image.areas[0].labels.length ? `, mostly ${image.areas[0].labels[0][0]}` : "";
+  return `${image.name}${label}${top}${most}${isWrong(image) ? ", wrong" : ""}`;
 }
 
 function build() {
@@ -100,6 +104,7 @@ function build() {
   const across = Array.from({ length: rows - 1 }, (_, row) => `M0 ${((row + 1) * height) / rows}H${width}`);
   const down = Array.from({ length: columns - 1 }, (_, column) => `M${((column + 1) * width) / columns} 0V${height}`);
   find("grid").setAttribute("d", across.concat(down).join(""));
+  buildAreas();
   buildCurves();
 }
 
@@ -142,13 +147,13 @@ function listenToMap(id) {
 
 function listenToImage() {
   const panel = find("panel-image");
-  panel.querySelector(".save-csv").addEventListener("click", () => saveCsv(`${fileName("predictions")}.csv`, [
+  panel.querySelector(".save-csv").addEventListener("click", () => saveCsv(`${fileName("predictions")}.csv`, areaTitles.length ? areaRows() : [
     ["image", "label", "prediction", "probability"],
     ...data.images.map((image) => [image.name, image.label === null ? "" : className(image.label),
       image.top.length ? className(image.top[0][0]) : "", image.top.length ? image.top[0][1] : ""])]));
   panel.querySelector(".save-png").addEventListener("click", () => {
     const view = { size: [width, height], target: targetBox(), bar: null, barLabels: [] };
-    mapPicture(view, find("photo"), [data.model, imageText(data.images[state.image])]).toBlob((blob) => save(`${fileName(`image-${state.image}`)}.png`, blob));
+    mapPicture(view, imagePicture(), [data.model, imageText(data.images[state.image])]).toBlob((blob) => save(`${fileName(`image-${state.image}`)}.png`, blob));
   });
 }
 

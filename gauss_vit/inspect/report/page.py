@@ -27,7 +27,7 @@ from gauss_vit.inspect.report.reduced_fields import field_document
 
 MOST_BYTES = 10_000_000
 _MARGIN_BYTES = 50_000
-_SCRIPTS = ("packing.js", "state.js", "maps.js", "charts.js", "saving.js", "panels.js", "page.js")
+_SCRIPTS = ("packing.js", "state.js", "maps.js", "charts.js", "saving.js", "areas.js", "panels.js", "page.js")
 _PALETTES = {"field": "inferno", "attention": "viridis", "bias": "viridis", "signed": "RdBu_r"}
 
 
@@ -91,7 +91,7 @@ def safe_json(value: object) -> str:
 
 
 def _size(image: ReportImage) -> int:
-    return len(safe_json(vars(image)))
+    return len(safe_json(asdict(image)))
 
 
 def _page(report: Report, images: tuple[ReportImage, ...]) -> str:
@@ -130,10 +130,11 @@ def _document(report: Report, images: tuple[ReportImage, ...]) -> dict[str, obje
         "grid": list(report.grid),
         "prefix": report.prefix_tokens,
         "start": list(report.protocol.center(report.grid)),
+        "end": report.end,
         "fields": [None if field is None else field_document(field) for field in report.fields],
         "layers": [_layer(layer) for layer in report.layers],
         "classNames": list(report.class_names),
-        "images": [vars(image) for image in images],
+        "images": [asdict(image) for image in images],
         "training": [asdict(chart) for chart in report.training],
         "palettes": {name: _palette(colours) for name, colours in _PALETTES.items()},
         "notes": list(report.notes),

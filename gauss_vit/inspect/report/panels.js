@@ -119,13 +119,13 @@ function drawClasses() {
   if (image.label !== null) list.push(["Label", className(image.label)]);
   image.top.forEach(([index, probability], rank) =>
     list.push([["Prediction", "Second choice", "Third choice"][rank], `${className(index)}, ${percentText(probability)}`]));
-  find("classes").replaceChildren(...pairs(list));
+  find("classes").replaceChildren(...pairs([...list, ...areaPairs()]));
   find("classes").classList.toggle("wrong", isWrong(image));
 }
 const isWrong = (image) => image.label !== null && image.top.length > 0 && image.top[0][0] !== image.label;
 const percentText = (share) => (share > 0 && share < 0.001 ? "< 0.1 %" : `${(100 * share).toFixed(1)} %`);
 
-// Shows the value of the cell under the pointer.
+// Shows the value of the cell under the pointer, or the area of the image.
 function hover(event, frame) {
   const tip = find("tip"), view = shownViews[frame.querySelector("canvas")?.id] ?? null, box = frame.getBoundingClientRect();
   const [down, across] = view === null ? [rows, columns] : view.shape ?? [0, 0];
@@ -134,7 +134,9 @@ function hover(event, frame) {
   tip.hidden = !isInside;
   if (!isInside) return;
   const names = view === null ? ["row", "column"] : view.cell, at = view === null ? [row, column] : view.place(row, column);
-  const value = view === null ? "" : `: ${format(view.value(row * across + column))} ${view.unit}`;
+  const pixel = [[event.clientY - box.top, box.height, height], [event.clientX - box.left, box.width, width]].map(([at, of, count]) => Math.floor((at / of) * count));
+  const area = view === null ? areaName(...pixel) : "";
+  const value = view !== null ? `: ${format(view.value(row * across + column))} ${view.unit}` : area ? `: ${area}` : "";
   tip.textContent = `${names[0]} ${minus(String(at[0]))}, ${names[1]} ${minus(String(at[1]))}${value}`;
   tip.style.left = `${Math.min(event.clientX + 14, document.documentElement.clientWidth - tip.offsetWidth - 6)}px`;
   tip.style.top = `${event.clientY + 18 + tip.offsetHeight > window.innerHeight ? event.clientY - tip.offsetHeight - 8 : event.clientY + 18}px`;

@@ -4,7 +4,8 @@ const STATE_NUMBERS = ["image", "row", "column", "layer"];
 
 // Writes a state as "image=0&row=3&...".
 function stateText(state) {
-  return new URLSearchParams(Object.entries(state).map(([key, value]) => [key, String(value)])).toString();
+  const known = Object.entries(state).filter(([, value]) => value !== null);
+  return new URLSearchParams(known.map(([key, value]) => [key, String(value)])).toString();
 }
 
 // Reads a state; whatever is missing, unknown or out of range is as in `start`.
@@ -17,6 +18,7 @@ function stateFrom(text, start, limits) {
   const head = given.get("head") ?? "";
   if (/^\d+$/.test(head) && Number(head) < limits.head) state.head = head;
   if (given.get("query") === "class" && limits.hasClassToken) state.query = "class";
+  if (limits.areas.includes(given.get("areas"))) state.areas = given.get("areas");
   state.over = given.get("over") === "true";
   return state;
 }

@@ -8,14 +8,18 @@ from gauss_vit.analysis.erf import ErfMap
 from gauss_vit.analysis.gaussian_fit import fit_receptive_fields
 from gauss_vit.analysis.protocol import BMVC2023
 from gauss_vit.analysis.token import all_tokens, patch_center
+from gauss_vit.batches import IGNORED
+from gauss_vit.inspect.report.areas import report_areas
 from gauss_vit.inspect.report.contents import Report
 from gauss_vit.inspect.report.curves import Chart, Curve
 from gauss_vit.inspect.report.images import ReportImage, report_image
 from gauss_vit.inspect.report.layers import ReportLayer
 from gauss_vit.inspect.report.reduced_fields import ReportField, report_field
+from gauss_vit.tasks.label_map import Label, LabelMap
 
 GRID, IMAGE_SIZE, LAYERS, HEADS, PREFIX = (3, 5), (24, 40), 3, 2, 2
 HOSTILE = '</script><img src=x onerror="document.title=1">{{data}}&\u2028'
+COLOURS = ((10, 200, 30), (1, 2, 3), (0, 80, 250))
 SHOWN = HOSTILE.replace("\u2028", r"\u2028")
 
 
@@ -69,6 +73,23 @@ def images(num_images: int = 2) -> tuple[ReportImage, ...]:
     )
 
 
+def label_map(split: int) -> LabelMap:
+    """Sea in the columns before `split`, hostile land behind it, and no label in the last two rows."""
+    values = np.where(np.arange(IMAGE_SIZE[1])[None, :] < split, 2, 0).repeat(IMAGE_SIZE[0], axis=0)
+    values[-2:] = IGNORED
+    labels = tuple(
+        Label(name=name, colour=colour) for name, colour in zip((HOSTILE[:26], "sky", "sea"), COLOURS, strict=True)
+    )
+    return LabelMap(values=values.astype(np.uint8), labels=labels)
+
+
+def segmented_report() -> Report:
+    """The same report of a model that says where something is: in the data the sea ends 4 px further left."""
+    areas = report_areas(label_map(20), title="predicted"), report_areas(label_map(16), title="labelled")
+    first, second = report().images
+    return replace(report(), images=tuple(replace(image, label=None, top=(), areas=areas) for image in (first, second)))
+
+
 def report() -> Report:
     """The whole report."""
     layers = tuple(
@@ -95,6 +116,7 @@ def report() -> Report:
         protocol=BMVC2023,
         num_images=7,
         fields=packed_fields(),
+        end="end of the trunk",
         layers=layers,
         class_names=("heron", HOSTILE),
         images=images(),

@@ -1,0 +1,40 @@
+"""Labelled areas of an image, packed for the page: what the model predicts, and what the data say."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gauss_vit.batches import IGNORED
+from gauss_vit.inspect.report.packing import PackedArray, pack
+from gauss_vit.palette import Color
+from gauss_vit.tasks.label_map import LabelMap
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportAreas:
+    """The areas of one image.
+
+    Attributes:
+      title: where they are from, such as "predicted".
+      labels: short name and colour of each label that has pixels, the largest first.
+      shares: share of the image's pixels that each has, in 0..1.
+      values: uint8 [height, width], indices of `labels`; 255 where there is none.
+    """
+
+    title: str
+    labels: tuple[tuple[str, Color], ...]
+    shares: tuple[float, ...]
+    values: PackedArray
+
+
+def report_areas(label_map: LabelMap, *, title: str) -> ReportAreas:
+    """Packs a label map, with the labels that have pixels alone."""
+    present, shares = label_map.by_share(), label_map.shares()
+    places = np.full(256, IGNORED, np.uint8)
+    places[list(present)] = np.arange(len(present))
+    return ReportAreas(
+        title=title,
+        labels=tuple((label_map.labels[index].short_name, label_map.labels[index].colour) for index in present),
+        shares=tuple(float(f"{shares[index]:.5g}") for index in present),
+        values=pack(places[label_map.values]),
+    )

@@ -1,0 +1,17 @@
+"""Areas on the page are those of the label map, with the labels that have pixels alone."""
+
+import numpy as np
+
+from gauss_vit.batches import IGNORED
+from gauss_vit.inspect.report.areas import report_areas
+from gauss_vit.inspect.report.packing import unpack
+from gauss_vit.tasks.label_map import Label, LabelMap
+
+
+def test_labels_are_ranked_by_share_and_pixels_point_to_them():
+    values = np.array([[7, 7, 2, 2, 2], [7, IGNORED, 2, 2, 0]], np.uint8)
+    labels = tuple(Label(name=f"class {index}", colour=(index, 0, 0)) for index in range(9))
+    found = report_areas(LabelMap(values=values, labels=labels), title="predicted")
+    assert found.labels == (("class 2", (2, 0, 0)), ("class 7", (7, 0, 0)), ("class 0", (0, 0, 0)))
+    assert found.shares == (0.5, 0.3, 0.1)
+    np.testing.assert_array_equal(unpack(found.values), [[1, 1, 0, 0, 0], [1, IGNORED, 0, 0, 2]])
