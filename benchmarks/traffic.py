@@ -1,5 +1,7 @@
 """Counts what a compiled program does: kernels, the memory that they read and write, operations of matrix products.
 
+Convolutions count as the products that they are.
+
 Every kernel of a GPU program reads its operands from memory and writes its results there, each byte once: what a kernel
 reads again, in tiles of a product or blocks of attention, is taken to come from a cache, and what the next kernel finds
 in a cache is counted as read from memory. Of an operand of which a fusion takes only slices, these count; an update of
@@ -8,6 +10,7 @@ a slice in place counts as the slice. A loop counts as many times as it turns. T
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from benchmarks.ahead_program import Array, Computation, Instruction, Program, arrays_of, elements_of, integers
@@ -21,6 +24,12 @@ _FREE = frozenset(
 _SAME_ELEMENTS = frozenset(("bitcast", "reshape", "transpose", "copy", "convert", "reverse"))
 _SLICES = frozenset(("slice", "dynamic-slice", "gather"))
 _UPDATE = "dynamic-update-slice"
+_CONVOLUTIONS: Mapping[str, tuple[int, int]] = {
+    "__cudnn$convForward": (0, 2),
+    "__cudnn$convBackwardInput": (1, 2),
+    "__cudnn$convBackwardFilter": (2, 0),
+}
+"""Where a call of cuDNN has the outputs, or their gradient, and the filters: 0 is its result, 1 and 2 are operands."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +40,7 @@ class Work:
       kernels: operations that run one after the other; a call of a library is one, though it may start several kernels.
       read_bytes: what they read from memory.
       written_bytes: what they write there.
-      flops: operations of matrix products, a multiplication and an addition being two.
+      flops: operations of matrix products and convolutions, a multiplication and an addition being two.
       cycles: the compiler's own estimate, which it gives for TPUs; that of all operations one after the other.
       unknown_loops: loops of which one turn is counted, as their number of turns is not to be found.
     """
@@ -214,6 +223,8 @@ def _flops(program: Program, computation: Computation, kernel: Instruction) -> i
     if target.startswith("__cublas"):
         contracted = kernel.attribute(r'"lhs_contracting_dimensions":\s*\[([^\]]*)\]')
         return _product_flops(computation, kernel, contracted)
+    if target in _CONVOLUTIONS:
+        return _convolution_flops(computation, kernel, target)
     return _attention_flops(computation, kernel, target) if target.startswith("__cudnn$fmha") else 0
 
 
@@ -221,6 +232,14 @@ def _product_flops(computation: Computation, product: Instruction, contracted: s
     """Counts two operations for every element of the result and every one that is summed over."""
     sizes = computation.operand(product, 0).arrays[0].sizes
     return 2 * product.arrays[0].num_elements * math.prod(sizes[axis] for axis in integers(contracted or ""))
+
+
+def _convolution_flops(computation: Computation, kernel: Instruction, target: str) -> int:
+    """Counts two operations for every element of the outputs, or of their gradient, and every weight of its channel."""
+    arrays = [kernel.arrays[0], *(computation.operand(kernel, position).arrays[0] for position in range(2))]
+    outputs, filters = (arrays[position] for position in _CONVOLUTIONS[target])
+    labels = kernel.attribute(r"dim_labels=\w+_(\w+)->") or ""
+    return 2 * outputs.num_elements * filters.num_elements // filters.sizes[labels.index("o")]
 
 
 def _attention_flops(computation: Computation, kernel: Instruction, target: str) -> int:

@@ -271,6 +271,28 @@ def test_cudnns_attention_counts_its_products(suffix, products):
     assert work.written_bytes == 2 * 2 * 196 * 6 * 64
 
 
+INPUTS, OUTPUTS, FILTERS = "bf16[4,8,8,16]{3,2,1,0}", "bf16[4,8,8,32]{3,2,1,0}", "bf16[32,3,3,16]{3,2,1,0}"
+
+
+@pytest.mark.parametrize(
+    ("direction", "first", "second", "result"),
+    [
+        ("Forward", INPUTS, FILTERS, OUTPUTS),
+        ("BackwardInput", OUTPUTS, FILTERS, INPUTS),
+        ("BackwardFilter", INPUTS, OUTPUTS, FILTERS),
+    ],
+)
+def test_a_convolution_of_cudnn_counts_the_same_in_each_direction(direction, first, second, result):
+    work = counted(
+        f"""%x = {first} parameter(0)
+        %y = {second} parameter(1)
+        ROOT %c = ({result}, u8[512]{{0}}) custom-call(%x, %y), window={{size=3x3 pad=1_1x1_1}}, """
+        f'dim_labels=b01f_o01i->b01f, custom_call_target="__cudnn$conv{direction}", backend_config={{}}'
+    )
+    assert work.flops == 2 * (4 * 8 * 8 * 32) * (3 * 3 * 16)
+    assert work.traffic_bytes == 2 * (4 * 8 * 8 * (16 + 32) + 32 * 3 * 3 * 16)
+
+
 def test_products_inside_of_triton_fusions_count():
     work = counted(
         """%a = bf16[3,8,16]{2,1,0} parameter(0)
