@@ -11,7 +11,8 @@ def convolve(
 ) -> Float[Array, "batch rows columns outputs"]:
     """Correlates maps with a kernel of odd sides, padded with zeros so that they keep their size.
 
-    A kernel of one pixel is a dense layer, and computed as one. The kernel is converted to the type of the maps.
+    A kernel of one pixel is a dense layer, and computed as one. The kernel is converted to the type of the maps. So is
+    the gradient of a larger kernel.
 
     Source: torch `conv2d` with `padding=kernel_size // 2`.
     """

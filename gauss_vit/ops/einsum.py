@@ -5,7 +5,7 @@ float32 result: plain automatic differentiation gives it a float32 cotangent, so
 have a float32 operand and leave the fast path. Here the cotangent is brought to the type of the operands first.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import jax
@@ -20,6 +20,7 @@ def einsum(
     right: Float[Array, "..."],
     *,
     dtype: DTypeLike | None = None,
+    precision: jax.lax.Precision | None = None,
 ) -> Float[Array, "..."]:
     """Computes a two-operand `jnp.einsum`, accumulated in float32 at least.
 
@@ -30,6 +31,8 @@ def einsum(
       left: first operand.
       right: second operand; it is converted to the type of the first.
       dtype: type of the result; that of the first operand when None.
+      precision: precision of float32 products, forward and backward. With JAX's default, TPUs round their operands to
+        bfloat16 and GPUs to TF32.
 
     Raises:
       ValueError: an index is in one part of the equation only.
@@ -42,25 +45,29 @@ def einsum(
     for index in set(equation) - set(",->"):
         if sum(index in part for part in (first, second, result)) < 2:
             raise ValueError(f"index {index} of {equation} is in one part only")
-    return _einsum((first, second, result), jnp.dtype(dtype or left.dtype), left, right)
+    return _einsum((first, second, result), jnp.dtype(dtype or left.dtype), precision, left, right)
 
 
 Parts = tuple[str, str, str]
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
 def _einsum(
-    parts: Parts, dtype: jnp.dtype, left: Float[Array, "..."], right: Float[Array, "..."]
+    parts: Parts,
+    dtype: jnp.dtype,
+    precision: jax.lax.Precision | None,
+    left: Float[Array, "..."],
+    right: Float[Array, "..."],
 ) -> Float[Array, "..."]:
     first, second, result = parts
     right = right.astype(left.dtype)
     least = jnp.dtype(jnp.float64 if jnp.float64 in (dtype, left.dtype) else jnp.float32)
-    wide = _Product(equation=f"{first},{second}->{result}", written=least, dtype=dtype)
+    wide = _Product(equation=f"{first},{second}->{result}", written=least, dtype=dtype, precision=precision)
     if least == jnp.float64 or dtype.itemsize >= least.itemsize:
         return wide(left, right)
     # GPUs and TPUs accumulate in float32 whatever they write; writing float32 first doubles the traffic where the
     # library that multiplies cannot convert. On a CPU only a float32 result makes the sums float32.
-    narrow = _Product(equation=wide.equation, written=dtype, dtype=dtype)
+    narrow = replace(wide, written=dtype)
     return jax.lax.platform_dependent(left, right, cpu=wide, default=narrow)
 
 
@@ -71,20 +78,27 @@ class _Product:
     equation: str
     written: jnp.dtype
     dtype: jnp.dtype
+    precision: jax.lax.Precision | None
 
     def __call__(self, left: Float[Array, "..."], right: Float[Array, "..."]) -> Float[Array, "..."]:
-        return jnp.einsum(self.equation, left, right, preferred_element_type=self.written).astype(self.dtype)
+        product = jnp.einsum(self.equation, left, right, precision=self.precision, preferred_element_type=self.written)
+        return product.astype(self.dtype)
 
 
 def _forward(
-    parts: Parts, dtype: jnp.dtype, left: Float[Array, "..."], right: Float[Array, "..."]
+    parts: Parts,
+    dtype: jnp.dtype,
+    precision: jax.lax.Precision | None,
+    left: Float[Array, "..."],
+    right: Float[Array, "..."],
 ) -> tuple[Float[Array, "..."], tuple[Float[Array, "..."], Float[Array, "..."]]]:
-    return _einsum(parts, dtype, left, right), (left, right)
+    return _einsum(parts, dtype, precision, left, right), (left, right)
 
 
 def _backward(
     parts: Parts,
     dtype: jnp.dtype,
+    precision: jax.lax.Precision | None,
     operands: tuple[Float[Array, "..."], Float[Array, "..."]],
     cotangent: Float[Array, "..."],
 ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
@@ -92,8 +106,8 @@ def _backward(
     first, second, result = parts
     left, right = operands
     cotangent = cotangent.astype(left.dtype)
-    to_left = _einsum((result, second, first), left.dtype, cotangent, right)
-    to_right = _einsum((first, result, second), right.dtype, left, cotangent)
+    to_left = _einsum((result, second, first), left.dtype, precision, cotangent, right)
+    to_right = _einsum((first, result, second), right.dtype, precision, left, cotangent)
     return to_left, to_right
 
 

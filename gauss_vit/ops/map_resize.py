@@ -3,6 +3,7 @@
 Both are linear and separable: one matrix [target, source] for rows and one for columns.
 """
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -73,4 +74,7 @@ def _apply(
     of_columns: Float[np.ndarray, "target_columns columns"],
 ) -> Float[Array, "batch target_rows target_columns channels"]:
     rows, columns = jnp.asarray(of_rows, maps.dtype), jnp.asarray(of_columns, maps.dtype)
-    return einsum("xw,bywc->byxc", columns, einsum("yh,bhwc->bywc", rows, maps))
+    # Float32 pixels and logits are not to be rounded to the type that a device multiplies fastest.
+    precision = jax.lax.Precision.HIGHEST if maps.dtype == jnp.float32 else None
+    along_rows = einsum("yh,bhwc->bywc", rows, maps, precision=precision)
+    return einsum("xw,bywc->byxc", columns, along_rows, precision=precision)

@@ -120,7 +120,8 @@ def test_gradients_of_all_parameters_are_finite_and_alive():
     assert np.isfinite(by_images).all()
     for path, leaf in flatten_paths(by_parameters).items():
         assert np.isfinite(leaf).all(), path
-        assert np.any(leaf != 0), path
+        # A shift of all pixels before a pointwise convolution is gone after its batch normalisation.
+        assert np.any(leaf != 0) or path == "head.pyramid.norms.0.bias", path
 
 
 def test_half_precision_gives_float32_logits_near_those_of_float32():
@@ -132,6 +133,17 @@ def test_half_precision_gives_float32_logits_near_those_of_float32():
     assert {leaf.dtype for leaf in jax.tree.leaves(statistics)} == {jnp.dtype(jnp.float32)}
     # Some thirty layers round to 8 bits each.
     assert np.std(found.logits - exact.logits) < 0.1 * np.std(exact.logits)
+
+
+def test_gradients_in_half_precision_are_float32():
+    backbone = dataclasses.replace(TINY, compute=Compute(dtype="bfloat16"))
+    graph, params = abstract(dataclasses.replace(NETWORK, backbone=backbone))
+
+    def loss(params, images):
+        return jnp.sum(nnx.merge(graph, params)(images, key=KEY).logits)
+
+    gradients = jax.eval_shape(jax.grad(loss), params, images_of(12, 20))
+    assert {leaf.dtype for leaf in jax.tree.leaves(gradients)} == {jnp.dtype(jnp.float32)}
 
 
 def test_windows_are_run_by_the_head():

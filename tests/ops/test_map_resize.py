@@ -81,3 +81,16 @@ def test_gradient_is_the_transposed_map_in_the_type_of_the_maps():
     assert gradient.dtype == jnp.bfloat16
     # Weights, the map between the two products, and the result are rounded to 8 bits.
     np.testing.assert_allclose(np.asarray(gradient, np.float64), expected, rtol=0, atol=4 * 2**-8 * 6)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_float32_is_multiplied_in_float32_on_every_device(dtype):
+    gradient = jax.grad(lambda maps: jnp.sum(jnp.square(bilinear_resize(maps, (6, 5)))).astype(jnp.float32))
+    products = [
+        line
+        for line in jax.jit(gradient).lower(maps_of((3, 4), dtype)).as_text().splitlines()
+        if "stablehlo.dot_general" in line
+    ]
+    # Two forward and two backward; of bfloat16 there is only one precision.
+    assert len(products) == 4
+    assert all(("HIGHEST" in line) == (dtype == jnp.float32) for line in products)
