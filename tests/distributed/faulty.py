@@ -1,12 +1,14 @@
-"""The program with a fault in one of its processes: `python -m tests.distributed.faulty FAULT INDEX STEP ARGUMENTS`.
+"""The program with a fault in one process: `python -m tests.distributed.faulty FAULT PLACE INDEX STEP ARGUMENTS`.
 
-At a step, before it is started, the process is killed, suspended, stuck or fails.
+The process is killed, suspended, stuck or fails before it reads the newest checkpoint (PLACE `restore`), before it
+starts a step (`step`), or once it has begun to save a step (`save`).
 """
 
 import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 from gauss_vit import main
 from gauss_vit.batches import Batch
@@ -14,6 +16,7 @@ from gauss_vit.distributed import processes
 from gauss_vit.errors import DataError
 from gauss_vit.train import loop
 from gauss_vit.train.checkpoint.metadata import Progress
+from gauss_vit.train.checkpoint.reader import Restored
 from gauss_vit.train.checkpoint.writer import CheckpointWriter
 from gauss_vit.train.state import TrainState
 
@@ -34,33 +37,29 @@ def happen(fault: str) -> None:
         raise RuntimeError("an exception of this process alone")
 
 
-def inject_in_save(index: int, step: int) -> None:
-    """Kills a process once it has begun to save at a step, while the files are written."""
-    save = CheckpointWriter.save
+def inject(fault: str, place: str, *, index: int, step: int) -> None:
+    """Lets a fault happen in one process at one place; `step` does not matter for `restore`."""
+    restore, advance, save = loop.restore_state, loop._Loop._advance, CheckpointWriter.save
 
-    def killed(self: CheckpointWriter, state: TrainState, progress: Progress) -> None:
-        save(self, state, progress)
-        if (processes.index(), progress.step) == (index, step):
-            happen("kill")
-
-    CheckpointWriter.save = killed
-
-
-def inject(fault: str, index: int, step: int) -> None:
-    """Lets it happen in the loop."""
-    advance = loop._Loop._advance
-
-    def faulty(self: loop._Loop, batch: Batch) -> None:
-        if (processes.index(), self._step + 1) == (index, step):
+    def reach(here: str, at: int) -> None:
+        if (here, processes.index(), at) == (place, index, step):
             happen(fault)
+
+    def restore_state(workdir: Path, abstract: TrainState) -> Restored | None:
+        reach("restore", step)
+        return restore(workdir, abstract)
+
+    def start_step(self: loop._Loop, batch: Batch) -> None:
+        reach("step", self._step + 1)
         advance(self, batch)
 
-    loop._Loop._advance = faulty
+    def start_save(self: CheckpointWriter, state: TrainState, progress: Progress) -> None:
+        save(self, state, progress)
+        reach("save", progress.step)
+
+    loop.restore_state, loop._Loop._advance, CheckpointWriter.save = restore_state, start_step, start_save
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "kill_in_save":
-        inject_in_save(int(sys.argv[2]), int(sys.argv[3]))
-    else:
-        inject(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
-    sys.exit(main.main(sys.argv[4:]))
+    inject(sys.argv[1], sys.argv[2], index=int(sys.argv[3]), step=int(sys.argv[4]))
+    sys.exit(main.main(sys.argv[5:]))

@@ -1,6 +1,6 @@
 """What happens to one process of a run ends all of them, named, within its bound; none of them is left behind.
 
-Each row is one of docs/reliability.md, which has the seconds that were measured.
+Each row is one of docs/reliability.md, which has the seconds that were measured; `-rP` shows them.
 """
 
 import re
@@ -23,13 +23,15 @@ LENGTH = (
     "--config.training.checkpoint_every=5",
     "--config.evaluators[0].every=120",
     "--config.limits.step=10",
+    "--config.limits.save=10",
+    "--config.limits.restore=10",
 )
 
 
-def faulty(fault: str, index: int, step: int, workdir: Path) -> list[list[str]]:
-    """The command lines of two processes, with a fault in one of them."""
+def faulty(fault: str, place: str, index: int, workdir: Path) -> list[list[str]]:
+    """The command lines of two processes, with a fault in one of them at a place, of step 20 if it is of a step."""
     address = f"127.0.0.1:{free_port()}"
-    prefix = [sys.executable, "-m", "tests.distributed.faulty", fault, str(index), str(step)]
+    prefix = [sys.executable, "-m", "tests.distributed.faulty", fault, place, str(index), "20"]
     arguments = [CONFIG, f"--workdir={workdir}", *LENGTH]
     return [[*prefix, *arguments, f"--distributed={address},2,{number}"] for number in range(2)]
 
@@ -55,14 +57,15 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "W"
 
 
-def with_fault(fault: str, index: int, folder: Path, *, survivors: Sequence[int] = (0, 1)) -> tuple[list[str], float]:
-    """Runs two processes, one of which meets a fault at step 20.
+def with_fault(
+    fault: str, index: int, folder: Path, *, place: str = "step", survivors: Sequence[int] = (0, 1)
+) -> tuple[list[str], float]:
+    """Runs two processes, one of which meets a fault.
 
     Returns:
       What each said, and the seconds from the fault to the end of the survivors.
     """
-    commands = faulty(fault, index, 20, folder / "W")
-    with started(commands, folder / "said", environment=ONE_EACH) as run:
+    with started(faulty(fault, place, index, folder / "W"), folder / "said", environment=ONE_EACH) as run:
         run.wait_until_said(index, "fault at ", limit=180)
         at = float(re.findall(r"fault at (\S+)", run.said(index))[0])
         deadline = time.monotonic() + 90
@@ -72,6 +75,7 @@ def with_fault(fault: str, index: int, folder: Path, *, survivors: Sequence[int]
         seconds = time.time() - at
         statuses = [run.processes[survivor].returncode for survivor in survivors]
         said = [run.said(number) for number in range(2)]
+    sys.stdout.write(f"{fault} at {place} in process {index}: {seconds:.1f} s\n")
     assert all(status != 0 for status in statuses), (statuses, said)
     return said, seconds
 
@@ -103,6 +107,18 @@ def test_a_stuck_process_is_found(tmp_path: Path):
 
 
 @pytest.mark.full
+@pytest.mark.parametrize(
+    ("place", "what"),
+    [("restore", "the newest checkpoint to be read"), ("save", "checkpoint 20, or the one before it, to be saved")],
+)
+def test_a_process_stuck_on_the_disk_is_found(tmp_path: Path, place: str, what: str):
+    said, seconds = with_fault("stuck", 1, tmp_path, place=place)
+    assert any(f"waited 10 s for {what}" in text or f"process 1 waits for {what}" in text for text in said)
+    assert any("error[HANG]: " in text for text in said)
+    assert seconds <= 10 + 15
+
+
+@pytest.mark.full
 @pytest.mark.parametrize("index", [0, 1])
 def test_error_of_one_process_is_said_by_all(tmp_path: Path, index: int):
     said, seconds = with_fault("data", index, tmp_path)
@@ -129,7 +145,9 @@ def test_signal_to_one_process_stops_all_at_the_same_step(undisturbed: Path, tmp
         run.signal(index, signal.SIGTERM)
         start = time.monotonic()
         ended = run.wait(limit=240)
-        assert time.monotonic() - start < 30
+        seconds = time.monotonic() - start
+    sys.stdout.write(f"SIGTERM to process {index}: {seconds:.1f} s\n")
+    assert seconds <= 30
     assert [process.status for process in ended] == [143, 143], ended
     step = max(saved_steps(workdir))
     assert 20 <= step < 120
@@ -143,7 +161,7 @@ def test_signal_to_one_process_stops_all_at_the_same_step(undisturbed: Path, tmp
 @pytest.mark.optimized
 @pytest.mark.parametrize("index", [0, 1])
 def test_killed_in_a_save_leaves_no_half_of_a_checkpoint(undisturbed: Path, tmp_path: Path, index: int):
-    with_fault("kill_in_save", index, tmp_path, survivors=[1 - index])
+    with_fault("kill", index, tmp_path, place="save", survivors=[1 - index])
     assert max(saved_steps(tmp_path / "W")) in (15, 20)
     finish(tmp_path / "W", tmp_path / "second")
     assert trace_of(tmp_path / "W") == trace_of(undisturbed)
