@@ -1,11 +1,16 @@
-"""The last line of a process that ends with an error."""
+"""The last line of a process that ends with an error, by itself or because a thread of C++ aborts it."""
 
 import contextlib
+import ctypes
 import os
+import signal
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from gauss_vit.errors import UserError
 from gauss_vit.escaping import escaped
+
+_Handler = ctypes.CFUNCTYPE(None, ctypes.c_int)
 
 
 def line(error: UserError) -> str:
@@ -24,3 +29,25 @@ def at_once(error: UserError) -> NoReturn:
     with contextlib.suppress(OSError):
         os.write(2, f"{line(error)}\n".encode(errors="backslashreplace"))
     os._exit(error.exit_status)
+
+
+@contextlib.contextmanager
+def on_abort(reason: Callable[[], UserError]) -> Iterator[None]:
+    """Ends the process with the error that a function returns where a thread aborts it within a `with` block.
+
+    JAX aborts all other processes at once when the coordinator is gone. A handler of Python runs in the main thread,
+    which would be too late, and the thread that aborts is one of C++: the handler is a C function that ctypes makes.
+    """
+
+    def end(number: int) -> None:
+        del number
+        at_once(reason())
+
+    handler = _Handler(end)
+    library = ctypes.CDLL(None)
+    library.signal.argtypes, library.signal.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_void_p
+    before = library.signal(signal.SIGABRT, ctypes.cast(handler, ctypes.c_void_p))
+    try:
+        yield
+    finally:
+        library.signal(signal.SIGABRT, before)

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, cast
 
 import jax
 
-from gauss_vit.distributed import aborts, ending, phases, processes
+from gauss_vit.distributed import ending, phases, processes
 from gauss_vit.distributed.processes import JsonLike
 from gauss_vit.errors import MismatchError, PeerError, UserError
 
@@ -41,7 +41,7 @@ def watched() -> Iterator[None]:
     vigil = _Vigil()
     vigil.start()
     try:
-        with aborts.said_as(vigil.reason_of_an_abort):
+        with ending.on_abort(vigil.reason_of_an_abort):
             yield
     finally:
         vigil.stop()

@@ -6,17 +6,17 @@ import sys
 
 WITHIN = """
 import ctypes, threading, time
-from gauss_vit.distributed import aborts
+from gauss_vit.distributed import ending
 from gauss_vit.errors import PeerError
-with aborts.said_as(lambda: PeerError("the coordinator is gone", do="look at its log")):
+with ending.on_abort(lambda: PeerError("the coordinator is gone", do="look at its log")):
     threading.Thread(target=ctypes.CDLL(None).abort).start()
     time.sleep(20)
 """
 AFTERWARDS = """
 import os
-from gauss_vit.distributed import aborts
+from gauss_vit.distributed import ending
 from gauss_vit.errors import PeerError
-with aborts.said_as(lambda: PeerError("the coordinator is gone", do="look at its log")):
+with ending.on_abort(lambda: PeerError("the coordinator is gone", do="look at its log")):
     pass
 os.abort()
 """
