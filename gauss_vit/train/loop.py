@@ -194,9 +194,10 @@ class _Loop:
     def _log(self) -> None:
         """Reports the interval that ends here."""
         training = self._training
-        rate = float(self._program.learning_rate(self._step - 1))
         num_places = ((self._step - 1) % training.log_every + 1) * training.batch_size
+        # Before anything else is computed, which would wait behind a step that is stuck, without its limit.
         self._settle()
+        rate = float(self._program.learning_rate(self._step - 1))
         values = self._window.values()
         self._input.ended()
         values = {**values, **_skipped(values, num_places=num_places), "learning_rate": rate}
