@@ -43,7 +43,6 @@ _WIDEST = 120
 _INVOCATION = "gauss_vit.command_line.invocation"
 _START, _PROCESSES = "gauss_vit.distributed.start", "gauss_vit.distributed.processes"
 _PEERS = "gauss_vit.distributed.peers"
-_LONGEST_SECONDS = 7 * 24 * 3600.0
 _LESS_MEMORY = "use smaller batches or fewer images at a time, or a device with more memory"
 _HELP = frozenset({"--help", "-h", "-help", "help"})
 
@@ -107,7 +106,7 @@ def _run(line: CommandLine, watch: ExitStack) -> None:
         if count == 1 or VERBS[line.verb].is_shared:
             run()
         else:
-            _function(_PROCESSES, "on_first", needed_by=line.verb)(line.verb, run, limit=_LONGEST_SECONDS)
+            _function(_PROCESSES, "on_first", needed_by=line.verb)(line.verb, run)
 
 
 def _join(line: CommandLine, experiment: object, terminal: logging.Handler) -> int:

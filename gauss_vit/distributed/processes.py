@@ -24,10 +24,12 @@ from gauss_vit.errors import PeerError, UserError
 
 JsonLike = None | bool | int | float | str | list[Any] | dict[str, Any]
 Value = TypeVar("Value", bound=JsonLike)
-
 Result = TypeVar("Result")
 
 FAILED = "PEER-FAILED"
+_WATCHED_SECONDS = 7 * 24 * 3600.0
+"""Limit of a wait that is watched: the watchdog of a run, or whoever sees that a process is gone, ends it before."""
+
 _PREEMPTION = "RECEIVED_PREEMPTION_NOTICE"
 _STOP = "stop"
 _PREFIX = "gauss_vit"
@@ -123,7 +125,7 @@ def reason_to_stop() -> str:
     return asked["reason"] if asked["process"] == index() else f"{asked['reason']} of process {asked['process']}"
 
 
-def gather(name: str, value: Value, *, limit: float) -> list[Value]:
+def gather(name: str, value: Value, *, limit: float = _WATCHED_SECONDS) -> list[Value]:
     """Returns the values of all processes, in their order. All must call it, with the same names in the same order.
 
     Args:
@@ -161,7 +163,7 @@ def barrier(name: str, *, limit: float) -> None:
     gather(name, None, limit=limit)
 
 
-def on_first(name: str, act: Callable[[], Value], *, limit: float) -> Value:
+def on_first(name: str, act: Callable[[], Value], *, limit: float = _WATCHED_SECONDS) -> Value:
     """Lets process 0 act, and returns in all processes what it returned.
 
     Args:

@@ -31,7 +31,6 @@ from gauss_vit.train.state import TrainState
 STATE, META = "state", "meta"
 CHECKPOINTS, CORRUPT = "checkpoints", "corrupt"
 
-_LIMIT_SECONDS = 1800.0
 _LOGGER = logging.getLogger(__name__)
 
 Arrays = TypeVar("Arrays")
@@ -234,7 +233,7 @@ def _agreed_steps(workdir: Path, abstract: PyTree) -> list[int]:
     """Lists the steps of all finished checkpoints, oldest first, as process 0 sees them."""
     if not _is_spread(abstract):
         return saved_steps(workdir)
-    return processes.gather("the checkpoints on disk", saved_steps(workdir), limit=_LIMIT_SECONDS)[0]
+    return processes.gather("the checkpoints on disk", saved_steps(workdir))[0]
 
 
 @contextlib.contextmanager
@@ -250,9 +249,9 @@ def _agreed(abstract: PyTree) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        processes.gather("a checkpoint's arrays", str(error), limit=_LIMIT_SECONDS)
+        processes.gather("a checkpoint's arrays", str(error))
         raise
-    told = processes.gather("a checkpoint's arrays", "", limit=_LIMIT_SECONDS)
+    told = processes.gather("a checkpoint's arrays", "")
     reasons = [f"process {index}: {reason}" for index, reason in enumerate(told) if reason]
     if reasons:
         raise DamagedError(reasons[0])

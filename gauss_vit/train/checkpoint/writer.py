@@ -27,7 +27,6 @@ from gauss_vit.train.state import TrainState
 from gauss_vit.trained_on import TrainedOn
 
 _LOGGER = logging.getLogger(__name__)
-_LIMIT_SECONDS = 1800.0
 
 
 def _held_for_certain() -> None:
@@ -67,7 +66,7 @@ class CheckpointWriter:
         self._quiet = contextlib.ExitStack()
         self._undeletable: set[str] = set()
         self._values: dict[int, float] = {}
-        self.newest_step: int | None = processes.on_first("old checkpoints", self._begin, limit=_LIMIT_SECONDS)
+        self.newest_step: int | None = processes.on_first("old checkpoints", self._begin)
         options = ocp.CheckpointManagerOptions(max_to_keep=None, cleanup_tmp_directories=False)
         self._manager = ocp.CheckpointManager(self._folder, options=options)
 
