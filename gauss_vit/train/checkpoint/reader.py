@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import logging
 import re
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -217,6 +218,7 @@ def _read(workdir: Path, step: int, abstract: PyTree, *, subtree: str) -> Restor
     with _agreed(abstract):
         record = read_record(workdir, step)
         records.check_fits(record, abstract, subtree=subtree)
+        _check_files(folder)
         arrays = _read_arrays(folder, abstract)
     records.check_bits(record, arrays)
     records.check_finite(arrays, where=str(folder.parent))
@@ -255,6 +257,24 @@ def _agreed(abstract: PyTree) -> Iterator[None]:
     reasons = [f"process {index}: {reason}" for index, reason in enumerate(told) if reason]
     if reasons:
         raise DamagedError(reasons[0])
+
+
+def _check_files(folder: Path) -> None:
+    """Checks what orbax is to open: it waits for the other end of a pipe, and reads metadata of any size whole.
+
+    Raises:
+      DamagedError: something is neither a file nor a folder, or metadata are larger than the limit of JSON.
+    """
+    for path in folder.rglob("*"):
+        try:
+            found = path.stat()
+        except OSError as error:
+            raise DamagedError(f"{path.name} is not readable: {error.strerror}") from error
+        if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+            raise DamagedError(f"{path.name} is neither a file nor a folder")
+        is_read_whole = path.name in ("_METADATA", "manifest.ocdbt") or path.parent.name == "array_metadatas"
+        if is_read_whole and found.st_size > LARGEST_JSON:
+            raise DamagedError(f"{path.name} has {found.st_size:,} bytes, and the limit is {LARGEST_JSON:,}")
 
 
 def _read_arrays(folder: Path, abstract: Arrays) -> Arrays:

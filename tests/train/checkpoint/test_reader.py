@@ -3,7 +3,9 @@
 import dataclasses
 import errno
 import functools
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import chex
@@ -104,6 +106,37 @@ def test_flipped_byte_in_the_data_falls_back_to_the_older_checkpoint(workdir: Pa
     chex.assert_trees_all_equal(restored.arrays, state_at(5))
     params = restore_params(workdir, target().params)
     chex.assert_trees_all_equal(params.arrays, state_at(params.step).params)
+
+
+def damage_with_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def damage_with_gigabytes(path: Path) -> None:
+    os.truncate(path, 2**32)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "reason"),
+    [
+        ("_METADATA", damage_with_gigabytes, "_METADATA has 4,294,967,296 bytes, and the limit is 16,777,216"),
+        ("array_metadatas/process_0", damage_with_gigabytes, "process_0 has 4,294,967,296 bytes"),
+        ("manifest.ocdbt", damage_with_gigabytes, "manifest.ocdbt has 4,294,967,296 bytes"),
+        ("_METADATA", damage_with_pipe, "_METADATA is neither a file nor a folder"),
+        ("manifest.ocdbt", damage_with_pipe, "manifest.ocdbt is neither a file nor a folder"),
+        ("manifest.ocdbt", lambda path: (path.unlink(), path.symlink_to(path)), "manifest.ocdbt is not readable"),
+    ],
+)
+def test_what_orbax_would_wait_for_or_read_whole_is_damage(
+    workdir: Path, name: str, damage: Callable[[Path], object], reason: str
+):
+    damage(workdir / CHECKPOINTS / "10" / STATE / name)
+    restored = restore_state(workdir, target())
+    assert restored.step == 5
+    ((step, said),) = restored.damaged
+    assert step == 10
+    assert reason in said
 
 
 def damage_truncate(path: Path) -> None:
