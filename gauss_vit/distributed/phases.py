@@ -31,18 +31,22 @@ class Phase:
 
 @contextmanager
 def told(watchdog: Watchdog) -> Iterator[None]:
-    """Tells the other processes, if there are any, what a watchdog sees within a `with` block."""
+    """Tells the other processes, if there are any, what a watchdog sees within a `with` block.
+
+    After it this process has no time left for anything, so that none of the others goes on waiting for it.
+    """
     if processes.count() == 1:
         yield
         return
-    is_done = threading.Event()
+    is_done, key = threading.Event(), f"{_FOLDER}/{processes.index()}"
 
     def tell() -> None:
         while not is_done.wait(_EVERY_SECONDS):
             wait, seconds = watchdog.now()
             if wait is not None:
                 phase = Phase(what=wait.what, seconds=seconds, left=wait.limit - seconds)
-                processes.tell(f"{_FOLDER}/{processes.index()}", asdict(phase))
+                processes.tell(key, asdict(phase))
+        processes.tell(key, asdict(Phase(what="the others", seconds=0.0, left=0.0)))
 
     threading.Thread(target=tell, name="telling what is waited for", daemon=True).start()
     try:

@@ -136,7 +136,9 @@ def test_phases_are_told_and_listed(board: Board, monkeypatch: pytest.MonkeyPatc
     watchdog = Watchdog(lambda wait, seconds: None, every_seconds=0.01)
     with watchdog, phases.told(watchdog), watchdog.limited("training step 3", 300.0):
         while_true(lambda: "phase/0" not in board.values, lambda: None)
-    assert board.values["phase/0"]["what"] == "training step 3"
+        assert board.values["phase/0"]["what"] == "training step 3"
+    while_true(lambda: board.values["phase/0"]["left"] > 0, lambda: None)
+    assert board.values["phase/0"] == {"what": "the others", "seconds": 0.0, "left": 0.0}
     others = phases.of_others()
     assert list(others) == [1]
     assert phases.listed(others) == ["process 1 waits for a batch of training to be read since 40 s"]
