@@ -32,11 +32,11 @@ from gauss_vit.tasks.task import Measure
 from gauss_vit.train import evaluation, mesh
 from gauss_vit.train.checkpoint import reader
 from gauss_vit.train.step import Forward, make_eval_step
+from gauss_vit.train.waits import Waits, watched
 from gauss_vit.train.workdir import lock
 from gauss_vit.waiting import announced
 
 RESULT, RESOLUTIONS = "evaluation.json", "resolutions.json"
-_LIMIT_SECONDS = 300.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,11 +82,12 @@ def run(invocation: Invocation) -> None:
         experiment,
         which=chosen.which,
         # The link to the best one may move between two readers.
-        step=processes.gather("the chosen checkpoint", chosen.step, limit=_LIMIT_SECONDS)[0],
+        step=processes.gather("the chosen checkpoint", chosen.step, limit=experiment.limits.start)[0],
         subset=invocation.text("subset") if invocation.is_given("subset") else None,
     )
     if invocation.is_given("image_sizes") or invocation.is_given("crop"):
-        _run_resolutions(measure, folder, asked_resolutions(invocation, experiment))
+        asked = asked_resolutions(invocation, experiment)
+        _run_resolutions(measure, folder, asked, limit=experiment.limits.observe)
         return
     evaluated = measure()
     for line in _lines(evaluated):
@@ -98,7 +99,7 @@ def run(invocation: Invocation) -> None:
         if evaluated.report is not None:
             write_confusion(folder, evaluated.result, evaluated.report, class_names=evaluated.class_names)
 
-    processes.on_first("the results", write, limit=_LIMIT_SECONDS)
+    processes.on_first("the results", write, limit=experiment.limits.observe)
 
 
 def _lines(evaluated: Evaluation) -> list[str]:
@@ -124,16 +125,16 @@ def asked_resolutions(invocation: Invocation, experiment: Experiment) -> tuple[R
     return asked
 
 
-def _run_resolutions(measure: Callable[..., Evaluation], folder: Path, asked: Sequence[Resolution]) -> None:
+def _run_resolutions(
+    measure: Callable[..., Evaluation], folder: Path, asked: Sequence[Resolution], *, limit: float
+) -> None:
     """Measures at every resolution, and says and keeps a line each."""
     rows: list[JsonValue] = []
     for resolution in asked:
         seen: dict[str, JsonValue] = {"image_size": list(resolution.image_size), "crop": resolution.crop_fraction}
         rows.append(seen | measure(resolution=resolution).result)
         say(json.dumps(rows[-1]))
-    processes.on_first(
-        "the results", lambda: lock.write_json(folder / RESOLUTIONS, {"resolutions": rows}), limit=_LIMIT_SECONDS
-    )
+    processes.on_first("the results", lambda: lock.write_json(folder / RESOLUTIONS, {"resolutions": rows}), limit=limit)
 
 
 def evaluate_run(
@@ -159,12 +160,22 @@ def evaluate_run(
     shown = experiment if resolution is None else resolution.of(experiment)
     graph, abstract = construct.abstract(shown.network)
     abstract = mesh.with_shardings(devices, abstract)
-    restored = named_model.restore(folder, abstract, config=shown.model, which=which, step=step)
-    source = open_source(experiment, subset, trained_on=restored.record.trained_on)
-    chosen = None if subset is None else ClassSubset(indices=CLASS_SUBSETS[subset], num_labels=source.num_classes)
-    assessment, names = shown.task.assessment(chosen), chosen_names(source, chosen)
-    with announced("evaluating"):
-        found = _measure(shown, graph, params=restored.arrays, source=source, assessment=assessment, devices=devices)
+    with watched(folder, experiment.limits) as waits:
+        with waits.restoring():
+            restored = named_model.restore(folder, abstract, config=shown.model, which=which, step=step)
+        source = open_source(experiment, subset, trained_on=restored.record.trained_on)
+        chosen = None if subset is None else ClassSubset(indices=CLASS_SUBSETS[subset], num_labels=source.num_classes)
+        assessment, names = shown.task.assessment(chosen), chosen_names(source, chosen)
+        with announced("evaluating"):
+            found = _measure(
+                shown,
+                graph,
+                params=restored.arrays,
+                source=source,
+                assessment=assessment,
+                devices=devices,
+                waits=waits,
+            )
     report = _report(found)
     if report is not None:
         warn_of_absent_classes(report, names)
@@ -186,15 +197,17 @@ def _measure(
     source: Source,
     assessment: Measure,
     devices: Mesh,
+    waits: Waits,
 ) -> Collector:
     """Collects what is measured over the split, in batches that divide among the devices."""
     forward = Forward(graph=graph, task=experiment.task, normalization=experiment.normalization)
     batch_size = -(-experiment.training.eval_batch_size // devices.size) * devices.size
     collector = assessment.collector()
+    batches = feeds.eval_batches(experiment, source, batch_size=batch_size, share=mesh.share_of_process(devices))
     evaluation.evaluate(
         make_eval_step(forward, mesh=devices, params=params, measure=assessment),
         params,
-        feeds.eval_batches(experiment, source, batch_size=batch_size, share=mesh.share_of_process(devices)),
+        waits.measured(batches, of=experiment.data.eval_split),
         collector=collector,
         mesh=devices,
         batch_size=batch_size,

@@ -42,7 +42,7 @@ def error_of(wait: Wait, seconds: float, *, others: Sequence[str] = (), folder: 
     return PeerError(
         f"{what}; stacks of all threads in {'the lines above' if stacks is None else stacks}",
         code=CODE,
-        do="look there for what is stuck; the same command resumes from the newest checkpoint."
+        do="look there for what is stuck; started again, the same command resumes a run."
         " If it is only slow, raise its limit (--config.limits)",
     )
 

@@ -1,6 +1,5 @@
 """What a run begins with: its records compared, its state fresh or restored, its batches and its checkpoints."""
 
-import contextlib
 import logging
 from collections.abc import Iterator
 from itertools import chain, islice
@@ -9,8 +8,7 @@ import jax
 
 from gauss_vit.batches import Batch
 from gauss_vit.class_names import changes_of_classes
-from gauss_vit.distributed import hang, peers, phases, processes
-from gauss_vit.distributed.watchdog import Wait, Watchdog
+from gauss_vit.distributed import processes
 from gauss_vit.errors import CheckpointError
 from gauss_vit.tasks.evaluator import Evaluator
 from gauss_vit.train.checkpoint.origin import Origin, Override, changed_versions, resharding
@@ -20,7 +18,6 @@ from gauss_vit.train.checkpoint.writer import CheckpointWriter
 from gauss_vit.train.program import fresh_state
 from gauss_vit.train.run import Run
 from gauss_vit.train.state import TrainState
-from gauss_vit.train.waits import Waits
 from gauss_vit.train.workdir import lock, resume
 from gauss_vit.train.workdir.environment import describe_environment
 from gauss_vit.train.workdir.lock import Hold
@@ -29,21 +26,6 @@ from gauss_vit.train.workdir.resume import Differences
 from gauss_vit.waiting import announced
 
 _LOGGER = logging.getLogger(__name__)
-
-
-@contextlib.contextmanager
-def watched(run: Run) -> Iterator[Waits]:
-    """Watches over the waits of a run. While another process has time left for what it does, this one has, too."""
-
-    def expired(wait: Wait, seconds: float) -> None:
-        others = phases.of_others()
-        if not peers.is_ending() and all(phase.left <= 0 for phase in others.values()):
-            peers.leave(hang.error_of(wait, seconds, others=phases.listed(others), folder=run.workdir))
-
-    with Watchdog(expired, last_resort=processes.count() > 1) as watchdog, phases.told(watchdog):
-        waits = Waits(watchdog, run.recipe.limits)
-        with waits.running():
-            yield waits
 
 
 def compare_with_recorded(run: Run) -> Differences:

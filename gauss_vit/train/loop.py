@@ -29,7 +29,6 @@ from gauss_vit.train.beginning import (
     open_batches,
     origin_of,
     resumed,
-    watched,
     write_records,
 )
 from gauss_vit.train.checkpoint.metadata import Progress
@@ -45,7 +44,7 @@ from gauss_vit.train.state import TrainState
 from gauss_vit.train.step import Outcome, audited_paths
 from gauss_vit.train.trace import StepTrace
 from gauss_vit.train.tracking.tracker import TrackedRun
-from gauss_vit.train.waits import Waits
+from gauss_vit.train.waits import Waits, watched
 from gauss_vit.train.wall_time import Pace, WallTime
 from gauss_vit.train.workdir import lock
 from gauss_vit.train.workdir.faults import storage_faults
@@ -82,7 +81,7 @@ def fit(run: Run) -> None:
         memory.memory_faults("training"),
         lock.hold(run.workdir) as hold,
         Interruption() as interruption,
-        watched(run) as waits,
+        watched(run.workdir, run.recipe.limits) as waits,
         WallTime() as wall,
     ):
         check_format(run.workdir)

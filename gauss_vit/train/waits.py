@@ -3,15 +3,39 @@
 import contextlib
 import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
-from gauss_vit.distributed.watchdog import Watchdog
+from gauss_vit.distributed import hang, peers, phases, processes
+from gauss_vit.distributed.watchdog import Wait, Watchdog
 from gauss_vit.train.limits import Limits
 
 Item = TypeVar("Item")
 
 _NUM_COMPILED = 2
 _SLOWER = 10.0
+
+
+@contextlib.contextmanager
+def watched(folder: Path, limits: Limits) -> Iterator["Waits"]:
+    """Watches over what happens within a `with` block: a wait over its limit ends the process with status 6.
+
+    While another process of the run has time left for what it does, this one has, too.
+
+    Args:
+      folder: Folder for the stacks of a process that is stuck.
+      limits: Limits of the waits.
+    """
+
+    def expired(wait: Wait, seconds: float) -> None:
+        others = phases.of_others()
+        if not peers.is_ending() and all(phase.left <= 0 for phase in others.values()):
+            peers.leave(hang.error_of(wait, seconds, others=phases.listed(others), folder=folder))
+
+    with Watchdog(expired, last_resort=processes.count() > 1) as watchdog, phases.told(watchdog):
+        waits = Waits(watchdog, limits)
+        with waits.running():
+            yield waits
 
 
 class Waits:
