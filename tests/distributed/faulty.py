@@ -1,24 +1,25 @@
 """The program with a fault in one process: `python -m tests.distributed.faulty FAULT PLACE INDEX STEP ARGUMENTS`.
 
-The process is killed, suspended, stuck or fails before it reads the newest checkpoint (PLACE `restore`), before it
-starts a step (`step`), or once it has begun to save a step (`save`).
+The process is killed, suspended, stuck, slow or fails before it reads the newest checkpoint (PLACE `restore`), before
+it starts a step (`step`), once it has begun to save a step (`save`), before a batch of an evaluation is measured
+(`evaluation`), or when it has trained (`end`).
 """
 
 import os
 import signal
 import sys
 import time
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
 from gauss_vit import main
-from gauss_vit.batches import Batch
 from gauss_vit.distributed import processes
 from gauss_vit.errors import DataError
-from gauss_vit.train import loop
-from gauss_vit.train.checkpoint.metadata import Progress
-from gauss_vit.train.checkpoint.reader import Restored
+from gauss_vit.train import evaluation, loop
 from gauss_vit.train.checkpoint.writer import CheckpointWriter
-from gauss_vit.train.state import TrainState
+
+SLOW_SECONDS = 40.0
+"""Longer than a process may be silent, and than the limits of the runs that are tested."""
 
 
 def happen(fault: str) -> None:
@@ -29,35 +30,54 @@ def happen(fault: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     elif fault == "suspend":
         os.kill(os.getpid(), signal.SIGSTOP)
-    elif fault == "stuck":
-        time.sleep(600)
+    elif fault in ("stuck", "slow"):
+        time.sleep(SLOW_SECONDS if fault == "slow" else 600.0)
     elif fault == "data":
         raise DataError("bad.jpg: image file is truncated", do="remove it", code="DATA-DECODE")
+    elif fault == "memory":
+        raise MemoryError("cannot allocate 8 GiB")
     elif fault == "bug":
         raise RuntimeError("an exception of this process alone")
 
 
-def inject(fault: str, place: str, *, index: int, step: int) -> None:
-    """Lets a fault happen in one process at one place; `step` does not matter for `restore`."""
-    restore, advance, save = loop.restore_state, loop._Loop._advance, CheckpointWriter.save
+def before(function: Callable[..., Any], act: Callable[..., None]) -> Callable[..., Any]:
+    """Returns a function that acts first, on the same arguments."""
 
-    def reach(here: str, at: int) -> None:
-        if (here, processes.index(), at) == (place, index, step):
+    def changed(*arguments: Any, **options: Any) -> Any:
+        act(*arguments, **options)
+        return function(*arguments, **options)
+
+    return changed
+
+
+def after(function: Callable[..., Any], act: Callable[..., None]) -> Callable[..., Any]:
+    """Returns a function that acts last, on the same arguments."""
+
+    def changed(*arguments: Any, **options: Any) -> Any:
+        result = function(*arguments, **options)
+        act(*arguments, **options)
+        return result
+
+    return changed
+
+
+def inject(fault: str, place: str, *, index: int, step: int) -> None:
+    """Lets a fault happen in one process at one place, whatever the step where the place has none."""
+
+    def reach(here: int = step) -> None:
+        if (processes.index(), here) == (index, step):
             happen(fault)
 
-    def restore_state(workdir: Path, abstract: TrainState) -> Restored | None:
-        reach("restore", step)
-        return restore(workdir, abstract)
-
-    def start_step(self: loop._Loop, batch: Batch) -> None:
-        reach("step", self._step + 1)
-        advance(self, batch)
-
-    def start_save(self: CheckpointWriter, state: TrainState, progress: Progress) -> None:
-        save(self, state, progress)
-        reach("save", progress.step)
-
-    loop.restore_state, loop._Loop._advance, CheckpointWriter.save = restore_state, start_step, start_save
+    if place == "restore":
+        loop.restore_state = before(loop.restore_state, lambda *_: reach())
+    elif place == "step":
+        loop._Loop._advance = before(loop._Loop._advance, lambda run, batch: reach(run._step + 1))
+    elif place == "save":
+        CheckpointWriter.save = after(CheckpointWriter.save, lambda writer, state, progress: reach(progress.step))
+    elif place == "evaluation":
+        evaluation.pad = before(evaluation.pad, lambda *_: reach())
+    elif place == "end":
+        loop.fit = after(loop.fit, lambda run: reach())
 
 
 if __name__ == "__main__":

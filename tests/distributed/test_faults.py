@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from gauss_vit.train.checkpoint.reader import saved_steps
+from tests.distributed.faulty import SLOW_SECONDS
 from tests.processes import Ended, free_port, program, simulated, started
 from tests.tiny_config import FLAG as CONFIG
 from tests.train.bits import trace_of
@@ -28,11 +29,10 @@ LENGTH = (
 )
 
 
-def faulty(fault: str, place: str, index: int, workdir: Path) -> list[list[str]]:
+def faulty(fault: str, place: str, index: int, arguments: Sequence[str]) -> list[list[str]]:
     """The command lines of two processes, with a fault in one of them at a place, of step 20 if it is of a step."""
     address = f"127.0.0.1:{free_port()}"
     prefix = [sys.executable, "-m", "tests.distributed.faulty", fault, place, str(index), "20"]
-    arguments = [CONFIG, f"--workdir={workdir}", *LENGTH]
     return [[*prefix, *arguments, f"--distributed={address},2,{number}"] for number in range(2)]
 
 
@@ -58,14 +58,21 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def with_fault(
-    fault: str, index: int, folder: Path, *, place: str = "step", survivors: Sequence[int] = (0, 1)
+    fault: str,
+    index: int,
+    folder: Path,
+    *,
+    place: str = "step",
+    survivors: Sequence[int] = (0, 1),
+    arguments: Sequence[str] = (),
 ) -> tuple[list[str], float]:
-    """Runs two processes, one of which meets a fault.
+    """Runs two processes, one of which meets a fault; they train unless other arguments are given.
 
     Returns:
       What each said, and the seconds from the fault to the end of the survivors.
     """
-    with started(faulty(fault, place, index, folder / "W"), folder / "said", environment=ONE_EACH) as run:
+    given = arguments or [CONFIG, f"--workdir={folder / 'W'}", *LENGTH]
+    with started(faulty(fault, place, index, given), folder / "said", environment=ONE_EACH) as run:
         run.wait_until_said(index, "fault at ", limit=180)
         at = float(re.findall(r"fault at (\S+)", run.said(index))[0])
         deadline = time.monotonic() + 90
@@ -119,6 +126,26 @@ def test_a_process_stuck_on_the_disk_is_found(tmp_path: Path, place: str, what: 
 
 
 @pytest.mark.full
+def test_a_process_stuck_in_an_evaluation_is_found(undisturbed: Path, tmp_path: Path):
+    limit = 30
+    limits = [f"--config={undisturbed}/config.json", f"--config.limits.compile={limit}"]
+    arguments = ["evaluate", f"--workdir={undisturbed}", *limits]
+    said, seconds = with_fault("stuck", 1, tmp_path, place="evaluation", arguments=arguments)
+    assert any("error[HANG]: " in text for text in said)
+    assert "a batch of test[:50] to be measured" in said[0]
+    assert seconds <= limit + 15
+
+
+@pytest.mark.full
+def test_process_0_may_take_long_at_its_end(tmp_path: Path):
+    arguments = [CONFIG, f"--workdir={tmp_path / 'W'}", *LENGTH]
+    with started(faulty("slow", "end", 0, arguments), tmp_path / "said", environment=ONE_EACH) as run:
+        ended = run.wait(limit=240)
+    assert [process.status for process in ended] == [0, 0], ended
+    assert min(process.seconds for process in ended) > SLOW_SECONDS
+
+
+@pytest.mark.full
 @pytest.mark.parametrize("index", [0, 1])
 def test_error_of_one_process_is_said_by_all(tmp_path: Path, index: int):
     said, seconds = with_fault("data", index, tmp_path)
@@ -132,6 +159,15 @@ def test_bug_in_one_process_is_said_by_all(tmp_path: Path):
     said, seconds = with_fault("bug", 1, tmp_path)
     assert "gauss_vit: error[BUG]: RuntimeError: an exception of this process alone" in said[1]
     assert "gauss_vit: error[PEER-FAILED]: process 1: failed: RuntimeError: an exception of this process" in said[0]
+    assert seconds <= 30
+
+
+@pytest.mark.full
+def test_lack_of_memory_in_one_process_names_the_setting_to_lower(tmp_path: Path):
+    said, seconds = with_fault("memory", 1, tmp_path)
+    for text, name in zip(said, ("process 1: ", ""), strict=True):
+        assert f"gauss_vit: error[OOM]: {name}training ran out of memory: cannot allocate 8 GiB. DO: set" in text
+        assert "training.accumulate" in text.splitlines()[-1]
     assert seconds <= 30
 
 
