@@ -6,9 +6,14 @@ can tell a wrong config from a missing data set. As library code they are plain 
 
 import errno
 import os
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_NO_THREAD = "can't start new thread"
+_RAISE: Mapping[str, str] = MappingProxyType({os.strerror(errno.EMFILE): "ulimit -n", _NO_THREAD: "ulimit -u"})
+"""Limit of the system to raise, by what an error says that has met it."""
 
 
 class UserError(ValueError):
@@ -97,6 +102,13 @@ class StorageError(UserError):
     exit_status = 8
 
 
+class LimitError(UserError):
+    """The system lets this process have no more of something, such as threads."""
+
+    default_code = "LIMIT"
+    exit_status = 8
+
+
 class OutOfMemoryError(UserError):
     """A device or the host has too little memory for the work.
 
@@ -140,6 +152,11 @@ def memory_error(error: BaseException, what: str, *, do: str, work: str = "") ->
     return OutOfMemoryError(f"{what} ran out of memory: {summary}", do=do, code=code, work=work)
 
 
+def is_out_of_threads(error: BaseException) -> bool:
+    """Returns whether an error of Python says that the system allows no more threads."""
+    return isinstance(error, RuntimeError) and _NO_THREAD in str(error)
+
+
 def storage_error(error: BaseException, what: str, *, after: str = "") -> StorageError:
     """Builds the error of a disk that failed or is full.
 
@@ -152,10 +169,10 @@ def storage_error(error: BaseException, what: str, *, after: str = "") -> Storag
     is_full = any(isinstance(cause, OSError) and cause.errno in _FULL for cause in causes)
     text = str(error).strip()
     reason = isinstance(error, OSError) and error.strerror
-    lacks_files = os.strerror(errno.EMFILE) in (reason or text)
+    limits = [f"raise {limit}" for sign, limit in _RAISE.items() if sign in (reason or text)]
     summary = reason or f"{type(error).__name__}: {(text.splitlines() or [''])[0][:300]}"
     return StorageError(
         f"{what}: {summary}{after}",
         code="STORAGE-FULL" if is_full or "No space left" in text else "STORAGE",
-        do=f"{'raise ulimit -n' if lacks_files else 'free or repair the storage'}, then run the same command to resume",
+        do=f"{limits[0] if limits else 'free or repair the storage'}, then run the same command to resume",
     )

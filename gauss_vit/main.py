@@ -33,7 +33,14 @@ from gauss_vit.command_line import help as help_pages
 from gauss_vit.command_line.parsing import PROGRAM, CommandLine, UsageError
 from gauss_vit.commands.verbs import VERBS
 from gauss_vit.distributed import ending
-from gauss_vit.errors import ConfigError, UserError, is_out_of_memory, memory_error
+from gauss_vit.errors import (
+    ConfigError,
+    LimitError,
+    UserError,
+    is_out_of_memory,
+    is_out_of_threads,
+    memory_error,
+)
 from gauss_vit.escaping import LogFormatter
 
 BUG, INTERRUPTED = 1, 130
@@ -90,8 +97,7 @@ def _status(given: Sequence[str], watch: ExitStack) -> int:
     except console.ReaderGoneError:
         return 0
     except Exception as error:
-        is_known = isinstance(error, UserError) or not is_out_of_memory(error)
-        reason = _reason(error if is_known else memory_error(error, PROGRAM, do=_LESS_MEMORY))
+        reason = _reason(_explained(error))
         return _report(reason) if isinstance(reason, UserError) else _report_bug(reason, workdir)
 
 
@@ -121,6 +127,17 @@ def _join(line: CommandLine, experiment: object, terminal: logging.Handler) -> i
         terminal.setLevel(logging.ERROR)
         console.discard_output()
     return count
+
+
+def _explained(error: Exception) -> Exception:
+    """Returns an error that says what the system lacks as one that the user can correct, and others as they are."""
+    if isinstance(error, UserError):
+        return error
+    if is_out_of_memory(error):
+        return memory_error(error, PROGRAM, do=_LESS_MEMORY)
+    if is_out_of_threads(error):
+        return LimitError(f"the system allows no more threads: {error}", do="raise ulimit -u, or end other programs")
+    return error
 
 
 def _reason(error: Exception) -> Exception:

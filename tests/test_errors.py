@@ -23,6 +23,7 @@ from gauss_vit.errors import storage_error
         (errors.BusyError, 7),
         (errors.StorageError, 8),
         (errors.OutOfMemoryError, 8),
+        (errors.LimitError, 8),
     ],
 )
 def test_every_kind_has_its_exit_status_and_is_a_value_error(kind, status):
@@ -75,7 +76,12 @@ def test_lack_of_memory_is_one_line_with_the_code_of_its_kind():
 
 
 @pytest.mark.parametrize(
-    "error", [OSError(errno.EMFILE, os.strerror(errno.EMFILE)), ValueError("x: Too many open files")]
+    ("error", "limit"),
+    [
+        (OSError(errno.EMFILE, os.strerror(errno.EMFILE)), "ulimit -n"),
+        (ValueError("x: Too many open files"), "ulimit -n"),
+        (RuntimeError("can't start new thread"), "ulimit -u"),
+    ],
 )
-def test_too_few_open_files_are_not_blamed_on_the_storage(error: Exception):
-    assert storage_error(error, "a").do.startswith("raise ulimit -n, then")
+def test_limits_of_the_system_are_not_blamed_on_the_storage(error: Exception, limit: str):
+    assert storage_error(error, "a").do.startswith(f"raise {limit}, then")

@@ -130,6 +130,19 @@ def test_lack_of_memory_is_no_bug(capsys: pytest.CaptureFixture[str], monkeypatc
     )
 
 
+def test_lack_of_threads_is_no_bug(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    def fail(invocation: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(f"{program.VERBS['show'].module}.run", fail)
+    status, lines = answer(capsys, "show", CONFIG)
+    remedy = "raise ulimit -u, or end other programs"
+    assert lines == [
+        f"gauss_vit: error[LIMIT]: the system allows no more threads: can't start new thread. DO: {remedy}"
+    ]
+    assert status == 8
+
+
 def test_interrupt_is_no_bug(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     def interrupt(invocation: object) -> None:
         raise KeyboardInterrupt
