@@ -32,18 +32,18 @@ def at_once(error: UserError) -> NoReturn:
 
 
 @contextlib.contextmanager
-def on_abort(reason: Callable[[], UserError]) -> Iterator[None]:
-    """Ends the process with the error that a function returns where a thread aborts it within a `with` block.
+def on_abort(end: Callable[[], NoReturn]) -> Iterator[None]:
+    """Calls a function that ends the process where a thread aborts it within a `with` block.
 
     JAX aborts all other processes at once when the coordinator is gone. A handler of Python runs in the main thread,
     which would be too late, and the thread that aborts is one of C++: the handler is a C function that ctypes makes.
     """
 
-    def end(number: int) -> None:
+    def handle(number: int) -> None:
         del number
-        at_once(reason())
+        end()
 
-    handler = _Handler(end)
+    handler = _Handler(handle)
     library = ctypes.CDLL(None)
     library.signal.argtypes, library.signal.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_void_p
     before = library.signal(signal.SIGABRT, ctypes.cast(handler, ctypes.c_void_p))

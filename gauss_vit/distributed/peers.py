@@ -41,7 +41,7 @@ def watched() -> Iterator[None]:
     vigil = _Vigil()
     vigil.start()
     try:
-        with ending.on_abort(vigil.reason_of_an_abort):
+        with ending.on_abort(vigil.end_aborted):
             yield
     finally:
         vigil.stop()
@@ -123,9 +123,9 @@ class _Vigil:
         self._talker.start()
         self._judge.start()
 
-    def reason_of_an_abort(self) -> UserError:
-        """Returns why JAX aborts this process: what another one has told, or the loss of the coordinator."""
-        return _ABORTED if self._told is None else _error(self._told)
+    def end_aborted(self) -> NoReturn:
+        """Ends this process, which JAX aborts, with what another one has told, or the loss of the coordinator."""
+        ending.at_once(_ABORTED if self._told is None else _error(self._told))
 
     def stop(self) -> None:
         """Ends the watch; a thread that is stuck is left alone."""

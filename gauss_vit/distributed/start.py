@@ -16,7 +16,7 @@ import jax
 # JAX offers its detection of clusters only as part of `initialize`, which opens sockets for a single process as well.
 from jax._src import clusters
 
-from gauss_vit.distributed import processes, roll_call
+from gauss_vit.distributed import ending, processes, roll_call
 from gauss_vit.errors import ConfigError, PeerError
 
 AUTO, OFF = "auto", "off"
@@ -29,8 +29,8 @@ _JOINING = "joining"
 # Process 0 may have much to write at the end; one that is gone is found sooner.
 _LEAVE_SECONDS = 3600
 _GOOD = (0, 143)
-_LEAVE_AFTER_ERROR_SECONDS = 10
-_LEAVE_WITHOUT_OTHERS_SECONDS = 3
+_STAY_AFTER_ERROR_SECONDS = 10
+_LEAVE_AFTER_ERROR_SECONDS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +135,8 @@ def leave(status: int, *, at_last: Callable[[], None] = lambda: None) -> None:
         # Not connected yet: whatever it is asked, JAX's client would end the process with a stack trace.
         _end(status)
     try:
-        processes.barrier("the end", limit=_limit(status))
+        with _own_status(status):
+            processes.barrier("the end", limit=_limit(status))
         at_last()
         jax.distributed.shutdown()
     except PeerError as error:
@@ -144,10 +145,20 @@ def leave(status: int, *, at_last: Callable[[], None] = lambda: None) -> None:
         _end(status or error.exit_status)
 
 
+def _own_status(status: int) -> contextlib.AbstractContextManager[None]:
+    """Lets a process that has failed keep its status where JAX aborts it, as the coordinator leaves as well."""
+    return contextlib.nullcontext() if status in _GOOD else ending.on_abort(lambda: os._exit(status))
+
+
 def _limit(status: int) -> float:
-    if status == PeerError.exit_status:
-        return _LEAVE_WITHOUT_OTHERS_SECONDS
-    return _LEAVE_SECONDS if status in _GOOD else _LEAVE_AFTER_ERROR_SECONDS
+    """Returns how long a process waits for the others at its end, in seconds.
+
+    What it has told is kept by process 0, which stays until the others have heard it, or why it has failed itself.
+    """
+    if status in _GOOD:
+        return _LEAVE_SECONDS
+    stays = processes.is_first() and status != PeerError.exit_status
+    return _STAY_AFTER_ERROR_SECONDS if stays else _LEAVE_AFTER_ERROR_SECONDS
 
 
 def _end(status: int) -> NoReturn:

@@ -8,7 +8,7 @@ WITHIN = """
 import ctypes, threading, time
 from gauss_vit.distributed import ending
 from gauss_vit.errors import PeerError
-with ending.on_abort(lambda: PeerError("the coordinator is gone", do="look at its log")):
+with ending.on_abort(lambda: ending.at_once(PeerError("the coordinator is gone", do="look at its log"))):
     threading.Thread(target=ctypes.CDLL(None).abort).start()
     time.sleep(20)
 """
@@ -16,7 +16,7 @@ AFTERWARDS = """
 import os
 from gauss_vit.distributed import ending
 from gauss_vit.errors import PeerError
-with ending.on_abort(lambda: PeerError("the coordinator is gone", do="look at its log")):
+with ending.on_abort(lambda: ending.at_once(PeerError("the coordinator is gone", do="look at its log"))):
     pass
 os.abort()
 """
