@@ -240,12 +240,16 @@ def test_a_process_that_never_comes_is_named(tmp_path: Path):
 
 @pytest.mark.full
 def test_second_run_on_a_workdir_is_refused_and_the_first_goes_on(tmp_path: Path):
-    with started(commands(tmp_path / "W"), tmp_path / "first", environment=ONE_EACH) as first:
+    workdir = tmp_path / "W"
+    with started(commands(workdir), tmp_path / "first", environment=ONE_EACH) as first:
         first.wait_until_said(0, "saved checkpoint 5", limit=180)
-        with started(commands(tmp_path / "W"), tmp_path / "second", environment=ONE_EACH) as second:
+        holder = first.processes[0].pid
+        with started(commands(workdir), tmp_path / "second", environment=ONE_EACH) as second:
             refused = second.wait(limit=120)
         assert [process.status for process in refused] == [7, 7], refused
-        assert "error[WORKDIR-BUSY]" in refused[0].err
+        for process in refused:
+            last = process.err.splitlines()[-1]
+            assert last.startswith(f"gauss_vit: error[WORKDIR-BUSY]: {workdir} is in use by pid {holder} on host ")
         assert [process.status for process in first.wait(limit=300)] == [0, 0]
 
 

@@ -66,20 +66,6 @@ def test_two_processes_train_as_one(workdir: Path, data_flag: str, tmp_path: Pat
 
 
 @pytest.mark.full
-def test_a_second_run_on_a_workdir_is_kept_out(tmp_path: Path):
-    workdir = tmp_path / "W"
-    config = (tiny_config.FLAG, "--config.training.num_steps=400", "--config.training.log_every=200")
-    command = ["train", *config, f"--workdir={workdir}"]
-    with started(program(command, count=2), tmp_path / "a", environment=simulated(DEVICES // 2)) as first:
-        first.wait_until_said(0, "saved checkpoint 2\n")
-        for ended in run(command, tmp_path / "b", count=2, devices=DEVICES):
-            assert ended.status == 7
-            assert f"error[WORKDIR-BUSY]: {workdir} is in use by pid {first.processes[0].pid} on host" in ended.err
-            assert "Check failure stack trace" not in ended.err
-        assert [process.poll() for process in first.processes] == [None, None]
-
-
-@pytest.mark.full
 def test_processes_that_see_different_folders_are_told(tmp_path: Path):
     commands = program(["train", *CONFIG], count=2)
     commands = [[*command, f"--workdir={tmp_path}/{index}"] for index, command in enumerate(commands)]
