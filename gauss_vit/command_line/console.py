@@ -35,6 +35,15 @@ def prepare() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def can_write(text: str) -> bool:
+    """Returns whether standard output takes a text as it is: an old terminal may know ASCII alone."""
+    try:
+        text.encode((sys.stdout and sys.stdout.encoding) or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def say(text: str) -> None:
     """Writes lines to standard output and flushes them.
 

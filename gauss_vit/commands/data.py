@@ -2,22 +2,25 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from gauss_vit.command_line.console import remark, say
+from gauss_vit.command_line.console import can_write, remark, say
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.data import contents, inspection
-from gauss_vit.data.config import Data
+from gauss_vit.data.config import ADE20K, DIGITS, FOLDER, MASK_FOLDER, Data
+from gauss_vit.data.mask_counts import MaskCounts
 from gauss_vit.data.prepare import plans
 from gauss_vit.data.prepare.imagenet_archives import TRAIN_ARCHIVE, VALIDATION_ARCHIVE, archive_plan
 from gauss_vit.data.prepare.plans import Plan
 from gauss_vit.data.sources import splits
 from gauss_vit.data.sources.labels import LABELS_FILE
 from gauss_vit.errors import ConfigError, DataError
+from gauss_vit.inspect.mask_table import mask_lines
 from gauss_vit.waiting import announced
 
 _NUM_SAMPLES = 64
+_NUM_SHOWN = 15
 _SAY_EVERY_SECONDS = 5.0
 
 
@@ -47,16 +50,17 @@ def check(invocation: Invocation) -> None:
     experiment = invocation.required_experiment()
     data = experiment.data
     say(f"data {data.name} in {data.data_dir}, {data.split_protocol} splits")
-    missing, num_classes = _check_splits(data)
-    if missing:
-        raise missing[0]
+    is_deep = invocation.switch("deep")
+    problems, num_classes = _check_splits(data, shows_masks=not is_deep)
+    if problems and not is_deep:
+        raise problems[0]
     of_head = experiment.task.num_classes
-    if of_head is not None and num_classes != of_head:
+    if of_head is not None and num_classes not in (0, of_head):
         raise ConfigError(
             f"task.head.num_classes is {of_head}, but {data.name} has {num_classes} classes",
             do=f"set task.head.num_classes to {num_classes}",
         )
-    if invocation.switch("deep"):
+    if is_deep:
         _check_contents(data)
 
 
@@ -74,6 +78,7 @@ def _check_contents(data: Data) -> None:
             source, max_pixels=data.max_pixels, num_threads=data.num_threads, report=progress.report
         )
         say(f"  read     {split}: {found}")
+        _say_masks(found.masks, source.class_names, limit=None)
         for problem in found.damaged:
             say(f"  damaged  {problem}")
         num_damaged += found.num_damaged
@@ -111,7 +116,14 @@ class _Progress:
         remark(f"{self.split}: {num_read:,} of {self.num_examples:,} images read, {rate:,.0f} a second")
 
 
-def _check_splits(data: Data) -> tuple[list[DataError], int]:
+def _say_masks(masks: MaskCounts, class_names: Sequence[str], *, limit: int | None) -> None:
+    """Prints what masks hold, if there are any."""
+    if masks.num_masks:
+        head, *lines = mask_lines(masks, class_names, limit=limit, mark="█" if can_write("█") else "#")
+        say("\n".join([f"  masks    {head}", *(f"           {line}" for line in lines)]))
+
+
+def _check_splits(data: Data, *, shows_masks: bool) -> tuple[list[DataError], int]:
     """Prints the splits that a run uses; returns what is wrong with them, and the number of classes."""
     problems: list[DataError] = []
     num_classes = 0
@@ -129,7 +141,9 @@ def _check_splits(data: Data) -> tuple[list[DataError], int]:
             problems.append(error)
             continue
         say(f"  found    {report.describe()}")
-        num_classes = report.num_classes
+        if shows_masks:
+            _say_masks(report.masks, report.class_names, limit=_NUM_SHOWN)
+        num_classes = len(report.class_names)
     return problems, num_classes
 
 
@@ -142,7 +156,7 @@ def prepare_data_set(invocation: Invocation) -> None:
       StorageError: it cannot be written.
     """
     name, data_dir = invocation.text("name"), invocation.path("data_dir")
-    if not name.isidentifier() or name != name.lower() or name in ("folder", "digits"):
+    if not name.isidentifier() or name != name.lower() or name in (FOLDER, DIGITS, MASK_FOLDER, ADE20K):
         raise ConfigError(
             f"--name={name} cannot name a data set", do="use small letters, digits and _: --name=my_birds"
         )

@@ -1,4 +1,4 @@
-"""Inspects a split of a data set: its size, its classes, and the formats of a sample of its images."""
+"""Inspects a split of a data set: its size, its classes, and the formats and masks of a sample of its images."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from gauss_vit.data.config import Data
 from gauss_vit.data.examples import Source
 from gauss_vit.data.images import image as images
 from gauss_vit.data.images.header import open_image
+from gauss_vit.data.mask_counts import NO_MASKS, MaskCounts, count_targets
 from gauss_vit.data.sources.splits import open_split
 
 
@@ -18,20 +19,22 @@ class SplitReport:
     Attributes:
       split: name of the split.
       num_examples: number of images.
-      num_classes: number of classes of the data set.
+      class_names: one name for each class of the data set.
       num_sampled: number of images that were decoded, evenly spread.
       formats: number of sampled images by format and mode, such as "JPEG RGB".
       smallest: (height, width) in pixels of the image with the fewest pixels.
       largest: (height, width) in pixels of the image with the most pixels.
+      masks: what the masks of the sample hold; none where there are none.
     """
 
     split: str
     num_examples: int
-    num_classes: int
+    class_names: tuple[str, ...]
     num_sampled: int
     formats: Mapping[str, int]
     smallest: tuple[int, int]
     largest: tuple[int, int]
+    masks: MaskCounts = NO_MASKS
 
     def describe(self) -> str:
         """Writes the summary in one line."""
@@ -39,7 +42,7 @@ class SplitReport:
         smallest, largest = (f"{height} x {width}" for height, width in (self.smallest, self.largest))
         sizes = f"{smallest} px" if smallest == largest else f"{smallest} to {largest} px"
         return (
-            f"{self.split}: {self.num_examples:,} images, {self.num_classes:,} classes; "
+            f"{self.split}: {self.num_examples:,} images, {len(self.class_names):,} classes; "
             f"of {self.num_sampled} decoded: {formats}; {sizes}"
         )
 
@@ -53,15 +56,16 @@ def inspect_split(data: Data, split: str, *, num_samples: int) -> SplitReport:
     source = open_split(data, split)
     indices = _spread(len(source), num_samples)
     looks = [_look(source, index, max_pixels=data.max_pixels) for index in indices]
-    sizes = sorted((size for _, size in looks), key=lambda size: size[0] * size[1])
+    sizes = sorted((look.size for look in looks), key=lambda size: size[0] * size[1])
     return SplitReport(
         split=split,
         num_examples=len(source),
-        num_classes=source.num_classes,
+        class_names=tuple(source.class_names),
         num_sampled=len(indices),
-        formats=dict(Counter(kind for kind, _ in looks).most_common()),
+        formats=dict(Counter(look.kind for look in looks).most_common()),
         smallest=sizes[0],
         largest=sizes[-1],
+        masks=sum((look.masks for look in looks), start=NO_MASKS),
     )
 
 
@@ -75,8 +79,17 @@ def _spread(num_examples: int, num_samples: int) -> tuple[int, ...]:
     return tuple(place * (num_examples - 1) // max(1, count - 1) for place in range(count))
 
 
-def _look(source: Source, index: int, *, max_pixels: int) -> tuple[str, tuple[int, int]]:
-    """Returns format and mode, and (height, width), of an image.
+@dataclass(frozen=True, kw_only=True)
+class _Look:
+    """Format and mode, and (height, width), of an image, with what its mask holds, if it has one."""
+
+    kind: str
+    size: tuple[int, int]
+    masks: MaskCounts
+
+
+def _look(source: Source, index: int, *, max_pixels: int) -> _Look:
+    """Reads and decodes an example.
 
     Raises:
       DataError: it cannot be decoded.
@@ -86,4 +99,4 @@ def _look(source: Source, index: int, *, max_pixels: int) -> tuple[str, tuple[in
     kind = open_image(
         example.image, lambda opened: f"{opened.format} {opened.mode}", name=example.name, max_pixels=max_pixels
     )
-    return kind, (upright.height, upright.width)
+    return _Look(kind=kind, size=(upright.height, upright.width), masks=count_targets(example.targets))

@@ -1,13 +1,16 @@
 """`data`: what is there, what is missing and how to get it; folders made into data sets."""
 
 import dataclasses
+import re
 
 import pytest
 
 from gauss_vit import main as program
 from gauss_vit.data.inspection import inspect_split
 from gauss_vit.data.sources import how_to_get
+from tests.data import masks_config
 from tests.data.sources.folder_samples import make_folder
+from tests.data.sources.mask_samples import make_mask_folder
 from tests.tiny_config import get_config
 
 CONFIG = "--config=tests/tiny_config.py"
@@ -88,6 +91,34 @@ def test_a_report_counts_formats_and_sizes(tmp_path):
     data = dataclasses.replace(get_config().data, name="folder", data_dir=str(tmp_path))
     report = inspect_split(data, "all", num_samples=2)
     assert report.describe() == "all: 3 images, 1 classes; of 2 decoded: 2 PNG RGB; 9 x 12 px"
+
+
+def test_masks_are_described_and_every_faulty_file_is_named(capsys, tmp_path):
+    root = make_mask_folder(tmp_path, {"train": 4, "val": 1})
+    arguments = ["data", "check", masks_config.FLAG, f"--config.data.data_dir={root}"]
+    assert program.main(arguments) == 0
+    out = capsys.readouterr().out
+    assert "found    train: 4 images, 3 classes; of 4 decoded: 4 JPEG RGB; 9 x 12 px" in out
+    assert "masks    4 masks with 3 of 3 classes; 0.0 % of the pixels ignored\n" in out
+    assert re.search(r"sky +\d+\.\d % +[#█]{30} +4\n", out)
+    for index in (1, 2):
+        (root / f"masks/train/{index:03d}.png").write_bytes(b"")
+    assert program.main([*arguments, "--deep"]) == 3
+    captured = capsys.readouterr()
+    assert [f"damaged  {root}/masks/train/{index:03d}.png" in captured.out for index in range(4)] == [
+        False,
+        True,
+        True,
+        False,
+    ]
+    assert "masks    2 masks with 3 of 3 classes" in captured.out
+    assert "error[DATA-DECODE]: 2 images of mask_folder" in captured.err
+
+
+def test_masks_of_another_number_of_classes_are_refused(capsys, tmp_path):
+    root = make_mask_folder(tmp_path, {"train": 1, "val": 1}, classes=("sky", "road"))
+    assert program.main(["data", "check", masks_config.FLAG, f"--config.data.data_dir={root}"]) == 2
+    assert "set task.head.num_classes to 2" in capsys.readouterr().err
 
 
 def test_prepare_makes_a_data_set_that_check_finds(capsys, tmp_path):
