@@ -159,18 +159,19 @@ TRAINING = Training(
     log_every=7,
     checkpoint_every=5,
     keep_checkpoints=2,
+    accumulate=2,
     ema_decay=0.9,
     best=Best(metric="eval/ema_miou", mode="max"),
 )
 EVALUATORS = (Evaluator(every=10),)
 OPTIMIZER = Optimizer(rule=AdamW(), learning_rate=0.05, weight_decay=0.0, schedule=Schedule(curve=Constant()))
 NORMALIZATION = Normalization(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
-MESH, LIMITS = MeshConfig(), Limits()
+MESH, LIMITS = MeshConfig(data=4), Limits()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ShapesRecipe:
-    """The recipe of the run, on all devices."""
+    """The recipe of the run, on four devices."""
 
     training: Training = TRAINING
     network: ModelConfig = PATCHES

@@ -1,6 +1,7 @@
 """The segmentation task: its loss in both reductions, its measure and its predictions at the size of the masks."""
 
 import dataclasses
+import functools
 import math
 import os
 import signal
@@ -43,13 +44,24 @@ def sums_and_gradient(logits, auxiliary, examples):
     """The sum and the weight of both reductions, and the gradient of the sum."""
 
     def of(reduction, logits):
-        outputs = DenseLogits(logits=logits, auxiliary=auxiliary)
-        return dataclasses.replace(TASK, reduction=reduction).loss(outputs, examples, key=jax.random.key(0))
+        task, outputs = dataclasses.replace(TASK, reduction=reduction), DenseLogits(logits=logits, auxiliary=auxiliary)
+        total, weight = task.loss(outputs, examples, key=jax.random.key(0))
+        return total, (total, weight)
 
-    (_, all_), gradient = jax.value_and_grad(
-        lambda given: (lambda pair: (pair[0], pair))(of("all", given)), has_aux=True
-    )(logits)
-    return all_, of("valid", logits), gradient
+    gradient, of_all = jax.grad(functools.partial(of, "all"), has_aux=True)(logits)
+    return of_all, of("valid", logits)[1], gradient
+
+
+@jax.jit
+def sums_without_auxiliary(outputs, examples):
+    """The sum with a weight of zero, and that of outputs without auxiliary logits."""
+    return [
+        task.loss(given, examples, key=jax.random.key(0))[0]
+        for task, given in (
+            (dataclasses.replace(TASK, auxiliary_weight=0.0), outputs),
+            (TASK, dataclasses.replace(outputs, auxiliary=None)),
+        )
+    ]
 
 
 def plain_sum(logits: np.ndarray, label: np.ndarray) -> float:
@@ -87,15 +99,8 @@ def test_nothing_to_learn_from_is_zero_and_not_nan(label: np.ndarray, is_real: n
 
 
 def test_weight_of_zero_leaves_the_auxiliary_logits_out():
-    outputs = DenseLogits(logits=jnp.asarray(LOGITS), auxiliary=jnp.asarray(AUXILIARY))
-    bare, without = (
-        task.loss(given, examples(), key=jax.random.key(0))[0]
-        for task, given in (
-            (TASK, dataclasses.replace(outputs, auxiliary=None)),
-            (dataclasses.replace(TASK, auxiliary_weight=0.0), outputs),
-        )
-    )
-    assert float(bare) == float(without)
+    without, bare = sums_without_auxiliary(DenseLogits(logits=LOGITS, auxiliary=AUXILIARY), examples())
+    assert float(bare) == float(without) > 0
 
 
 def test_negative_weight_is_refused():
@@ -133,8 +138,7 @@ def test_whole_images_are_counted_at_their_original_size():
 
 
 def test_measured_loss_is_the_mean_over_valid_pixels():
-    outputs, batch = DenseLogits(logits=jnp.asarray(LOGITS)), examples().batch
-    values = TASK.measure(outputs, batch).compute()
+    values = measured(LOGITS, examples().batch).compute()
     expected = sum(plain_sum(LOGITS[row], LABEL[row]) for row in range(2)) / np.sum(LABEL[:2] != IGNORED)
     assert values["loss"] == pytest.approx(expected, rel=1e-5)
 
@@ -173,8 +177,9 @@ def test_records_are_the_classes_with_pixels_the_largest_first():
 
 def test_segmentation_is_a_task_whose_assessment_is_by_class():
     assert isinstance(TASK, Task)
-    metric = TASK.assessment(None).results(TASK, DenseLogits(logits=jnp.asarray(LOGITS)), examples().batch)
-    assert isinstance(metric, ClassReport)
+    collector = TASK.assessment(None).collector()
+    collector.add(measured(LOGITS, examples().batch))
+    assert isinstance(collector.metric, ClassReport)
     with pytest.raises(ConfigError, match="leave out --subset"):
         TASK.assessment(ClassSubset(indices=(0, 1), num_labels=2))
 

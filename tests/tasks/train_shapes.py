@@ -20,7 +20,7 @@ def main(workdir: str, num_steps: str, seconds: str) -> None:
         RECIPE,
         network=UPERNET,
         task=dataclasses.replace(RECIPE.task, head=UPERNET.head),
-        training=dataclasses.replace(RECIPE.training, num_steps=int(num_steps), checkpoint_every=3),
+        training=dataclasses.replace(RECIPE.training, num_steps=int(num_steps), checkpoint_every=3, accumulate=1),
         optimizer=dataclasses.replace(RECIPE.optimizer, learning_rate=3e-3),
         mesh=MeshConfig(data=2),
     )
