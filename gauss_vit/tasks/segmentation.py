@@ -21,6 +21,7 @@ from gauss_vit.metrics.segmentation import SegmentationMetric, summed_loss
 from gauss_vit.ops.grid import Grid
 from gauss_vit.ops.row_blocks import Resampling, bilinear, joined_blocks, map_row_blocks
 from gauss_vit.tasks.evaluator import TaskMetric
+from gauss_vit.tasks.label_map import Label, LabelMap
 from gauss_vit.tasks.task import Examples, Records
 
 Reduction = Literal["all", "valid"]
@@ -46,6 +47,11 @@ class ClassMap:
     size: PyTree
     share: PyTree
     confidence: PyTree
+
+    def label_map(self, classes: tuple[Label, ...]) -> LabelMap:
+        """Labels the pixels of a single image, at its own size."""
+        height, width = self.size.tolist()
+        return LabelMap(values=self.index[:height, :width], labels=classes)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.heads.dense_logits import DenseLogits
 from gauss_vit.metrics.class_report import ClassReport
 from gauss_vit.metrics.class_subsets import ClassSubset
+from gauss_vit.tasks.label_map import Drawable, Label
 from gauss_vit.tasks.segmentation import ClassMap, Segmentation
 from gauss_vit.tasks.task import Examples, Task
 from gauss_vit.train.checkpoint.reader import restore_params
@@ -173,6 +174,15 @@ def test_records_are_the_classes_with_pixels_the_largest_first():
     assert named.items[0] == {"index": 2, "name": "disc", "share": 0.5, "confidence": 0.1}
     assert [item["index"] for item in named.items] == [2, 0, 3]
     assert TASK.records(one, class_names=(), limit=1).items[0]["name"] is None
+
+
+def test_map_of_labels_has_the_size_of_the_image():
+    one = jax.tree.map(lambda leaf: np.asarray(leaf[1]), predicted(COARSE, WHOLE))
+    labels = tuple(Label(name=name, colour=(0, 0, 0)) for name in CLASSES)
+    drawn = one.label_map(labels)
+    assert isinstance(one, Drawable) and drawn.labels == labels
+    assert drawn.values.shape == tuple(WHOLE.targets.size[1])
+    np.testing.assert_allclose(drawn.shares(), one.share, rtol=1e-6)
 
 
 def test_segmentation_is_a_task_whose_assessment_is_by_class():
