@@ -1,6 +1,7 @@
 """How the pixels of an image are predicted: from all of it or from windows, at several scales, and flipped."""
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -64,19 +65,26 @@ class Inference:
         Returns:
           The logits of the only view, or, from several, log-probabilities at the resolution of the images.
         """
-        size = size_of(images)
-        if len(self.scales) == 1 and not self.flip:
-            if self.mode == "whole" and self.scales == (1.0,):
-                return decode(images)
-            return DenseLogits(logits=bilinear_resize(self._logits(decode, images, scale=self.scales[0]), size))
-        views: list[Array] = []
+        num_views = len(self.scales) * (1 + self.flip)
+        if num_views > 1:
+            # One after the other: all views of a photo with 150 classes are gigabytes.
+            views = (jax.nn.log_softmax(view, axis=-1) for view in self._views(decode, images))
+            return DenseLogits(logits=functools.reduce(jnp.logaddexp, views) - np.log(np.float32(num_views)))
+        if self.mode == "whole" and self.scales == (1.0,):
+            return decode(images)
+        (view,) = self._views(decode, images)
+        return DenseLogits(logits=view)
+
+    def _views(
+        self, decode: Decode, images: Float[Array, "batch height width 3"]
+    ) -> Iterator[Float[Array, "batch height width classes"]]:
+        """Yields the logits of each view at the resolution and in the orientation of the images."""
         for scale in self.scales:
             seen = _together([images, images[:, :, ::-1]]) if self.flip else images
-            logits = bilinear_resize(self._logits(decode, seen, scale=scale), size)
-            straight, *mirrored = _apart(logits, len(seen) // len(images))
-            views += [straight, *(each[:, :, ::-1] for each in mirrored)]
-        log_probabilities = jnp.stack([jax.nn.log_softmax(view, axis=-1) for view in views])
-        return DenseLogits(logits=jax.nn.logsumexp(log_probabilities, axis=0) - np.log(np.float32(len(views))))
+            logits = bilinear_resize(self._logits(decode, seen, scale=scale), size_of(images))
+            straight, *mirrored = _apart(logits, 1 + self.flip)
+            yield straight
+            yield from (each[:, :, ::-1] for each in mirrored)
 
     def _logits(
         self, decode: Decode, images: Float[Array, "batch height width 3"], *, scale: float
