@@ -13,6 +13,35 @@ from gauss_vit.errors import BusyError, StorageError
 from gauss_vit.train.workdir import lease, lock
 
 BEAT = 0.05
+HOLD = """
+import fcntl, functools, sys
+from pathlib import Path
+from gauss_vit.errors import BusyError
+from gauss_vit.train.workdir import lease, lock
+
+def flock(file, operation):
+    raise OSError("no locks available")
+
+fcntl.flock, lease.is_local = flock, lambda folder: False
+lease.take = functools.partial(lease.take, beat_seconds=0.5)
+try:
+    with lock.hold(Path(sys.argv[1])):
+        print("held", flush=True)
+        sys.stdin.read()
+except BusyError as error:
+    print(error.message, flush=True)
+"""
+"""Holds a folder, as on a file system that machines share and that has no locks, until its input ends."""
+
+IN_NAMESPACE = ("unshare", "--user", "--map-root-user", "--uts")
+
+
+def has_namespaces() -> bool:
+    """Returns whether a process may have a host name of its own."""
+    try:
+        return subprocess.run([*IN_NAMESPACE, "true"], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
 
 
 def leave_behind(workdir: Path, **changes: object) -> None:
@@ -72,6 +101,31 @@ def test_a_torn_lease_is_none_and_a_link_is_not_followed(tmp_path: Path):
     assert (tmp_path / "mine").read_text() == "kept"
     with pytest.raises(StorageError, match=r"cannot write .*\.lease"), lease.take(tmp_path / "none", beat_seconds=BEAT):
         pass
+
+
+def hold_on(host: str, workdir: Path) -> subprocess.Popen[str]:
+    """Starts a process that holds a folder, on a host of that name."""
+    command = 'hostname "$0" && exec "$@"'
+    program = [sys.executable, "-c", HOLD, str(workdir)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    return subprocess.Popen([*IN_NAMESPACE, "sh", "-c", command, host, *program], text=True, **pipes)
+
+
+@pytest.mark.full
+@pytest.mark.skipif(not has_namespaces(), reason="needs namespaces for host names (unshare --user --uts)")
+def test_a_run_on_another_host_is_kept_out_until_the_first_is_gone(tmp_path: Path):
+    with hold_on("alpha", tmp_path) as first:
+        assert first.stdout.readline() == "held\n"
+        with hold_on("beta", tmp_path) as second:
+            assert second.stdout.readline() == f"{tmp_path} is in use by pid {first.pid} on host alpha\n"
+        first.kill()
+    start = time.monotonic()
+    with hold_on("beta", tmp_path) as third:
+        assert third.stdout.readline() == "held\n"
+        assert time.monotonic() - start >= 3 * 0.5
+        third.stdin.close()
+    assert third.returncode == 0
+    assert not (tmp_path / lease.LEASE).exists()
 
 
 @pytest.mark.parametrize("has_locks", [True, False])
