@@ -21,6 +21,8 @@ import numpy as np
 from safetensors.numpy import save
 
 from gauss_vit import experiment as experiments
+from gauss_vit.data.images.mask import decode_mask
+from gauss_vit.data.sources.class_list import read_classes
 from gauss_vit.data.sources.labels import class_names
 from gauss_vit.errors import UserError
 from gauss_vit.inspect import comparison, observations
@@ -32,10 +34,13 @@ from gauss_vit.trained_on import UNKNOWN
 from gauss_vit.weights import safetensors_file
 from gauss_vit.weights.published import published
 from tests import tiny_config
+from tests.data.samples import encode
+from tests.data.sources.mask_samples import drawn_mask
 
 LONGEST_SECONDS = 2.0
 REFUSALS = (UserError, metadata.DamagedError)
 VALUES = ("0", "-1", "1e999", "NaN", '""', "[]", "{}", "null", "true", "[[[]]]", '"\\u001b[2J"', "9" * 30)
+_CLASSES = {"classes": [{"name": "sky", "color": [0, 0, 9]}, {"name": "road", "value": 7, "color": [9, 0, 0]}]}
 NUMBERS = [0, 1, 0x7F, 0x80, 0xFF, 0x5B, 0x7B, 0x22]
 
 
@@ -67,6 +72,8 @@ def kinds() -> tuple[Kind, ...]:
     }
     return (
         Kind("labels.json", b'{"a": "cat", "b": "dog"}', lambda path: class_names(path.parent, ["a", "b"])),
+        Kind("classes.json", _json(_CLASSES), lambda path: read_classes(path.parent)),
+        Kind("mask.png", encode(drawn_mask(0)), lambda path: decode_mask(path.read_bytes(), name=str(path))),
         Kind("config.json", _json(config), experiments.read),
         Kind("run/config.json", _json(config), lambda path: resume.recorded_experiment(path.parent)),
         Kind("model.json", _json(published_config), _read_published),

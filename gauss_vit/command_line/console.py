@@ -37,8 +37,9 @@ def prepare() -> None:
 
 def can_write(text: str) -> bool:
     """Returns whether standard output takes a text as it is: an old terminal may know ASCII alone."""
+    encoding = "ascii" if sys.stdout is None else sys.stdout.encoding or "ascii"
     try:
-        text.encode((sys.stdout and sys.stdout.encoding) or "ascii")
+        text.encode(encoding)
     except UnicodeEncodeError:
         return False
     return True

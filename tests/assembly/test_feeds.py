@@ -13,7 +13,9 @@ from gauss_vit.experiment import Experiment
 from gauss_vit.heads.linear import LinearHead
 from gauss_vit.tasks.evaluator import Evaluator
 from gauss_vit.train.run import Feed
+from tests.data import masks_config
 from tests.data.sources.folder_samples import make_folder
+from tests.data.sources.mask_samples import drawn_mask, make_mask_folder
 from tests.tiny_config import get_config
 
 
@@ -114,3 +116,15 @@ def test_damaged_images_end_the_run_or_are_logged(experiment: Experiment, tmp_pa
     feed = feed_of(dataclasses.replace(experiment, data=data), bad_files=tmp_path / "bad_files.txt")
     with pytest.raises(StorageError, match=r"bad_files\.txt: it is a link"):
         list(feed.train(0))
+
+
+def test_masks_of_an_evaluator_hold_the_classes_of_training(tmp_path: Path):
+    train = make_mask_folder(tmp_path / "train", {"train": 16})
+    other = make_mask_folder(tmp_path / "other", {"": 2}, classes=("car", "sky", "road"))
+    experiment = masks_config.get_config()
+    data = dataclasses.replace(experiment.data, data_dir=str(train))
+    evaluators = (Evaluator(data_dir=str(other), split="all"),)
+    sources = feeds.open_sources(dataclasses.replace(experiment, data=data, evaluators=evaluators))
+    place_of = np.asarray([2, 0, 1])
+    np.testing.assert_array_equal(sources.evaluation["eval"][0].targets.mask.values, place_of[drawn_mask(0)])
+    np.testing.assert_array_equal(sources.train[0].targets.mask.values, drawn_mask(0))

@@ -1,6 +1,7 @@
 """What a run's checkpoints say of its data: read from the data and the model, the same wherever they are."""
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 
@@ -10,14 +11,17 @@ from gauss_vit.assembly import feeds
 from gauss_vit.assembly.named_model import trained
 from gauss_vit.assembly.trained_on import trained_on
 from gauss_vit.experiment import Experiment
+from gauss_vit.palette import generated_palette
 from gauss_vit.position.absolute import AbsoluteEmbedding
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import Position
 from gauss_vit.position.relative import RelativeTable
 from gauss_vit.tasks.evaluator import Evaluator
 from gauss_vit.train.checkpoint.reader import read_record
-from gauss_vit.trained_on import TrainedOn
+from gauss_vit.trained_on import TrainedOn, from_json
+from tests.data import masks_config
 from tests.data.sources.folder_samples import make_folder
+from tests.data.sources.mask_samples import make_mask_folder
 from tests.tiny_config import MODEL, get_config
 
 POSITIONS = Position(terms=(RelativeTable(), Gaussian()), absolute=AbsoluteEmbedding())
@@ -43,12 +47,23 @@ def on_folder(root: Path, **changes) -> Experiment:
 
 def test_classes_pixels_and_grids_are_those_of_data_and_model(birds: Path):
     known = of(birds)
-    assert known.class_names == tuple("0123456789")
+    assert (known.class_names, known.palette) == (tuple("0123456789"), ())
     assert known.normalization == get_config().data.normalization
     bias = "backbone.blocks.attention.bias"
     names = ("position_embed",), ("relative.table", "gaussian.amplitude", "gaussian.sigma")
     expected = {f"backbone.{name}" for name in names[0]} | {f"{bias}.{name}" for name in names[1]}
     assert known.grids == dict.fromkeys(expected, (2, 4))
+
+
+def test_classes_of_masks_have_colours_and_both_kinds_of_files(tmp_path: Path):
+    root = make_mask_folder(tmp_path, {"train": 2, "val": 1})
+    experiment = masks_config.get_config()
+    experiment = dataclasses.replace(experiment, data=dataclasses.replace(experiment.data, data_dir=str(root)))
+    known = trained_on(experiment, feeds.open_sources(experiment))
+    assert (known.class_names, known.palette) == (("sky", "road", "car"), generated_palette(3))
+    counts = {name: each.num_files for name, each in known.files.items()}
+    assert counts == {"mask_folder train": 4, "mask_folder validation": 2}
+    assert from_json(json.loads(json.dumps(dataclasses.asdict(known)))) == known
 
 
 def test_files_are_those_of_every_split_wherever_they_are(birds: Path, tmp_path: Path):
