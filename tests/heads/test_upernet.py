@@ -21,7 +21,7 @@ from gauss_vit.models.presets_swin import SWIN_BASE, SWIN_SMALL, SWIN_TINY, for_
 from gauss_vit.ops.map_resize import bilinear_resize
 from gauss_vit.position import Gaussian, with_terms
 from gauss_vit.tree import flatten_paths, path_of
-from tests.models import test_toy_backbone
+from tests.models import test_toy_backbone, test_vit
 from tests.models.test_swin import V1
 
 KEY = jax.random.key(0)
@@ -162,6 +162,19 @@ def test_a_backbone_of_one_stage_has_logits_at_four_times_its_grid():
     outputs = jax.eval_shape(lambda params, images: nnx.merge(graph, params)(images), params, images)
     assert outputs.logits.shape == (2, 16, 24, 5)
     assert outputs.auxiliary.shape == (2, 2, 3, 5)
+
+
+def test_a_backbone_of_one_image_size_predicts_others_from_windows():
+    size = test_vit.RELATIVE.image_size
+    slide = dataclasses.replace(HEAD, inference=Inference(mode="slide", crop=size, stride=size))
+
+    def outputs(head):
+        graph, params = abstract(NetworkConfig(backbone=test_vit.RELATIVE, head=head))
+        return jax.eval_shape(lambda params, images: nnx.merge(graph, params)(images), params, images_of(15, 9))
+
+    assert outputs(slide).logits.shape == (2, 15, 9, 5)
+    with pytest.raises(ConfigError, match="mode=slide"):
+        outputs(HEAD)
 
 
 def test_without_an_auxiliary_head_it_has_no_parameters_and_no_logits():
