@@ -85,7 +85,7 @@ def _check_contents(data: Data) -> None:
     if num_damaged:
         raise DataError(
             f"{num_damaged} images of {data.name} in {data.data_dir} cannot be read",
-            do="restore or remove them; training alone can go on without them, with data.on_error=skip",
+            do="restore or remove them; with data.on_error=skip, training alone goes on without those that are damaged",
             code="DATA-DECODE",
         )
 

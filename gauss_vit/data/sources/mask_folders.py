@@ -25,6 +25,8 @@ from gauss_vit.palette import Palette
 IMAGES, MASKS = "images", "masks"
 Pairs = Sequence[tuple[str, str]]
 
+_NUM_SHOWN = 3
+
 
 @dataclass(frozen=True, kw_only=True)
 class MaskFolderSource:
@@ -252,9 +254,9 @@ def _paired(
         + [f"{root / mask} has no image of its name in {of_images}" for mask in unseen]
     )
     if problems:
-        more = f" ({len(problems) - 1} more such files)" if len(problems) > 1 else ""
+        more = f"; {len(problems) - _NUM_SHOWN:,} more such files" if len(problems) > _NUM_SHOWN else ""
         do = f"give each image one mask of its name, such as {IMAGES}/a.jpg and {of_masks.name}/a.png"
-        raise DataError(problems[0] + more, do=do, code="DATA-MASK")
+        raise DataError("; ".join(problems[:_NUM_SHOWN]) + more, do=do, code="DATA-MASK")
     return tuple((files[0], masks[stem][0]) for stem, files in images.items())
 
 
