@@ -8,10 +8,10 @@ from gauss_vit.assembly import cpu_devices
 from gauss_vit.assembly.named_model import NamedModel, named_model
 from gauss_vit.command_line.console import warn
 from gauss_vit.command_line.invocation import Invocation
-from gauss_vit.data.images.image import load_image
 from gauss_vit.data.skips import Skips
 from gauss_vit.data.sources.image_files import FoundImages, find_images
 from gauss_vit.errors import ConfigError
+from gauss_vit.inspect.photos import photo_of_size
 from gauss_vit.inspect.prediction_formats import CsvRows, JsonLines, PredictionFormat, Table
 from gauss_vit.inspect.prediction_pictures import picture_names, write_pictures
 from gauss_vit.inspect.predictions import Prediction, predict
@@ -107,9 +107,10 @@ def _drawn(named: NamedModel, out: Path, names: Mapping[Path, str], prediction: 
             f"--out draws where something is in an image, and {named.name} does not say where",
             do="leave out --out; the result is printed",
         )
-    path = prediction.path
-    photo = load_image(path, max_pixels=named.max_pixels)
-    pictures = write_pictures(out, names[path], photo=photo, label_map=prediction.label_map)
+    path, label_map = prediction.path, prediction.label_map
+    height, width = label_map.values.shape
+    photo = photo_of_size(named, path, size=(height, width))
+    pictures = write_pictures(out, names[path], photo=photo, label_map=label_map)
     return dataclasses.replace(prediction, pictures=pictures)
 
 

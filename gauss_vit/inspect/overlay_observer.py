@@ -44,13 +44,13 @@ def overlay_observer(experiment: Experiment, folder: Path, *, run: str) -> Obser
     forward = Forward(
         graph=abstract(experiment.network)[0], task=experiment.task, normalization=experiment.data.normalization
     )
-    predict = jax.jit(lambda params: forward.task.predict(forward.outputs(params, batch), batch))
+    predict = jax.jit(lambda params, batch: forward.task.predict(forward.outputs(params, batch), batch))
 
     def observe(step: int, params: PyTree) -> Mapping[str, float]:
         named = dataclasses.replace(
             at_step(experiment, step, params, name=run), class_names=source.class_names, palette=palette_of(source)
         )
-        photos = _photos(named, batch, jax.device_get(predict(params)))
+        photos = _photos(named, batch, jax.device_get(predict(params, batch)))
         if photos:
             path = folder / f"step_{step:07d}_overlays"
             write_figures(path, overlay_rows_figure(photos, title=title_of(named)), formats=("png",))

@@ -9,18 +9,21 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image
 
 from gauss_vit.assembly import cpu_devices, feeds
 from gauss_vit.assembly.named_model import NamedModel, run_experiment
 from gauss_vit.batches import Batch, ClassTargets, MaskTargets
 from gauss_vit.command_line.console import warn
 from gauss_vit.data.images.header import LARGEST_MAX_PIXELS, LargeImageError
+from gauss_vit.data.images.image import load_image
 from gauss_vit.data.images.preprocess import preprocess_for_evaluation
 from gauss_vit.data.skips import SKIPPABLE
 from gauss_vit.data.sources import splits
 from gauss_vit.data.sources.image_files import example_of
 from gauss_vit.errors import DataError
 from gauss_vit.experiment import Experiment
+from gauss_vit.ops.grid import Grid
 from gauss_vit.waiting import announced
 
 _DEFAULT_COUNT = 64
@@ -59,6 +62,16 @@ def pixels_of(named: NamedModel, image: Path | Photo) -> UInt8[np.ndarray, "heig
             max_pixels=named.max_pixels,
         )
     return view.pixels
+
+
+def photo_of_size(named: NamedModel, path: Path, *, size: Grid) -> Image.Image:
+    """Returns the image that a prediction of (height, width) is of: all of the file, or what evaluation keeps of it.
+
+    Raises:
+      DataError: the file is damaged, or has more pixels than the limit.
+    """
+    whole = load_image(path, max_pixels=named.max_pixels)
+    return whole if (whole.height, whole.width) == size else Image.fromarray(pixels_of(named, path))
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from tests.command_lines import invocation
 from tests.drawing import undrawn
 from tests.named_models import named_of
 from tests.networks import network_params
+from tests.segmenter import segmenter
 from tests.tiny_config import MODEL
 
 CHOSEN = {"model": "tiny", "batch_size": 8, "save_every": 1}
@@ -113,6 +114,19 @@ def test_what_differs_from_the_default_is_in_the_file_name(folder, tmp_path):
     record = json.loads((tmp_path / "tiny.v1_token-1-2_layer-1_pre_norm.json").read_text())
     assert (record["token"], record["layer"], record["num_blocks"]) == ([1, 2], 0, 1)
     assert record["protocol"] == "pre_norm"
+
+
+def test_decoder_of_a_segmentation_is_a_layer(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(erf, "named_model", lambda invocation: segmenter())
+    run(folder, tmp_path, token="1,2", layer="decoder", max_images=2)
+    record = json.loads((tmp_path / "shore_token-1-2_layer-decoder.json").read_text())
+    assert (record["layer"], record["num_blocks"], record["grid"]) == ("decoder", 2, [2, 4])
+    # The head reads the end of the backbone.
+    run(folder, tmp_path, token="1,2", max_images=2)
+    decoded, last = (read(tmp_path / f"shore_token-1-2{name}.npz")["erf"] for name in ("_layer-decoder", ""))
+    np.testing.assert_allclose(decoded, last, rtol=1e-4, atol=1e-9)
+    with pytest.raises(ConfigError, match="one layer of the backbone"):
+        run(folder, tmp_path, token="all", layer="decoder")
 
 
 def test_figures_are_written_in_the_formats_that_are_asked_for(folder, tmp_path, capsys):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from gauss_vit import main as program
 from gauss_vit.assembly import named_model
@@ -21,9 +22,11 @@ from gauss_vit.weights.safetensors_file import write
 from tests.analysis.photos import write_photos
 from tests.commands.predict_weights import SIDE, TOP, tensor
 from tests.commands.test_evaluate import evaluated
-from tests.data.images.test_image import png_header
+from tests.data.samples import png
+from tests.drawing import undrawn
 from tests.named_models import add_preset
 from tests.networks import classifier
+from tests.segmenter import CLASSES, PALETTE, segmenter, write_shore
 
 SMALL = dataclasses.replace(VIT_SMALL, image_size=(SIDE, SIDE), width=48, depth=2, num_heads=3)
 
@@ -112,6 +115,27 @@ def test_table_and_csv_say_what_json_says(workdir: Path, photos: Path, monkeypat
     assert [line.startswith(" ") for line in table] == [False, True] * 3
 
 
+def test_segmentation_writes_an_overlay_and_a_mask_of_each_photo(tmp_path: Path, monkeypatch, capsys):
+    shore = write_shore(tmp_path / "shore", num_images=3)
+    monkeypatch.setattr(predict, "named_model", lambda given: segmenter())
+    out = tmp_path / "out"
+    with undrawn():
+        found = predicted(capsys, "--workdir=w", f"--out={out}", "--batch_size=2", shore / "images")
+    assert sorted(path.name for path in out.iterdir()) == [
+        f"{i}_{kind}.png" for i in range(3) for kind in ("mask", "overlay")
+    ]
+    for index, line in enumerate(found):
+        assert line["mask"] == str(out / f"{index}_mask.png")
+        with Image.open(line["mask"]) as mask:
+            classes = np.asarray(mask)
+            assert mask.getpalette()[:9] == [part for colour in PALETTE for part in colour]
+        counts = np.bincount(classes.ravel(), minlength=3)
+        for segment in line["segments"]:
+            assert segment["share"] == pytest.approx(counts[segment["index"]] / classes.size, abs=1e-6)
+            assert segment["name"] == CLASSES[segment["index"]]
+    assert any(len(line["segments"]) > 1 for line in found)
+
+
 def test_classes_of_whole_images_have_no_pictures(workdir: Path, photos: Path, tmp_path: Path, capsys):
     _, errors = run(capsys, f"--workdir={workdir}", f"--out={tmp_path / 'out'}", photos, status=2)
     assert "does not say where" in errors[-1]
@@ -154,7 +178,7 @@ def test_limit_of_pixels_is_raised_by_the_flag_that_is_named(workdir: Path, phot
 
 
 def test_large_image_is_refused_in_one_line_of_our_own(workdir: Path, tmp_path: Path, capsys):
-    (tmp_path / "large.png").write_bytes(png_header(9000, 12_000))
+    (tmp_path / "large.png").write_bytes(png((9000, 12_000)))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         _, errors = run(capsys, f"--workdir={workdir}", tmp_path / "large.png", status=3)

@@ -11,8 +11,10 @@ from PIL import Image
 from gauss_vit.data.images.image import open_images
 from gauss_vit.inspect.photos import Photo, photos_of
 from gauss_vit.inspect.report.images import NUM_CHOICES, shown_images, spread_over_classes
+from gauss_vit.inspect.report.packing import unpack
 from tests.inspect.report.samples import photos
 from tests.named_models import named_of
+from tests.segmenter import CLASSES, PALETTE, segmenter
 
 
 def labelled(*labels: int | None) -> tuple[Photo, ...]:
@@ -42,6 +44,22 @@ def test_most_probable_classes_are_those_of_the_network():
     indices, values = zip(*image.top, strict=True)
     assert list(indices) == np.argsort(-probabilities, kind="stable")[:NUM_CHOICES].tolist()
     np.testing.assert_allclose(values, probabilities[list(indices)], rtol=1e-4)
+
+
+def test_areas_are_those_of_the_prediction_and_of_the_mask():
+    named = segmenter()
+    (photo,) = photos(1)
+    mask = np.zeros((16, 32), np.uint8)
+    mask[:, 20:] = 2
+    (image,) = shown_images(named, (dataclasses.replace(photo, mask=mask),))
+    predicted, labelled = image.areas
+    assert (predicted.title, labelled.title) == ("predicted", "labelled")
+    assert labelled.labels == (("sky", PALETTE[0]), ("land", PALETTE[2]))
+    logits = jax.jit(nnx.merge(named.graph, named.params))(named.normalization(jnp.asarray(photo.pixels[None]))).logits
+    # Interpolation to the image keeps the logits of a patch at its own quarter of the image.
+    corner = int(np.argmax(logits[0, 0, 0]))
+    assert predicted.labels[unpack(predicted.values)[0, 0]][0] == CLASSES[corner].split(",")[0]
+    assert image.top == ()
 
 
 def test_image_in_the_folder_of_a_class_is_labelled(tmp_path):
