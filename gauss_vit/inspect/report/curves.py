@@ -8,8 +8,15 @@ from pathlib import Path
 from gauss_vit.train.workdir.metrics_log import LINES, Entry, entries
 
 MOST_POINTS = 400
-_TITLES = {"top1": "Accuracy", "learning_rate": "Learning rate", "erf/half_mass_radius": "Receptive field"}
-_UNITS = {"top1": "%", "erf/half_mass_radius": "half of the mass within, pixels"}
+_TITLES = {
+    "top1": "Accuracy",
+    "miou": "Mean IoU",
+    "macc": "Mean accuracy of classes",
+    "aacc": "Accuracy of pixels",
+    "learning_rate": "Learning rate",
+    "erf/half_mass_radius": "Receptive field",
+}
+_UNITS = {"top1": "%", "miou": "%", "macc": "%", "aacc": "%", "erf/half_mass_radius": "half of the mass within, pixels"}
 _LEFT_OUT = ("num_", "top5", "loss")
 
 

@@ -30,6 +30,13 @@ def test_metrics_are_charts_and_splits_are_curves(tmp_path: Path):
     assert charts["Receptive field"].name == "erf_half_mass_radius"
 
 
+def test_measures_of_a_segmentation_are_named_in_percent(tmp_path: Path):
+    write(tmp_path, [{"step": 5, "split": "eval", "loss": 1.5, "miou": 0.4464, "macc": None, "aacc": 0.8}])
+    charts = [(chart.title, chart.unit, chart.curves[0].values) for chart in curves_of(tmp_path)]
+    assert charts[1] == ("Mean IoU", "%", (44.64,))
+    assert charts[2:] == [("Mean accuracy of classes", "%", (None,)), ("Accuracy of pixels", "%", (80.0,))]
+
+
 def test_long_runs_keep_few_points_and_the_last(tmp_path: Path):
     write(tmp_path, [{"step": step, "split": "train", "loss": 1.0} for step in range(1, 1002)])
     (chart,) = curves_of(tmp_path)
