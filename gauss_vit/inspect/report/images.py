@@ -20,7 +20,6 @@ from gauss_vit.inspect.report.areas import ReportAreas, report_areas
 from gauss_vit.inspect.report.layers import attention_start
 from gauss_vit.inspect.report.packing import compand, half, pack, pack_maps
 from gauss_vit.ops.grid import Grid
-from gauss_vit.tasks.classification import Classification
 from gauss_vit.tasks.label_map import LabelMap
 
 NUM_CHOICES = 3
@@ -69,7 +68,7 @@ def shown_images(named: NamedModel, photos: tuple[Photo, ...]) -> Iterator[Repor
     """Packs images with their attention and what the model predicts, one at a time."""
     config = named.config
     shows_attention = attention_start(config) < config.depth
-    is_classifier = isinstance(named.task, Classification)
+    is_classifier = named.task.targets == "classes"
 
     @jax.jit
     def seen_by(params: PyTree, batch: Batch, images: Float[Array, "1 height width 3"]) -> tuple[PyTree, PyTree]:
