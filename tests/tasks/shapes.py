@@ -17,7 +17,7 @@ from gauss_vit.heads.dense_logits import DenseLogits
 from gauss_vit.heads.fcn import FCNHead
 from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.heads.upernet import UPerNetHead
-from gauss_vit.models.backbone import BackboneConfig
+from gauss_vit.models.backbone import Backbone, BackboneConfig
 from gauss_vit.models.construct import ModelConfig
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.ops.dropout import dropout
@@ -57,8 +57,15 @@ class PatchLogits(nnx.Module):
             nnx.Param(jax.random.normal(each, shape, jnp.float32) * 0.1) for each in jax.random.split(key)
         )
 
-    def __call__(self, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None = None) -> DenseLogits:
+    def __call__(
+        self,
+        backbone: Backbone | None,
+        images: Float[Array, "batch height width 3"],
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> DenseLogits:
         """Computes logits of patches; a key turns dropout on."""
+        del backbone
         batch, height, width, _ = images.shape
         rows, columns = height // STRIDE, width // STRIDE
         patches = images.reshape(batch, rows, STRIDE, columns, STRIDE, 3).transpose(0, 1, 3, 2, 4, 5)
@@ -124,14 +131,24 @@ def eval_batches(batch_size: int) -> Iterator[Batch]:
         yield jax.tree.map(lambda leaf, start=start: leaf[start : start + batch_size], whole)
 
 
+class HeadAlone(nnx.Module):
+    """A head as a network."""
+
+    def __init__(self, head: PatchLogits):
+        self.head = head
+
+    def __call__(self, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None = None) -> DenseLogits:
+        return self.head(None, images, key=key)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ShapesNetwork:
     """The head alone, as a network."""
 
     head: PatchHead = HEAD
 
-    def make(self, key: PRNGKeyArray) -> PatchLogits:
-        return self.head.make(None, key=key)
+    def make(self, key: PRNGKeyArray) -> HeadAlone:
+        return HeadAlone(self.head.make(None, key=key))
 
 
 PATCHES = ShapesNetwork()

@@ -212,7 +212,7 @@ def test_run_learns_shapes_and_ranks_its_average(trained: Path):
 
 
 def test_evaluation_equals_a_computation_on_its_own(trained: Path):
-    kernel = np.asarray(restore_params(trained, program().abstract.params).arrays["kernel"]).astype(np.float64)
+    kernel = np.asarray(restore_params(trained, program().abstract.params).arrays["head"]["kernel"]).astype(np.float64)
     batch, counts = whole_images(10**6, 11), np.zeros((4, 4), int)
     for image, mask, size in zip(batch.image, batch.targets.mask.values, batch.targets.size, strict=True):
         pixels = (image / 255 - NORMALIZATION.mean) / NORMALIZATION.std
