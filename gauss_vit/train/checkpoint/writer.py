@@ -83,15 +83,27 @@ class CheckpointWriter:
         Raises:
           StorageError: the last save failed.
         """
+        raised = error
         try:
             self.wait()
         except StorageError as failure:
+            raised = failure
             if error is None:
                 raise
             _LOGGER.error("%s", failure)
         finally:
-            self._manager.close()
+            self._close(is_failing=raised is not None)
             self._quiet.close()
+
+    def _close(self, *, is_failing: bool) -> None:
+        """Closes orbax's manager, which may fail again over a failed save: the first error is the one that is raised."""
+        try:
+            self._manager.close()
+        # Of any type, as in `save`.
+        except Exception as error:
+            if not is_failing:
+                raise
+            _LOGGER.debug("orbax was not closed: %s", error)
 
     def _begin(self) -> int | None:
         """Reads what is on disk, finishes removals, and returns the newest step."""

@@ -135,6 +135,17 @@ def test_another_error_is_not_hidden_by_a_failed_save(
     assert "saving checkpoint 7 failed" in caplog.text
 
 
+def test_orbax_that_fails_again_when_it_is_closed_hides_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def fail(manager: ocp.CheckpointManager) -> None:
+        raise RuntimeError("cannot join thread before it is started")
+
+    monkeypatch.setattr(ocp.CheckpointManager, "close", fail)
+    with pytest.raises(StorageError, match="the first"), writer_in(tmp_path):
+        raise StorageError("the first")
+    with pytest.raises(RuntimeError, match="cannot join thread"), writer_in(tmp_path):
+        pass
+
+
 def test_vanished_folder_is_not_made_again_in_silence(tmp_path: Path):
     with pytest.raises(StorageError, match="vanished before the save of step 7"), writer_in(tmp_path) as writer:
         (tmp_path / CHECKPOINTS).rmdir()
