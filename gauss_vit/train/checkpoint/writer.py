@@ -96,7 +96,7 @@ class CheckpointWriter:
             self._quiet.close()
 
     def _close(self, *, is_failing: bool) -> None:
-        """Closes orbax's manager, which may fail again over a failed save: the first error is the one that is raised."""
+        """Closes orbax's manager, which may fail again over a failed save: the first error is the one that counts."""
         try:
             self._manager.close()
         # Of any type, as in `save`.
