@@ -33,8 +33,8 @@ def intersection(first: Other, second: Other) -> Float[Array, "*boxes"]:
 def iou(first: Other, second: Other) -> Float[Array, "*boxes"]:
     """Computes intersection over union, in 0..1, of shapes that broadcast; 0 for two boxes without area.
 
-    >>> iou(jnp.array([0.0, 0.0, 2.0, 2.0]), jnp.array([0.0, 1.0, 2.0, 3.0])).round(3).item()
-    0.333
+    >>> iou(jnp.array([0.0, 0.0, 2.0, 2.0]), jnp.array([0.0, 0.0, 2.0, 4.0])).item()
+    0.5
     """
     shared = intersection(first, second)
     union = area(first) + area(second) - shared
