@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import export
-from jaxtyping import Array, Float, PyTree, UInt8
+from jaxtyping import Array, PyTree, UInt8
 
 from gauss_vit.errors import ConfigError, StorageError
 from gauss_vit.files import replacing
@@ -25,7 +25,8 @@ def program(
 ) -> export.Exported:
     """Exports a network with its parameters as constants.
 
-    The program takes images as uint8 [batch, height, width, 3], already resized and cropped, and normalises them.
+    The program takes images as uint8 [batch, height, width, 3], already resized and cropped, and normalises them. It
+    returns the outputs of the head: logits, or where there are several a dict by name.
 
     Args:
       network: Config of the network.
@@ -42,12 +43,14 @@ def program(
     portable = _portable(network)
     graph = abstract(portable)[0]
 
-    def logits(images: UInt8[Array, "batch height width 3"]) -> Float[Array, "batch classes"]:
-        return nnx.merge(graph, params)(normalization(images))
+    def outputs(images: UInt8[Array, "batch height width 3"]) -> PyTree:
+        found = nnx.merge(graph, params)(normalization(images))
+        # A program that others load knows no class of this package.
+        return dict(vars(found)) if dataclasses.is_dataclass(found) else found
 
     (batch,) = export.symbolic_shape("batch")
     images = jax.ShapeDtypeStruct((batch, *network.backbone.image_size, 3), jnp.uint8)
-    return export.export(jax.jit(logits), platforms=tuple(platforms))(images)
+    return export.export(jax.jit(outputs), platforms=tuple(platforms))(images)
 
 
 def write_program(path: Path, exported: export.Exported) -> None:

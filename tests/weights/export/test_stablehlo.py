@@ -14,6 +14,7 @@ from gauss_vit.weights.export.stablehlo import program, write_program
 from tests.models.test_swin import V1
 from tests.models.test_vit import RELATIVE
 from tests.networks import classifier, network_params
+from tests.segmenter import segmenter
 
 NORMALIZATION = Normalization(mean=(0.5, 0.4, 0.3), std=(0.1, 0.2, 0.3))
 
@@ -36,3 +37,16 @@ def test_program_in_a_file_gives_the_logits_of_the_model(config, tmp_path):
 def test_unknown_platforms_are_refused(platforms):
     with pytest.raises(ConfigError, match="unknown platform"):
         program(classifier(RELATIVE, 5), {}, normalization=NORMALIZATION, platforms=platforms)
+
+
+def test_several_outputs_are_a_dict_by_name(tmp_path):
+    named = segmenter()
+    made = program(named.network, named.params, normalization=NORMALIZATION, platforms=["cpu"])
+    write_program(tmp_path / "model.stablehlo", made)
+    loaded = export.deserialize(bytearray((tmp_path / "model.stablehlo").read_bytes()))
+    images = jnp.asarray(np.random.default_rng(0).integers(0, 256, (2, *named.config.image_size, 3), np.uint8))
+    found = loaded.call(images)
+    expected = jax.jit(nnx.merge(named.graph, named.params))(NORMALIZATION(images))
+    assert set(found) == {"logits", "auxiliary"} and found["auxiliary"] is None
+    # Logits are of order 10.
+    np.testing.assert_allclose(found["logits"], expected.logits, atol=1e-4)
