@@ -7,6 +7,9 @@ from typing import Literal
 from gauss_vit.data.images.augment import AutoAugment, RandAugment
 from gauss_vit.data.images.color import ColorJitter
 from gauss_vit.data.images.header import LARGEST_MAX_PIXELS, MAX_PIXELS
+from gauss_vit.data.images.photometric import PhotometricDistortion
+from gauss_vit.data.images.random_scale_crop import Pad, RandomScaleCrop
+from gauss_vit.data.images.resize_to_fit import ResizeToFit
 from gauss_vit.data.images.transforms import (
     CenterCrop,
     RandomFlip,
@@ -27,10 +30,14 @@ TrainTransform = (
     | ColorJitter
     | RandAugment
     | AutoAugment
+    | RandomScaleCrop
+    | PhotometricDistortion
+    | Pad
     | Resize
     | CenterCrop
     | ResizeCenterCrop
 )
+EvalTransform = ResizeCenterCrop | ResizeToFit
 SplitProtocol = Literal["official", "paper"]
 OnError = Literal["raise", "skip"]
 Targets = Literal["classes", "masks"]
@@ -68,7 +75,8 @@ class Data:
       max_skipped: how many different images a process may skip before the run ends.
       max_pixels: larger images are refused by their header, before they take memory.
       train_transforms: applied in order to every training image; together they must give the model's image size.
-      eval_transform: applied to every evaluation image.
+      eval_transform: applied to every evaluation image: a central crop of the model's size, or the whole image at a
+        size of its own.
       normalization: mean and standard deviation of the colours, applied on the device.
       num_threads: threads that read and decode; the order of examples does not depend on it. 0 decodes in the caller.
     """
@@ -80,7 +88,7 @@ class Data:
     train_split: str
     eval_split: str
     train_transforms: tuple[TrainTransform, ...]
-    eval_transform: ResizeCenterCrop
+    eval_transform: EvalTransform
     normalization: Normalization
     num_threads: int
     split_protocol: SplitProtocol = "official"

@@ -16,7 +16,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer, PyTree
 from PIL import Image
 
-from gauss_vit.batches import Boxes, Mask, is_geometry
+from gauss_vit.batches import Boxes, Mask, MaskTargets, is_geometry
+from gauss_vit.data.images.opencv_resize import resize_nearest
 from gauss_vit.errors import ConfigError, DataError
 
 Values = Integer[np.ndarray, "height width"]
@@ -107,6 +108,37 @@ class Scale:
     def move_boxes(self, yxyx: Corners, *, size: tuple[int, int]) -> Corners:
         """Multiplies by the ratio of the sizes."""
         return yxyx * np.tile(np.asarray(self.size, yxyx.dtype) / np.asarray(size, yxyx.dtype), 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScaledBox:
+    """A box of the image at another size, sampled as OpenCV does.
+
+    Attributes:
+      scaled_size: (height, width) in pixels of the whole image at the other size.
+      yxyx: (top, left, bottom, right) in pixels of the box, inside of it.
+    """
+
+    scaled_size: tuple[int, int]
+    yxyx: tuple[int, int, int, int]
+
+    def size_after(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Returns the size of the box."""
+        return self._box.size_after(size)
+
+    def move_mask(self, values: Values, *, fill: int) -> MovedValues:
+        """Samples the pixel that holds the top left corner of each new one (`cv2.INTER_NEAREST`)."""
+        del fill
+        return resize_nearest(values, size=self.scaled_size, yxyx=self.yxyx)
+
+    def move_boxes(self, yxyx: Corners, *, size: tuple[int, int]) -> Corners:
+        """Multiplies by the ratio of the sizes and subtracts the top left corner."""
+        scaled = Scale(size=self.scaled_size).move_boxes(yxyx, size=size)
+        return self._box.move_boxes(scaled, size=self.scaled_size)
+
+    @property
+    def _box(self) -> Crop:
+        return Crop(yxyx=self.yxyx)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,6 +273,21 @@ def sized(targets: PyTree, image_size: tuple[int, int]) -> PyTree:
         return dataclasses.replace(node, values=np.zeros(image_size, node.values.dtype))
 
     return jax.tree.map(resized, targets, is_leaf=is_geometry)
+
+
+def blank_canvas(targets: MaskTargets, canvas: tuple[int, int]) -> MaskTargets:
+    """Returns the targets of padding among masks on canvases of that (height, width)."""
+    values = np.zeros(canvas, targets.mask.values.dtype)
+    return MaskTargets(mask=dataclasses.replace(targets.mask, values=values), size=np.zeros(2, np.int32))
+
+
+def on_canvas(targets: MaskTargets, canvas: tuple[int, int]) -> MaskTargets:
+    """Puts a mask into the top left corner of a canvas, whose rest takes the mask's `fill`, and notes its size."""
+    mask = targets.mask
+    height, width = mask.values.shape
+    values = np.full(canvas, mask.fill, mask.values.dtype)
+    values[:height, :width] = mask.values
+    return MaskTargets(mask=dataclasses.replace(mask, values=values), size=np.asarray([height, width], np.int32))
 
 
 def _moved_mask(mask: Mask, moves: Sequence[Move], *, image_size: tuple[int, int], name: str) -> MovedValues:

@@ -22,6 +22,7 @@ from gauss_vit.data import randomness
 from gauss_vit.data.examples import Example
 from gauss_vit.data.images import image as images
 from gauss_vit.data.images.geometry import Flip, drawn_moves, has_geometry, move_targets
+from gauss_vit.data.images.guided import with_choices
 from gauss_vit.data.images.transforms import MirroredTransform, RandomFlip, RandomResizedCrop, Transform
 from gauss_vit.errors import ConfigError, DataError, UserError
 
@@ -74,6 +75,25 @@ def preprocess_for_evaluation(
       DataError, ConfigError: as `preprocess`.
     """
     return preprocess(example, transforms=(transform,), image_size=image_size, key=0, max_pixels=max_pixels)
+
+
+def preprocess_whole(
+    example: Example, *, transform: Transform, image_size: tuple[int, int], max_pixels: int = images.MAX_PIXELS
+) -> View:
+    """Prepares an example for the evaluation of whole images: its masks keep the size of the file.
+
+    Raises:
+      DataError: the image cannot be read, has another size than its header said when it was planned as `image_size`, or
+        has a mask of another size; the example is named.
+    """
+    image = images.decode(example.image, name=example.name, max_pixels=max_pixels)
+    pixels = np.asarray(transform(image, size=image_size, key=0), np.uint8)
+    if pixels.shape[:2] != image_size:
+        message = f"{example.name}: the image is {image.height} x {image.width} px, which its header did not say"
+        raise DataError(message, do="leave the files alone while they are read", code="DATA-DECODE")
+    decoded_size = image.height, image.width
+    targets = move_targets(example.targets, (), image_size=decoded_size, name=example.name)
+    return View(pixels=pixels, targets=targets, is_flipped=False)
 
 
 def preprocess_unflipped(
@@ -133,6 +153,7 @@ def _with_geometry(
     """Preprocesses an image with masks or boxes."""
     image = images.decode(example.image, name=example.name, max_pixels=max_pixels)
     decoded_size = image.height, image.width
+    transforms = with_choices(transforms, example.targets, size=image_size, keys=keys)
     moves = drawn_moves(transforms, decoded_size, size=image_size, keys=keys)
     pixels, is_flipped = _transformed(image, transforms, image_size=image_size, keys=keys)
     if is_flipped:

@@ -44,6 +44,15 @@ class Transform(Protocol):
 
 
 @runtime_checkable
+class WholeImageTransform(Transform, Protocol):
+    """A transform for evaluation that gives each image a size of its own; masks keep the size of their files."""
+
+    def size_of(self, image_size: tuple[int, int]) -> tuple[int, int]:
+        """Computes the (height, width) in pixels that it gives an image of that size."""
+        ...
+
+
+@runtime_checkable
 class MirroredTransform(Protocol):
     """What a transform also has that a flip can come after as well as before."""
 
@@ -318,6 +327,11 @@ class ResizeCenterCrop:
         if not 0 < self.crop_fraction <= 1:
             raise ConfigError(f"ResizeCenterCrop.crop_fraction must be in (0, 1], got {self.crop_fraction}")
         check_interpolation(self.interpolation, known=get_args(Interpolation))
+
+    @property
+    def at_model_size(self) -> "ResizeCenterCrop":
+        """The transform itself: it gives all images the model's size."""
+        return self
 
     def __call__(self, image: Image.Image, *, size: tuple[int, int], key: int = 0) -> Image.Image:
         """Resizes and crops to `size`."""
