@@ -69,7 +69,7 @@ def perturbed(name: str, *, is_unrolled: bool) -> NamedModel:
         task=task,
         params=params,
         step=0,
-        transform=ResizeCenterCrop(),
+        eval_transform=ResizeCenterCrop(),
         normalization=Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
     )
 

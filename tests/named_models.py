@@ -20,7 +20,7 @@ def named_of(config: BackboneConfig = MODEL, *, name: str = "tiny") -> NamedMode
         task=Classification(head=LinearHead(num_classes=10)),
         params=network_params(config, num_classes=10),
         step=5,
-        transform=ResizeCenterCrop(),
+        eval_transform=ResizeCenterCrop(),
         normalization=IMAGENET,
     )
 

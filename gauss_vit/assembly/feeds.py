@@ -1,6 +1,7 @@
 """The batches that an experiment's data section describes, for training and for evaluation."""
 
 import dataclasses
+import functools
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,9 @@ import jax
 from gauss_vit.batches import Batch
 from gauss_vit.data import pipeline
 from gauss_vit.data.config import DIGITS, Data
+from gauss_vit.data.evaluation_plan import PlannedBatch, describe, plan_batches
 from gauss_vit.data.examples import Source
+from gauss_vit.data.images.transforms import WholeImageTransform
 from gauss_vit.data.skips import Skips
 from gauss_vit.data.sources import splits
 from gauss_vit.data.sources.relabelled import with_classes
@@ -107,12 +110,18 @@ def feed(experiment: Experiment, sources: Sources, *, bad_files: Path | None = N
     seed, batch_size = experiment.seed, experiment.training.batch_size
     share = mesh.share_of_process(mesh.make(experiment.mesh, jax.devices()))
     skips = _skips(experiment.data, bad_files)
+    eval_batch_size = experiment.training.eval_batch_size
+
+    @functools.cache
+    def plan(name: str) -> tuple[PlannedBatch, ...]:
+        return eval_plan(experiment, sources.evaluation[name], batch_size=eval_batch_size)
+
     return Feed(
         train=lambda start: announce_waits(
             train_batches(experiment, sources.train, start=start, share=share, skips=skips), report=_LOGGER.warning
         ),
         evaluation=lambda name: eval_batches(
-            experiment, sources.evaluation[name], batch_size=experiment.training.eval_batch_size, share=share
+            experiment, sources.evaluation[name], batch_size=eval_batch_size, share=share, plan=plan(name)
         ),
         digest=lambda step: pipeline.batch_digest(sources.train, seed=seed, step=step, batch_size=batch_size),
         num_examples=len(sources.train),
@@ -162,16 +171,47 @@ def train_batches(
     )
 
 
+def eval_plan(experiment: Experiment, source: Source, *, batch_size: int) -> tuple[PlannedBatch, ...]:
+    """Plans the batches of an evaluation, the same in every process; the log says how many shapes whole images have.
+
+    Args:
+      experiment: whose transform and image size are used.
+      source: the split.
+      batch_size: examples in a batch over all processes.
+
+    Raises:
+      DataError: the split holds nothing, or the header of a whole image cannot be read.
+    """
+    data = experiment.data
+    plan = plan_batches(
+        source,
+        transform=data.eval_transform,
+        image_size=experiment.model.image_size,
+        batch_size=batch_size,
+        num_threads=data.num_threads,
+        max_pixels=data.max_pixels,
+    )
+    if isinstance(data.eval_transform, WholeImageTransform):
+        _LOGGER.info("evaluation of whole images: %s", describe(plan))
+    return plan
+
+
 def eval_batches(
-    experiment: Experiment, source: Source, *, batch_size: int, share: BatchShare = EVERYTHING
+    experiment: Experiment,
+    source: Source,
+    *,
+    batch_size: int,
+    share: BatchShare = EVERYTHING,
+    plan: Sequence[PlannedBatch] | None = None,
 ) -> Iterator[Batch]:
-    """Every example of a split once, in order, the last batch padded.
+    """Every example of a split once, in order or, if they are whole, by size; batches that are not full are padded.
 
     Args:
       experiment: whose transform and image size are used.
       source: the split.
       batch_size: examples in a batch over all processes; it changes no number.
       share: the rows of every batch that this process reads.
+      plan: that of `eval_plan`; None makes it.
     """
     return pipeline.eval_batches(
         source,
@@ -182,6 +222,7 @@ def eval_batches(
         process_index=share.index,
         process_count=share.count,
         max_pixels=experiment.data.max_pixels,
+        plan=eval_plan(experiment, source, batch_size=batch_size) if plan is None else plan,
     )
 
 

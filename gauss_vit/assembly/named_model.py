@@ -20,6 +20,7 @@ from gauss_vit.assembly.restored import restore
 from gauss_vit.assembly.selection import NEWEST, Selection, selection
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.config import schema
+from gauss_vit.data.config import EvalTransform
 from gauss_vit.data.images.header import MAX_PIXELS
 from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.errors import ConfigError
@@ -74,7 +75,7 @@ class NamedModel:
       task: what the model is for, with the config of its head.
       params: parameters of the network, a nested dict on one device.
       step: number of updates of the parameters; 0 for a preset, whose parameters are fresh or from a file.
-      transform: resizing of an image to the model's size, on the host.
+      eval_transform: resizing of an image for evaluation and prediction, on the host; it may keep images whole.
       normalization: normalisation of its bytes, on the device.
       class_names: names of the classes in the order of the head's outputs; empty if they are unknown.
       palette: colours of the classes; empty if they have none.
@@ -88,13 +89,18 @@ class NamedModel:
     task: Task
     params: PyTree
     step: int
-    transform: ResizeCenterCrop
+    eval_transform: EvalTransform
     normalization: Normalization
     class_names: tuple[str, ...] = ()
     palette: Palette = ()
     max_pixels: int = MAX_PIXELS
     intervention: Intervention = "none"
     intervention_seed: int | None = None
+
+    @property
+    def transform(self) -> ResizeCenterCrop:
+        """Resizing of an image to the model's size, on the host."""
+        return self.eval_transform.at_model_size
 
     @property
     def head(self) -> HeadConfig:
@@ -175,7 +181,7 @@ def _preset(invocation: Invocation) -> NamedModel:
         task=Classification(head=head),
         params=params,
         step=0,
-        transform=images.transform,
+        eval_transform=images.transform,
         normalization=images.normalization,
         class_names=class_names,
     )
@@ -291,7 +297,7 @@ def at_step(run: experiment.Experiment, step: int, params: PyTree, *, name: str)
         task=run.task,
         params=params,
         step=step,
-        transform=run.data.eval_transform,
+        eval_transform=run.data.eval_transform,
         normalization=run.data.normalization,
         max_pixels=run.data.max_pixels,
     )

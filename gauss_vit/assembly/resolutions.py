@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
 
@@ -22,9 +23,9 @@ class Resolution:
         """Returns the experiment at this resolution.
 
         Raises:
-          ConfigError: the model cannot take the size, or the crop is empty.
+          ConfigError: the model cannot take the size, the crop is empty, or images are evaluated whole.
         """
-        transform = dataclasses.replace(experiment.data.eval_transform, crop_fraction=self.crop_fraction)
+        transform = dataclasses.replace(_cropping(experiment), crop_fraction=self.crop_fraction)
         return dataclasses.replace(
             experiment,
             model=dataclasses.replace(experiment.model, image_size=self.image_size),
@@ -41,11 +42,24 @@ def resolutions(experiment: Experiment, *, sizes: str | None, crop: float | None
       crop: share of the resized image that is cropped; None for the experiment's.
 
     Raises:
-      ConfigError: a size is not a number of pixels.
+      ConfigError: a size is not a number of pixels, or images are evaluated whole.
     """
     image_sizes = (experiment.model.image_size,) if sizes is None else tuple(map(parse_size, sizes.split(",")))
-    fraction = experiment.data.eval_transform.crop_fraction if crop is None else crop
+    fraction = _cropping(experiment).crop_fraction if crop is None else crop
     return tuple(Resolution(image_size=size, crop_fraction=fraction) for size in image_sizes)
+
+
+def _cropping(experiment: Experiment) -> ResizeCenterCrop:
+    """The evaluation transform, which gives images the model's size.
+
+    Raises:
+      ConfigError: it keeps images whole.
+    """
+    transform = experiment.data.eval_transform
+    if isinstance(transform, ResizeCenterCrop):
+        return transform
+    name = type(transform).__name__
+    raise ConfigError(f"{name} evaluates whole images, which --image_sizes does not", do="leave out --image_sizes")
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -74,3 +74,16 @@ class PaintedSource(Source, Protocol):
 def palette_of(source: Source) -> Palette:
     """Returns the colours of a source's classes; none if they have none."""
     return source.palette if isinstance(source, PaintedSource) else ()
+
+
+@runtime_checkable
+class SizedSource(Protocol):
+    """What a source also has that can tell the sizes of its images without the rest of its examples."""
+
+    def image_size(self, index: int, *, max_pixels: int) -> tuple[int, int]:
+        """Reads the (height, width) in pixels of an upright image. Called from several threads at once.
+
+        Raises:
+          DataError: it cannot be read, or has more pixels than `max_pixels`.
+        """
+        ...

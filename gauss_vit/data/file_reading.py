@@ -4,6 +4,7 @@ The sizes of many files are asked for from several threads at once, for a networ
 """
 
 import errno
+import io
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from gauss_vit.errors import DataError
-from gauss_vit.files import read_bytes
+from gauss_vit.files import open_regular, read_bytes
 
 Result = TypeVar("Result")
 
@@ -43,8 +44,31 @@ def read_file(path: Path) -> bytes:
     Raises:
       DataError: DATA-DECODE, not a regular file (a pipe would block forever), too large, missing or unreadable.
     """
+    return _read(path, lambda: read_bytes(path, limit=LARGEST_FILE))
+
+
+def read_start(path: Path, num_bytes: int) -> bytes:
+    """Reads the first bytes of a regular file, or all of a shorter one.
+
+    Raises:
+      DataError: as `read_file`.
+    """
+
+    def read() -> bytes:
+        with open_regular(path) as file:
+            return io.BufferedReader(file).read(num_bytes)
+
+    return _read(path, read)
+
+
+def _read(path: Path, read: Callable[[], bytes]) -> bytes:
+    """Reads of a file, with more tries after transient errors.
+
+    Raises:
+      DataError: DATA-DECODE, it cannot be read.
+    """
     try:
-        return retry(lambda: read_bytes(path, limit=LARGEST_FILE))
+        return retry(read)
     except OSError as error:
         reason = error.strerror or str(error)
         raise DataError(f"{path}: {reason}", do="make it readable or remove it", code="DATA-DECODE") from error

@@ -5,22 +5,24 @@ cut into batches without regard to where epochs end; slot b of step s is positio
 of a step does not depend on the start step, the number of threads and, once their shares are joined, of processes.
 """
 
+import dataclasses
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import jax
 import numpy as np
-from jaxtyping import UInt64
+from jaxtyping import PyTree, UInt64
 
 from gauss_vit.batches import Batch
 from gauss_vit.data import randomness
 from gauss_vit.data.batching import UnfilledBatch, fill_batches, padding
-from gauss_vit.data.examples import Source
+from gauss_vit.data.evaluation_plan import PlannedBatch, plan_batches
+from gauss_vit.data.examples import Example, Source
 from gauss_vit.data.images import image as images
-from gauss_vit.data.images.geometry import require_moves, sized
-from gauss_vit.data.images.preprocess import View, preprocess_for_evaluation, preprocess_unflipped
-from gauss_vit.data.images.transforms import RandomFlip, Transform
+from gauss_vit.data.images.geometry import blank_canvas, on_canvas, require_moves, sized
+from gauss_vit.data.images.preprocess import View, preprocess_for_evaluation, preprocess_unflipped, preprocess_whole
+from gauss_vit.data.images.transforms import RandomFlip, Transform, WholeImageTransform
 from gauss_vit.data.skips import Skips
 from gauss_vit.errors import ConfigError, DataError
 
@@ -180,11 +182,6 @@ def require_full_batch(source: Source, batch_size: int) -> None:
         raise DataError(message, do=f"set training.batch_size to at most {len(source)}", code="DATA-SMALL")
 
 
-def num_eval_batches(num_examples: int, *, batch_size: int) -> int:
-    """Computes the number of batches that hold all examples, the last one padded."""
-    return -(-num_examples // batch_size)
-
-
 def eval_batches(
     source: Source,
     *,
@@ -196,19 +193,21 @@ def eval_batches(
     process_count: int = 1,
     max_pixels: int = images.MAX_PIXELS,
     skips: Skips | None = None,
+    plan: Sequence[PlannedBatch] | None = None,
 ) -> Iterator[Batch]:
-    """Yields all examples once and in order, as NumPy batches; the last is padded, with is_real False.
+    """Yields all examples once, as NumPy batches in the order of the plan; where one is not full, is_real is False.
 
     Args:
       source: evaluation examples.
       transform: applied to every image.
-      image_size: (height, width) in pixels that the model takes.
+      image_size: (height, width) in pixels that the model takes; whole images have their own.
       batch_size: examples in a batch over all processes.
       num_threads: threads that read and decode; 0 decodes in the caller.
       process_index, process_count: the share of every batch that this process fills; all get the same number of
-        batches.
+        batches, of the same shapes.
       max_pixels: larger images are refused by their header.
       skips: record of damaged images, whose slots are then padding; without it they are errors.
+      plan: that of `evaluation_plan.plan_batches` for the same arguments; None makes it.
 
     Raises:
       DataError: DATA-EMPTY, the source holds nothing; from the iterator, an image that cannot be read.
@@ -216,33 +215,56 @@ def eval_batches(
         have masks or boxes.
     """
     share = Share(batch_size=batch_size, process_index=process_index, process_count=process_count)
-    num_examples = len(source)
-    if num_examples == 0:
-        raise DataError(f"{source!r} holds no images", do="choose another split", code="DATA-EMPTY")
-
-    require_moves((transform,), source.padding_targets)
-    targets = sized(source.padding_targets, image_size)
+    batches = plan
+    if batches is None:
+        batches = plan_batches(
+            source,
+            transform=transform,
+            image_size=image_size,
+            batch_size=batch_size,
+            num_threads=num_threads,
+            max_pixels=max_pixels,
+            skips=skips,
+        )
 
     def allocate(step: int) -> UnfilledBatch:
-        indices = share.positions(step)
-        batch = padding(share.size, image_size, targets=targets)
+        planned = batches[step]
+        rows = planned.indices[process_index * share.size : (process_index + 1) * share.size]
+        batch = padding(share.size, planned.image_size, targets=_padding_targets(source, planned))
 
         def fill(slot: int) -> None:
-            if indices[slot] >= num_examples:
+            if slot >= len(rows):
                 return
             try:
-                view = preprocess_for_evaluation(
-                    source[indices[slot]], transform=transform, image_size=image_size, max_pixels=max_pixels
-                )
+                view = _evaluated(source[rows[slot]], planned, transform=transform, max_pixels=max_pixels)
             except DataError as error:
-                _skip(skips, indices[slot], error)
+                _skip(skips, rows[slot], error)
             else:
                 _put(batch, slot, view)
 
         return UnfilledBatch(batch=batch, fill=fill)
 
-    steps = range(num_eval_batches(num_examples, batch_size=batch_size))
-    return fill_batches(allocate, steps=steps, num_slots=share.size, num_threads=num_threads)
+    return fill_batches(allocate, steps=range(len(batches)), num_slots=share.size, num_threads=num_threads)
+
+
+def _padding_targets(source: Source, planned: PlannedBatch) -> PyTree:
+    """The targets of a slot of a planned batch that no example fills."""
+    if planned.canvas is None:
+        return sized(source.padding_targets, planned.image_size)
+    return blank_canvas(source.padding_targets, planned.canvas)
+
+
+def _evaluated(example: Example, planned: PlannedBatch, *, transform: Transform, max_pixels: int) -> View:
+    """Prepares an example as its batch is planned.
+
+    Raises:
+      DataError: it cannot be read.
+    """
+    prepare = preprocess_whole if isinstance(transform, WholeImageTransform) else preprocess_for_evaluation
+    view = prepare(example, transform=transform, image_size=planned.image_size, max_pixels=max_pixels)
+    if planned.canvas is None:
+        return view
+    return dataclasses.replace(view, targets=on_canvas(view.targets, planned.canvas))
 
 
 def _may_flip(transforms: tuple[Transform, ...]) -> bool:

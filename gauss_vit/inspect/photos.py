@@ -170,11 +170,12 @@ def _photos_of_batch(batch: Batch) -> Iterator[Photo]:
 
 
 def unshuffled_batches(experiment: Experiment, *, batch_size: int) -> Iterator[Batch]:
-    """Returns the batches of the evaluation split, decoded in this thread as they are asked for.
+    """Returns the batches of the evaluation split at the model's size, decoded in this thread as they are asked for.
 
     Raises:
       DataError: the split cannot be read.
     """
-    data = dataclasses.replace(experiment.data, num_threads=0)
+    transform = experiment.data.eval_transform.at_model_size
+    data = dataclasses.replace(experiment.data, num_threads=0, eval_transform=transform)
     source = splits.open_split(data, data.eval_split)
     return feeds.eval_batches(dataclasses.replace(experiment, data=data), source, batch_size=batch_size)

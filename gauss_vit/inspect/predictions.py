@@ -1,5 +1,6 @@
 """Predictions of a named model for image files, batch by batch, as the records of its task."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,10 @@ from jaxtyping import PyTree
 from gauss_vit.analysis.microbatches import even_batch_size
 from gauss_vit.assembly.named_model import NamedModel
 from gauss_vit.assembly.preset_images import in_words
+from gauss_vit.batches import Batch
 from gauss_vit.data import pipeline
+from gauss_vit.data.evaluation_plan import PlannedBatch, plan_batches
+from gauss_vit.data.images.transforms import WholeImageTransform
 from gauss_vit.data.skips import Skips
 from gauss_vit.data.sources.image_files import FileSource
 from gauss_vit.errors import CheckpointError, DataError
@@ -21,6 +25,8 @@ from gauss_vit.tasks.task import Records
 from gauss_vit.train import mesh
 from gauss_vit.train.evaluation import pad
 from gauss_vit.train.step import Forward, make_predict_step
+
+_PATIENCE = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +55,10 @@ def predict(
     num_threads: int,
     skips: Skips | None = None,
 ) -> Iterator[tuple[Prediction, ...]]:
-    """Yields the predictions of one batch after the other, in the order of the files.
+    """Yields predictions in the order of the files, after each batch those that can be given.
 
-    Images are prepared as in evaluation.
+    Images are prepared as in evaluation. Whole images of several sizes share batches with files that come up to 64
+    places later; until then predictions wait for those before them.
 
     Args:
       named: the model.
@@ -70,27 +77,77 @@ def predict(
     params = jax.device_put(named.params, mesh.replicated(devices))
     forward = Forward(graph=named.graph, task=named.task, normalization=named.normalization)
     step = make_predict_step(forward, mesh=devices, params=params)
-    batches = pipeline.eval_batches(
-        FileSource(paths=tuple(paths)),
-        transform=named.transform,
+    names, num_predicted = in_words(named.class_names), 0
+    with with_remedies():
+        plan, batches = _read(named, paths, batch_size=size, num_threads=num_threads, skips=skips)
+        ordered = _Ordered(plan)
+        for planned, batch in zip(plan, batches, strict=True):
+            outputs = jax.tree.map(np.asarray, step(params, mesh.place_batch(pad(batch, size), devices)))
+            ready = ordered.with_batch(
+                {
+                    index: _described(named, paths[index], _row(outputs, row), class_names=names, limit=limit)
+                    if batch.is_real[row]
+                    else None
+                    for row, index in enumerate(planned.indices)
+                }
+            )
+            num_predicted += len(ready)
+            yield ready
+    if num_predicted == 0:
+        raise DataError(f"none of {len(paths)} images can be read", do="name other images", code="DATA-EMPTY")
+
+
+def _read(
+    named: NamedModel, paths: Sequence[Path], *, batch_size: int, num_threads: int, skips: Skips | None
+) -> tuple[tuple[PlannedBatch, ...], Iterator[Batch]]:
+    """Plans batches of files and reads them, whole images with masks of zeros, which tell their sizes.
+
+    Raises:
+      DataError: a header cannot be read; from the iterator, an image.
+    """
+    is_whole = isinstance(named.eval_transform, WholeImageTransform)
+    source = FileSource(paths=tuple(paths), targets="masks" if is_whole else "none")
+    plan = plan_batches(
+        source,
+        transform=named.eval_transform,
         image_size=named.config.image_size,
-        batch_size=size,
+        batch_size=batch_size,
+        num_threads=num_threads,
+        max_pixels=named.max_pixels,
+        patience=_PATIENCE,
+        skips=skips,
+    )
+    batches = pipeline.eval_batches(
+        source,
+        transform=named.eval_transform,
+        image_size=named.config.image_size,
+        batch_size=batch_size,
         num_threads=num_threads,
         max_pixels=named.max_pixels,
         skips=skips,
+        plan=plan,
     )
-    names, num_predicted = in_words(named.class_names), 0
-    with with_remedies():
-        for number, batch in enumerate(batches):
-            outputs = jax.tree.map(np.asarray, step(params, mesh.place_batch(pad(batch, size), devices)))
-            in_batch = paths[number * size : (number + 1) * size]
-            rows = [row for row in range(len(in_batch)) if batch.is_real[row]]
-            num_predicted += len(rows)
-            yield tuple(
-                _described(named, in_batch[row], _row(outputs, row), class_names=names, limit=limit) for row in rows
-            )
-    if num_predicted == 0:
-        raise DataError(f"none of {len(paths)} images can be read", do="name other images", code="DATA-EMPTY")
+    return plan, batches
+
+
+class _Ordered:
+    """Predictions of batches that are planned by size, put into the order of the files."""
+
+    def __init__(self, plan: Sequence[PlannedBatch]):
+        """Waits for the files of all batches; those of none are not waited for."""
+        self._waited_for = deque(sorted(index for batch in plan for index in batch.indices))
+        self._done: dict[int, Prediction | None] = {}
+
+    def with_batch(self, predictions: Mapping[int, Prediction | None]) -> tuple[Prediction, ...]:
+        """Takes the predictions of a batch by the indices of files, and returns those that no earlier file waits for.
+
+        None stands for a file that was skipped.
+        """
+        self._done |= predictions
+        ready = []
+        while self._waited_for and self._waited_for[0] in self._done:
+            ready.append(self._done.pop(self._waited_for.popleft()))
+        return tuple(prediction for prediction in ready if prediction is not None)
 
 
 def _row(outputs: PyTree, row: int) -> PyTree:

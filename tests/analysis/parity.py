@@ -57,7 +57,7 @@ def named(name: str, recorded: dict[str, np.ndarray]) -> NamedModel:
         task=task,
         params=parity.deterministic_params(network),
         step=0,
-        transform=ResizeCenterCrop(crop_fraction=float(recorded[f"{name}.crop"][0])),
+        eval_transform=ResizeCenterCrop(crop_fraction=float(recorded[f"{name}.crop"][0])),
         normalization=Normalization(mean=mean, std=std),
     )
 

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from gauss_vit.assembly import feeds
+from gauss_vit.data.images.resize_to_fit import ResizeToFit
 from gauss_vit.data.images.transforms import RandomFlip
 from gauss_vit.errors import ConfigError, DataError, StorageError
 from gauss_vit.experiment import Experiment
@@ -128,3 +130,16 @@ def test_masks_of_an_evaluator_hold_the_classes_of_training(tmp_path: Path):
     place_of = np.asarray([2, 0, 1])
     np.testing.assert_array_equal(sources.evaluation["eval"][0].targets.mask.values, place_of[drawn_mask(0)])
     np.testing.assert_array_equal(sources.train[0].targets.mask.values, drawn_mask(0))
+
+
+def test_whole_images_are_planned_once_and_the_log_says_their_shapes(experiment: Experiment, tmp_path: Path, caplog):
+    make_folder(tmp_path, {f"train/{index}": 2 for index in range(10)} | {"val/3": 5, "val/4": 1})
+    Image.new("RGB", (10, 20)).save(tmp_path / "val" / "4" / "000.png")
+    data = dataclasses.replace(
+        experiment.data, name="folder", data_dir=str(tmp_path), eval_split="validation", eval_transform=ResizeToFit()
+    )
+    feed = feed_of(dataclasses.replace(experiment, data=data))
+    caplog.set_level("INFO")
+    for _ in range(2):
+        assert [batch.image.shape[1:3] for batch in feed.evaluation("eval")] == [(512, 683), (1024, 512)]
+    assert caplog.text.count("evaluation of whole images: 6 images in 2 batches of 2 shapes, each compiled once") == 1

@@ -8,6 +8,7 @@ import pytest
 
 from gauss_vit import main as program
 from gauss_vit.assembly.resolutions import Resolution, parse_size, resolutions
+from gauss_vit.data.images.resize_to_fit import ResizeToFit
 from gauss_vit.errors import ConfigError
 from tests.drawing import undrawn
 from tests.tiny_config import get_config
@@ -62,6 +63,17 @@ def test_what_the_flags_leave_open_is_the_experiments():
     own = Resolution(image_size=(16, 32), crop_fraction=1.0)
     assert own.of(shown) == shown
     assert own.of(dataclasses.replace(shown, seed=3)).seed == 3
+
+
+def test_whole_images_have_sizes_of_their_own():
+    data = dataclasses.replace(get_config().data, eval_transform=ResizeToFit())
+    whole = dataclasses.replace(get_config(), data=data)
+    for refused in (
+        lambda: resolutions(whole, sizes="16x32", crop=None),
+        lambda: Resolution(image_size=(16, 32), crop_fraction=0.9).of(whole),
+    ):
+        with pytest.raises(ConfigError, match=r"ResizeToFit evaluates whole images.*leave out --image_sizes"):
+            refused()
 
 
 @pytest.mark.parametrize("text", ["", "0", "16x", "16x16x16", "-16", "16.0", "99999"])

@@ -78,7 +78,7 @@ def named(name: str, config) -> NamedModel:
         task=Classification(head=head),
         params=noisy,
         step=7,
-        transform=ResizeCenterCrop(crop_fraction=0.8),
+        eval_transform=ResizeCenterCrop(crop_fraction=0.8),
         normalization=NORMALIZATION,
         class_names=("cat", "a dog", "café", "d", "e"),
     )

@@ -1,14 +1,21 @@
 """Images that a user names: files, folders and patterns, as a source without labels."""
 
+import dataclasses
 import glob
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
+
+from gauss_vit.batches import Mask, MaskTargets
 from gauss_vit.config.schema import nearest
 from gauss_vit.data.examples import Example
 from gauss_vit.data.file_reading import read_file, sizes
+from gauss_vit.data.image_sizes import size_in_file
+from gauss_vit.data.images.header import LARGEST_MAX_PIXELS, read_header
 from gauss_vit.data.images.image import SUFFIXES, has_image_suffix, visible_files
 from gauss_vit.errors import DataError
 from gauss_vit.files import FileSet
@@ -88,16 +95,22 @@ def _missing(path: Path) -> DataError:
 
 @dataclass(frozen=True, kw_only=True)
 class FileSource:
-    """Image files as examples without targets.
+    """Image files as examples without labels.
 
     Attributes:
       paths: the files.
+      targets: "masks" gives every image a mask of zeros, which tells the size of the file; "none" gives it nothing.
     """
 
     paths: tuple[Path, ...]
+    targets: Literal["none", "masks"] = "none"
     class_names: tuple[str, ...] = ()
     num_classes: int = 0
-    padding_targets: tuple[()] = ()
+
+    @property
+    def padding_targets(self) -> MaskTargets | tuple[()]:
+        """A mask of zeros, or nothing."""
+        return _blank((1, 1)) if self.targets == "masks" else ()
 
     def file_set(self) -> FileSet:
         """Reads the sizes of the files.
@@ -112,13 +125,31 @@ class FileSource:
         """Number of files."""
         return len(self.paths)
 
+    def image_size(self, index: int, *, max_pixels: int) -> tuple[int, int]:
+        """Reads the (height, width) in pixels of an upright image.
+
+        Raises:
+          DataError: as `size_in_file`.
+        """
+        return size_in_file(self.paths[index], max_pixels=max_pixels)
+
     def __getitem__(self, index: int) -> Example:
         """Reads a file.
 
         Raises:
           DataError: it is not a regular file, or cannot be read.
         """
-        return example_of(self.paths[index])
+        example = example_of(self.paths[index])
+        if self.targets == "none":
+            return example
+        # The limit of pixels is checked where the image is decoded.
+        header = read_header(example.image, name=example.name, max_pixels=LARGEST_MAX_PIXELS)
+        return dataclasses.replace(example, targets=_blank(header.size))
+
+
+def _blank(size: tuple[int, int]) -> MaskTargets:
+    """A mask of zeros of that (height, width)."""
+    return MaskTargets(mask=Mask(values=np.zeros(size, np.uint8)))
 
 
 def example_of(path: Path) -> Example:

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Int, PyTree
 
 from gauss_vit.data.examples import Example, Source, palette_of
+from gauss_vit.data.image_sizes import image_size
 from gauss_vit.data.sources import slices
 from gauss_vit.errors import DataError
 from gauss_vit.files import FileSet
@@ -54,6 +55,14 @@ class SubsetSource:
     def __len__(self) -> int:
         """Number of examples in the subset."""
         return len(self.indices)
+
+    def image_size(self, index: int, *, max_pixels: int) -> tuple[int, int]:
+        """Reads the (height, width) in pixels of an upright image, in the way of the source.
+
+        Raises:
+          DataError: it cannot be read, or has more pixels than `max_pixels`.
+        """
+        return image_size(self.source, int(self.indices[index]), max_pixels=max_pixels)
 
     def __repr__(self) -> str:
         """Name of the subset, with the source that it is taken from."""
