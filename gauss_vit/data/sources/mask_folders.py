@@ -14,6 +14,7 @@ from gauss_vit.batches import MaskTargets
 from gauss_vit.data.config import DEFAULT_DATA_DIR, Data
 from gauss_vit.data.examples import Example, Source
 from gauss_vit.data.file_reading import read_member, sizes
+from gauss_vit.data.image_sizes import size_in_file
 from gauss_vit.data.sources import class_list, folder_layout, how_to_get
 from gauss_vit.data.sources.folder_listing import Lister, contents
 from gauss_vit.data.sources.mask_classes import MaskClasses, padding_targets
@@ -80,6 +81,14 @@ class MaskFolderSource:
     def __len__(self) -> int:
         """Number of images."""
         return len(self.pairs)
+
+    def image_size(self, index: int, *, max_pixels: int) -> tuple[int, int]:
+        """Reads the (height, width) in pixels of an upright image; the mask is left alone.
+
+        Raises:
+          DataError: it cannot be read, or has more pixels than `max_pixels`.
+        """
+        return size_in_file(self.root / self.pairs[index][0], max_pixels=max_pixels)
 
     def __repr__(self) -> str:
         """Split, size and digest: the same wherever the folder is."""

@@ -9,6 +9,7 @@ from jaxtyping import UInt8
 from gauss_vit.batches import IGNORED, ClassTargets, MaskTargets
 from gauss_vit.class_names import listed, match_classes
 from gauss_vit.data.examples import Example, Source, palette_of
+from gauss_vit.data.image_sizes import image_size
 from gauss_vit.errors import DataError
 from gauss_vit.files import FileSet
 from gauss_vit.palette import Palette, generated_palette
@@ -55,6 +56,14 @@ class RelabelledSource:
     def __len__(self) -> int:
         """Number of examples."""
         return len(self.source)
+
+    def image_size(self, index: int, *, max_pixels: int) -> tuple[int, int]:
+        """Reads the (height, width) in pixels of an upright image, in the way of the source.
+
+        Raises:
+          DataError: it cannot be read, or has more pixels than `max_pixels`.
+        """
+        return image_size(self.source, index, max_pixels=max_pixels)
 
     def __repr__(self) -> str:
         """The source, and where its classes are among the others."""

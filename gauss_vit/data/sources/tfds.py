@@ -17,7 +17,7 @@ from jaxtyping import PyTree
 from gauss_vit.data.config import Data, Targets
 from gauss_vit.data.examples import Example, Source
 from gauss_vit.data.file_reading import retry
-from gauss_vit.data.images.header import MAX_PIXELS
+from gauss_vit.data.images.header import MAX_PIXELS, read_header
 from gauss_vit.data.sources.tfds_builder import file_instructions, open_builder
 from gauss_vit.data.sources.tfds_targets import TargetReader, find_reader
 from gauss_vit.errors import DataError
@@ -103,6 +103,15 @@ class TfdsSource:
         learned = "" if self.targets == "classes" else f", targets={self.targets!r}"
         return f"TfdsSource(name={self.full_name!r}, split={self.split!r}, num_examples={len(self)}{learned})"
 
+    def image_size(self, index: int, *, max_pixels: int) -> tuple[int, int]:
+        """Reads the (height, width) in pixels of an upright image; its targets are left alone.
+
+        Raises:
+          DataError: DATA-TFDS, the shard is missing or damaged; as `read_header`.
+        """
+        record = self._record(index)
+        return read_header(record["image"], name=self._name(index, record), max_pixels=max_pixels).size
+
     def __getitem__(self, index: int) -> Example:
         """Reads one record.
 
@@ -110,15 +119,24 @@ class TfdsSource:
           IndexError: index is not in 0..len-1.
           DataError: DATA-TFDS, the shard is missing or damaged; as `TargetReader.read`.
         """
+        record = self._record(index)
+        name = self._name(index, record)
+        return Example(image=record["image"], targets=self.reader.read(record, name=name), name=name)
+
+    def _record(self, index: int) -> Mapping[str, Any]:
+        """Reads the features of a record.
+
+        Raises:
+          IndexError: index is not in 0..len-1.
+          DataError: DATA-TFDS, the shard is missing or damaged.
+        """
         if not 0 <= index < len(self):
             raise IndexError(f"index {index} is not in 0..{len(self) - 1}")
         try:
-            record = retry(lambda: self.records[index])
+            return retry(lambda: self.records[index])
         except Exception as error:  # array_record raises RuntimeError for all, the parser of records other types.
             message = f"{self._name(index, {})} in {self._shard(index)}: {error}"
             raise DataError(message, do="restore the shard or rebuild the data set", code="DATA-TFDS") from error
-        name = self._name(index, record)
-        return Example(image=record["image"], targets=self.reader.read(record, name=name), name=name)
 
     def _shard(self, index: int) -> str:
         """Returns the file that holds an example."""

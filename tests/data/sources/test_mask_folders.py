@@ -14,14 +14,16 @@ from gauss_vit.batches import IGNORED
 from gauss_vit.data import pipeline
 from gauss_vit.data.config import Data
 from gauss_vit.data.examples import PaintedSource, Source, palette_of
+from gauss_vit.data.image_sizes import image_sizes
 from gauss_vit.data.images.header import ORIENTATION_TAG
 from gauss_vit.data.images.transforms import Resize
 from gauss_vit.data.skips import Skips
 from gauss_vit.data.sources import splits
+from gauss_vit.data.sources.relabelled import with_classes
 from gauss_vit.errors import DataError
 from gauss_vit.palette import generated_palette
 from tests.data.samples import encode
-from tests.data.sources.mask_samples import drawn_image, drawn_mask, make_mask_folder
+from tests.data.sources.mask_samples import HEIGHT, WIDTH, drawn_image, drawn_mask, make_mask_folder
 from tests.data.test_config import DATA
 
 
@@ -238,6 +240,14 @@ def test_a_mask_is_turned_with_an_image_that_its_camera_turned(tmp_path: Path):
     (tmp_path / "masks/001.png").write_bytes(encode(np.ascontiguousarray(turned)))
     for example in (opened(tmp_path)[0], opened(tmp_path)[1]):
         np.testing.assert_array_equal(example.targets.mask.values, turned)
+
+
+def test_sizes_are_read_without_the_masks(tmp_path: Path):
+    make_mask_folder(tmp_path, {"": 3})
+    source = with_classes(opened(tmp_path, "all[1:]"), ("car", "sky", "road"), data_set="a")
+    for mask in (tmp_path / "masks").iterdir():
+        mask.write_bytes(b"")
+    assert image_sizes(source, num_threads=0) == dict.fromkeys(range(2), (HEIGHT, WIDTH))
 
 
 def test_damaged_masks_can_be_skipped_as_damaged_images_are(tmp_path: Path):

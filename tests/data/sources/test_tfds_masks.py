@@ -10,6 +10,7 @@ import tensorflow_datasets as tfds
 
 from gauss_vit.batches import IGNORED
 from gauss_vit.data.examples import Source, palette_of
+from gauss_vit.data.image_sizes import image_size
 from gauss_vit.data.sources import splits
 from gauss_vit.data.sources.ade20k import ade20k_classes
 from gauss_vit.data.sources.tfds import open_source
@@ -62,6 +63,8 @@ def test_masks_of_instances_in_its_place_are_refused(tmp_path: Path):
     with pytest.raises(DataError, match=r"record 0, annotation: the mask stores colours, .*name=ade20k") as caught:
         source[0]
     assert caught.value.code == "DATA-LABEL"
+    # Sizes are those of the images: masks are not decoded for them.
+    assert image_size(source, 0) == (HEIGHT, WIDTH)
 
 
 def test_the_trimaps_of_pets_have_three_classes(tmp_path: Path):
