@@ -69,7 +69,7 @@ class Segmentation:
         over valid pixels.
 
     Raises:
-      ConfigError: the weight is negative.
+      ConfigError: the weight is negative, or there are more classes than masks can hold.
     """
 
     head: UPerNetHead | ClassHeadConfig = _UPERNET
@@ -79,6 +79,8 @@ class Segmentation:
     def __post_init__(self):
         if self.auxiliary_weight < 0:
             raise ConfigError(f"auxiliary_weight must be at least 0, got {self.auxiliary_weight}")
+        if self.num_classes is not None and self.num_classes > IGNORED:
+            raise ConfigError(f"masks hold at most {IGNORED} classes, but head.num_classes is {self.num_classes}")
 
     @property
     def num_classes(self) -> int | None:

@@ -109,6 +109,12 @@ def test_negative_weight_is_refused():
         Segmentation(head=HEAD, auxiliary_weight=-0.1)
 
 
+def test_more_classes_than_masks_hold_are_refused():
+    assert Segmentation(head=dataclasses.replace(HEAD, num_classes=IGNORED)).num_classes == 255
+    with pytest.raises(ConfigError, match=r"masks hold at most 255 classes, but head\.num_classes is 256"):
+        Segmentation(head=dataclasses.replace(HEAD, num_classes=IGNORED + 1))
+
+
 WHOLE = dataclasses.replace(whole_images(0, 4), is_real=np.asarray([True, True, True, False]))
 COARSE = RANDOM.normal(size=(4, 4, 6, 4)).astype(np.float32)
 
