@@ -269,11 +269,6 @@ def _paired(
     return tuple((files[0], masks[stem][0]) for stem, files in images.items())
 
 
-def _lacking(files: Mapping[str, list[str]], others: Mapping[str, list[str]]) -> list[str]:
-    """Returns the files whose names are not among the others."""
-    return [found[0] for stem, found in files.items() if stem not in others]
-
-
 def _digest(pairs: Pairs, classes: MaskClasses) -> str:
     """Hashes the names of the files, in order, and what the masks hold."""
     state = hashlib.sha256(repr((classes.names, classes.class_of_value, classes.class_of_color)).encode())
