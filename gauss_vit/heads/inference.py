@@ -37,7 +37,7 @@ class Inference:
       ConfigError: a value is out of range.
 
     Source: MMSegmentation's `EncoderDecoder` and its `MultiScaleFlipAug`, which resizes the original image for each
-    scale: here, it is the image that the evaluation has resized.
+    scale and averages at its size: here, both are done with the image that the evaluation has resized.
     """
 
     mode: Literal["whole", "slide"] = "whole"

@@ -99,7 +99,7 @@ class Upsampling(nnx.Module):
 
 
 def halve(maps: Float[Array, "batch rows columns channels"]) -> Float[Array, "batch half_rows half_columns channels"]:
-    """Takes the largest of every 2 x 2 pixels; at an odd side, of those that there are."""
+    """Max-pools over 2 x 2 pixels with a stride of 2; at the end of an odd side, over those that there are."""
     odd = [(0, side % 2) for side in maps.shape[1:3]]
     return jax.lax.reduce_window(maps, -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), ((0, 0), *odd, (0, 0)))
 

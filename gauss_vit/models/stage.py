@@ -54,7 +54,7 @@ class Stage:
 
     @property
     def width(self) -> int | None:
-        """Number of channels of a map; None without attention, which says it."""
+        """Number of channels of a map, known from the attention; None for blocks without attention."""
         return None if self.attention is None else self.attention.width
 
     @property

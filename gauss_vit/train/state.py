@@ -61,7 +61,7 @@ class AbstractModel:
 
     @property
     def statistics(self) -> tuple[str, ...]:
-        """Paths of the running statistics, which the network follows in training and the optimizer leaves alone."""
+        """Paths of the running statistics, which the network updates in training, and the optimizer never."""
         return tuple(flatten_paths(running_statistics(nnx.merge(self.graph, self.params))))
 
 

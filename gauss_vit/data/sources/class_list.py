@@ -33,7 +33,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, kw_only=True)
 class _Entry:
-    """One class of the list; without a color of its own None."""
+    """One class of the list; `color` is None where the list gives it none."""
 
     name: str
     value: int
