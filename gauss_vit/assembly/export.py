@@ -60,11 +60,11 @@ def exported(named: NamedModel, library: str) -> Exported:
     if library == "hugging_face":
         check_has_counterpart(network)
     params: PyTree = jax.device_get(params)
-    grids = grids_of_tensors(config, params, rules(config))
+    grids = grids_of_tensors(config, params, rules(network))
     return Exported(
         network=network,
         baked=foreign,
-        tensors=to_theirs(params, rules(config)),
+        tensors=to_theirs(params, rules(network)),
         metadata=to_metadata(origin_of(named), grids),
     )
 

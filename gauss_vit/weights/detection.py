@@ -3,15 +3,16 @@
 import contextlib
 import dataclasses
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from jaxtyping import PyTree
-
 from gauss_vit.errors import CheckpointError
-from gauss_vit.models.backbone import BackboneConfig
+from gauss_vit.heads.network import NetworkConfig
+from gauss_vit.models.construct import abstract
+from gauss_vit.tree import flatten_paths, unflatten_paths
+from gauss_vit.weights.bias_sites import starts_fresh
 from gauss_vit.weights.names.name_tables import NAME_TABLES
-from gauss_vit.weights.names.naming import Rule, expected, shown_name
+from gauss_vit.weights.names.naming import Expected, Rule, expected, shown_name
 from gauss_vit.weights.safetensors_file import WeightFile
 
 # Hugging Face's classifiers keep the backbone in one of these; a file of the backbone alone leaves it out.
@@ -28,7 +29,8 @@ class Detected:
 
     Attributes:
       table: Naming of the file: a key of `NAME_TABLES`.
-      rules: Table of names for the config.
+      rules: Table of names for the network.
+      wanted: All tensors that the table expects, by name.
       file: The file, its tensors renamed to what the table expects, without those that are ignored.
       prefix: Prefix that was taken off every name; empty if there was none.
       ignored: Names in the file of tensors that the model does not use.
@@ -36,6 +38,7 @@ class Detected:
 
     table: str
     rules: tuple[Rule, ...]
+    wanted: Mapping[str, Expected]
     file: WeightFile
     prefix: str
     ignored: tuple[str, ...]
@@ -46,6 +49,7 @@ class _Reading:
     """A way to read a file's names, and the number of them that the table expects."""
 
     table: str
+    wanted: Mapping[str, Expected]
     prefix: str
     root: str
     num_known: int
@@ -55,18 +59,19 @@ class _Reading:
         return self.root + theirs.removeprefix(self.prefix)
 
 
-def detect(file: WeightFile, config: BackboneConfig, target: PyTree) -> Detected:
+def detect(file: WeightFile, network: NetworkConfig) -> Detected:
     """Finds the table, the prefix and the root with which most names of a file are expected.
+
+    Position terms that foreign weights lack are not expected.
 
     Args:
       file: The file.
-      config: Config of the backbone.
-      target: Our tree of shapes; it determines the names that are expected.
+      network: Config of the network.
 
     Raises:
       CheckpointError: no table knows any name.
     """
-    readings = tuple(_readings(file, config, target))
+    readings = tuple(_readings(file, network))
     # The first of equals: as few changes of names as possible.
     best = max(readings, key=lambda reading: reading.num_known, default=None)
     if best is None or best.num_known == 0:
@@ -82,7 +87,8 @@ def detect(file: WeightFile, config: BackboneConfig, target: PyTree) -> Detected
     entries = {name: file.entries[theirs] for theirs, name in renamed.items() if theirs not in ignored}
     return Detected(
         table=best.table,
-        rules=NAME_TABLES[best.table](config),
+        rules=NAME_TABLES[best.table](network),
+        wanted=best.wanted,
         file=dataclasses.replace(file, entries=entries),
         prefix=best.prefix,
         ignored=tuple(sorted(ignored)),
@@ -104,12 +110,13 @@ def shared_prefixes(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(prefixes)
 
 
-def _readings(file: WeightFile, config: BackboneConfig, target: PyTree) -> Iterator[_Reading]:
-    names = tuple(file.entries)
+def _readings(file: WeightFile, network: NetworkConfig) -> Iterator[_Reading]:
+    names, leaves = tuple(file.entries), flatten_paths(abstract(network)[1])
+    target = unflatten_paths({path: leaf for path, leaf in leaves.items() if not starts_fresh(path, network.backbone)})
     for table, rules in NAME_TABLES.items():
         with contextlib.suppress(CheckpointError):  # The table has no names for such a model.
-            wanted = set(expected(rules(config), target))
+            wanted = expected(rules(network), target)
             for prefix in shared_prefixes(names):
                 for root in ("", *_ROOTS.get(table, ())):
                     num_known = sum(root + name.removeprefix(prefix) in wanted for name in names)
-                    yield _Reading(table=table, prefix=prefix, root=root, num_known=num_known)
+                    yield _Reading(table=table, wanted=wanted, prefix=prefix, root=root, num_known=num_known)

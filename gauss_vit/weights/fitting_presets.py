@@ -7,12 +7,9 @@ from gauss_vit.errors import CheckpointError
 from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.heads.stock import stock_head
 from gauss_vit.models.backbone import BackboneConfig
-from gauss_vit.models.construct import abstract
 from gauss_vit.models.presets import PRESETS, Preset
-from gauss_vit.tree import flatten_paths, unflatten_paths
-from gauss_vit.weights.bias_sites import starts_fresh
 from gauss_vit.weights.detection import detect
-from gauss_vit.weights.names.naming import Expected, expected, shown_name
+from gauss_vit.weights.names.naming import Expected, shown_name
 from gauss_vit.weights.safetensors_file import BUFFERS, WeightFile
 
 _HEAD = r"head\..*"
@@ -57,11 +54,9 @@ def _has_patches_of(file: WeightFile, preset: Preset) -> bool:
 
 def _fits(file: WeightFile, config: BackboneConfig) -> bool:
     """Returns whether a file has all tensors of a backbone and no others, but for the classifier's size."""
-    leaves = flatten_paths(abstract(NetworkConfig(backbone=config, head=stock_head(config)))[1])
-    target = unflatten_paths({path: leaf for path, leaf in leaves.items() if not starts_fresh(path, config)})
     with contextlib.suppress(CheckpointError):
-        detected = detect(file, config, target)
-        wanted = expected(detected.rules, target)
+        detected = detect(file, NetworkConfig(backbone=config, head=stock_head(config)))
+        wanted = detected.wanted
         found = {name: entry.shape for name, entry in detected.file.entries.items() if not re.fullmatch(BUFFERS, name)}
         body = {name: each.shape for name, each in wanted.items() if not _is_head(each)}
         heads = {name for name, each in wanted.items() if _is_head(each)}

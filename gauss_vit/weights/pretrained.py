@@ -22,7 +22,7 @@ from gauss_vit.weights.detection import Detected, detect
 from gauss_vit.weights.file_metadata import class_names_of, grids_of_file, normalization_of
 from gauss_vit.weights.fitting_presets import other_model
 from gauss_vit.weights.head_classes import Head, choose_head
-from gauss_vit.weights.names.naming import Expected, Tensor, expected, from_theirs, refuse, shown_name
+from gauss_vit.weights.names.naming import Expected, Tensor, from_theirs, refuse, shown_name
 from gauss_vit.weights.position_plan import plan_positions
 from gauss_vit.weights.resample_positions import Regrid, is_position
 from gauss_vit.weights.safetensors_file import BUFFERS, Entry, WeightFile, open_weights
@@ -131,7 +131,7 @@ def load_weights(
     file = open_weights(path)
     leaves = flatten_paths(abstract(network)[1])
     try:
-        plan = _plan(file, network.backbone, leaves, head=head, source_grid=source_grid, class_names=tuple(class_names))
+        plan = _plan(file, network, leaves, head=head, source_grid=source_grid, class_names=tuple(class_names))
     except CheckpointError as error:
         raise (other_model(file, network.backbone) or error) from error
     detected = plan.detected
@@ -179,23 +179,23 @@ def draw(network: NetworkConfig, paths: Sequence[str], *, seed: int) -> dict[str
 
 def _plan(
     file: WeightFile,
-    config: BackboneConfig,
+    network: NetworkConfig,
     leaves: Mapping[str, jax.ShapeDtypeStruct],
     *,
     head: Head,
     source_grid: Grid | None,
     class_names: tuple[str, ...],
 ) -> _Plan:
-    """Compares a file's header with the model, whose parameters' shapes are `leaves`.
+    """Compares a file's header with the network, whose parameters' shapes are `leaves`.
 
     Raises:
       CheckpointError: no table knows the file's names, or something in it does not fit.
     """
-    known = {path: leaf for path, leaf in leaves.items() if not starts_fresh(path, config)}
-    detected = detect(file, config, unflatten_paths(known))
-    file, nameable = detected.file, expected(detected.rules, unflatten_paths(known))
+    config, detected = network.backbone, detect(file, network)
+    file, nameable = detected.file, detected.wanted
     given = class_names_of(file.metadata)
     choice = choose_head(head, given=given, wanted=class_names, fits=_has_head(file, nameable))
+    known = {path: leaf for path, leaf in leaves.items() if not starts_fresh(path, config)}
     taken = {path: leaf for path, leaf in known.items() if choice.is_kept or not re.fullmatch(HEAD, path)}
     wanted = {name: each for name, each in nameable.items() if each.path in taken}
     entries = {

@@ -69,7 +69,7 @@ def test_file_gives_its_parameters_and_a_head_that_does_not_fit_is_new(workdir: 
     plain = without_terms(MODEL, Gaussian)
     params = {path: leaf for path, leaf in leaves(trained(workdir).params).items() if "gaussian" not in path}
     path = tmp_path / "weights.safetensors"
-    write(path, to_theirs(unflatten_paths(params), NAME_TABLES["timm"](plain)))
+    write(path, to_theirs(unflatten_paths(params), NAME_TABLES["timm"](classifier(plain))))
     same = leaves(initial_params(starting_at(path, plain)))
     three = dataclasses.replace(starting_at(path), task=Classification(head=LinearHead(num_classes=3)))
     other = leaves(initial_params(three))

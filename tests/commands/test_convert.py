@@ -47,7 +47,7 @@ def tiny_preset(monkeypatch: pytest.MonkeyPatch):
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
     """A timm file for the tiny preset."""
-    wanted = naming.expected(timm_rules(STOCK), abstract(classifier(STOCK, 1000))[1])
+    wanted = naming.expected(timm_rules(classifier(STOCK)), abstract(classifier(STOCK, 1000))[1])
     write(tmp_path / "w.safetensors", {name: deterministic.tensor(name, each.shape) for name, each in wanted.items()})
     return tmp_path / "w.safetensors"
 
@@ -102,7 +102,7 @@ def test_preset_with_weights_is_the_model_of_the_file(weights: Path, tmp_path: P
 
 def test_training_goes_on_from_a_file(weights: Path, tmp_path: Path, data_flag: str):
     wanted = without_terms(MODEL, Gaussian)
-    names = naming.expected(timm_rules(wanted), abstract(classifier(wanted, 10))[1])
+    names = naming.expected(timm_rules(classifier(wanted)), abstract(classifier(wanted, 10))[1])
     write(weights, {name: deterministic.tensor(name, each.shape) for name, each in names.items()})
     run = [CONFIG, data_flag, ONE_DEVICE, f"--workdir={tmp_path / 'run'}"]
     assert program.main(["convert", f"--weights={weights}", "--head=fresh", *run]) == 0

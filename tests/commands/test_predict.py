@@ -62,7 +62,7 @@ def predicted(capsys: pytest.CaptureFixture[str], *arguments: object) -> list[di
 
 def test_probabilities_are_those_of_timm(photos, tmp_path, monkeypatch, capsys):
     add_preset(monkeypatch, "vit_golden", SMALL)
-    wanted = naming.expected(timm_rules(SMALL), abstract(classifier(SMALL, 1000))[1])
+    wanted = naming.expected(timm_rules(classifier(SMALL)), abstract(classifier(SMALL, 1000))[1])
     write(tmp_path / "w.safetensors", {name: tensor(name, each.shape) for name, each in wanted.items()})
     model = ["--model=vit_golden", f"--weights={tmp_path / 'w.safetensors'}"]
     found = predicted(capsys, *model, f"--topk={TOP}", photos)

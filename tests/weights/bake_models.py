@@ -60,7 +60,7 @@ def main() -> None:
     """Writes every model."""
     for name, config in EXPORTED.items():
         baked, params = bake(config, params_for(config))
-        write(Path(sys.argv[1]) / f"{name}.safetensors", to_theirs(params, timm_rules(baked)))
+        write(Path(sys.argv[1]) / f"{name}.safetensors", to_theirs(params, timm_rules(classifier(baked))))
 
 
 if __name__ == "__main__":

@@ -106,16 +106,18 @@ def test_shared_bias_stays_shared_only_if_it_is_alone():
 @pytest.mark.parametrize("name", ["mlp", "class token", "beit", "shared", "shared alone", "swin"])
 def test_baked_models_have_timms_names(name):
     baked, params, _ = baked_model(name)
-    assert any("relative_position_bias_table" in key for key in naming.to_theirs(params, timm_rules(baked)))
+    assert any("relative_position_bias_table" in key for key in naming.to_theirs(params, timm_rules(classifier(baked))))
 
 
 def test_class_token_rows_are_timms_relpos_names_not_beits():
     baked, params = bake(CLASS_TOKEN, params_for(CLASS_TOKEN))
-    table = naming.to_theirs(params, timm_rules(baked))["blocks.0.attn.rel_pos.relative_position_bias_table"]
+    table = naming.to_theirs(params, timm_rules(classifier(baked)))[
+        "blocks.0.attn.rel_pos.relative_position_bias_table"
+    ]
     assert table.shape == (18, 2)
     np.testing.assert_array_equal(table[-3:], 0)
     baked, params = bake(BEIT, params_for(BEIT))
-    assert "blocks.0.attn.relative_position_bias_table" in naming.to_theirs(params, timm_rules(baked))
+    assert "blocks.0.attn.relative_position_bias_table" in naming.to_theirs(params, timm_rules(classifier(baked)))
 
 
 def test_model_without_a_bias_stays_as_it_is():

@@ -41,7 +41,7 @@ def test_header_holds_step_classes_pixels_and_grids(tmp_path):
 
 def test_every_position_tensor_has_its_grid():
     grids = {
-        name: grids_of_tensors(config, abstract(classifier(config))[1], timm_rules(config))
+        name: grids_of_tensors(config, abstract(classifier(config))[1], timm_rules(classifier(config)))
         for name, config in {"vit": VIT, "table": TABLE, "swin": SWIN}.items()
     }
     assert grids["vit"] == {"pos_embed": (4, 6)}

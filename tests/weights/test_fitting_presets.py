@@ -16,7 +16,8 @@ from tests.networks import classifier
 
 def sparse_file(path, config, rules, *, num_classes=1000, prefix=""):
     """A file with a preset's header; its numbers take no room on disk."""
-    wanted = naming.expected(rules(config), abstract(classifier(config, num_classes))[1])
+    network = classifier(config, num_classes)
+    wanted = naming.expected(rules(network), abstract(network)[1])
     return sparse(path, {prefix + name: each.shape for name, each in wanted.items()})
 
 

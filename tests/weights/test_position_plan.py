@@ -44,7 +44,7 @@ def target_of(case: str):
 
 
 def wanted_by(config):
-    return expected(timm_rules(config), abstract(classifier(config))[1])
+    return expected(timm_rules(classifier(config)), abstract(classifier(config))[1])
 
 
 @pytest.mark.parametrize("case", CASES)

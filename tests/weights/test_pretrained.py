@@ -35,14 +35,14 @@ CONFIGS = {"vit": VIT, "relative": PLAIN_RELATIVE, "table": TABLE, "swin": SWIN}
 
 def tensors_for(config) -> dict[str, np.ndarray]:
     """Deterministic weights of a config in timm's names."""
-    wanted = naming.expected(timm_rules(config), abstract(classifier(config))[1])
+    wanted = naming.expected(timm_rules(classifier(config)), abstract(classifier(config))[1])
     return {name: deterministic.tensor(name, each.shape) for name, each in wanted.items()}
 
 
 def saved(path, config, *, states_grid=True, classes=(), **changes):
     """Writes a timm file with some tensors changed; None leaves one out."""
     tensors = tensors_for(config) | changes
-    grids = grids_of_tensors(config, abstract(classifier(config))[1], timm_rules(config))
+    grids = grids_of_tensors(config, abstract(classifier(config))[1], timm_rules(classifier(config)))
     origin = Origin(step=0, class_names=classes, normalization=PIXELS, crop_fraction=1.0, interpolation="bicubic")
     said = to_metadata(origin, grids)
     kept = {name: array for name, array in tensors.items() if array is not None}
@@ -62,7 +62,7 @@ def test_timm_file_to_ours_to_timm_file_is_bit_identical(config, tmp_path):
     imported = load_weights(path, classifier(config))
     assert (imported.table, imported.resampled, imported.fresh) == ("timm", (), ())
     assert jax.tree.structure(imported.params) == jax.tree.structure(abstract(classifier(config))[1])
-    tensors, said = naming.to_theirs(imported.params, timm_rules(config)), open_weights(path).metadata
+    tensors, said = naming.to_theirs(imported.params, timm_rules(classifier(config))), open_weights(path).metadata
     write(tmp_path / "again.safetensors", tensors, metadata=said)
     assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
 

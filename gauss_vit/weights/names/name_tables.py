@@ -4,43 +4,47 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from gauss_vit.errors import CheckpointError, ConfigError
+from gauss_vit.heads.network import NetworkConfig
+from gauss_vit.heads.stock import StockHead
 from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.weights.names import hugging_face_names, timm_names, timm_swin_names
 from gauss_vit.weights.names.naming import TRANSPOSED, Rule
 
-Rules = Callable[[BackboneConfig], tuple[Rule, ...]]
+Rules = Callable[[NetworkConfig], tuple[Rule, ...]]
 
 
-def timm_rules(config: BackboneConfig) -> tuple[Rule, ...]:
+def timm_rules(network: NetworkConfig) -> tuple[Rule, ...]:
     """Returns timm's names for any backbone with a linear head.
 
     Raises:
       CheckpointError: timm has no such model.
     """
-    match config:
-        case ViTConfig():
+    _check_is_classifier(network, library="timm")
+    match network.backbone:
+        case ViTConfig() as config:
             _check_has_counterpart(config)
             return (*_tables_with_prefix(config), *timm_names.vit_rules(config))
-        case SwinConfig():
+        case SwinConfig() as config:
             return timm_swin_names.swin_rules(config)
-        case _:
+        case config:
             raise _unknown(config)
 
 
-def hugging_face_rules(config: BackboneConfig) -> tuple[Rule, ...]:
+def hugging_face_rules(network: NetworkConfig) -> tuple[Rule, ...]:
     """Returns Hugging Face's names for any backbone with a linear head; parameters that its models lack have no name.
 
     Raises:
-      CheckpointError: Hugging Face has no such backbone.
+      CheckpointError: Hugging Face has no such model.
     """
-    match config:
-        case ViTConfig():
+    _check_is_classifier(network, library="Hugging Face")
+    match network.backbone:
+        case ViTConfig() as config:
             return hugging_face_names.vit_rules(config)
-        case SwinConfig():
+        case SwinConfig() as config:
             return hugging_face_names.swin_rules(config)
-        case _:
+        case config:
             raise _unknown(config)
 
 
@@ -50,6 +54,15 @@ def _unknown(config: BackboneConfig) -> CheckpointError:
         code="CKPT-TREE",
         do="use a workdir of gauss_vit instead of a file",
     )
+
+
+def _check_is_classifier(network: NetworkConfig, *, library: str) -> None:
+    if not isinstance(network.head, StockHead):
+        raise CheckpointError(
+            f"{library} has no names for the parameters of a {type(network.head).__name__}",
+            code="CKPT-TREE",
+            do="use a workdir of gauss_vit instead of a file",
+        )
 
 
 def _check_has_counterpart(config: ViTConfig) -> None:

@@ -43,8 +43,8 @@ def test_logits_equal_hugging_faces(name, tmp_path):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_there_and_back_is_the_identity(name):
     config, tensors = CONFIGS[name], tensors_of(name)
-    params = naming.from_theirs(tensors, hugging_face_rules(config), abstract(classifier(config))[1])
-    restored = naming.to_theirs(params, hugging_face_rules(config))
+    params = naming.from_theirs(tensors, hugging_face_rules(classifier(config)), abstract(classifier(config))[1])
+    restored = naming.to_theirs(params, hugging_face_rules(classifier(config)))
     assert set(restored) == set(tensors)
     for key, array in tensors.items():
         np.testing.assert_array_equal(restored[key], array)

@@ -21,7 +21,7 @@ from tests.weights.hugging_face_models import VIT
 @pytest.mark.parametrize("name", [name for name in PRESETS if "base" in name or "s24" in name])
 def test_every_parameter_has_one_name(name):
     target = abstract(classifier(PRESETS[name]))[1]
-    wanted = naming.expected(timm_rules(PRESETS[name]), target)
+    wanted = naming.expected(timm_rules(classifier(PRESETS[name])), target)
     sizes = sum(int(jax.numpy.prod(jax.numpy.asarray(each.shape))) for each in wanted.values())
     assert sizes == sum(leaf.size for leaf in jax.tree.leaves(target))
 
@@ -35,11 +35,10 @@ def test_gaussian_without_baking_has_no_name():
     config = with_terms(VIT, Gaussian())
     for rules in NAME_TABLES.values():
         with pytest.raises(CheckpointError, match="without a name in the target format"):
-            naming.expected(rules(config), abstract(classifier(config))[1])
+            naming.expected(rules(classifier(config)), abstract(classifier(config))[1])
 
 
 def test_models_that_timm_lacks_are_refused():
     with pytest.raises(CheckpointError, match="relative table beside absolute embeddings"):
-        timm_rules(
-            dataclasses.replace(PLAIN, position=Position(terms=(RelativeTable(),), absolute=AbsoluteEmbedding()))
-        )
+        position = Position(terms=(RelativeTable(),), absolute=AbsoluteEmbedding())
+        timm_rules(classifier(dataclasses.replace(PLAIN, position=position)))
