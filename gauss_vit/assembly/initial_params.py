@@ -118,7 +118,7 @@ def summary(start: Start, imported: Imported) -> str:
     if imported.resampled:
         parts.append(f"{len(imported.resampled)} tensors resampled to this grid")
     if imported.fresh:
-        parts.append(f"fresh: {', '.join(imported.fresh)}")
+        parts.append(f"fresh: {', '.join(imported.fresh_parts)}")
     if start.intervention != "none":
         parts.append(f"position information: {start.intervention}")
     return "; ".join(parts)

@@ -71,5 +71,5 @@ def _summary(imported: Imported) -> str:
     if imported.resampled:
         parts.append(f"{len(imported.resampled)} resampled to this grid")
     if imported.fresh:
-        parts.append(f"fresh: {', '.join(imported.fresh)}")
+        parts.append(f"fresh: {', '.join(imported.fresh_parts)}")
     return "; ".join(parts)

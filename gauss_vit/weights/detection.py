@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from gauss_vit.errors import CheckpointError
 from gauss_vit.heads.network import NetworkConfig
+from gauss_vit.heads.stock import StockHead, stock_head
 from gauss_vit.models.construct import abstract
 from gauss_vit.tree import flatten_paths, unflatten_paths
 from gauss_vit.weights.bias_sites import starts_fresh
@@ -20,7 +21,11 @@ _ROOTS = {"hugging_face": ("vit.", "deit.", "swin.")}
 # Wrappers are few; a hostile name may have a million components.
 _MOST_PREFIXES = 8
 # Tensors that no classifier of ours reads: those of another head on the class token, and of masked pre-training.
-_IGNORED = {"hugging_face": r"(\w+\.)?(pooler\.dense\.(weight|bias)|embeddings\.mask_token)"}
+_IGNORED = {
+    "hugging_face": r"(\w+\.)?(pooler\.dense\.(weight|bias)|embeddings\.mask_token)"
+    # Some files of UPerNet hold the backbone's last norm beside the one of the last stage, which takes its place.
+    r"|backbone\.(swin\.)?layernorm\.(weight|bias)"
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,14 +34,17 @@ class Detected:
 
     Attributes:
       table: Naming of the file: a key of `NAME_TABLES`.
-      rules: Table of names for the network.
-      wanted: All tensors that the table expects, by name.
+      has_head: Whether the file is of the network with its head; otherwise it is of the backbone with a classifier,
+        which the network lacks.
+      rules: Table of names for what the file is of.
+      wanted: All tensors that the table expects there, by name.
       file: The file, its tensors renamed to what the table expects, without those that are ignored.
       prefix: Prefix that was taken off every name; empty if there was none.
       ignored: Names in the file of tensors that the model does not use.
     """
 
     table: str
+    has_head: bool
     rules: tuple[Rule, ...]
     wanted: Mapping[str, Expected]
     file: WeightFile
@@ -46,9 +54,10 @@ class Detected:
 
 @dataclass(frozen=True, kw_only=True)
 class _Reading:
-    """A way to read a file's names, and the number of them that the table expects."""
+    """A way to read a file's names, and the number of them that the table expects of a network."""
 
     table: str
+    network: NetworkConfig
     wanted: Mapping[str, Expected]
     prefix: str
     root: str
@@ -62,7 +71,8 @@ class _Reading:
 def detect(file: WeightFile, network: NetworkConfig) -> Detected:
     """Finds the table, the prefix and the root with which most names of a file are expected.
 
-    Position terms that foreign weights lack are not expected.
+    Position terms that foreign weights lack are not expected. A network whose head is no classifier may also be given
+    the file of a classifier on its backbone.
 
     Args:
       file: The file.
@@ -71,13 +81,16 @@ def detect(file: WeightFile, network: NetworkConfig) -> Detected:
     Raises:
       CheckpointError: no table knows any name.
     """
-    readings = tuple(_readings(file, network))
+    classifier = NetworkConfig(backbone=network.backbone, head=stock_head(network.backbone))
+    candidates = (network,) if isinstance(network.head, StockHead) else (network, classifier)
+    readings = tuple(reading for candidate in candidates for reading in _readings(file, candidate))
     # The first of equals: as few changes of names as possible.
     best = max(readings, key=lambda reading: reading.num_known, default=None)
     if best is None or best.num_known == 0:
         names = ", ".join(shown_name(name) for name in sorted(file.entries)[:3]) or "none"
+        tables = dict.fromkeys(reading.table for reading in readings) or NAME_TABLES
         raise CheckpointError(
-            f"{shown_name(str(file.path))} has names of neither {' nor '.join(NAME_TABLES)} for this model: {names}",
+            f"{shown_name(str(file.path))} has names of neither {' nor '.join(tables)} for this model: {names}",
             code="CKPT-TREE",
             do="choose the --model that the file was made for",
         )
@@ -87,7 +100,8 @@ def detect(file: WeightFile, network: NetworkConfig) -> Detected:
     entries = {name: file.entries[theirs] for theirs, name in renamed.items() if theirs not in ignored}
     return Detected(
         table=best.table,
-        rules=NAME_TABLES[best.table](network),
+        has_head=best.network == network,
+        rules=NAME_TABLES[best.table](best.network),
         wanted=best.wanted,
         file=dataclasses.replace(file, entries=entries),
         prefix=best.prefix,
@@ -119,4 +133,6 @@ def _readings(file: WeightFile, network: NetworkConfig) -> Iterator[_Reading]:
             for prefix in shared_prefixes(names):
                 for root in ("", *_ROOTS.get(table, ())):
                     num_known = sum(root + name.removeprefix(prefix) in wanted for name in names)
-                    yield _Reading(table=table, wanted=wanted, prefix=prefix, root=root, num_known=num_known)
+                    yield _Reading(
+                        table=table, network=network, wanted=wanted, prefix=prefix, root=root, num_known=num_known
+                    )

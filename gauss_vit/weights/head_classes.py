@@ -1,11 +1,14 @@
 """The head of given weights for a model with classes of its own: which rows are taken, found by name."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from gauss_vit.class_names import ClassMatch, listed, match_classes
 from gauss_vit.errors import CheckpointError
+from gauss_vit.heads.network import ClassHeadConfig, HeadConfig, NetworkConfig
+from gauss_vit.models.construct import abstract_of
+from gauss_vit.tree import flatten_paths
 
 Head = Literal["file", "fresh", "fitting"]
 
@@ -27,7 +30,9 @@ class HeadChoice:
     remarks: tuple[str, ...] = ()
 
 
-def choose_head(head: Head, *, given: Sequence[str], wanted: Sequence[str], fits: bool) -> HeadChoice:
+def choose_head(
+    head: Head, *, given: Sequence[str], wanted: Sequence[str], fits: bool, is_there: bool = True
+) -> HeadChoice:
     """Decides whether a head is taken: by the names of its classes where they are known, otherwise by its shape.
 
     Args:
@@ -35,11 +40,19 @@ def choose_head(head: Head, *, given: Sequence[str], wanted: Sequence[str], fits
       given: Classes of the weights, in order; empty if they are unknown.
       wanted: Classes of the model, in order; empty if they are unknown.
       fits: Whether the head has the shape of the model's.
+      is_there: Whether the weights have a head of the model's kind.
 
     Raises:
-      CheckpointError: the head of the weights is required, and it lacks classes or has one name twice (code CKPT-TREE).
+      CheckpointError: the head of the weights is required, and it is of another kind, lacks classes or has one name
+        twice (code CKPT-TREE).
     """
-    if head == "fresh":
+    if not is_there and head == "file":
+        raise CheckpointError(
+            "the weights have the backbone of the model with a head of another kind, such as a classifier",
+            code="CKPT-TREE",
+            do="to train a new head, ask for it with --head=fresh (start.head in a config)",
+        )
+    if head == "fresh" or not is_there:
         return HeadChoice(is_kept=False)
     if not given or not wanted:
         is_kept = head == "file" or fits
@@ -66,6 +79,23 @@ def choose_head(head: Head, *, given: Sequence[str], wanted: Sequence[str], fits
         code="CKPT-TREE",
         do="to train a new head, ask for it with --head=fresh (start.head in a config)",
     )
+
+
+def class_parameters(network: NetworkConfig) -> frozenset[str]:
+    """Finds the parameters of a network's head whose last axis is the classes: those that one more class makes larger.
+
+    There are none where the config of the head has no number of classes.
+    """
+    head = network.head
+    if not isinstance(head, ClassHeadConfig) or head.num_classes is None:
+        return frozenset()
+
+    def shapes(head: HeadConfig) -> dict[str, tuple[int, ...]]:
+        leaves = flatten_paths(abstract_of(lambda key: head.make(network.backbone, key=key))[1])
+        return {f"head.{path}": leaf.shape for path, leaf in leaves.items()}
+
+    larger = shapes(replace(head, num_classes=head.num_classes + 1))
+    return frozenset(path for path, shape in shapes(head).items() if larger[path] != shape)
 
 
 def _difference(match: ClassMatch, given: Sequence[str]) -> str:

@@ -21,13 +21,14 @@ from gauss_vit.weights.bias_sites import starts_fresh
 from gauss_vit.weights.detection import Detected, detect
 from gauss_vit.weights.file_metadata import class_names_of, grids_of_file, normalization_of
 from gauss_vit.weights.fitting_presets import other_model
-from gauss_vit.weights.head_classes import Head, choose_head
+from gauss_vit.weights.head_classes import Head, choose_head, class_parameters
 from gauss_vit.weights.names.naming import Expected, Tensor, from_theirs, refuse, shown_name
 from gauss_vit.weights.position_plan import plan_positions
 from gauss_vit.weights.resample_positions import Regrid, is_position
 from gauss_vit.weights.safetensors_file import BUFFERS, Entry, WeightFile, open_weights
 
 HEAD = r"head\..*"
+_MOST_LISTED = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +75,14 @@ class Imported:
     def has_fresh_head(self) -> bool:
         """Whether the head is newly drawn."""
         return any(re.fullmatch(HEAD, path) for path in self.fresh)
+
+    @property
+    def fresh_parts(self) -> tuple[str, ...]:
+        """Newly drawn arrays by path, but a head of many as one."""
+        head = [path for path in self.fresh if re.fullmatch(HEAD, path)]
+        if len(head) <= _MOST_LISTED:
+            return self.fresh
+        return (f"the head ({len(head)} arrays)", *(path for path in self.fresh if path not in head))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,8 +202,9 @@ def _plan(
     """
     config, detected = network.backbone, detect(file, network)
     file, nameable = detected.file, detected.wanted
-    given = class_names_of(file.metadata)
-    choice = choose_head(head, given=given, wanted=class_names, fits=_has_head(file, nameable))
+    given = class_names_of(file.metadata) if detected.has_head else ()
+    fits = detected.has_head and _has_head(file, nameable)
+    choice = choose_head(head, given=given, wanted=class_names, fits=fits, is_there=detected.has_head)
     known = {path: leaf for path, leaf in leaves.items() if not starts_fresh(path, config)}
     taken = {path: leaf for path, leaf in known.items() if choice.is_kept or not re.fullmatch(HEAD, path)}
     wanted = {name: each for name, each in nameable.items() if each.path in taken}
@@ -205,8 +215,10 @@ def _plan(
     }
     shapes = {name: entry.shape for name, entry in entries.items()}
     positions = plan_positions(shapes, wanted, config, stated=grids_of_file(file.metadata), source_grid=source_grid)
-    rows = {} if choice.rows is None else dict.fromkeys(_head_names(wanted), choice.rows)
-    _check_head(shapes, wanted, num_classes=len(given))
+    by_class = class_parameters(network)
+    heads = [name for name, each in wanted.items() if each.path in by_class]
+    rows = {} if choice.rows is None else dict.fromkeys(heads, choice.rows)
+    _check_head({name: shapes[name] for name in heads if name in shapes}, num_classes=len(given))
     cut = {name for name in rows if name in shapes and shapes[name][1:] == wanted[name].shape[1:]}
     _check(entries, wanted, config, exempt={*positions.regrids, *cut}, unknown=positions.unknown)
     return _Plan(
@@ -220,18 +232,13 @@ def _plan(
     )
 
 
-def _head_names(wanted: Mapping[str, Expected]) -> list[str]:
-    """Lists the tensors of the head."""
-    return [name for name, each in wanted.items() if re.fullmatch(HEAD, each.path)]
-
-
-def _check_head(shapes: Mapping[str, tuple[int, ...]], wanted: Mapping[str, Expected], *, num_classes: int) -> None:
-    """Checks that a head has as many rows as the file names classes, if it names any.
+def _check_head(shapes: Mapping[str, tuple[int, ...]], *, num_classes: int) -> None:
+    """Checks that the tensors of a head with a row for each class have as many as the file names, if it names any.
 
     Raises:
       CheckpointError: it has another number (code CKPT-TREE).
     """
-    rows = {name: shapes[name][0] for name in _head_names(wanted) if num_classes and name in shapes}
+    rows = {name: shape[0] for name, shape in shapes.items()} if num_classes else {}
     others = [f"{name} has {count}" for name, count in rows.items() if count != num_classes]
     refuse({f"with other numbers of classes than the {num_classes} that the file states": others})
 

@@ -16,7 +16,7 @@ from gauss_vit.models.construct import abstract
 from gauss_vit.ops.grid import Grid
 from gauss_vit.tree import flatten_paths, unflatten_paths
 from gauss_vit.weights.bias_sites import starts_fresh
-from gauss_vit.weights.head_classes import Head, choose_head
+from gauss_vit.weights.head_classes import Head, choose_head, class_parameters
 from gauss_vit.weights.intervention import intervene
 from gauss_vit.weights.names.naming import Tensor, refuse
 from gauss_vit.weights.pretrained import HEAD, Imported, draw
@@ -82,19 +82,30 @@ def carry_over(
         fit.
     """
     given, wanted = flatten_paths(jax.device_get(params)), flatten_paths(abstract(network)[1])
-    choice = choose_head(head, given=given_classes, wanted=class_names, fits=_heads_agree(given, wanted))
+    heads = _head_shapes(given), _head_shapes(wanted)
+    choice = choose_head(
+        head,
+        given=given_classes,
+        wanted=class_names,
+        fits=heads[0] == heads[1],
+        is_there=heads[0].keys() == heads[1].keys(),
+    )
     moved = resampled(
         {path: leaf for path, leaf in given.items() if path in wanted},
         network.backbone,
         grids=grids_of(source, params),
     )
-    given |= moved | _rows_of_head(given, choice.rows, num_given=len(given_classes))
+    given |= moved
+    if choice.rows is not None:
+        given |= {path: given[path][..., list(choice.rows)] for path in class_parameters(network)}
     fresh = tuple(path for path in wanted if _may_be_fresh(path, given, network.backbone, keeps_head=choice.is_kept))
     taken = [path for path in wanted if path not in fresh]
     refuse(
         {
             "missing": [path for path in taken if path not in given],
-            "unexpected": [path for path in given if path not in wanted and not starts_fresh(path, source)],
+            "unexpected": [
+                path for path in given if path not in wanted and not _may_be_left(path, source, choice.is_kept)
+            ],
             "misshaped": [
                 f"{path} is {given[path].shape} in the run and {wanted[path].shape} in the model"
                 for path in taken
@@ -124,17 +135,6 @@ def redraw(config: BackboneConfig, params: PyTree, name: Redrawing, *, key: PRNG
     return jax.device_get(intervene(config, jax.tree.map(jnp.asarray, params), name, key=key)[1])
 
 
-def _rows_of_head(given: Mapping[str, Tensor], rows: Sequence[int] | None, *, num_given: int) -> dict[str, Tensor]:
-    """Selects the rows of the head that belong to the model's classes: the last axis of its arrays is the classes."""
-    if rows is None:
-        return {}
-    return {
-        path: leaf[..., list(rows)]
-        for path, leaf in given.items()
-        if re.fullmatch(HEAD, path) and leaf.shape[-1] == num_given
-    }
-
-
 def _may_be_fresh(path: str, given: Mapping[str, Tensor], config: BackboneConfig, *, keeps_head: bool) -> bool:
     """Returns whether a parameter may be newly drawn: those of a new head, and of a Gaussian that the run lacks."""
     if re.fullmatch(HEAD, path):
@@ -142,10 +142,11 @@ def _may_be_fresh(path: str, given: Mapping[str, Tensor], config: BackboneConfig
     return path not in given and starts_fresh(path, config)
 
 
-def _heads_agree(given: Mapping[str, Tensor], wanted: Mapping[str, jax.ShapeDtypeStruct]) -> bool:
-    """Returns whether the classifiers have the same shapes."""
-    shapes = [
-        {path: tuple(leaf.shape) for path, leaf in leaves.items() if re.fullmatch(HEAD, path)}
-        for leaves in (given, wanted)
-    ]
-    return shapes[0] == shapes[1]
+def _may_be_left(path: str, source: BackboneConfig, keeps_head: bool) -> bool:
+    """Returns whether a parameter of the run may be left behind: those of its Gaussian, and of a head that is new."""
+    return starts_fresh(path, source) or (not keeps_head and bool(re.fullmatch(HEAD, path)))
+
+
+def _head_shapes(leaves: Mapping[str, Tensor | jax.ShapeDtypeStruct]) -> dict[str, tuple[int, ...]]:
+    """Returns the shapes of the parameters of a head, by path."""
+    return {path: tuple(leaf.shape) for path, leaf in leaves.items() if re.fullmatch(HEAD, path)}
