@@ -29,8 +29,8 @@ CODE = "IMPORT"
 PICKLE_SUFFIXES = (".pth", ".pt", ".bin", ".pkl", ".pickle", ".ckpt")
 """Suffixes of files that can run code when they are loaded."""
 
-BUFFERS = r".*\.(relative_position_index|relative_coords_table|attn_mask)"
-"""Names of buffers that other programs store beside their weights; they follow from the config."""
+BUFFERS = r".*\.(relative_position_index|relative_coords_table|attn_mask|num_batches_tracked)"
+"""Names of buffers that other programs store beside their weights; they follow from the config or change nothing."""
 
 _LENGTH_BYTES = 8
 # The headers of the largest models of this field are under 0.2 MB; parsing one of 4 MB takes a tenth of a second.

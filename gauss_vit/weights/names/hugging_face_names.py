@@ -1,4 +1,4 @@
-"""Hugging Face's parameter names, as `save_pretrained` writes them: ViT, DeiT and Swin with a classifier.
+"""Hugging Face's parameter names, as `save_pretrained` writes them: ViT, DeiT and Swin with a classifier, and UPerNet.
 
 Query, key and value are separate tensors there and one kernel here. DeiT without a distillation
 token is published with ViT's names.
@@ -8,7 +8,8 @@ from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.weights.names.naming import SAME, TRANSPOSED, Rule
-from gauss_vit.weights.names.timm_names import BATCH_OF_ONE, dense, offset_table, patch_embedding
+from gauss_vit.weights.names.timm_names import BATCH_OF_ONE, dense, normalization, offset_table, patch_embedding
+from gauss_vit.weights.names.upernet_names import head_rules
 
 
 def usual_epsilon(config: BackboneConfig) -> float:
@@ -28,7 +29,7 @@ def vit_rules(config: ViTConfig) -> tuple[Rule, ...]:
         Rule(theirs=f"{root}.embeddings.distillation_token", ours="backbone.distillation_token"),
         Rule(theirs=f"{root}.embeddings.position_embeddings", ours="backbone.position_embed", transform=BATCH_OF_ONE),
         *_block(f"{root}.encoder.layer.{{layer}}", "backbone.blocks", attention="attention"),
-        *_norm(f"{root}.layernorm", "backbone.norm"),
+        *normalization(f"{root}.layernorm", "backbone.norm"),
         *dense("classifier", "head.linear"),
         *dense("cls_classifier", "head.class_linear"),
         *dense("distillation_classifier", "head.distillation_linear"),
@@ -36,22 +37,43 @@ def vit_rules(config: ViTConfig) -> tuple[Rule, ...]:
 
 
 def swin_rules(config: SwinConfig) -> tuple[Rule, ...]:
-    """Returns the names of `SwinForImageClassification`, whose stages merge patches at their end, not their start."""
-    num_stages = len(config.depths)
+    """Returns the names of `SwinForImageClassification`."""
     return (
-        *patch_embedding("swin.embeddings.patch_embeddings.projection", config.patch_size),
-        *_norm("swin.embeddings.norm", "backbone.patch_norm"),
-        *(rule for index in range(num_stages) for rule in _stage(config, index)),
-        *_norm("swin.layernorm", "backbone.norm"),
+        *_swin_stages("swin", config),
+        *normalization("swin.layernorm", "backbone.norm"),
         *dense("classifier", "head.linear"),
     )
 
 
-def _stage(config: SwinConfig, index: int) -> tuple[Rule, ...]:
-    theirs, ours = f"swin.encoder.layers.{index}.blocks.{{layer}}", f"backbone.stages.{index}.blocks"
-    merging = f"swin.encoder.layers.{index - 1}.downsample"
+def upernet_rules(config: SwinConfig) -> tuple[Rule, ...]:
+    """Returns the names of `UperNetForSemanticSegmentation` on a Swin, whose norms of the stages are its own."""
+    norms, last = "backbone.hidden_states_norms.stage", len(config.depths)
     return (
-        *_norm(f"{merging}.norm", f"backbone.stages.{index}.merging.norm"),
+        *_swin_stages("backbone", config),
+        *(
+            rule
+            for number in range(1, last)
+            for rule in normalization(f"{norms}{number}", f"head.pyramid.norms.{number - 1}")
+        ),
+        *normalization(f"{norms}{last}", "backbone.norm"),
+        *head_rules(batch_norm="batch_norm", classifier="classifier"),
+    )
+
+
+def _swin_stages(root: str, config: SwinConfig) -> tuple[Rule, ...]:
+    """Returns the names of a Swin without its last norm; stages merge patches at their end, not their start."""
+    return (
+        *patch_embedding(f"{root}.embeddings.patch_embeddings.projection", config.patch_size),
+        *normalization(f"{root}.embeddings.norm", "backbone.patch_norm"),
+        *(rule for index in range(len(config.depths)) for rule in _stage(root, config, index)),
+    )
+
+
+def _stage(root: str, config: SwinConfig, index: int) -> tuple[Rule, ...]:
+    theirs, ours = f"{root}.encoder.layers.{index}.blocks.{{layer}}", f"backbone.stages.{index}.blocks"
+    merging = f"{root}.encoder.layers.{index - 1}.downsample"
+    return (
+        *normalization(f"{merging}.norm", f"backbone.stages.{index}.merging.norm"),
         *dense(f"{merging}.reduction", f"backbone.stages.{index}.merging.reduction"),
         *_block(theirs, ours, attention="self"),
         Rule(
@@ -65,8 +87,8 @@ def _stage(config: SwinConfig, index: int) -> tuple[Rule, ...]:
 def _block(theirs: str, ours: str, *, attention: str) -> tuple[Rule, ...]:
     """Returns the names of a block; `attention` is their name of the module with query, key and value."""
     return (
-        *_norm(f"{theirs}.layernorm_before", f"{ours}.norm1"),
-        *_norm(f"{theirs}.layernorm_after", f"{ours}.norm2"),
+        *normalization(f"{theirs}.layernorm_before", f"{ours}.norm1"),
+        *normalization(f"{theirs}.layernorm_after", f"{ours}.norm2"),
         *(
             Rule(
                 theirs=f"{theirs}.attention.{attention}.{name}.{their_leaf}",
@@ -81,7 +103,3 @@ def _block(theirs: str, ours: str, *, attention: str) -> tuple[Rule, ...]:
         *dense(f"{theirs}.intermediate.dense", f"{ours}.mlp.fc1"),
         *dense(f"{theirs}.output.dense", f"{ours}.mlp.fc2"),
     )
-
-
-def _norm(theirs: str, ours: str) -> tuple[Rule, ...]:
-    return (Rule(theirs=f"{theirs}.weight", ours=f"{ours}.scale"), Rule(theirs=f"{theirs}.bias", ours=f"{ours}.bias"))

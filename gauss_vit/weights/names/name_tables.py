@@ -1,15 +1,16 @@
-"""Tables of timm's and Hugging Face's parameter names; names in a file are looked up nowhere else."""
+"""Tables of parameter names of timm, Hugging Face and MMSegmentation; names in a file are looked up nowhere else."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from gauss_vit.errors import CheckpointError, ConfigError
-from gauss_vit.heads.network import NetworkConfig
+from gauss_vit.heads.network import HeadConfig, NetworkConfig
 from gauss_vit.heads.stock import StockHead
+from gauss_vit.heads.upernet import UPerNetHead
 from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
-from gauss_vit.weights.names import hugging_face_names, timm_names, timm_swin_names
+from gauss_vit.weights.names import hugging_face_names, mmseg_names, timm_names, timm_swin_names
 from gauss_vit.weights.names.naming import TRANSPOSED, Rule
 
 Rules = Callable[[NetworkConfig], tuple[Rule, ...]]
@@ -33,11 +34,15 @@ def timm_rules(network: NetworkConfig) -> tuple[Rule, ...]:
 
 
 def hugging_face_rules(network: NetworkConfig) -> tuple[Rule, ...]:
-    """Returns Hugging Face's names for any backbone with a linear head; parameters that its models lack have no name.
+    """Returns Hugging Face's names for any backbone with a linear head, and for a UPerNet on a Swin.
+
+    Parameters that its models lack have no name.
 
     Raises:
       CheckpointError: Hugging Face has no such model.
     """
+    if isinstance(network.head, UPerNetHead):
+        return hugging_face_names.upernet_rules(_swin_of(network, library="Hugging Face"))
     _check_is_classifier(network, library="Hugging Face")
     match network.backbone:
         case ViTConfig() as config:
@@ -46,6 +51,27 @@ def hugging_face_rules(network: NetworkConfig) -> tuple[Rule, ...]:
             return hugging_face_names.swin_rules(config)
         case config:
             raise _unknown(config)
+
+
+def mmseg_rules(network: NetworkConfig) -> tuple[Rule, ...]:
+    """Returns MMSegmentation's names for a UPerNet on a Swin.
+
+    Raises:
+      CheckpointError: the network is another one.
+    """
+    if not isinstance(network.head, UPerNetHead):
+        raise _unnamed(network.head, library="MMSegmentation")
+    return mmseg_names.upernet_rules(_swin_of(network, library="MMSegmentation"))
+
+
+def _swin_of(network: NetworkConfig, *, library: str) -> SwinConfig:
+    if not isinstance(network.backbone, SwinConfig):
+        raise CheckpointError(
+            f"{library} has no names for a UPerNet on a {type(network.backbone).__name__}, only on a Swin",
+            code="CKPT-TREE",
+            do="use a workdir of gauss_vit instead of a file",
+        )
+    return network.backbone
 
 
 def _unknown(config: BackboneConfig) -> CheckpointError:
@@ -58,11 +84,16 @@ def _unknown(config: BackboneConfig) -> CheckpointError:
 
 def _check_is_classifier(network: NetworkConfig, *, library: str) -> None:
     if not isinstance(network.head, StockHead):
-        raise CheckpointError(
-            f"{library} has no names for the parameters of a {type(network.head).__name__}",
-            code="CKPT-TREE",
-            do="use a workdir of gauss_vit instead of a file",
-        )
+        raise _unnamed(network.head, library=library)
+
+
+def _unnamed(head: HeadConfig, *, library: str) -> CheckpointError:
+    others = "another format, or " if isinstance(head, UPerNetHead | StockHead) else ""
+    return CheckpointError(
+        f"{library} has no names for the parameters of a {type(head).__name__}",
+        code="CKPT-TREE",
+        do=f"use {others}a workdir of gauss_vit instead of a file",
+    )
 
 
 def _check_has_counterpart(config: ViTConfig) -> None:
@@ -93,7 +124,9 @@ def _tables_with_prefix(config: ViTConfig) -> tuple[Rule, ...]:
     )
 
 
-NAME_TABLES: Mapping[str, Rules] = MappingProxyType({"timm": timm_rules, "hugging_face": hugging_face_rules})
+NAME_TABLES: Mapping[str, Rules] = MappingProxyType(
+    {"timm": timm_rules, "hugging_face": hugging_face_rules, "mmseg": mmseg_rules}
+)
 """Tables by their names on the command line."""
 
 

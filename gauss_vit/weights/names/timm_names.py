@@ -21,8 +21,7 @@ def vit_rules(config: ViTConfig) -> tuple[Rule, ...]:
         *trunk("blocks", "backbone.blocks", gain=_gain_name(config)),
         *_class_attention(),
         *trunk("blocks_token_only", "backbone.class_blocks", gain=_gain_name(config)),
-        Rule(theirs=f"{_final_norm(config)}.weight", ours="backbone.norm.scale"),
-        Rule(theirs=f"{_final_norm(config)}.bias", ours="backbone.norm.bias"),
+        *normalization(_final_norm(config), "backbone.norm"),
         *dense("head", "head.linear"),
         *dense("head", "head.class_linear"),
         *dense("head_dist", "head.distillation_linear"),
@@ -54,14 +53,20 @@ def dense(theirs: str, ours: str) -> tuple[Rule, ...]:
     )
 
 
+def normalization(theirs: str, ours: str) -> tuple[Rule, ...]:
+    """Returns the names of a normalisation's scale and bias."""
+    return (
+        Rule(theirs=f"{theirs}.weight", ours=f"{ours}.scale"),
+        Rule(theirs=f"{theirs}.bias", ours=f"{ours}.bias"),
+    )
+
+
 def trunk(theirs: str, ours: str, *, gain: str) -> tuple[Rule, ...]:
     """Returns the names that blocks of patches and blocks of the class token have in common."""
     block = f"{theirs}.{{layer}}"
     return (
-        Rule(theirs=f"{block}.norm1.weight", ours=f"{ours}.norm1.scale"),
-        Rule(theirs=f"{block}.norm1.bias", ours=f"{ours}.norm1.bias"),
-        Rule(theirs=f"{block}.norm2.weight", ours=f"{ours}.norm2.scale"),
-        Rule(theirs=f"{block}.norm2.bias", ours=f"{ours}.norm2.bias"),
+        *normalization(f"{block}.norm1", f"{ours}.norm1"),
+        *normalization(f"{block}.norm2", f"{ours}.norm2"),
         *dense(f"{block}.mlp.fc1", f"{ours}.mlp.fc1"),
         *dense(f"{block}.mlp.fc2", f"{ours}.mlp.fc2"),
         Rule(theirs=f"{block}.{gain.format(index=1)}", ours=f"{ours}.layer_scale1"),

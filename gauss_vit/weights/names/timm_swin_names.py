@@ -2,7 +2,7 @@
 
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.weights.names.naming import TRANSPOSED, Rule, Tensor, Transform
-from gauss_vit.weights.names.timm_names import dense, offset_table, patch_embedding, trunk
+from gauss_vit.weights.names.timm_names import dense, normalization, offset_table, patch_embedding, trunk
 
 
 def swin_rules(config: SwinConfig) -> tuple[Rule, ...]:
@@ -12,9 +12,9 @@ def swin_rules(config: SwinConfig) -> tuple[Rule, ...]:
     """
     return (
         *patch_embedding("patch_embed.proj", config.patch_size),
-        *_normalised("patch_embed.norm", "backbone.patch_norm"),
+        *normalization("patch_embed.norm", "backbone.patch_norm"),
         *(rule for index in range(len(config.depths)) for rule in _stage(config, index)),
-        *_normalised("norm", "backbone.norm"),
+        *normalization("norm", "backbone.norm"),
         *dense("head.fc", "head.linear"),
     )
 
@@ -24,7 +24,7 @@ def _stage(config: SwinConfig, index: int) -> tuple[Rule, ...]:
     attention = f"{theirs}.blocks.{{layer}}.attn"
     our_attention = f"{ours}.blocks.attention"
     return (
-        *_normalised(f"{theirs}.downsample.norm", f"{ours}.merging.norm"),
+        *normalization(f"{theirs}.downsample.norm", f"{ours}.merging.norm"),
         *dense(f"{theirs}.downsample.reduction", f"{ours}.merging.reduction"),
         *trunk(f"{theirs}.blocks", f"{ours}.blocks", gain="ls{index}.gamma"),
         *dense(f"{attention}.qkv", f"{our_attention}.query_key_value"),
@@ -38,13 +38,6 @@ def _stage(config: SwinConfig, index: int) -> tuple[Rule, ...]:
             transform=offset_table(config.stage(index).block.attention.grid),
         ),
         *_continuous_bias(f"{attention}.cpb_mlp", f"{our_attention}.bias.relative_mlp"),
-    )
-
-
-def _normalised(theirs: str, ours: str) -> tuple[Rule, ...]:
-    return (
-        Rule(theirs=f"{theirs}.weight", ours=f"{ours}.scale"),
-        Rule(theirs=f"{theirs}.bias", ours=f"{ours}.bias"),
     )
 
 

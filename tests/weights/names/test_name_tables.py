@@ -12,7 +12,7 @@ from gauss_vit.position import Gaussian, RelativeTable
 from gauss_vit.position.absolute import AbsoluteEmbedding
 from gauss_vit.position.position import Position, with_terms
 from gauss_vit.weights.names import naming
-from gauss_vit.weights.names.name_tables import NAME_TABLES, rules_named, timm_rules
+from gauss_vit.weights.names.name_tables import hugging_face_rules, rules_named, timm_rules
 from tests.models.test_vit import PLAIN
 from tests.networks import classifier
 from tests.weights.hugging_face_models import VIT
@@ -27,13 +27,15 @@ def test_every_parameter_has_one_name(name):
 
 
 def test_unknown_tables_are_refused():
-    with pytest.raises(ConfigError, match=r"unknown weight format 'os\.system' DO: use one of timm, hugging_face"):
+    with pytest.raises(
+        ConfigError, match=r"unknown weight format 'os\.system' DO: use one of timm, hugging_face, mmseg, stablehlo"
+    ):
         rules_named("os.system")
 
 
 def test_gaussian_without_baking_has_no_name():
     config = with_terms(VIT, Gaussian())
-    for rules in NAME_TABLES.values():
+    for rules in (timm_rules, hugging_face_rules):
         with pytest.raises(CheckpointError, match="without a name in the target format"):
             naming.expected(rules(classifier(config)), abstract(classifier(config))[1])
 
