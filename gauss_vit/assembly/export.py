@@ -13,10 +13,13 @@ from gauss_vit.config.schema import JsonValue
 from gauss_vit.errors import ConfigError, StorageError
 from gauss_vit.files import replacing
 from gauss_vit.heads.network import NetworkConfig
+from gauss_vit.heads.upernet import UPerNetHead
+from gauss_vit.models.swin import SwinConfig
 from gauss_vit.weights import safetensors_file
 from gauss_vit.weights.bake import bake
 from gauss_vit.weights.export import stablehlo
 from gauss_vit.weights.export.hugging_face_folder import check_has_counterpart, hugging_face_config, preprocessor_config
+from gauss_vit.weights.export.stock_upernet import buffers, check_has_upernet, mmseg_upernet
 from gauss_vit.weights.export.timm_call import timm_model
 from gauss_vit.weights.export.timm_folder import timm_config
 from gauss_vit.weights.file_metadata import Origin, grids_of_tensors, to_metadata
@@ -59,12 +62,15 @@ def exported(named: NamedModel, library: str) -> Exported:
     network = NetworkConfig(backbone=config, head=named.head)
     if library == "hugging_face":
         check_has_counterpart(network)
+    if library == "mmseg" and isinstance(network.head, UPerNetHead):
+        check_has_upernet(network, library)
     params: PyTree = jax.device_get(params)
     grids = grids_of_tensors(config, params, rules(network))
+    tensors = to_theirs(params, rules(network))
     return Exported(
         network=network,
         baked=foreign,
-        tensors=to_theirs(params, rules(network)),
+        tensors=tensors | buffers(tensors, window=config.stages()[0].window, step=named.step),
         metadata=to_metadata(origin_of(named), grids),
     )
 
@@ -100,7 +106,7 @@ def write_weights(named: NamedModel, library: str, out: Path) -> list[str]:
         _write_json(out / name, content)
     baked = f", {' and '.join(weights.baked)} baked into the tables" if weights.baked else ""
     said = f"{out}: {len(weights.tensors)} tensors of step {named.step}{baked}"
-    return [said, *(_file_code(weights, library, out) if is_file else _folder_code(library, out))]
+    return [said, *(_file_code(weights, library, out) if is_file else _folder_code(weights, library, out))]
 
 
 def write_program(named: NamedModel, out: Path, platforms: Sequence[str]) -> list[str]:
@@ -131,8 +137,9 @@ def _configs(weights: Exported, library: str, origin: Origin) -> dict[str, Mappi
     """
     network = weights.network
     if library == "hugging_face":
-        preprocessor = preprocessor_config(network.backbone.image_size, origin)
-        return {CONFIG: hugging_face_config(network, origin), PREPROCESSOR: preprocessor}
+        return {CONFIG: hugging_face_config(network, origin), PREPROCESSOR: preprocessor_config(network, origin)}
+    if library == "mmseg":
+        raise ConfigError("MMSegmentation loads no folders", do="write a file, --out=FILE.safetensors")
     model = timm_model(network.backbone, network.head)
     if model is None:
         raise ConfigError(
@@ -155,22 +162,34 @@ def _check_folder(out: Path) -> None:
         raise ConfigError(f"{out} holds a config.json of something else", do="choose another --out")
 
 
-def _folder_code(library: str, out: Path) -> list[str]:
-    if library == "hugging_face":
-        return [f"transformers.AutoModelForImageClassification.from_pretrained({str(out)!r})"]
-    return [f"timm.create_model({f'local-dir:{out}'!r}, pretrained=True)"]
+def _folder_code(weights: Exported, library: str, out: Path) -> list[str]:
+    if library == "timm":
+        return [f"timm.create_model({f'local-dir:{out}'!r}, pretrained=True)"]
+    kind = "SemanticSegmentation" if isinstance(weights.network.head, UPerNetHead) else "ImageClassification"
+    return [f"transformers.AutoModelFor{kind}.from_pretrained({str(out)!r})"]
 
 
 def _file_code(weights: Exported, library: str, out: Path) -> list[str]:
     """Returns the code that loads a file into a stock model; none if the library has no such model."""
-    model = timm_model(weights.network.backbone, weights.network.head) if library == "timm" else None
-    if model is None:
+    call = _stock_call(weights.network, library)
+    if not call:
         return []
     return [
         "from safetensors.torch import load_file",
-        f"model = {model.call}",
+        f"model = {call}",
         f"model.load_state_dict(load_file({str(out)!r}), strict=True)",
     ]
+
+
+def _stock_call(network: NetworkConfig, library: str) -> str:
+    """Returns the Python expression that makes the stock model, without weights; empty if a file alone has none."""
+    backbone, head = network.backbone, network.head
+    if library == "timm":
+        model = timm_model(backbone, head)
+        return "" if model is None else model.call
+    if library == "mmseg" and isinstance(backbone, SwinConfig) and isinstance(head, UPerNetHead):
+        return f"mmseg.registry.MODELS.build({mmseg_upernet(backbone, head)!r})"
+    return ""
 
 
 def _write_json(path: Path, content: Mapping[str, JsonValue]) -> None:

@@ -3,7 +3,8 @@
 Only numbers and names are read from the JSON files, and each is checked; what is missing or nonsense is unknown.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -42,6 +43,7 @@ class Published:
       crop_fraction: Size of the central crop as a fraction of the resized image.
       interpolation: Filter of the resizing: "bicubic" or "bilinear".
       stretches: Whether images are resized to the model's size without keeping their proportions.
+      upernet: Content of the config.json of a UPerNet of Hugging Face; empty for any other model.
     """
 
     path: Path
@@ -52,6 +54,7 @@ class Published:
     crop_fraction: float | None = None
     interpolation: Interpolation | None = None
     stretches: bool = False
+    upernet: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
 def published(path: Path) -> Published:
@@ -107,18 +110,21 @@ def _timm(weights: Path, config: dict[str, JsonValue], names: tuple[str, ...]) -
 
 
 def _hugging_face(weights: Path, config: dict[str, JsonValue], images: dict[str, JsonValue]) -> Published:
-    labels = config.get("id2label")
+    labels, is_upernet = config.get("id2label"), config["model_type"] == "upernet"
+    inner = config.get("backbone_config") if is_upernet else config
+    norms = inner if isinstance(inner, dict) else {}
     names = _texts([labels.get(str(index)) for index in range(len(labels))]) if isinstance(labels, dict) else ()
     is_default = names == tuple(f"LABEL_{index}" for index in range(len(names)))
     return Published(
         path=weights,
-        norm_epsilon=_fraction(config.get("layer_norm_eps")),
+        norm_epsilon=_fraction(norms.get("layer_norm_eps")),
         class_names=() if is_default else names,
         num_classes=len(names) or None,
         normalization=_normalization(images.get("image_mean"), images.get("image_std")),
-        crop_fraction=_crop(images) if images else None,
+        crop_fraction=_crop(images) if images and not is_upernet else None,
         interpolation=_interpolation(images.get("resample")),
-        stretches=_stretches(images),
+        stretches=_stretches(images) and not is_upernet,
+        upernet=config if is_upernet else {},
     )
 
 

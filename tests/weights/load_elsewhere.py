@@ -59,6 +59,10 @@ def check_transformers(model: torch.nn.Module, folder: Path) -> None:
     assert [model.config.id2label[index] for index in range(5)] == NAMES
     processor = transformers.AutoImageProcessor.from_pretrained(folder)
     assert (tuple(processor.image_mean), tuple(processor.image_std)) == (MEAN, STD)
+    _, found = type(model).from_pretrained(folder, output_loading_info=True)
+    assert not (found["missing_keys"] or found["unexpected_keys"] or found["mismatched_keys"]), found
+    if model.config.model_type == "upernet":
+        return
     base = transformers.AutoModel.from_pretrained(folder)
     assert type(base).__name__ in ("ViTModel", "DeiTModel", "SwinModel")
 
@@ -93,7 +97,9 @@ def main() -> None:
     transformers.logging.disable_progress_bar()
     folder, failed = Path(sys.argv[1]).absolute(), []
     sys.stdout.write(f"torch {torch.__version__}, timm {timm.__version__}, transformers {transformers.__version__}\n")
-    for place in sorted(path.parent for path in folder.glob("*/*/code.json")):
+    for place in sorted(
+        path.parent for library in ("timm", "hugging_face") for path in folder.glob(f"{library}/*/code.json")
+    ):
         error = check_case(place)
         name = f"{place.parent.name} {place.name}"
         sys.stdout.write(f"{name:32} {error:.1e}\n")

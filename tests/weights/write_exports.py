@@ -1,6 +1,8 @@
-"""Writes folders and files for timm and transformers, and what our models compute, for `tests.weights.load_elsewhere`.
+"""Writes folders and files for timm, transformers and MMSegmentation, and what our models compute.
 
 python -m tests.weights.write_exports FOLDER    (needs JAX, and neither torch nor timm)
+
+`tests.weights.load_elsewhere` and `tests.weights.load_in_mmseg` load them.
 """
 
 import dataclasses
@@ -17,14 +19,20 @@ from gauss_vit.assembly.export import write_weights
 from gauss_vit.assembly.named_model import NamedModel
 from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.errors import CheckpointError
+from gauss_vit.heads.dense_logits import DenseLogits
 from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.heads.stock import stock_head
+from gauss_vit.heads.upernet import UPerNetHead
 from gauss_vit.models.construct import abstract, build
 from gauss_vit.models.presets import PRESETS
+from gauss_vit.models.swin import SwinConfig
+from gauss_vit.ops.map_resize import bilinear_resize
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import with_terms
 from gauss_vit.tasks.classification import Classification
+from gauss_vit.tasks.segmentation import Segmentation
+from gauss_vit.tasks.task import Task
 from gauss_vit.weights.safetensors_file import open_weights
 
 NORMALIZATION = Normalization(mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
@@ -38,6 +46,13 @@ def small(name: str, **changes):
 
 
 SWIN = small("swin_tiny_patch4_window7_224", image_size=(56, 56))
+UPERNET = dataclasses.replace(
+    with_terms(PRESETS["swin_tiny_patch4_window7_224"], Gaussian()),
+    image_size=(75, 53),
+    windows="fixed",
+    width=48,
+    depths=(2, 2, 2, 2),
+)
 CASES = {
     "timm": {
         "vit": small("vit_small_patch16_224", image_size=(64, 96)),
@@ -59,14 +74,23 @@ CASES = {
         "vit_epsilon": small("vit_small_patch16_224", norm_epsilon=1e-3),
         "deit_distilled": small("deit_tiny_distilled_patch16_224"),
         "swin_gaussian": with_terms(SWIN, Gaussian()),
+        "upernet_gaussian": UPERNET,
     },
+    "mmseg": {"upernet_gaussian": UPERNET},
 }
+
+
+def task_of(config) -> Task:
+    """The task of a backbone, with five classes: a UPerNet on one of fixed windows, a classifier on any other."""
+    if isinstance(config, SwinConfig) and config.windows == "fixed":
+        return Segmentation(head=UPerNetHead(num_classes=5, channels=32))
+    return Classification(head=stock_head(config, 5))
 
 
 def named(name: str, config) -> NamedModel:
     """A model with parameters that all matter, after seven updates, of five classes."""
-    head = stock_head(config, 5)
-    network = NetworkConfig(backbone=config, head=head)
+    task = task_of(config)
+    network = NetworkConfig(backbone=config, head=task.head)
     params = nnx.to_pure_dict(nnx.state(build(network, jax.random.key(0))))
     random = np.random.default_rng(0)
     noisy = jax.tree.map(
@@ -75,7 +99,7 @@ def named(name: str, config) -> NamedModel:
     return NamedModel(
         name=name,
         config=config,
-        task=Classification(head=head),
+        task=task,
         params=noisy,
         step=7,
         eval_transform=ResizeCenterCrop(crop_fraction=0.8),
@@ -85,13 +109,18 @@ def named(name: str, config) -> NamedModel:
 
 
 def write_case(folder: Path, library: str, name: str, config) -> None:
-    """Writes a folder, a single file, the code that loads it, and logits of two images."""
+    """Writes a folder, a single file, the code that loads it, and logits of two images, of pixels at the images' size.
+
+    MMSegmentation has no folders.
+    """
     model, place = named(name, config), folder / library / name
-    model_lines = write_weights(model, library, place / "folder")
+    model_lines = [] if library == "mmseg" else write_weights(model, library, place / "folder")
     file_lines = write_weights(model, library, place / "file.safetensors")
     images = np.random.default_rng(1).integers(0, 256, (2, *config.image_size, 3), np.uint8)
     network = nnx.merge(abstract(model.network)[0], model.params)
-    logits = jax.jit(network)(NORMALIZATION(jnp.asarray(images)))
+    outputs = jax.jit(network)(NORMALIZATION(jnp.asarray(images)))
+    is_dense = isinstance(outputs, DenseLogits)
+    logits = jnp.moveaxis(bilinear_resize(outputs.logits, images.shape[1:3]), 3, 1) if is_dense else outputs
     np.savez(place / "reference.npz", images=images, logits=np.asarray(logits))
     (place / "code.json").write_text(json.dumps({"folder": model_lines[1:], "file": file_lines[1:]}))
 

@@ -1,6 +1,6 @@
 """The config.json and preprocessor_config.json of a folder that Hugging Face's `transformers` loads.
 
-Source: transformers 5, `ViTConfig`, `DeiTConfig`, `SwinConfig` and their models and image processors.
+Source: transformers 5, `ViTConfig`, `DeiTConfig`, `SwinConfig`, `UperNetConfig` and their models and image processors.
 """
 
 from collections.abc import Callable
@@ -8,12 +8,14 @@ from collections.abc import Callable
 from gauss_vit.config.schema import JsonValue
 from gauss_vit.errors import ConfigError
 from gauss_vit.heads.distilled import DistilledHead
-from gauss_vit.heads.linear import LinearHead
-from gauss_vit.heads.network import NetworkConfig
+from gauss_vit.heads.network import HeadConfig, NetworkConfig
+from gauss_vit.heads.stock import StockHead
+from gauss_vit.heads.upernet import UPerNetHead
 from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.ops.grid import Grid
+from gauss_vit.weights.export.stock_upernet import check_has_upernet, transformers_upernet
 from gauss_vit.weights.export.timm_call import timm_family
 from gauss_vit.weights.file_metadata import Origin
 
@@ -30,6 +32,9 @@ def check_has_counterpart(network: NetworkConfig) -> None:
     Raises:
       ConfigError: none does.
     """
+    if isinstance(network.head, UPerNetHead):
+        check_has_upernet(network, "hugging_face")
+        return
     obstacle = _obstacle(network)
     if obstacle:
         raise ConfigError(
@@ -45,24 +50,37 @@ def hugging_face_config(network: NetworkConfig, origin: Origin) -> dict[str, Jso
     """
     check_has_counterpart(network)
     backbone, head = network.backbone, network.head
-    assert isinstance(head, LinearHead | DistilledHead) and head.num_classes, "other heads have an obstacle"
-    names = origin.class_names or tuple(f"LABEL_{index}" for index in range(head.num_classes))
+    num_classes = vars(head)["num_classes"]
+    names = origin.class_names or tuple(f"LABEL_{index}" for index in range(num_classes))
     return {
-        **(_swin(backbone) if isinstance(backbone, SwinConfig) else _vit(backbone, head)),
-        "hidden_act": "gelu",
-        "num_channels": 3,
-        "image_size": _side(backbone.image_size),
+        **_model(backbone, head),
         "id2label": {str(index): name for index, name in enumerate(names)},
         "label2id": {name: index for index, name in enumerate(names)},
         "dtype": "float32",
     }
 
 
-def preprocessor_config(image_size: Grid, origin: Origin) -> dict[str, JsonValue]:
-    """Returns the content of preprocessor_config.json: resize the shorter side, crop the middle, normalise.
+def preprocessor_config(network: NetworkConfig, origin: Origin) -> dict[str, JsonValue]:
+    """Returns the content of preprocessor_config.json.
 
-    For an image size that is not square the crop is resized to: their processors cannot scale to cover a rectangle.
+    For a classifier: resize the shorter side, crop the middle, normalise. For an image size that is not square the crop
+    is resized to: their processors cannot scale to cover a rectangle. A UPerNet takes images of any size: normalise.
     """
+    if isinstance(network.head, UPerNetHead):
+        resizing = {"image_processor_type": "SegformerImageProcessor", "do_resize": False, "do_reduce_labels": False}
+    else:
+        resizing = _resize_and_crop(network.backbone.image_size, origin)
+    return {
+        **resizing,
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": list(origin.normalization.mean),
+        "image_std": list(origin.normalization.std),
+    }
+
+
+def _resize_and_crop(image_size: Grid, origin: Origin) -> dict[str, JsonValue]:
     height, width = image_size
     crop: dict[str, JsonValue] = {"height": height, "width": width}
     resized = {"shortest_edge": int(height / origin.crop_fraction)} if height == width else crop
@@ -73,15 +91,24 @@ def preprocessor_config(image_size: Grid, origin: Origin) -> dict[str, JsonValue
         "resample": _RESAMPLE[origin.interpolation],
         "do_center_crop": True,
         "crop_size": crop,
-        "do_rescale": True,
-        "rescale_factor": 1 / 255,
-        "do_normalize": True,
-        "image_mean": list(origin.normalization.mean),
-        "image_std": list(origin.normalization.std),
     }
 
 
-def _vit(config: BackboneConfig, head: LinearHead | DistilledHead) -> dict[str, JsonValue]:
+def _model(backbone: BackboneConfig, head: HeadConfig) -> dict[str, JsonValue]:
+    """Returns the type and the sizes of the model."""
+    if isinstance(head, UPerNetHead):
+        assert isinstance(backbone, SwinConfig), "others have an obstacle"
+        return transformers_upernet(backbone, head)
+    assert isinstance(head, StockHead), "others have an obstacle"
+    return {
+        **(_swin(backbone) if isinstance(backbone, SwinConfig) else _vit(backbone, head)),
+        "hidden_act": "gelu",
+        "num_channels": 3,
+        "image_size": _side(backbone.image_size),
+    }
+
+
+def _vit(config: BackboneConfig, head: StockHead) -> dict[str, JsonValue]:
     assert isinstance(config, ViTConfig), "other classes have an obstacle"
     kind, model = "vit", "ViTForImageClassification"
     if config.distillation_token:
@@ -123,7 +150,7 @@ def _swin(config: SwinConfig) -> dict[str, JsonValue]:
 def _obstacle(network: NetworkConfig) -> str:
     """Says why no model of theirs computes the same; empty if one does."""
     config = network.backbone
-    if not isinstance(network.head, LinearHead | DistilledHead):
+    if not isinstance(network.head, StockHead):
         return "its head is not a classifier"
     if isinstance(config, ViTConfig):
         return _first_true(config, _VIT_OBSTACLES)

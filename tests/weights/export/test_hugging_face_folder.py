@@ -61,11 +61,11 @@ def test_config_of_a_swin():
 
 
 def test_images_are_resized_cropped_and_normalised():
-    images = preprocessor_config((224, 224), ORIGIN)
+    images = preprocessor_config(network(VIT_SMALL), ORIGIN)
     assert (images["size"], images["crop_size"]) == ({"shortest_edge": 248}, {"height": 224, "width": 224})
     assert (images["image_mean"], images["image_std"]) == ([0.5, 0.4, 0.3], [0.1, 0.2, 0.3])
     assert (images["resample"], images["rescale_factor"]) == (3, 1 / 255)
-    assert preprocessor_config((32, 48), ORIGIN)["size"] == {"height": 32, "width": 48}
+    assert preprocessor_config(network(VIT), ORIGIN)["size"] == {"height": 32, "width": 48}
 
 
 @pytest.mark.parametrize(
