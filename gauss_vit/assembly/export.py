@@ -83,6 +83,7 @@ def origin_of(named: NamedModel) -> Origin:
         normalization=named.normalization,
         crop_fraction=named.transform.crop_fraction,
         interpolation=named.transform.interpolation,
+        palette=named.palette,
     )
 
 

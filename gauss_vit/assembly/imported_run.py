@@ -9,6 +9,7 @@ from gauss_vit.assembly.feeds import Sources, feed
 from gauss_vit.assembly.preset_images import preparation
 from gauss_vit.assembly.trained_on import imported_from
 from gauss_vit.data.config import Data
+from gauss_vit.data.examples import palette_of
 from gauss_vit.data.images.transforms import RandomFlip, RandomResizedCrop
 from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
@@ -74,10 +75,11 @@ def write_run(folder: Path, experiment: Experiment, imported: Imported, *, sourc
       StorageError: it cannot be written.
     """
     digest = "" if sources is None else feed(experiment, sources).digest(0)
-    class_names = imported.head_classes
+    class_names, palette = imported.head_classes, imported.palette
     if imported.has_fresh_head and sources is not None:
-        class_names = sources.train.class_names
-    as_json, known = experiment.to_json(), imported_from(experiment, class_names, normalization=imported.normalization)
+        class_names, palette = sources.train.class_names, palette_of(sources.train)
+    known = imported_from(experiment, class_names, normalization=imported.normalization, palette=palette)
+    as_json = experiment.to_json()
     with lock.hold(folder) as hold:
         if reader.saved_steps(folder) or (folder / lock.CONFIG).exists():
             raise ConfigError(f"{folder} holds a run already", do="choose a new --workdir")

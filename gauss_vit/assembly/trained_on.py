@@ -9,6 +9,7 @@ from gauss_vit.experiment import Experiment
 from gauss_vit.files import FileSet
 from gauss_vit.models import construct
 from gauss_vit.ops.pixel_normalization import Normalization
+from gauss_vit.palette import Palette
 from gauss_vit.trained_on import TrainedOn
 from gauss_vit.waiting import announced
 from gauss_vit.weights.resample_positions import grids_of
@@ -30,9 +31,13 @@ def trained_on(experiment: Experiment, sources: Sources) -> TrainedOn:
 
 
 def imported_from(
-    experiment: Experiment, class_names: Sequence[str], *, normalization: Normalization | None
+    experiment: Experiment,
+    class_names: Sequence[str],
+    *,
+    normalization: Normalization | None,
+    palette: Palette = (),
 ) -> TrainedOn:
-    """Describes imported parameters, of whose data no more is known than their classes and pixels, if that.
+    """Describes imported parameters, of whose data no more is known than their classes, colours and pixels, if that.
 
     Their positions are on the grids of the experiment, for which they were resampled.
     """
@@ -41,6 +46,7 @@ def imported_from(
         normalization=normalization,
         grids=grids_of(experiment.model, construct.abstract(experiment.network)[1]),
         files={},
+        palette=palette,
     )
 
 

@@ -1,7 +1,7 @@
-"""What the header of a weight file of ours says: step, classes, pixel statistics and grids of positions."""
+"""What the header of a weight file of ours says: step, classes, their colours, pixel statistics, grids of positions."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from jaxtyping import PyTree
@@ -11,10 +11,12 @@ from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.stage import POSITION_EMBED
 from gauss_vit.ops.grid import Grid
 from gauss_vit.ops.pixel_normalization import Normalization
+from gauss_vit.palette import Palette
 from gauss_vit.weights.bias_sites import term_at
 from gauss_vit.weights.names.naming import Rule, expected
 
 _STEP, _CLASSES, _MEAN, _STD, _GRIDS = "step", "class_names", "mean", "std", "position_grids"
+_PALETTE = "palette"
 _LARGEST_SIDE = 10_000
 
 
@@ -28,6 +30,7 @@ class Origin:
       normalization: Normalisation of the images' bytes.
       crop_fraction: Size of the central crop as a fraction of the resized image.
       interpolation: Filter of the resizing: "bicubic" or "bilinear".
+      palette: Colours of the classes; empty if they have none.
     """
 
     step: int
@@ -35,6 +38,7 @@ class Origin:
     normalization: Normalization
     crop_fraction: float
     interpolation: str
+    palette: Palette = ()
 
 
 def to_metadata(origin: Origin, grids: Mapping[str, Grid]) -> dict[str, str]:
@@ -45,6 +49,7 @@ def to_metadata(origin: Origin, grids: Mapping[str, Grid]) -> dict[str, str]:
         _MEAN: list(origin.normalization.mean),
         _STD: list(origin.normalization.std),
         _GRIDS: {name: list(grid) for name, grid in grids.items()},
+        **({_PALETTE: [list(color) for color in origin.palette]} if origin.palette else {}),
     }
     return {name: json.dumps(value) for name, value in values.items()}
 
@@ -54,6 +59,15 @@ def class_names_of(metadata: Mapping[str, str]) -> tuple[str, ...]:
     names = _value(metadata, _CLASSES)
     is_list = isinstance(names, list) and all(isinstance(name, str) and name.isprintable() for name in names)
     return tuple(names) if is_list else ()
+
+
+def palette_of(metadata: Mapping[str, str], class_names: Sequence[str]) -> Palette:
+    """Reads the colours of some classes in a file's header, by their names; empty where it does not say all of them."""
+    colors, names = _value(metadata, _PALETTE), class_names_of(metadata)
+    if not isinstance(colors, list) or len(colors) != len(names) or not all(map(_is_color, colors)):
+        return ()
+    by_name = {name: (color[0], color[1], color[2]) for name, color in zip(names, colors, strict=True)}
+    return tuple(by_name[name] for name in class_names) if set(class_names) <= set(names) else ()
 
 
 def normalization_of(metadata: Mapping[str, str]) -> Normalization | None:
@@ -103,6 +117,11 @@ def _three_numbers(value: object) -> tuple[float, float, float] | None:
     if not isinstance(value, list) or len(value) != 3 or not all(type(number) in (int, float) for number in value):
         return None
     return float(value[0]), float(value[1]), float(value[2])
+
+
+def _is_color(value: object) -> bool:
+    is_triple = isinstance(value, list) and len(value) == 3
+    return is_triple and all(type(part) is int and 0 <= part <= 255 for part in value)
 
 
 def _is_grid(sides: object) -> bool:

@@ -16,10 +16,11 @@ from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.construct import abstract
 from gauss_vit.ops.grid import Grid
 from gauss_vit.ops.pixel_normalization import Normalization
+from gauss_vit.palette import Palette
 from gauss_vit.tree import flatten_paths, unflatten_paths
 from gauss_vit.weights.bias_sites import starts_fresh
 from gauss_vit.weights.detection import Detected, detect
-from gauss_vit.weights.file_metadata import class_names_of, grids_of_file, normalization_of
+from gauss_vit.weights.file_metadata import class_names_of, grids_of_file, normalization_of, palette_of
 from gauss_vit.weights.fitting_presets import other_model
 from gauss_vit.weights.head_classes import Head, choose_head, class_parameters
 from gauss_vit.weights.names.naming import Expected, Tensor, from_theirs, refuse, shown_name
@@ -48,6 +49,7 @@ class Imported:
         unknown.
       head_classes: Names by which the head may be compared with data: those of a file of ours or of a run. The labels
         of other files are often words where data sets have identifiers.
+      palette: Colours of those classes; empty if they are unknown.
       remarks: Sentences on what was assumed or taken in part.
     """
 
@@ -60,6 +62,7 @@ class Imported:
     ignored: tuple[str, ...] = ()
     normalization: Normalization | None = None
     head_classes: tuple[str, ...] = ()
+    palette: Palette = ()
     remarks: tuple[str, ...] = ()
 
     def notes(self) -> tuple[str, ...]:
@@ -157,6 +160,7 @@ def load_weights(
         ignored=detected.ignored,
         class_names=plan.class_names,
         head_classes=plan.class_names,
+        palette=palette_of(file.metadata, plan.class_names),
         normalization=normalization_of(file.metadata),
         remarks=plan.remarks,
     )

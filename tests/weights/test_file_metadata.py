@@ -1,5 +1,7 @@
 """What a file of ours says of its model comes back; what another file says there is not believed."""
 
+import dataclasses
+
 import pytest
 
 from gauss_vit.models.construct import abstract
@@ -10,6 +12,7 @@ from gauss_vit.weights.file_metadata import (
     grids_of_file,
     grids_of_tensors,
     normalization_of,
+    palette_of,
     to_metadata,
 )
 from gauss_vit.weights.names.name_tables import timm_rules
@@ -56,6 +59,22 @@ def test_nonsense_in_a_header_is_unknown(text):
     assert class_names_of({"class_names": text}) == ()
     assert grids_of_file({"position_grids": text}) == {}
     assert normalization_of({"mean": text, "std": "[1, 1, 1]"}) is None
+
+
+def test_colours_are_found_by_the_names_of_their_classes():
+    palette = ((0, 1, 2), (3, 4, 255), (5, 6, 7), (8, 9, 10), (11, 12, 13))
+    metadata = to_metadata(dataclasses.replace(ORIGIN, palette=palette), {})
+    assert palette_of(metadata, ORIGIN.class_names) == palette
+    assert palette_of(metadata, ("d", "cat")) == ((8, 9, 10), (0, 1, 2))
+    assert palette_of(metadata, ("cat", "cow")) == ()
+    assert palette_of(to_metadata(ORIGIN, {}), ORIGIN.class_names) == ()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "3", "[[0, 0, 0]]", "[[0, 0], [0, 0, 0]]", "[[0, 0, 256], [0, 0, 0]]", "[[0, 0, 0.5], 1]"]
+)
+def test_colours_of_other_classes_and_nonsense_are_unknown(text):
+    assert palette_of({"class_names": '["a", "b"]', "palette": text}, ("a", "b")) == ()
 
 
 @pytest.mark.parametrize("std", ["[0, 1, 1]", "[NaN, 1, 1]", "[true, 1, 1]", "[1, 1]"])
