@@ -195,6 +195,8 @@ def test_layer_whose_field_is_not_in_the_file_says_so(page: webdriver.Chrome):
     absent = page.find_element(By.CSS_SELECTOR, "#panel-field .absent")
     assert absent.is_displayed()
     assert "not in the file" in absent.text
+    choose(page, "#over")
+    assert absent.find_element(By.XPATH, "..").value_of_css_property("background-image") == "none"
     assert not page.find_element(By.ID, "field-numbers").is_displayed()
     assert page.get_log("browser") == []
 
