@@ -22,6 +22,7 @@ from gauss_vit.inspect.report.notes import notes_of
 from gauss_vit.inspect.report.reduced_fields import report_field
 from tests.inspect.report.samples import SWIN, photos
 from tests.named_models import named_of
+from tests.segmenter import segmenter
 from tests.tiny_config import MODEL
 
 NUM_IMAGES = 2
@@ -69,6 +70,17 @@ def test_fields_of_a_layer_are_those_of_the_collected_stream():
     np.testing.assert_allclose(first.maps, expected.maps, rtol=1e-3, atol=expected.maps.max() * 1e-5)
     np.testing.assert_allclose(first.numbers[-1], expected.numbers[-1], rtol=1e-3)
     assert np.abs(first.maps - last.maps).max() > 1
+
+
+def test_decoder_is_measured_at_the_centre_of_each_patch():
+    segmenting = segmenter()
+    before, decoded = fields_of_layers(segmenting, plan(layers="decoder", protocol=BMVC2023))
+    # Its head reads the end of the backbone.
+    (_, last) = fields_of_layers(segmenting, plan(layers="last", protocol=BMVC2023))
+    assert before is None
+    np.testing.assert_allclose(decoded.maps, last.maps, rtol=1e-4, atol=last.maps.max() * 1e-6)
+    notes = notes_of(MODEL, plan(layers="decoder"), fields=(None, decoded), num_shown=2)
+    assert any("in the centre of each patch" in note for note in notes)
 
 
 def test_last_layer_alone_is_measured_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch):
