@@ -13,6 +13,9 @@ from PIL import Image
 from gauss_vit import main as program
 from gauss_vit.assembly import named_model
 from gauss_vit.commands import predict
+from gauss_vit.data.config import EvalTransform
+from gauss_vit.data.images.resize_to_fit import ResizeToFit
+from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.data.sources.splits import open_split
 from gauss_vit.models.construct import abstract
 from gauss_vit.models.presets import VIT_SMALL
@@ -115,9 +118,17 @@ def test_table_and_csv_say_what_json_says(workdir: Path, photos: Path, monkeypat
     assert [line.startswith(" ") for line in table] == [False, True] * 3
 
 
-def test_segmentation_writes_an_overlay_and_a_mask_of_each_photo(tmp_path: Path, monkeypatch, capsys):
-    shore = write_shore(tmp_path / "shore", num_images=3)
-    monkeypatch.setattr(predict, "named_model", lambda given: segmenter())
+@pytest.mark.parametrize(
+    ("transform", "size"),
+    [(ResizeToFit(scale=(32, 16)), (64, 32)), (ResizeCenterCrop(), (32, 16))],
+    ids=["whole", "crop"],
+)
+def test_segmentation_writes_an_overlay_and_a_mask_of_each_photo(
+    tmp_path: Path, monkeypatch, capsys, transform: EvalTransform, size: tuple[int, int]
+):
+    shore = write_shore(tmp_path / "shore", num_images=3, size=(32, 64))
+    named = dataclasses.replace(segmenter(), eval_transform=transform)
+    monkeypatch.setattr(predict, "named_model", lambda given: named)
     out = tmp_path / "out"
     with undrawn():
         found = predicted(capsys, "--workdir=w", f"--out={out}", "--batch_size=2", shore / "images")
@@ -127,6 +138,7 @@ def test_segmentation_writes_an_overlay_and_a_mask_of_each_photo(tmp_path: Path,
     for index, line in enumerate(found):
         assert line["mask"] == str(out / f"{index}_mask.png")
         with Image.open(line["mask"]) as mask:
+            assert mask.size == size
             classes = np.asarray(mask)
             assert mask.getpalette()[:9] == [part for colour in PALETTE for part in colour]
         counts = np.bincount(classes.ravel(), minlength=3)
