@@ -12,7 +12,7 @@ import pytest
 
 from gauss_vit import experiment as experiments
 from gauss_vit.assembly.from_data import completed
-from gauss_vit.batches import Batch, ClassTargets
+from gauss_vit.batches import Batch, ClassTargets, Mask, MaskTargets
 from gauss_vit.data.examples import Example
 from gauss_vit.data.images.preprocess import preprocess
 from gauss_vit.experiment import Experiment
@@ -25,10 +25,11 @@ FOLDER = Path(__file__).parent.parent / "configs"
 OWN_ARGUMENTS = {
     "b16_gauss.py": ("gauss", "none"),
     "digits_gauss.py": (None,),
+    "folder_segmentation.py": (None,),
     "photos.py": (None,),
     "tiny_imagenet20.py": ("gauss", "none"),
 }
-LARGE = ("model=m16", "model=b16")
+LARGE = ("model=m16", "model=b16", "model=swin")
 
 
 def arguments_of(path: Path) -> list[str | None]:
@@ -108,7 +109,7 @@ def test_images_of_any_size_become_those_of_the_model(source: str, size: tuple[i
     if shown.data.name in ("digits", "cifar10"):  # All their images have one size already.
         pixels = pixels[: shown.model.image_size[0], : shown.model.image_size[1]]
     example = Example(image=encode(pixels), targets=None, name="noise")
-    for transforms in (shown.data.train_transforms, (shown.data.eval_transform,)):
+    for transforms in (shown.data.train_transforms, (shown.data.eval_transform.at_model_size,)):
         image = preprocess(example, transforms=transforms, image_size=shown.model.image_size, key=5).pixels
         assert image.shape == (*shown.model.image_size, 3)
 
@@ -121,8 +122,13 @@ def _shallow(shown: Experiment) -> Experiment:
 
 
 def _batch(shown: Experiment, size: int) -> Batch:
+    pixels = (size, *shown.model.image_size)
+    targets = {
+        "classes": ClassTargets(label=jax.ShapeDtypeStruct((size,), np.int32)),
+        "masks": MaskTargets(mask=Mask(values=jax.ShapeDtypeStruct(pixels, np.uint8))),
+    }
     return Batch(
-        image=jax.ShapeDtypeStruct((size, *shown.model.image_size, 3), np.uint8),
+        image=jax.ShapeDtypeStruct((*pixels, 3), np.uint8),
         is_real=jax.ShapeDtypeStruct((size,), np.bool_),
-        targets=ClassTargets(label=jax.ShapeDtypeStruct((size,), np.int32)),
+        targets=targets[shown.data.targets],
     )

@@ -1,0 +1,44 @@
+"""The steps that benchmarks take: of a preset, or of a config with its own task."""
+
+import argparse
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from benchmarks import overhead, steps
+from gauss_vit import experiment as experiments
+from gauss_vit.position.gaussian import Gaussian
+
+PETS = str(Path(__file__).parents[2] / "configs" / "pets_segmentation.py")
+
+
+def test_a_config_keeps_all_but_its_sizes_and_its_weights():
+    shown, own = steps.recipe_of(PETS, batch_size=2, image_size=64), experiments.load(PETS)
+    assert (shown.training.batch_size, shown.training.eval_batch_size, shown.model.image_size) == (2, 2, (64, 64))
+    assert (shown.task, shown.data, shown.optimizer, shown.start) == (own.task, own.data, own.optimizer, None)
+    assert steps.recipe_of(PETS, batch_size=None, image_size=None) == own
+
+
+def test_noise_has_the_targets_of_the_task():
+    batch = steps.noise(steps.recipe_of(PETS, batch_size=2, image_size=64))
+    assert batch.image.shape == (2, 64, 64, 3)
+    values = batch.targets.mask.values
+    assert values.shape == (2, 64, 64) and values.dtype == np.uint8 and set(np.unique(values)) == {0, 1, 2}
+
+
+def test_shapes_of_noise_are_those_of_noise():
+    shown = steps.recipe_of(PETS, batch_size=2, image_size=64)
+    shapes, batch = steps.noise_shapes(shown), steps.noise(shown)
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), shapes) == jax.tree.map(
+        lambda leaf: (leaf.shape, leaf.dtype), batch
+    )
+
+
+def test_the_overhead_of_a_config_is_that_of_its_position_terms():
+    options = argparse.Namespace(config=PETS, batch_size=2, image_size=None, depth=None, unrolled=False)
+    found = overhead.experiments(options, "float32")
+    terms = {name: tuple(type(term) for term in each.model.position.terms) for name, each in found.items()}
+    own = tuple(type(term) for term in experiments.load(PETS).model.position.terms)
+    assert terms == {"Gaussian": own, "relative": tuple(kind for kind in own if kind is not Gaussian), "none": ()}
+    assert len({(each.task, each.optimizer, each.training) for each in found.values()}) == 1
