@@ -6,10 +6,10 @@ recipe of configs/ade20k.py: `--config=configs/ade20k.py:model=swin_t --config.d
 --config.training.num_epochs=100 --config.optimizer.schedule.warmup.share=0.01`.
 
 Command:  python -m gauss_vit.main --config=configs/folder_segmentation.py --config.data.data_dir=FOLDER --workdir=W
-Data:     FOLDER/images/NAME.jpg and FOLDER/masks/NAME.png, whose pixels are class indices, 255 ignored; FOLDER/classes.txt
-          names the classes, one a line. They are split at random into 70 % training, 15 % validation and 15 % test
-          images; `gauss-vit data check` says what is found. The number of classes and the length of an epoch are taken
-          from them.
+Data:     FOLDER/images/NAME.jpg and FOLDER/masks/NAME.png, whose pixels are class indices, 255 ignored, and
+          FOLDER/classes.txt, which names the classes, one a line. They are split at random into 70 % training, 15 %
+          validation and 15 % test images; `gauss-vit data check` says what is found. The number of classes and the
+          length of an epoch are taken from them.
 Time:     about as long as configs/pets_segmentation.py for 70 training images.
 Expected: it depends on the photos.
 Measured: docs/segmentation.md.
