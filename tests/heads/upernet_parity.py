@@ -12,9 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from gauss_vit.batches import Batch, Mask, MaskTargets
 from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.models.construct import abstract
-from gauss_vit.ops.map_resize import bilinear_resize
+from gauss_vit.tasks.segmentation import Segmentation
+from gauss_vit.tasks.task import Examples
 from gauss_vit.tree import flatten_paths, unflatten_paths
 from gauss_vit.weights.names import naming
 from gauss_vit.weights.names.name_tables import NAME_TABLES
@@ -64,11 +66,7 @@ def _program(network: NetworkConfig, mode: Mode):
         model = nnx.merge(graph, params)
         maps = model.head.pyramid(model.backbone, images, key=key)
         outputs = model.head.decode(model.backbone, images, key=key)
-        each = _pixel_losses(outputs.logits, labels) + AUXILIARY_WEIGHT * _pixel_losses(outputs.auxiliary, labels)
-        losses = {
-            "loss_all": jnp.mean(each),
-            "loss_valid": jnp.sum(each) / jnp.sum(labels != IGNORED, dtype=jnp.float32),
-        }
+        losses = _losses(outputs, labels)
         found = {f"map{index}": values for index, values in enumerate(maps)}
         found |= {"logits": outputs.logits, "auxiliary": outputs.auxiliary, **losses}
         statistics = nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))
@@ -81,12 +79,17 @@ def _program(network: NetworkConfig, mode: Mode):
     return jax.jit(run)
 
 
-def _pixel_losses(logits, labels):
-    """Cross-entropy of every pixel at the size of the labels; 0 where they are ignored."""
-    log_shares = jax.nn.log_softmax(bilinear_resize(logits, labels.shape[1:]))
-    is_valid = labels != IGNORED
-    picked = jnp.take_along_axis(log_shares, jnp.where(is_valid, labels, 0)[..., None].astype(jnp.int32), axis=-1)
-    return jnp.where(is_valid, -picked[..., 0], jnp.float32(0))
+def _losses(outputs, labels):
+    """The losses of the task, in both reductions."""
+    targets = MaskTargets(mask=Mask(values=labels, fill=IGNORED))
+    batch = Batch(image=None, is_real=jnp.ones(len(labels), bool), targets=targets)
+    examples = Examples(image=None, targets=targets, batch=batch)
+    losses = {}
+    for reduction in ("all", "valid"):
+        task = Segmentation(auxiliary_weight=AUXILIARY_WEIGHT, reduction=reduction)
+        total, weight = task.loss(outputs, examples, key=jax.random.key(0))
+        losses[f"loss_{reduction}"] = total / weight
+    return losses
 
 
 def _relative_error(ours: np.ndarray, recorded: np.ndarray) -> float:
