@@ -72,3 +72,16 @@ def test_two_changes_of_size_are_one():
 
 def test_size_of_zero_is_finite():
     assert np.all(np.isfinite(resized(MAPS, jnp.zeros((3, 2), jnp.int32))[0]))
+
+
+@pytest.mark.parametrize(("platform", "precision"), [("cuda", "HIGHEST"), ("tpu", "HIGH")])
+def test_logits_are_not_rounded_to_tf32_on_gpus(platform: str, precision: str):
+    def total(maps):
+        resampling = bilinear((4, 5), jnp.asarray([[8, 11]], jnp.int32), canvas=(8, 11))
+        return jnp.sum(map_row_blocks(lambda block, _: jnp.square(block), maps, resampling, ()))
+
+    text = jax.jit(jax.grad(total)).trace(MAPS).lower(lowering_platforms=(platform,)).as_text()
+    products = [line for line in text.splitlines() if "stablehlo.dot_general" in line]
+    # Columns, rows in the backward pass alone, which computes them again, and the two products that it adds.
+    assert len(products) == 4
+    assert all(f"[{precision}, {precision}]" in line for line in products)
