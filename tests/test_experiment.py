@@ -203,7 +203,10 @@ def test_overrides_change_what_they_name(changes: dict, expected: Experiment):
         ({"seed": -1}, "seed must be in 0 .. 2^32 - 1, got -1"),
         ({"seed": 2**64}, "seed must fit in 64 bits"),
         ({"seed": None}, "seed must be an integer, got None"),
-        ({"data.targets": "masks"}, "Classification learns from classes, but data.targets is masks"),
+        (
+            {"data.name": "ade20k", "data.targets": "masks"},
+            "Classification learns from classes, but data.targets is masks",
+        ),
     ],
 )
 def test_values_out_of_range_are_refused_with_their_key(changes: dict, expected: str):
