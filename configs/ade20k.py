@@ -17,8 +17,9 @@ Recipe:   AdamW, learning rate 6e-5, weight decay 0.01 but for normalisations an
 Test:     whole images, resized to fit into 2048 x 512. By windows of 512, and at six scales with flips:
           python -m gauss_vit.main evaluate --workdir=W --config=W/config.json
           --config.task.head.inference.mode=slide --config.task.head.inference.scales=0.5,0.75,1.0,1.25,1.5,1.75
-          --config.task.head.inference.flip=True
-Choices:  the Gaussian's initial amplitude 2 and sigma 5 are the paper's for ViTs; for windows of 7 it says none.
+          --config.task.head.inference.flip=True --config.training.eval_batch_size=1
+Choices:  bfloat16, where MMSegmentation's recipe computes in float32. The Gaussian's initial amplitude 2 and sigma 5
+          are the paper's for ViTs; for windows of 7 it says none.
 Time:     not measured; MMSegmentation trains on 8 GPUs.
 Expected: mIoU in %, one scale: of the paper, swin_s none / gauss 46.16 / 46.41; of MMSegmentation's own models, without
           the Gaussian, swin_s 47.72; of Swin's repository swin_t 44.51, swin_s 47.64, swin_b 48.13.
@@ -60,6 +61,15 @@ FILES = {
     "swin_b": "swin_base_patch4_window7_224",
     "vit_s16": "vit_relpos_small_patch16_224",
 }
+IMAGENET = Normalization(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+CENTRED = Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+# Normalised as the images that the weights were trained on; the padding is then nearly zero.
+PIXELS = {
+    "swin_s": (IMAGENET, Pad()),
+    "swin_t": (IMAGENET, Pad()),
+    "swin_b": (IMAGENET, Pad()),
+    "vit_s16": (CENTRED, Pad(fill=(128, 128, 128))),
+}
 # A ViT takes images of one size.
 INFERENCES = {"swin_s": Inference(), "swin_t": Inference(), "swin_b": Inference(), "vit_s16": Inference(mode="slide")}
 BIASES = {"gauss": (Gaussian(),), "gauss_per_head": (Gaussian(per_head=True),), "none": ()}
@@ -70,6 +80,7 @@ def get_config(argument: str = "") -> Experiment:
     """One model of the family, such as "model=swin_s,bias=none"."""
     chosen = arguments.choose(argument, ARGUMENTS)
     model = dataclasses.replace(MODELS[chosen["model"]], compute=Compute(dtype="bfloat16"))
+    normalization, pad = PIXELS[chosen["model"]]
     warmup = Warmup(steps=1500, start=6e-11, is_prefix=False, rises_to="curve")
     return Experiment(
         model=with_terms(model, *BIASES[chosen["bias"]]),
@@ -79,9 +90,9 @@ def get_config(argument: str = "") -> Experiment:
             targets="masks",
             train_split="train",
             eval_split="validation",
-            train_transforms=(RandomScaleCrop(scale=(2048, 512)), RandomFlip(), PhotometricDistortion(), Pad()),
+            train_transforms=(RandomScaleCrop(scale=(2048, 512)), RandomFlip(), PhotometricDistortion(), pad),
             eval_transform=ResizeToFit(scale=(2048, 512)),
-            normalization=Normalization(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
+            normalization=normalization,
             num_threads=16,
         ),
         optimizer=Optimizer(

@@ -12,6 +12,7 @@ import pytest
 
 from gauss_vit import experiment as experiments
 from gauss_vit.assembly.from_data import completed
+from gauss_vit.assembly.preset_images import preparation
 from gauss_vit.batches import Batch, ClassTargets, Mask, MaskTargets
 from gauss_vit.data.examples import Example
 from gauss_vit.data.images.preprocess import preprocess
@@ -77,6 +78,12 @@ def test_every_file_records_how_it_is_run_and_what_came_of_it(path: Path):
     assert record is not None
     for word in ("Command:", "Expected:", "Measured:"):
         assert f"\n{word} " in record
+
+
+def test_segmentation_normalises_pixels_as_its_weights_were_trained():
+    for source in (source for source in SOURCES if "ade20k.py" in source):
+        shown = experiments.load(source)
+        assert shown.data.normalization == preparation(Path(shown.start.weights).stem).normalization, source
 
 
 def test_different_arguments_give_different_experiments():
