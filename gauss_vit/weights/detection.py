@@ -63,6 +63,11 @@ class _Reading:
     root: str
     num_known: int
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the file has every name."""
+        return self.num_known == len(self.wanted)
+
     def name(self, theirs: str) -> str:
         """Returns the table's name for a name in the file."""
         return self.root + theirs.removeprefix(self.prefix)
@@ -81,9 +86,10 @@ def detect(file: WeightFile, network: NetworkConfig) -> Detected:
     Raises:
       CheckpointError: no table knows any name.
     """
-    classifier = NetworkConfig(backbone=network.backbone, head=stock_head(network.backbone))
-    candidates = (network,) if isinstance(network.head, StockHead) else (network, classifier)
-    readings = tuple(reading for candidate in candidates for reading in _readings(file, candidate))
+    readings = list(_readings(file, network))
+    if not isinstance(network.head, StockHead) and not any(reading.is_complete for reading in readings):
+        classifier = NetworkConfig(backbone=network.backbone, head=stock_head(network.backbone))
+        readings += _readings(file, classifier)
     # The first of equals: as few changes of names as possible.
     best = max(readings, key=lambda reading: reading.num_known, default=None)
     if best is None or best.num_known == 0:

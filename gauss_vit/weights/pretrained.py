@@ -219,7 +219,7 @@ def _plan(
     }
     shapes = {name: entry.shape for name, entry in entries.items()}
     positions = plan_positions(shapes, wanted, config, stated=grids_of_file(file.metadata), source_grid=source_grid)
-    by_class = class_parameters(network)
+    by_class = class_parameters(network) if given else frozenset()
     heads = [name for name, each in wanted.items() if each.path in by_class]
     rows = {} if choice.rows is None else dict.fromkeys(heads, choice.rows)
     _check_head({name: shapes[name] for name in heads if name in shapes}, num_classes=len(given))

@@ -57,16 +57,13 @@ def test_backbone_of_a_classifier_is_carried_with_its_last_norm(library, tmp_pat
     assert imported.resampled == imported.notes() == ()
 
 
-def test_one_short_line_says_what_is_new(tmp_path):
+def test_a_new_head_is_said_in_one_short_line_and_has_the_statistics_of_an_untrained_one(tmp_path):
     imported = load_weights(classifier_file(tmp_path)[0], TINY, head="fresh")
     num_arrays = sum(name.startswith("head.") for name in flatten_paths(imported.params))
     assert imported.fresh_parts == (f"the head ({num_arrays} arrays)",)
-
-
-def test_running_statistics_of_a_new_head_are_those_of_an_untrained_one(tmp_path):
-    head = load_weights(classifier_file(tmp_path)[0], TINY, head="fresh").params["head"]
-    np.testing.assert_array_equal(head["fusion"]["batch_norm"]["mean"], 0)
-    np.testing.assert_array_equal(head["fusion"]["batch_norm"]["variance"], 1)
+    norm = imported.params["head"]["fusion"]["batch_norm"]
+    np.testing.assert_array_equal(norm["mean"], 0)
+    np.testing.assert_array_equal(norm["variance"], 1)
 
 
 def test_a_head_that_is_required_is_not_replaced_by_a_new_one(tmp_path):

@@ -58,6 +58,7 @@ def test_merged_patches_are_in_the_order_of_each_library(tmp_path):
     np.testing.assert_array_equal(kernel[:, 0], expected)
 
 
+@pytest.mark.full
 def test_prefix_of_a_wrapper_is_taken_off(tmp_path):
     tensors = {f"module.{name}": array for name, array in tensors_of("mmseg", "tiny").items()}
     assert load(tmp_path, tensors).prefix == "module."
