@@ -18,6 +18,7 @@ from gauss_vit.train import memory
 from gauss_vit.train.mesh import num_batch_shards
 from gauss_vit.train.prefetch import AHEAD
 from gauss_vit.train.program import Program, make_program
+from gauss_vit.train.state import abstract_model
 from gauss_vit.waiting import announced
 
 _LOGGER = logging.getLogger(__name__)
@@ -137,7 +138,12 @@ def _advice(measured: _Measured) -> tuple[Changes, int] | None:
 
 
 def _micro_batches(experiment: Experiment, program: Program) -> list[int]:
-    """Lists the numbers of micro-batches above the present one that the devices can share, ascending."""
+    """Lists the numbers of micro-batches above the present one that the devices can share, ascending.
+
+    There are none for a network with running statistics, which needs whole batches.
+    """
+    if abstract_model(experiment.network.make).statistics:
+        return []
     training = experiment.training
     per_device, is_whole = divmod(training.batch_size, num_batch_shards(program.mesh))
     assert not is_whole, "the program was made of this experiment"

@@ -12,7 +12,7 @@ from gauss_vit.errors import is_out_of_memory, memory_error
 
 _REMEDIES: Mapping[str, str] = MappingProxyType(
     {
-        "training": "set training.accumulate, or model.compute.remat=full",
+        "training": "set model.compute.remat=full or, without batch normalisation, training.accumulate",
         "evaluation": "lower training.eval_batch_size",
         "observation": "lower training.observe_images, or set it to 0",
     }

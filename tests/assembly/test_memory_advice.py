@@ -16,6 +16,8 @@ from gauss_vit.data.images.transforms import RandomFlip, Resize
 from gauss_vit.distributed import processes
 from gauss_vit.errors import OutOfMemoryError
 from gauss_vit.experiment import Experiment
+from gauss_vit.heads.upernet import UPerNetHead
+from gauss_vit.tasks.segmentation import Segmentation
 from gauss_vit.train import memory
 from tests.tiny_config import get_config
 from tests.train.toy import TRAINING, ToyRecipe, batch_of, shared_program
@@ -86,6 +88,17 @@ def test_smallest_change_that_fits_is_advised(
     assert error.message == f"{needs} (training ran out of memory: no 5 bytes)"
     assert (error.code, error.work) == ("DEVICE-OOM", "training")
     assert len(costs.asked) <= 10
+
+
+def test_no_micro_batches_are_advised_for_batch_normalisation(
+    experiment: Experiment, source: Source, monkeypatch: pytest.MonkeyPatch
+):
+    costs = Costs(monkeypatch, available=46.4)
+    task = Segmentation(head=UPerNetHead(num_classes=3, channels=8, auxiliary=None))
+    data = dataclasses.replace(experiment.data, name="scene_parse150", targets="masks")
+    error = with_advice(FAILED, dataclasses.replace(experiment, task=task, data=data), source)
+    assert error.do == "add --config.model.compute.remat=full, with which a step needs 44.00 GiB, as compiled"
+    assert not any("training.accumulate" in changes for changes in costs.asked)
 
 
 def test_what_the_compiler_does_not_say_is_not_made_up(
