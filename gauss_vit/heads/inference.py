@@ -100,7 +100,7 @@ class Inference:
 def slide(
     decode: Decode, images: Float[Array, "batch height width 3"], *, crop: Grid, stride: Grid
 ) -> Float[Array, "batch height width classes"]:
-    """Computes logits from windows, all in one batch; where windows overlap, their mean.
+    """Computes logits from windows, one after the other; where windows overlap, their mean.
 
     Args:
       decode: Function of images of the size of a window.
@@ -112,20 +112,19 @@ def slide(
     below, right = (max(side - image, 0) for side, image in zip(crop, (height, width), strict=True))
     padded = jnp.pad(images, ((0, 0), (0, below), (0, right), (0, 0)))
     tops, lefts = (starts(side, window, step) for side, window, step in zip(size_of(padded), crop, stride, strict=True))
-    places = [(int(top), int(left)) for top in tops for left in lefts]
-    windows = [padded[:, top : top + crop[0], left : left + crop[1]] for top, left in places]
-    logits = decode(_together(windows)).logits
+    window = (len(images), *crop, images.shape[3])
 
-    def add(total: Array, window: tuple[Array, Array]) -> tuple[Array, None]:
-        coarse, place = window
+    def add(total: Array, place: Int[Array, "2"]) -> tuple[Array, None]:
         zero = jnp.zeros((), jnp.int32)
         corner = (zero, place[0], place[1], zero)
-        fine = bilinear_resize(coarse, crop)
+        fine = bilinear_resize(decode(jax.lax.dynamic_slice(padded, corner, window)).logits, crop)
         covered = jax.lax.dynamic_slice(total, corner, fine.shape)
         return jax.lax.dynamic_update_slice(total, covered + fine, corner), None
 
+    logits = jax.eval_shape(decode, jax.ShapeDtypeStruct(window, images.dtype)).logits
     empty = jnp.zeros((*padded.shape[:3], logits.shape[-1]), logits.dtype)
-    total, _ = jax.lax.scan(add, empty, (_apart(logits, len(places)), jnp.asarray(places, jnp.int32)))
+    places = jnp.asarray([(top, left) for top in tops for left in lefts], jnp.int32)
+    total, _ = jax.lax.scan(add, empty, places)
     count = np.outer(coverage(tops, crop[0]), coverage(lefts, crop[1])).astype(np.float32)
     mean = total / jnp.broadcast_to(jnp.asarray(count)[None, :, :, None], total.shape)
     return mean[:, :height, :width]
