@@ -58,7 +58,8 @@ def scores(truth: Mapping[str, Any], results: Sequence[Entry], *, kind: Kind) ->
         known = _indexed(truth, truth["annotations"])
         # An empty list of results cannot be loaded.
         found = known.loadRes([dict(entry) for entry in results]) if results else _indexed(truth, [])
-        evaluation = _import("cocoeval").COCOeval(known, found, kind)
+        compare = _import("cocoeval").COCOeval
+        evaluation = compare(known, found, kind)
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()

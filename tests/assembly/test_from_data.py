@@ -44,7 +44,7 @@ def test_head_of_any_task_takes_its_classes_from_the_data():
     shown = dataclasses.replace(
         shown,
         task=Segmentation(head=PatchHead(num_classes=None)),
-        data=dataclasses.replace(shown.data, targets="masks"),
+        data=dataclasses.replace(shown.data, name="mask_folder", targets="masks"),
     )
     assert from_data.completed(shown, num_examples=10, num_classes=7).task == Segmentation(
         head=PatchHead(num_classes=7)
