@@ -11,6 +11,9 @@ the Gaussian that classifies, or of each config that is given, with its own head
 attention that is listed compiles it once, blocks one by one; with `--loop`, or for a kernel listed as `whole:loop`,
 blocks are in a loop. Ratios are to the first listed.
 
+Without tuning, XLA may have no tiles for a product that it gives to Triton, and says so; with
+XLA_FLAGS=--xla_gpu_enable_triton_gemm=false, cuBLAS computes them all.
+
 Nothing is timed but the compiler: memory is what it sets aside, cycles of a TPU are its own estimate, and the traffic
 of a GPU is counted in the program by `benchmarks.traffic`, which says how.
 """

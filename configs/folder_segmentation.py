@@ -12,7 +12,7 @@ Data:     FOLDER/images/NAME.jpg and FOLDER/masks/NAME.png, whose pixels are cla
           length of an epoch are taken from them.
 Time:     about as long as configs/pets_segmentation.py for 70 training images.
 Expected: it depends on the photos.
-Measured: docs/segmentation.md.
+Measured: a validation mIoU of 0.365 for 70 training photos of pets in three classes (0.178 is all background), seed 0.
 """
 
 import dataclasses
