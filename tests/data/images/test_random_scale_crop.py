@@ -34,8 +34,9 @@ def example_of(mask):
 
 @pytest.mark.parametrize("index", range(len(RECORD["masks"])))
 def test_the_crop_is_the_one_that_mmsegmentation_takes(index, monkeypatch):
-    offsets = RECORD["offsets"][index]
-    monkeypatch.setattr(random_scale_crop.randomness, "below", lambda bound, *, key, draw: offsets.ravel()[draw - 1])
+    offsets = RECORD["offsets"][index].tolist()
+    drawn = [offset for place in offsets for offset in place]
+    monkeypatch.setattr(random_scale_crop.randomness, "below", lambda bound, *, key, draw: drawn[draw - 1])
     mask = Mask(values=RECORD["masks"][index])
     crop = RandomScaleCrop(scale=mask.values.shape, ratio=(1.0, 1.0)).guided(mask, size=(24, 24), key=0)
     top, left = offsets[RECORD["chosen"][index]]
