@@ -14,12 +14,11 @@ from gauss_vit.errors import ConfigError, StorageError
 from gauss_vit.files import replacing
 from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.heads.upernet import UPerNetHead
-from gauss_vit.models.swin import SwinConfig
 from gauss_vit.weights import safetensors_file
 from gauss_vit.weights.bake import bake
 from gauss_vit.weights.export import stablehlo
 from gauss_vit.weights.export.hugging_face_folder import check_has_counterpart, hugging_face_config, preprocessor_config
-from gauss_vit.weights.export.stock_upernet import buffers, check_has_upernet, mmseg_upernet
+from gauss_vit.weights.export.stock_upernet import buffers, check_has_upernet, mmseg_call
 from gauss_vit.weights.export.timm_call import timm_model
 from gauss_vit.weights.export.timm_folder import timm_config
 from gauss_vit.weights.file_metadata import Origin, grids_of_tensors, to_metadata
@@ -184,13 +183,10 @@ def _file_code(weights: Exported, library: str, out: Path) -> list[str]:
 
 def _stock_call(network: NetworkConfig, library: str) -> str:
     """Returns the Python expression that makes the stock model, without weights; empty if a file alone has none."""
-    backbone, head = network.backbone, network.head
     if library == "timm":
-        model = timm_model(backbone, head)
+        model = timm_model(network.backbone, network.head)
         return "" if model is None else model.call
-    if library == "mmseg" and isinstance(backbone, SwinConfig) and isinstance(head, UPerNetHead):
-        return f"mmseg.registry.MODELS.build({mmseg_upernet(backbone, head)!r})"
-    return ""
+    return mmseg_call(network) if library == "mmseg" else ""
 
 
 def _write_json(path: Path, content: Mapping[str, JsonValue]) -> None:

@@ -110,6 +110,14 @@ def transformers_swin(backbone: SwinConfig) -> dict[str, JsonValue]:
     }
 
 
+def mmseg_call(network: NetworkConfig) -> str:
+    """Returns the Python expression that makes MMSegmentation's model without weights; empty where it has none."""
+    backbone, head = network.backbone, network.head
+    if not (isinstance(backbone, SwinConfig) and isinstance(head, UPerNetHead)):
+        return ""
+    return f"mmseg.registry.MODELS.build({mmseg_upernet(backbone, head)!r})"
+
+
 def mmseg_upernet(backbone: SwinConfig, head: UPerNetHead) -> dict[str, JsonValue]:
     """Returns the config of MMSegmentation's `EncoderDecoder`, which `MODELS.build` takes."""
     widths: list[JsonValue] = [backbone.width * 2**index for index in range(len(backbone.depths))]
