@@ -5,7 +5,6 @@ It writes tests/heads/upernet_mmseg_reference.npz: for every case the names and 
 the quantities of `tests.heads.upernet_torch`. The gradient is that of MMSegmentation's loss, the mean over all pixels.
 """
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,8 @@ import torch
 from mmengine.structures import PixelData
 
 from tests.heads.mmseg_models import MODELS, SegDataSample
-from tests.heads.upernet_cases import AUXILIARY_WEIGHT, CASES, Case
-from tests.heads.upernet_torch import Outputs, both_modes, deterministic_state
+from tests.heads.upernet_cases import AUXILIARY_WEIGHT, Case
+from tests.heads.upernet_torch import Outputs, deterministic_state, record, reference
 
 REFERENCE = Path(__file__).with_name("upernet_mmseg_reference.npz")
 
@@ -83,22 +82,11 @@ def run_of(model: torch.nn.Module):
     return run
 
 
-def reference(case: Case) -> dict[str, np.ndarray]:
+def reference_of(case: Case) -> dict[str, np.ndarray]:
     """Everything that is recorded of a case, by name."""
     model = model_of(case)
-    state = model.state_dict()
-    shapes = ["x".join(str(size) for size in value.shape) for value in state.values()]
-    names = {"names": np.array(list(state)), "shapes": np.array(shapes)}
-    return names | both_modes(model, run_of(model), case)
-
-
-def main() -> None:
-    """Records the cases that are named, or all."""
-    recorded = dict(np.load(REFERENCE)) if REFERENCE.exists() else {}
-    for name in sys.argv[1:] or CASES:
-        recorded |= {f"{name}.{key}": value for key, value in reference(CASES[name]).items()}
-        np.savez_compressed(REFERENCE, **recorded)
+    return reference(model, model.state_dict(), run_of(model), case)
 
 
 if __name__ == "__main__":
-    main()
+    record(REFERENCE, reference_of)

@@ -7,7 +7,6 @@ that transformers writes, and the quantities of `tests.heads.upernet_torch`. The
 the mean over the pixels that are not ignored.
 """
 
-import sys
 import tempfile
 from pathlib import Path
 
@@ -22,8 +21,8 @@ _LIBRARY.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor
 from safetensors.torch import load_file, save_file
 from transformers import SwinConfig, UperNetConfig, UperNetForSemanticSegmentation
 
-from tests.heads.upernet_cases import CASES, Case
-from tests.heads.upernet_torch import Outputs, both_modes, deterministic_state
+from tests.heads.upernet_cases import Case
+from tests.heads.upernet_torch import Outputs, deterministic_state, record, reference
 
 REFERENCE = Path(__file__).with_name("upernet_transformers_reference.npz")
 _NO_DROPOUT = {"drop_path_rate": 0.0, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
@@ -69,22 +68,12 @@ def run_of(model: UperNetForSemanticSegmentation):
     return run
 
 
-def reference(case: Case) -> dict[str, np.ndarray]:
+def reference_of(case: Case) -> dict[str, np.ndarray]:
     """Everything that is recorded of a case, by name."""
     with tempfile.TemporaryDirectory() as folder:
         model, state = model_of(case, Path(folder))
-    shapes = ["x".join(str(size) for size in value.shape) for value in state.values()]
-    names = {"names": np.array(list(state)), "shapes": np.array(shapes)}
-    return names | both_modes(model, run_of(model), case)
-
-
-def main() -> None:
-    """Records the cases that are named, or all."""
-    recorded = dict(np.load(REFERENCE)) if REFERENCE.exists() else {}
-    for name in sys.argv[1:] or CASES:
-        recorded |= {f"{name}.{key}": value for key, value in reference(CASES[name]).items()}
-        np.savez_compressed(REFERENCE, **recorded)
+    return reference(model, state, run_of(model), case)
 
 
 if __name__ == "__main__":
-    main()
+    record(REFERENCE, reference_of)

@@ -1,13 +1,15 @@
 """Quantities of a UPerNet in PyTorch that are recorded, whichever library made it; needs torch, and no JAX."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from tests.heads.upernet_cases import AUXILIARY_WEIGHT, IGNORED, Case
+from tests.heads.upernet_cases import AUXILIARY_WEIGHT, CASES, IGNORED, Case
 from tests.models.deterministic import sample, tensor
 
 torch.set_num_threads(1)
@@ -61,6 +63,20 @@ def both_modes(model: torch.nn.Module, run: Run, case: Case) -> dict[str, np.nda
     found |= {f"train.{name}": value for name, value in quantities(run, case).items()}
     running = {name: value for name, value in model.state_dict().items() if "running" in name}
     return found | {f"after.{name}": sample(value.numpy()) for name, value in running.items()}
+
+
+def reference(model: torch.nn.Module, state: Mapping[str, torch.Tensor], run: Run, case: Case) -> dict[str, np.ndarray]:
+    """Everything that is recorded of a case, by name: the names and shapes of the tensors, and the quantities."""
+    shapes = ["x".join(str(size) for size in value.shape) for value in state.values()]
+    return {"names": np.array(list(state)), "shapes": np.array(shapes)} | both_modes(model, run, case)
+
+
+def record(path: Path, reference_of: Callable[[Case], dict[str, np.ndarray]]) -> None:
+    """Adds the cases that are named on the command line, or all, to a file of records."""
+    recorded = dict(np.load(path)) if path.exists() else {}
+    for name in sys.argv[1:] or CASES:
+        recorded |= {f"{name}.{key}": value for key, value in reference_of(CASES[name]).items()}
+        np.savez_compressed(path, **recorded)
 
 
 def _losses(outputs: Outputs, labels: torch.Tensor) -> dict[str, torch.Tensor]:
