@@ -1,9 +1,6 @@
 """The page in a real browser, from the disk: it shows what was computed, wherever one clicks."""
 
-import base64
 import csv
-import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,17 +9,27 @@ import numpy as np
 import pytest
 from PIL import Image
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
-from gauss_vit.inspect.report.contents import Report
 from gauss_vit.inspect.report.packing import compand
-from gauss_vit.inspect.report.page import render
+from tests.inspect.report.browsing import (
+    COLUMNS,
+    NEEDS_BROWSER,
+    ROWS,
+    choose,
+    classes,
+    click_patch,
+    numbers,
+    open_page,
+    pixels,
+    set_layer,
+    state,
+    wait_until_ready,
+)
 from tests.inspect.report.made_up_report import (
-    COLOURS,
     GRID,
     HOSTILE,
     PREFIX,
@@ -30,91 +37,11 @@ from tests.inspect.report.made_up_report import (
     fields,
     packed_fields,
     report,
-    segmented_report,
     tables,
     weights,
 )
 
-BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (BROWSER and DRIVER), reason="needs a browser: apt-get install chromium chromium-driver"
-)
-FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1400,1200")
-ROWS, COLUMNS = GRID
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER or ""
-    for flag in FLAGS:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    yield driver
-    driver.quit()
-
-
-@pytest.fixture
-def page(browser: webdriver.Chrome, tmp_path: Path) -> webdriver.Chrome:
-    """The page, just opened."""
-    return open_page(browser, tmp_path, report())
-
-
-def open_page(browser: webdriver.Chrome, tmp_path: Path, content: Report) -> webdriver.Chrome:
-    path = tmp_path / "report.html"
-    path.write_text(render(content), encoding="utf-8")
-    browser.get("about:blank")
-    browser.get(path.as_uri())
-    wait_until_ready(browser)
-    return browser
-
-
-def wait_until_ready(browser: webdriver.Chrome) -> None:
-    WebDriverWait(browser, 20).until(
-        lambda driver: driver.execute_script("return document.documentElement.dataset.ready")
-    )
-
-
-def click_patch(page: webdriver.Chrome, row: int, column: int) -> None:
-    frame = page.find_element(By.ID, "picker")
-    across, down = frame.size["width"] / COLUMNS, frame.size["height"] / ROWS
-    shift = (round((column + 0.5 - COLUMNS / 2) * across), round((row + 0.5 - ROWS / 2) * down))
-    ActionChains(page).move_to_element_with_offset(frame, *shift).click().perform()
-
-
-def set_layer(page: webdriver.Chrome, layer: int) -> None:
-    slider = page.find_element(By.ID, "layer")
-    slider.send_keys(Keys.HOME, *[Keys.ARROW_RIGHT] * layer)
-
-
-def choose(page: webdriver.Chrome, selector: str) -> None:
-    page.find_element(By.CSS_SELECTOR, selector).click()
-
-
-def state(page: webdriver.Chrome) -> dict[str, str]:
-    return page.execute_script("return {...document.body.dataset}")
-
-
-def pixels(page: webdriver.Chrome, name: str) -> np.ndarray:
-    """Reads a canvas as [height, width, 3]."""
-    found = page.execute_script(
-        "const c = document.getElementById(arguments[0]);"
-        "const p = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
-        "return [c.height, c.width, btoa(String.fromCharCode(...p))]",
-        name,
-    )
-    return np.frombuffer(base64.b64decode(found[2]), np.uint8).reshape(found[0], found[1], 4)[..., :3]
-
-
-def numbers(page: webdriver.Chrome, name: str) -> dict[str, str]:
-    pairs = page.find_elements(By.CSS_SELECTOR, f"#{name}-numbers > div")
-    return {pair.find_element(By.TAG_NAME, "dt").text: pair.find_element(By.TAG_NAME, "dd").text for pair in pairs}
-
-
-def classes(page: webdriver.Chrome) -> dict[str, str]:
-    pairs = page.find_elements(By.CSS_SELECTOR, "#classes > div")
-    return {pair.find_element(By.TAG_NAME, "dt").text: pair.find_element(By.TAG_NAME, "dd").text for pair in pairs}
+pytestmark = NEEDS_BROWSER
 
 
 def coloured(codes: np.ndarray, name: str) -> np.ndarray:
@@ -238,64 +165,6 @@ def test_single_heads_and_other_images_are_shown(page: webdriver.Chrome):
     # The last layer's table has both signs.
     assert "\u2212" in page.find_element(By.CSS_SELECTOR, "#panel-bias .ticks").text
     assert "head 1" in page.find_element(By.ID, "attention").get_attribute("aria-label")
-
-
-@pytest.fixture
-def segmented(browser: webdriver.Chrome, tmp_path: Path) -> webdriver.Chrome:
-    return open_page(browser, tmp_path, segmented_report())
-
-
-def opaque(driver: webdriver.Chrome) -> np.ndarray:
-    """Colours and opacity of the areas over the image."""
-    shown = driver.execute_script(
-        "const map = document.getElementById('areas-map');"
-        "return [...map.getContext('2d').getImageData(0, 0, map.width, map.height).data]"
-    )
-    return np.array(shown, np.uint8).reshape(24, 40, 4)
-
-
-def test_areas_are_painted_over_the_image_and_listed(segmented: webdriver.Chrome):
-    assert segmented.get_log("browser") == []
-    seen = opaque(segmented)
-    assert seen[5, 3].tolist()[3] == 128
-    # Colours of half opacity are stored to within a level.
-    np.testing.assert_allclose(seen[5, 3, :3].astype(int), COLOURS[2], atol=1)
-    np.testing.assert_array_equal(seen[5, 19], [*COLOURS[2], 255])
-    np.testing.assert_array_equal(seen[5, 20], [*COLOURS[0], 255])
-    assert not seen[-1].any()
-    entries = [entry.text.split("\n") for entry in segmented.find_elements(By.CSS_SELECTOR, "#areas-legend li")]
-    assert [entry[-1] for entry in entries] == ["45.8 %", "45.8 %"]
-    assert {entry[0] for entry in entries} == {"sea", HOSTILE[:26]}
-
-
-def test_patch_is_named_by_the_areas_in_it(segmented: webdriver.Chrome):
-    click_patch(segmented, 1, 2)
-    assert classes(segmented) == {
-        "Predicted here": f"sea 50.0 %, {HOSTILE[:26]} 50.0 %",
-        "Labelled here": HOSTILE[:26],
-    }
-    click_patch(segmented, 2, 0)
-    assert classes(segmented)["Predicted here"] == "sea 75.0 %, no label 25.0 %"
-    frame = segmented.find_element(By.ID, "picker")
-    ActionChains(segmented).move_to_element_with_offset(frame, -frame.size["width"] // 4, 0).perform()
-    assert segmented.find_element(By.ID, "tip").text.endswith(": sea")
-
-
-def test_areas_of_the_data_are_shown_instead_or_none(segmented: webdriver.Chrome):
-    choose(segmented, "#areas option[value='labelled']")
-    np.testing.assert_array_equal(opaque(segmented)[5, 15], [*COLOURS[2], 255])
-    assert "areas=labelled" in segmented.current_url
-    segmented.refresh()
-    wait_until_ready(segmented)
-    assert segmented.find_element(By.ID, "areas").get_attribute("value") == "labelled"
-    choose(segmented, "#areas option[value='none']")
-    assert not segmented.find_element(By.ID, "areas-map").is_displayed()
-    assert not segmented.find_element(By.ID, "areas-legend").is_displayed()
-
-
-def test_page_without_areas_offers_none(page: webdriver.Chrome):
-    assert not page.find_element(By.ID, "areas-control").is_displayed()
-    assert "areas=" not in page.current_url
 
 
 def test_arrow_keys_move_the_patch_and_stop_at_the_border(page: webdriver.Chrome):
