@@ -1,5 +1,6 @@
 """An experiment on a folder of drawn shapes with masks that runs in seconds on a CPU: a config file for tests."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,6 @@ from gauss_vit.data.config import Data
 from gauss_vit.data.images.resize_to_fit import ResizeToFit
 from gauss_vit.data.images.transforms import Resize
 from gauss_vit.experiment import Experiment
-from gauss_vit.models.vit import ViTConfig
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position.position import Position
 from gauss_vit.tasks.evaluator import Best, Evaluator
@@ -18,6 +18,7 @@ from gauss_vit.train.config import Training
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.optim import AdamW, Constant, Optimizer, Schedule
 from tests.tasks.shapes import CLASSES, SIZE, PatchHead, draw, painted
+from tests.tiny_config import MODEL
 
 SIZES = ((32, 48), (48, 72))
 """Both are 16 x 24 for the model, and lie on canvases of two sizes."""
@@ -40,20 +41,7 @@ def make_shapes(root: Path) -> Path:
 def get_config() -> Experiment:
     """A head that classifies patches on one narrow block, measured at the size of the files."""
     return Experiment(
-        model=ViTConfig(
-            image_size=SIZE,
-            patch_size=(8, 8),
-            width=8,
-            depth=1,
-            num_heads=1,
-            class_token=False,
-            pool="mean",
-            norm="after_pool",
-            biases="all",
-            layer_scale=None,
-            start="truncated_normal",
-            position=Position(),
-        ),
+        model=dataclasses.replace(MODEL, image_size=SIZE, width=8, depth=1, num_heads=1, position=Position()),
         task=Segmentation(head=PatchHead()),
         data=Data(
             name="mask_folder",
