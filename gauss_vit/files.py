@@ -164,9 +164,9 @@ def read_bytes(path: Path, *, limit: int) -> bytes:
     Raises:
       OSError: it cannot be read, is no regular file, or has more bytes than the limit.
     """
-    with open_regular(path) as file:
+    with io.BufferedReader(open_regular(path)) as file:
         is_small = os.fstat(file.fileno()).st_size <= limit
-        content = io.BufferedReader(file).read(limit + 1) if is_small else b""
+        content = file.read(limit + 1) if is_small else b""
     if is_small and len(content) <= limit:
         return content
     raise OSError(errno.EFBIG, f"larger than the limit of {limit:,} bytes", str(path))

@@ -47,6 +47,13 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.import_plugin("tests.fixtures")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Gives a test of the full tier three hours before it counts as hanging."""
+    for item in items:
+        if item.get_closest_marker("full"):
+            item.add_marker(pytest.mark.timeout(3 * 3600))
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Takes what was imported and collected out of the search for cycles: it stays until the end."""
     gc.collect()

@@ -149,14 +149,20 @@ def test_an_interrupted_wait_is_not_prolonged_by_slow_slots():
     slow = Slow()
     batches = fill_batches(slow, steps=range(9), num_slots=NUM_SLOTS, num_threads=2)
 
+    is_interrupted = threading.Event()
+
     def interrupt():
         slow.started.acquire(), slow.started.acquire()
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        # One that comes just before a thread falls asleep does not wake it: Python would see it after the wait.
+        while not is_interrupted.is_set():
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            is_interrupted.wait(timeout=1)
 
     interruption = threading.Thread(target=interrupt)
     interruption.start()
     with pytest.raises(KeyboardInterrupt):
         next(batches)
+    is_interrupted.set()
     interruption.join()
     threads = pool_threads()
     slow.may_finish.set()
