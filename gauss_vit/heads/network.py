@@ -22,6 +22,25 @@ class Head(Protocol):
 
 
 @runtime_checkable
+class TargetReader(Protocol):
+    """A head that also reads the targets: the sizes of padded images, and in training the objects that it samples."""
+
+    def with_targets(
+        self,
+        backbone: Backbone,
+        images: Float[Array, "batch height width 3"],
+        targets: PyTree,
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> PyTree:
+        """Computes the outputs for normalised images with the targets of their batch; a key is that of training.
+
+        Without a key only what is known of an image that nobody labelled may be read, such as its size.
+        """
+        ...
+
+
+@runtime_checkable
 class Decoder(Protocol):
     """A head that fuses the maps of a backbone into one, from which it classifies every place."""
 
@@ -81,6 +100,20 @@ class Network(nnx.Module):
         self.backbone: Backbone = config.backbone.make(key)
         self.head: Head = config.head.make(config.backbone, key=jax.random.split(key, num_keys + 1)[num_keys])
 
-    def __call__(self, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None = None) -> PyTree:
-        """Computes the head's outputs for normalised images; a key enables dropout and stochastic depth."""
+    def __call__(
+        self,
+        images: Float[Array, "batch height width 3"],
+        *,
+        key: PRNGKeyArray | None = None,
+        targets: PyTree = None,
+    ) -> PyTree:
+        """Computes the head's outputs for normalised images.
+
+        Args:
+          images: Images.
+          key: Enables dropout and stochastic depth.
+          targets: Targets of the batch, for a head that reads them; None takes every image as whole and unlabelled.
+        """
+        if targets is not None and isinstance(self.head, TargetReader):
+            return self.head.with_targets(self.backbone, images, targets, key=key)
         return self.head(self.backbone, images, key=key)

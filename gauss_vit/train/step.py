@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from gauss_vit.batches import Batch
 from gauss_vit.ops.flipping import flip_batch
@@ -68,14 +68,9 @@ class Forward:
     normalization: Normalization
 
     def outputs(self, params: PyTree, batch: Batch) -> PyTree:
-        """Applies the network to a batch of bytes, in inference."""
-        return self.apply(params, self.normalization(batch.image), key=None)
-
-    def apply(
-        self, params: PyTree, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None
-    ) -> PyTree:
-        """Applies the network to normalised images, and widens its outputs to float32; a key of None is inference."""
-        return jax.tree.map(_widen, nnx.merge(self.graph, params)(images, key=key))
+        """Applies the network to a batch of bytes, in inference; its outputs are widened to float32."""
+        network = nnx.merge(self.graph, params)
+        return jax.tree.map(_widen, network(self.normalization(batch.image), targets=batch.targets))
 
     def examples(self, batch: Batch, *, key: PRNGKeyArray) -> Examples:
         """Flips, normalises and augments a training batch."""
@@ -85,7 +80,7 @@ class Forward:
     def loss(self, params: PyTree, examples: Examples, key: PRNGKeyArray) -> LossSums:
         """Computes the sums of the training loss and of the metric, and the new running statistics."""
         network = nnx.merge(self.graph, params)
-        outputs = jax.tree.map(_widen, network(examples.image, key=key))
+        outputs = jax.tree.map(_widen, network(examples.image, key=key, targets=examples.targets))
         total, weight = self.task.loss(outputs, examples, key=jax.random.fold_in(key, _LOSS))
         return LossSums(
             total=total,

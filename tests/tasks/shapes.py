@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from gauss_vit.batches import IGNORED, Batch, Mask, MaskTargets
 from gauss_vit.config.schema import JsonValue
@@ -137,7 +137,9 @@ class HeadAlone(nnx.Module):
     def __init__(self, head: PatchLogits):
         self.head = head
 
-    def __call__(self, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None = None) -> DenseLogits:
+    def __call__(
+        self, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None = None, targets: PyTree = None
+    ) -> DenseLogits:
         return self.head(None, images, key=key)
 
 

@@ -147,7 +147,7 @@ class PatchLinear(nnx.Module):
     def __init__(self, *, key):
         self.kernel = nnx.Param(jax.random.normal(key, (SIDE * SIDE * 3, 3), jnp.float32) * 0.3)
 
-    def __call__(self, images, *, key=None):
+    def __call__(self, images, *, key=None, targets=None):
         del key
         height, width = GRID
         patches = images.reshape(-1, height, SIDE, width, SIDE, 3).transpose(0, 1, 3, 2, 4, 5)

@@ -36,7 +36,7 @@ AUGMENTED = Classification(label_smoothing=0.1, erasing=Erasing(probability=0.5)
 class Plain(Toy):
     """The toy without dropout."""
 
-    def __call__(self, images, *, key=None):
+    def __call__(self, images, *, key=None, targets=None):
         return super().__call__(images, key=None)
 
 

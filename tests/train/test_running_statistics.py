@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.train.checkpoint.reader import restore_params
@@ -33,7 +33,7 @@ class Centred(nnx.Module):
         self.colour = nnx.BatchStat(jnp.zeros(3, jnp.float32))
 
     def __call__(
-        self, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None = None
+        self, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None = None, targets: PyTree = None
     ) -> Float[Array, "batch classes"]:
         colours = jnp.mean(images, axis=(1, 2))
         centre = self.colour[...]

@@ -93,7 +93,7 @@ def test_update_is_the_gradient_of_the_loss_through_the_optimizer():
     key = jax.random.fold_in(run_key(0), 0)
 
     def loss(params: dict) -> jax.Array:
-        outputs = setup.forward.apply(params, setup.forward.normalization(batch.image), key=key)
+        outputs = nnx.merge(setup.forward.graph, params)(setup.forward.normalization(batch.image), key=key)
         return jnp.mean(cross_entropy(outputs, batch.targets.label))
 
     gradients = jax.jit(jax.grad(loss))(params)
@@ -114,7 +114,7 @@ def test_step_is_traced_once_in_python():
     traces = []
 
     class Counting(Toy):
-        def __call__(self, images, *, key=None):
+        def __call__(self, images, *, key=None, targets=None):
             traces.append(images.shape)
             return super().__call__(images, key=key)
 
@@ -195,7 +195,7 @@ def test_batch_of_one_is_a_batch():
 class HalfPrecision(Toy):
     """Computes in bfloat16, as a model with that type of activations does."""
 
-    def __call__(self, images, *, key=None):
+    def __call__(self, images, *, key=None, targets=None):
         assert images.dtype == jnp.float32
         flat = images.reshape(images.shape[0], -1).astype(jnp.bfloat16)
         return flat @ self.kernel[...].astype(jnp.bfloat16)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.config.schema import JsonValue
@@ -37,7 +37,7 @@ class Toy(nnx.Module):
         self.amplitude = nnx.Param(jnp.full((1,), 2.0, jnp.float32))
 
     def __call__(
-        self, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None = None
+        self, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None = None, targets: PyTree = None
     ) -> Float[Array, "batch classes"]:
         """Computes logits; a key turns dropout on."""
         flat = images.reshape(images.shape[0], -1) * self.amplitude[...][None, :]
