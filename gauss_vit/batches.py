@@ -16,6 +16,12 @@ BATCH_AXES = ("slices", "data", "fsdp")
 IGNORED = 255
 """Class index of the pixels of a mask that count for nothing; so a mask has at most 255 classes, 0..254."""
 
+MAX_OBJECTS = 100
+"""Rows for the objects of an image, as many as one detects at most. Of more objects the largest are kept."""
+
+OBJECT_MASK_SIZE = 112
+"""Cells along each side of the mask of an object, four times those that a mask head predicts."""
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +103,48 @@ class Boxes:
     """
 
     yxyx: PyTree
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class ObjectTargets:
+    """The objects in an image, for detection; without the batch axis, of a single example.
+
+    An image is in the top left corner of its batch, whose images have one size. In training a row is an object, or is
+    zeros. In evaluation and prediction all rows are zeros: the truth is that of the source. Crowds are no objects.
+
+    Attributes:
+      boxes: float32 [batch, objects, 4] in pixels of the batch's images, as transformed.
+      label: int32 [batch, objects], class indices.
+      masks: uint8 [batch, objects, 112, 112], each over the object's own box: the share of every cell that the object
+        covers, 0..255 for 0..1.
+      size: int32 [batch, 2], the (height, width) of the image without padding, in pixels.
+      original_size: int32 [batch, 2], the (height, width) in pixels of the upright image in its file.
+      image_id: int32 [batch], the number of the image in its data set; -1 in padding.
+    """
+
+    boxes: Boxes
+    label: PyTree
+    masks: PyTree
+    size: PyTree
+    original_size: PyTree
+    image_id: PyTree
+
+
+def no_objects() -> ObjectTargets:
+    """Returns the targets of an image without objects, of no size: what padding has.
+
+    >>> no_objects().boxes.yxyx.shape
+    (100, 4)
+    """
+    return ObjectTargets(
+        boxes=Boxes(yxyx=np.zeros((MAX_OBJECTS, 4), np.float32)),
+        label=np.zeros(MAX_OBJECTS, np.int32),
+        masks=np.zeros((MAX_OBJECTS, OBJECT_MASK_SIZE, OBJECT_MASK_SIZE), np.uint8),
+        size=np.zeros(2, np.int32),
+        original_size=np.zeros(2, np.int32),
+        image_id=np.int32(-1),
+    )
 
 
 def has_signal(images: UInt8[np.ndarray, "batch height width 3"]) -> Bool[np.ndarray, " batch"]:

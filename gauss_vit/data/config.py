@@ -40,7 +40,7 @@ TrainTransform = (
 EvalTransform = ResizeCenterCrop | ResizeToFit
 SplitProtocol = Literal["official", "paper"]
 OnError = Literal["raise", "skip"]
-Targets = Literal["classes", "masks"]
+Targets = Literal["classes", "masks", "objects"]
 
 FOLDER, DIGITS = "folder", "digits"
 """Data sets of one class an image that TFDS does not read."""
@@ -64,6 +64,7 @@ class Data:
         of images and their masks; "ade20k" is ADEChallengeData2016 as it is downloaded.
       data_dir: the TFDS folder that holds it, or the folder of images; "~" is the home folder. The digits need none.
       targets: "classes": one class for each image. "masks": one for each pixel, to learn segmentation from.
+        "objects": boxes with a class and a mask, to learn detection from.
       ignored_classes: names of classes of masks whose pixels count for nothing; the others close the gaps.
       split_protocol: "official": the splits that the data set comes with. "paper": a random 70 % "train", 15 %
         "validation" and 15 % "test" of the whole, always the same; see `gauss_vit.data.sources.splits`.

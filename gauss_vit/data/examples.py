@@ -1,7 +1,8 @@
 """The protocol of sources of examples."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import PyTree
 
@@ -74,6 +75,20 @@ class PaintedSource(Source, Protocol):
 def palette_of(source: Source) -> Palette:
     """Returns the colours of a source's classes; none if they have none."""
     return source.palette if isinstance(source, PaintedSource) else ()
+
+
+@runtime_checkable
+class AnnotatedSource(Source, Protocol):
+    """A source whose objects are annotated as COCO's are."""
+
+    def truth(self) -> Mapping[str, Any]:
+        """Returns what detections of these images are measured against, in COCO's format for instances.
+
+        `images` have `id`, `height`, `width` and `file_name`; `categories` `id` and `name`; `annotations` `id`,
+        `image_id`, `category_id`, `bbox` (x, y, width, height in pixels), `area`, `iscrowd` and `segmentation`. The
+        categories are in the order of the classes, and their ids are those of the annotation file.
+        """
+        ...
 
 
 @runtime_checkable

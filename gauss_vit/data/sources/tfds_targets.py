@@ -184,6 +184,9 @@ def find_reader(builder: tfds.core.DatasetBuilder, targets: Targets, *, max_pixe
     full_name, features = builder.info.full_name, dict(builder.info.features.items())
     if targets == "classes":
         return _class_reader(full_name, features)
+    if targets == "objects":
+        message = f"the objects of {full_name} are not read"
+        raise DataError(message, do="read COCO as it is downloaded, with data.name=coco", code="DATA-TFDS")
     return _mask_reader(builder.info.name, full_name, features, max_pixels=max_pixels)
 
 
