@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Int32
 
 from benchmarks import rows, timing
+from gauss_vit.annotations import Annotated
 from gauss_vit.assembly import feeds, named_model
 from gauss_vit.assembly.device import experiment_here
 from gauss_vit.batches import Batch
@@ -59,8 +60,9 @@ class ByImage:
 
         return jnp.moveaxis(jax.lax.map(of_class, classes), 0, 2), batch.is_real
 
-    def collector(self) -> "Rows":
-        """An empty collector."""
+    def collector(self, source: Annotated | None) -> "Rows":
+        """An empty collector; batches hold what it needs."""
+        del source
         return Rows()
 
 
@@ -99,7 +101,7 @@ def counts_of(folder: Path, shown: Experiment) -> Counts:
     restored = named_model.restore(folder, mesh.with_shardings(devices, abstract), config=experiment.model)
     forward = Forward(graph=graph, task=experiment.task, normalization=experiment.normalization)
     batch_size, measure = shown.training.eval_batch_size, ByImage()
-    collected = measure.collector()
+    collected = measure.collector(None)
     evaluation.evaluate(
         make_eval_step(forward, mesh=devices, params=restored.arrays, measure=measure),
         restored.arrays,

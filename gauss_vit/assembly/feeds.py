@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jax
 
+from gauss_vit.annotations import annotated
 from gauss_vit.batches import Batch
 from gauss_vit.data import pipeline
 from gauss_vit.data.config import DIGITS, Data
@@ -125,6 +126,7 @@ def feed(experiment: Experiment, sources: Sources, *, bad_files: Path | None = N
         ),
         digest=lambda step: pipeline.batch_digest(sources.train, seed=seed, step=step, batch_size=batch_size),
         num_examples=len(sources.train),
+        annotated=lambda name: annotated(sources.evaluation[name]),
     )
 
 

@@ -12,6 +12,7 @@ from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import PyTree
 
+from gauss_vit.annotations import annotated
 from gauss_vit.assembly import feeds, named_model
 from gauss_vit.assembly.device import experiment_here
 from gauss_vit.assembly.evaluation_data import chosen_names, open_source, warn_of_absent_classes
@@ -202,7 +203,7 @@ def _measure(
     """Collects what is measured over the split, in batches that divide among the devices."""
     forward = Forward(graph=graph, task=experiment.task, normalization=experiment.normalization)
     batch_size = -(-experiment.training.eval_batch_size // devices.size) * devices.size
-    collector = assessment.collector()
+    collector = assessment.collector(annotated(source))
     batches = feeds.eval_batches(experiment, source, batch_size=batch_size, share=mesh.share_of_process(devices))
     evaluation.evaluate(
         make_eval_step(forward, mesh=devices, params=params, measure=assessment),

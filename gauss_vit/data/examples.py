@@ -1,11 +1,11 @@
 """The protocol of sources of examples."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import PyTree
 
+from gauss_vit.annotations import Annotated
 from gauss_vit.files import FileSet
 from gauss_vit.palette import Palette
 
@@ -78,17 +78,8 @@ def palette_of(source: Source) -> Palette:
 
 
 @runtime_checkable
-class AnnotatedSource(Source, Protocol):
+class AnnotatedSource(Source, Annotated, Protocol):
     """A source whose objects are annotated as COCO's are."""
-
-    def truth(self) -> Mapping[str, Any]:
-        """Returns what detections of these images are measured against, in COCO's format for instances.
-
-        `images` have `id`, `height`, `width` and `file_name`; `categories` `id` and `name`; `annotations` `id`,
-        `image_id`, `category_id`, `bbox` (x, y, width, height in pixels), `area`, `iscrowd` and `segmentation`. The
-        categories are in the order of the classes, and their ids are those of the annotation file.
-        """
-        ...
 
 
 @runtime_checkable

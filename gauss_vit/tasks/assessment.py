@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from jaxtyping import Array, Float
 
+from gauss_vit.annotations import Annotated
 from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.metrics.class_subsets import ClassSubset
 from gauss_vit.metrics.classification_report import ClassificationReport
@@ -48,8 +49,9 @@ class Assessment:
             reassessed=reassessed,
         )
 
-    def collector(self) -> Sums:
-        """Returns an empty collector of sums."""
+    def collector(self, source: Annotated | None) -> Sums:
+        """Returns an empty collector of sums; batches hold what they need."""
+        del source
         return Sums()
 
 

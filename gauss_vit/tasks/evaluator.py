@@ -7,6 +7,7 @@ from typing import Literal
 
 from jaxtyping import PyTree
 
+from gauss_vit.annotations import Annotated
 from gauss_vit.batches import Batch
 from gauss_vit.errors import ConfigError
 from gauss_vit.metrics.metric import Metric, Sums
@@ -25,8 +26,9 @@ class TaskMetric:
         """Computes the sums of a batch."""
         return task.measure(outputs, batch)
 
-    def collector(self) -> Sums:
-        """Returns an empty collector of sums."""
+    def collector(self, source: Annotated | None) -> Sums:
+        """Returns an empty collector of sums; batches hold what they need."""
+        del source
         return Sums()
 
 

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from gauss_vit.annotations import Annotated
 from gauss_vit.batches import Batch
 from gauss_vit.heads.network import HeadConfig
 from gauss_vit.metrics.class_subsets import ClassSubset
@@ -131,6 +132,14 @@ class Measure(Protocol):
         """Computes, on the device, what a batch adds: sums, or results of each image, as `task.predict` has them."""
         ...
 
-    def collector(self) -> Collector:
-        """Returns an empty collector of the results, on the host."""
+    def collector(self, source: Annotated | None) -> Collector:
+        """Returns an empty collector of the results, on the host.
+
+        Args:
+          source: The evaluated source where it has annotations, which the results of its images may be compared with;
+            None where what the batches hold is all.
+
+        Raises:
+          ConfigError: the measure needs annotations, and there are none.
+        """
         ...

@@ -280,7 +280,7 @@ class _Loop:
 
     def _metrics_of(self, evaluator: Evaluator, params: PyTree, *, kind: str) -> dict[str, float]:
         """Measures parameters on the split of an evaluator; empty when it is interrupted."""
-        collector = evaluator.measure.collector()
+        collector = evaluator.measure.collector(self._run.feed.annotated(evaluator.name))
         with announced(f"evaluating {kind}{evaluator.name}"):
             is_complete = evaluate(
                 self._program.eval_steps[evaluator.measure],

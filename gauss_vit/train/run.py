@@ -7,6 +7,7 @@ from typing import Literal
 
 from jaxtyping import PyTree
 
+from gauss_vit.annotations import Annotated
 from gauss_vit.batches import Batch
 from gauss_vit.train.program import Program, Recipe
 from gauss_vit.train.trace import TraceSteps
@@ -21,6 +22,10 @@ Observer = Callable[[int, PyTree], Mapping[str, float]]
 """Function of a step and its parameters that returns the numbers to log, if any."""
 
 
+def _has_no_annotations(evaluator: str) -> None:
+    del evaluator
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Feed:
     """The source of batches, whose arrays are NumPy arrays on the host.
@@ -30,12 +35,15 @@ class Feed:
       evaluation: Function that yields every example of an evaluator's split once, by the evaluator's name.
       digest: Function that returns a short text that identifies the examples in the batch of a step.
       num_examples: Number of training examples, which are an epoch; None if there are no epochs.
+      annotated: Function that returns the source of an evaluator's split, by the evaluator's name, where it has
+        annotations that batches do not hold; otherwise None.
     """
 
     train: Callable[[int], Iterable[Batch]]
     evaluation: Callable[[str], Iterable[Batch]]
     digest: Callable[[int], str]
     num_examples: int | None = None
+    annotated: Callable[[str], Annotated | None] = _has_no_annotations
 
 
 def _draws_parameters() -> None:

@@ -79,7 +79,7 @@ def test_evaluations_and_logs_give_everything_back(tmp_path: Path, num_cycles: i
     params = fresh_state(recipe, program).params
 
     def cycle() -> int:
-        collector = evaluator.measure.collector()
+        collector = evaluator.measure.collector(None)
         with Loggers(TrackedRun(workdir=tmp_path, step=0, config={}), trackers={}) as loggers:
             evaluate(
                 program.eval_steps[evaluator.measure],

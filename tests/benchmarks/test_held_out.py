@@ -17,7 +17,7 @@ def counts_of(labels: list[list[int]], predictions: list[list[int]]) -> np.ndarr
     batch = Batch(
         image=None, is_real=np.ones(len(labels), bool), targets=MaskTargets(mask=Mask(values=jnp.asarray(values)))
     )
-    collected = held_out.ByImage().collector()
+    collected = held_out.ByImage().collector(None)
     collected.add(tuple(map(np.asarray, held_out.ByImage().results(task, None, batch))))
     return np.concatenate(collected.found)
 

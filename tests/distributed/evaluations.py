@@ -25,7 +25,7 @@ def measure(experiment: Experiment, program: Program, params: object, num_exampl
     data = dataclasses.replace(experiment.data, eval_split=f"test[:{num_examples}]")
     shown = dataclasses.replace(experiment, data=data)
     batch_size = experiment.training.eval_batch_size
-    collector: Collector = evaluator.measure.collector()
+    collector: Collector = evaluator.measure.collector(None)
     try:
         source = feeds.open_split(shown, data.eval_split)
         share = mesh.share_of_process(program.mesh)

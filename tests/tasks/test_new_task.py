@@ -19,6 +19,7 @@ import pytest
 from flax import nnx
 from jaxtyping import PyTree
 
+from gauss_vit.annotations import Annotated, Annotations
 from gauss_vit.batches import Batch
 from gauss_vit.metrics.metric import Sums
 from gauss_vit.ops.pixel_normalization import Normalization
@@ -110,7 +111,8 @@ class ErrorSums:
     def results(self, task, outputs, batch):
         return task.measure(outputs, batch)
 
-    def collector(self) -> Sums:
+    def collector(self, source: Annotated | None) -> Sums:
+        assert source is None
         return Sums()
 
 
@@ -121,15 +123,17 @@ class MedianError:
     def results(self, task, outputs, batch):
         return task.predict(outputs, batch), batch.targets, batch.is_real
 
-    def collector(self) -> "Errors":
-        return Errors()
+    def collector(self, source: Annotated | None) -> "Errors":
+        assert source is not None
+        return Errors(source.truth())
 
 
 class Errors:
-    """Absolute errors of single patches, on the host."""
+    """Absolute errors of single patches, on the host, beside what the annotations of the split say."""
 
-    def __init__(self):
+    def __init__(self, annotations: Annotations):
         self.values: list[np.ndarray] = []
+        self.num_annotated = len(annotations["images"])
 
     def add(self, results) -> None:
         predictions, targets, is_real = results
@@ -138,7 +142,8 @@ class Errors:
         self.values.append(np.abs(predictions - targets.colour)[counts])
 
     def compute(self) -> dict[str, float]:
-        return {"median_error": float(np.median(np.concatenate(self.values)))}
+        error = float(np.median(np.concatenate(self.values)))
+        return {"median_error": error, "num_annotated": self.num_annotated}
 
 
 class PatchLinear(nnx.Module):
@@ -200,6 +205,13 @@ def eval_batches(name: str) -> Iterator[Batch]:
         yield jax.tree.map(lambda leaf, start=start: leaf[start : start + 8], whole)
 
 
+class Paintings:
+    """The annotations of the other data set."""
+
+    def truth(self) -> Annotations:
+        return {"images": [{"id": index} for index in range(NUM_EVAL)], "categories": [], "annotations": []}
+
+
 TRAINING = Training(
     batch_size=16,
     num_steps=40,
@@ -219,6 +231,7 @@ def run_in(workdir: Path) -> Run:
         train=lambda start: (batch_of(step, 16) for step in range(start, TRAINING.num_steps)),
         evaluation=eval_batches,
         digest=str,
+        annotated=lambda name: {"other": Paintings()}.get(name),
     )
     return Run(workdir=workdir, recipe=recipe, program=PROGRAM, feed=feed)
 
@@ -258,6 +271,11 @@ def test_both_evaluators_agree_with_numpy(trained: Path):
     assert found["eval"]["loss"] == pytest.approx(np.square(errors["eval"]).sum(axis=-1).mean(), rel=1e-4)
     assert found["other"]["median_error"] == pytest.approx(np.median(np.abs(errors["other"])), rel=1e-4)
     assert found["other"]["ema_median_error"] != found["other"]["median_error"]
+
+
+def test_collector_has_the_annotations_of_its_own_split(trained: Path):
+    lines = [entry for entry in entries(trained / "metrics.jsonl") if entry["split"] == "other"]
+    assert {line["num_annotated"] for line in lines} == {NUM_EVAL}
 
 
 def test_best_checkpoint_has_the_lowest_collected_error(trained: Path):

@@ -193,7 +193,7 @@ def test_map_of_labels_has_the_size_of_the_image():
 
 def test_segmentation_is_a_task_whose_assessment_is_by_class():
     assert isinstance(TASK, Task)
-    collector = TASK.assessment(None).collector()
+    collector = TASK.assessment(None).collector(None)
     collector.add(measured(LOGITS, examples().batch))
     assert isinstance(collector.metric, ClassReport)
     with pytest.raises(ConfigError, match="leave out --subset"):

@@ -32,7 +32,7 @@ def evaluator(request: pytest.FixtureRequest):
 
     def run(num_examples: int, should_stop=lambda: False) -> ClassificationMetric | None:
         batches = eval_batches(num_examples, BATCH_SIZE)
-        sums = TaskMetric().collector()
+        sums = TaskMetric().collector(None)
         is_complete = evaluate(
             eval_step, params, batches, collector=sums, mesh=mesh, batch_size=BATCH_SIZE, should_stop=should_stop
         )
