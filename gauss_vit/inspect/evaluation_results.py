@@ -1,9 +1,6 @@
 """The result of an evaluation for people: tables for the terminal, and the confusion matrix in files."""
 
-import csv
-import io
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,15 +10,14 @@ from gauss_vit.command_line.table import Alignment, aligned
 from gauss_vit.config.schema import JsonValue
 from gauss_vit.escaping import escaped
 from gauss_vit.inspect.result_files import suffixed, write_arrays, write_bytes, write_text
+from gauss_vit.inspect.result_tables import MEASURED, csv_text, listed_classes, measured, share_cell, share_text
 from gauss_vit.metrics.class_report import ClassReport, Overall
 from gauss_vit.metrics.percent import percent
 from gauss_vit.plots.canvas import encode
 from gauss_vit.plots.confusion import confusion_figure
 
 MATRIX, CLASSES, PAIRS = "confusion", "classes.csv", "confused_pairs.csv"
-_MANY_CLASSES, _NUM_SHOWN = 20, 5
-_MEASURED = ("step", "data", "split", "weights", "subset")
-"""Keys of a result that say what was measured; the others are values."""
+_NUM_PAIRS = 5
 
 
 def summary(result: Mapping[str, JsonValue], report: ClassReport, *, class_names: Sequence[str]) -> list[str]:
@@ -33,13 +29,13 @@ def summary(result: Mapping[str, JsonValue], report: ClassReport, *, class_names
       class_names: names of the classes in the order of the report.
     """
     names = [escaped(name) for name in class_names]
-    return [_title(result), *_overall(result, report), "", *_by_class(report, names), *_pairs(report, names)]
+    return [measured(result), *_overall(result, report), "", *_by_class(report, names), *_pairs(report, names)]
 
 
 def values(result: Mapping[str, JsonValue]) -> list[str]:
     """Formats the metrics of a task without classes, by their names."""
-    rows = [(escaped(name), _value(value)) for name, value in result.items() if name not in _MEASURED]
-    return [_title(result), *aligned(rows, ("left", "right"))]
+    rows = [(escaped(name), _value(value)) for name, value in result.items() if name not in MEASURED]
+    return [measured(result), *aligned(rows, ("left", "right"))]
 
 
 def write_confusion(
@@ -60,10 +56,10 @@ def write_confusion(
     shares = {title.lower(): share for title, share in report.shares().items()}
     write_arrays(suffixed(folder / MATRIX, "npz"), {"counts": counts, **shares})
     rows = ([name, *row] for name, row in zip(class_names, counts.tolist(), strict=True))
-    write_text(suffixed(folder / MATRIX, "csv"), _csv(["true class \\ predicted", *class_names], rows))
+    write_text(suffixed(folder / MATRIX, "csv"), csv_text(["true class \\ predicted", *class_names], rows))
     write_text(folder / CLASSES, class_table(class_names, report))
     write_text(folder / PAIRS, pair_table(class_names, report))
-    figure = confusion_figure(counts, class_names=class_names, title=f"{folder.absolute().name}: {_title(result)}")
+    figure = confusion_figure(counts, class_names=class_names, title=f"{folder.absolute().name}: {measured(result)}")
     write_bytes(suffixed(folder / MATRIX, "png"), encode(figure, "png"))
 
 
@@ -73,10 +69,9 @@ def class_table(class_names: Sequence[str], report: ClassReport) -> str:
     rows = []
     for name, tally, *found in zip(class_names, _tallies(report), *shares.values(), strict=True):
         confused = "" if tally.other is None else class_names[tally.other]
-        written = ["" if math.isnan(share) else f"{share:.6f}" for share in found]
-        rows.append([name, tally.num, tally.num_correct, *written, confused])
+        rows.append([name, tally.num, tally.num_correct, *map(share_cell, found), confused])
     titles = [title.lower() for title in shares]
-    return _csv(["class", report.count_name, "num_correct", *titles, "most_confused_with"], rows)
+    return csv_text(["class", report.count_name, "num_correct", *titles, "most_confused_with"], rows)
 
 
 def pair_table(class_names: Sequence[str], report: ClassReport) -> str:
@@ -85,12 +80,7 @@ def pair_table(class_names: Sequence[str], report: ClassReport) -> str:
         [class_names[pair.label], class_names[pair.predicted], pair.count, pair.num_examples]
         for pair in report.confusion.confused_pairs()
     )
-    return _csv(["class", "predicted", "count", report.count_name], rows)
-
-
-def _title(result: Mapping[str, JsonValue]) -> str:
-    choices = "".join(f", {result[name]}" for name in ("weights", "subset") if name in result)
-    return f"{result['data']} {result['split']}, step {result['step']}{choices}"
+    return csv_text(["class", "predicted", "count", report.count_name], rows)
 
 
 def _overall(result: Mapping[str, JsonValue], report: ClassReport) -> list[str]:
@@ -101,30 +91,26 @@ def _overall(result: Mapping[str, JsonValue], report: ClassReport) -> list[str]:
 
 def _share_row(overall: Overall) -> tuple[str, str, str, str]:
     right, num = ("" if count is None else f"{count:,}" for count in (overall.num_correct, overall.num))
-    return overall.title, right, num, _percent(overall.share)
+    return overall.title, right, num, share_text(overall.share)
 
 
 def _by_class(report: ClassReport, names: Sequence[str]) -> list[str]:
     """Formats all classes, or of many those of the lowest share."""
     tallies, shares = _tallies(report), report.shares()
     title, ranking = next(iter(shares.items()))
-    present = np.flatnonzero(~np.isnan(ranking)).tolist()
-    lines = []
-    if len(present) > _MANY_CLASSES:
-        lines = [f"The {_NUM_SHOWN} classes of the lowest {title}, of {len(present):,}:"]
-        present = sorted(present, key=lambda index: ranking[index])[:_NUM_SHOWN]
+    lines, present = listed_classes(ranking, title)
     rows = [("class", "correct", report.unit, *shares, "most confused with")]
     for index in present:
         tally = tallies[index]
         confused = "" if tally.other is None else f"{names[tally.other]} ({tally.num_other:,})"
-        found = (_percent(share[index]) for share in shares.values())
+        found = (share_text(share[index]) for share in shares.values())
         rows.append((names[index], f"{tally.num_correct:,}", f"{tally.num:,}", *found, confused))
     numbers: list[Alignment] = ["right"] * (2 + len(shares))
     return [*lines, *aligned(rows, ["left", *numbers, "left"]), ""]
 
 
 def _pairs(report: ClassReport, names: Sequence[str]) -> list[str]:
-    pairs = report.confusion.confused_pairs()[:_NUM_SHOWN]
+    pairs = report.confusion.confused_pairs()[:_NUM_PAIRS]
     if not pairs:
         return []
     rows = [("most confused", "taken for", report.unit, "of", "share")]
@@ -161,19 +147,7 @@ def _tallies(report: ClassReport) -> list[_Tally]:
     ]
 
 
-def _percent(share: float) -> str:
-    return "" if math.isnan(share) else percent(share)
-
-
 def _value(value: JsonValue) -> str:
     if value is None:
         return "not finite"
     return f"{value:,}" if isinstance(value, int) else f"{float(str(value)):.4g}"
-
-
-def _csv(heading: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(heading)
-    writer.writerows(rows)
-    return text.getvalue()
