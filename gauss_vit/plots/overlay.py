@@ -1,6 +1,7 @@
-"""The figure of a label map over its photo: tinted areas with their names, and a legend by share."""
+"""The figure of a label map over its photo: tinted areas, with a legend by share, or boxes, with one by number."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,8 +13,10 @@ from matplotlib.patheffects import withStroke
 
 from gauss_vit.batches import IGNORED
 from gauss_vit.metrics.percent import percent
+from gauss_vit.palette import Color
+from gauss_vit.plots.boxes import draw_boxes
 from gauss_vit.plots.canvas import FAINT, LABEL_SIZE, TICK_SIZE, TWO_COLUMNS_INCHES, blank_figure
-from gauss_vit.tasks.label_map import LabelMap
+from gauss_vit.tasks.label_map import LabelledBox, LabelMap
 
 NUM_LISTED = 10
 _TINT = 0.5
@@ -43,7 +46,8 @@ class Site:
 def overlay_figure(photo: UInt8[np.ndarray, "height width 3"], label_map: LabelMap) -> Figure:
     """Draws the areas of an image's labels over it, tinted and outlined, with the largest listed beside it.
 
-    The image's longer side takes two columns of a page. Names stand in the areas that have room for them.
+    The image's longer side takes two columns of a page. Names stand in the areas that have room for them. Of objects
+    the boxes are drawn as well, with captions, and the legend counts them by name.
 
     Args:
       photo: the image.
@@ -51,18 +55,21 @@ def overlay_figure(photo: UInt8[np.ndarray, "height width 3"], label_map: LabelM
     """
     height, width = photo.shape[:2]
     scale = TWO_COLUMNS_INCHES / max(height, width)
-    listed, rest = _listed(label_map)
-    legend_height = _ROW_INCHES * (len(listed) + bool(rest) + 0.5)
+    rows = _counted(label_map.boxes) if label_map.boxes else _measured(label_map)
+    legend_height = _ROW_INCHES * (len(rows) + 0.5)
     size = width * scale + _GAP_INCHES + _LEGEND_INCHES, max(height * scale, legend_height)
     figure = blank_figure(*size, layout=None)
     picture = figure.add_axes((0, 1 - height * scale / size[1], width * scale / size[0], height * scale / size[1]))
     picture.imshow(tinted(photo, label_map), interpolation="antialiased")
     picture.set_axis_off()
-    _write_names(picture, label_map, listed, inches_per_pixel=scale)
+    if label_map.boxes:
+        draw_boxes(picture, label_map.boxes, inches_per_pixel=scale, has_captions=True)
+    else:
+        _write_names(picture, label_map, inches_per_pixel=scale)
     legend = figure.add_axes((1 - _LEGEND_INCHES / size[0], 0, _LEGEND_INCHES / size[0], 1))
     legend.set(xlim=(0, _LEGEND_INCHES), ylim=(size[1], 0))
     legend.set_axis_off()
-    _write_legend(legend, label_map, listed, rest)
+    _write_legend(legend, rows)
     return figure
 
 
@@ -103,11 +110,52 @@ def _eroded(area: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height 
     return core
 
 
-def _listed(label_map: LabelMap) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Splits the labels that have pixels into the largest, which are listed, and the others, if there are several."""
-    found = label_map.by_share()
-    count = NUM_LISTED if len(found) > NUM_LISTED + 1 else len(found)
-    return found[:count], found[count:]
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Row:
+    """A row of the legend.
+
+    Attributes:
+      colour: of its square; None for the others together.
+      number: how much there is.
+      name: of what.
+    """
+
+    colour: Color | None
+    number: str
+    name: str
+
+
+def _measured(label_map: LabelMap) -> list[_Row]:
+    """Lists the largest labels with their shares, and the others, if there are several, together."""
+    found, shares = label_map.by_share(), label_map.shares()
+    count = _num_listed(len(found))
+    rows = [
+        _Row(
+            colour=label_map.labels[index].colour,
+            number=percent(shares[index]),
+            name=label_map.labels[index].short_name,
+        )
+        for index in found[:count]
+    ]
+    rest = found[count:]
+    return [*rows, *([_others(len(rest), percent(shares[list(rest)].sum()))] if rest else [])]
+
+
+def _counted(boxes: Sequence[LabelledBox]) -> list[_Row]:
+    """Lists the names that most boxes have with their number, and the others, if there are several, together."""
+    found = Counter(box.label for box in boxes).most_common()
+    count = _num_listed(len(found))
+    rows = [_Row(colour=label.colour, number=f"{number}", name=label.short_name) for label, number in found[:count]]
+    rest = found[count:]
+    return [*rows, *([_others(len(rest), f"{sum(number for _, number in rest)}")] if rest else [])]
+
+
+def _num_listed(num_found: int) -> int:
+    return NUM_LISTED if num_found > NUM_LISTED + 1 else num_found
+
+
+def _others(count: int, number: str) -> _Row:
+    return _Row(colour=None, number=number, name=f"{count} other")
 
 
 def _borders(values: UInt8[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
@@ -123,8 +171,9 @@ def _borders(values: UInt8[np.ndarray, "height width"]) -> Bool[np.ndarray, "hei
     return border
 
 
-def _write_names(axes: Axes, label_map: LabelMap, listed: Sequence[int], *, inches_per_pixel: float) -> None:
-    for index in listed:
+def _write_names(axes: Axes, label_map: LabelMap, *, inches_per_pixel: float) -> None:
+    found = label_map.by_share()
+    for index in found[: _num_listed(len(found))]:
         site, name = site_of(label_map.values == index), label_map.labels[index].short_name
         if site is not None and _LETTER_INCHES * len(name) <= 4 * site.depth * inches_per_pixel:
             text = axes.text(site.column, site.row, name, ha="center", va="center", fontsize=TICK_SIZE, color="white")
@@ -132,21 +181,12 @@ def _write_names(axes: Axes, label_map: LabelMap, listed: Sequence[int], *, inch
             text.set_parse_math(False)
 
 
-def _write_legend(axes: Axes, label_map: LabelMap, listed: Sequence[int], rest: Sequence[int]) -> None:
-    shares = label_map.shares()
-    rows = [(label_map.labels[index].colour, shares[index], label_map.labels[index].short_name) for index in listed]
-    for place, (colour, share, name) in enumerate(rows):
-        top = _ROW_INCHES * (place + 0.25)
-        axes.add_patch(
-            Rectangle((0, top), 0.2, 0.13, facecolor=f"#{bytes(colour).hex()}", edgecolor="0.25", linewidth=0.5)
-        )
-        _write_row(axes, top, share=share, name=name, colour="0.1")
-    if rest:
-        name = f"{len(rest)} other"
-        _write_row(axes, _ROW_INCHES * (len(rows) + 0.25), share=shares[list(rest)].sum(), name=name, colour=FAINT)
-
-
-def _write_row(axes: Axes, top: float, *, share: float, name: str, colour: str) -> None:
-    style = {"va": "center", "fontsize": LABEL_SIZE, "color": colour, "parse_math": False}
-    axes.text(0.75, top + 0.07, percent(share), ha="right", **style)
-    axes.text(0.83, top + 0.07, name, ha="left", **style)
+def _write_legend(axes: Axes, rows: Sequence[_Row]) -> None:
+    for place, row in enumerate(rows):
+        top, colour = _ROW_INCHES * (place + 0.25), FAINT if row.colour is None else "0.1"
+        if row.colour is not None:
+            swatch = f"#{bytes(row.colour).hex()}"
+            axes.add_patch(Rectangle((0, top), 0.2, 0.13, facecolor=swatch, edgecolor="0.25", linewidth=0.5))
+        style = {"va": "center", "fontsize": LABEL_SIZE, "color": colour, "parse_math": False}
+        axes.text(0.75, top + 0.07, row.number, ha="right", **style)
+        axes.text(0.83, top + 0.07, row.name, ha="left", **style)

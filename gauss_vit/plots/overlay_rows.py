@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from gauss_vit.plots.boxes import draw_boxes
 from gauss_vit.plots.canvas import LABEL_SIZE, TICK_SIZE, TWO_COLUMNS_INCHES, blank_figure, write_heading
 from gauss_vit.plots.overlay import tinted
 from gauss_vit.tasks.label_map import LabelMap
@@ -51,6 +52,8 @@ def overlay_rows_figure(photos: Sequence[LabelledPhoto], *, title: str) -> Figur
         row[0].set_ylabel(name, fontsize=LABEL_SIZE)
         for axes, photo, label_map in zip(row, photos, maps, strict=True):
             _draw(axes, photo.pixels if label_map is None else tinted(photo.pixels, label_map))
+            if label_map is not None:
+                draw_boxes(axes, label_map.boxes, inches_per_pixel=panel / width, has_captions=False)
     keys = _keys([label_map for maps in shown.values() for label_map in maps if label_map is not None])
     figure.legend(
         handles=keys,

@@ -1,4 +1,4 @@
-"""A label for each pixel of an image: how a prediction of places is drawn and stored, whatever task made it."""
+"""A label for each pixel of an image, and boxes: how a prediction of places is drawn, whatever task made it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,16 +47,43 @@ def class_labels(count: int, *, class_names: Sequence[str], palette: Palette) ->
 
 
 @dataclass(frozen=True, kw_only=True)
+class LabelledBox:
+    """A box in an image, around an object.
+
+    Attributes:
+      yxyx: (y0, x0, y1, x1) in pixels from the top left corner.
+      label: what the object is.
+      share: how sure that is, in 0..1; None of an object that the data name.
+    """
+
+    yxyx: tuple[float, float, float, float]
+    label: Label
+    share: float | None = None
+
+    @property
+    def caption(self) -> str:
+        """The name of the object, and how sure it is.
+
+        >>> dog = Label(name="dog, hound", colour=(0, 0, 0))
+        >>> LabelledBox(yxyx=(0.0, 0.0, 1.0, 1.0), label=dog, share=0.876).caption
+        'dog 88 %'
+        """
+        return self.label.short_name + ("" if self.share is None else f" {100 * self.share:.0f} %")
+
+
+@dataclass(frozen=True, kw_only=True)
 class LabelMap:
     """A label for each pixel of an image.
 
     Attributes:
       values: uint8 [height, width], indices of labels, or 255 (`batches.IGNORED`) where there is none.
-      labels: at most 255, in the order of the indices; some may have no pixel.
+      labels: at most 255, in the order of the indices; some may have no pixel, and several the same name.
+      boxes: boxes of the objects that the labels are of, in the same order; empty where labels are of classes.
     """
 
     values: UInt8[np.ndarray, "height width"]
     labels: tuple[Label, ...]
+    boxes: tuple[LabelledBox, ...] = ()
 
     def shares(self) -> Float64[np.ndarray, " labels"]:
         """Computes the share of the image's pixels that each label has, in 0..1.
