@@ -13,6 +13,7 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
 from gauss_vit.metrics.class_report import ClassReport
 from gauss_vit.metrics.class_subsets import CLASS_SUBSETS, ClassSubset
+from gauss_vit.metrics.detection_report import DetectionReport
 from gauss_vit.trained_on import TrainedOn
 
 
@@ -110,17 +111,20 @@ def remarks(experiment: Experiment, source: Source, trained_on: TrainedOn) -> li
     return said + [f"the data set changed since training: {change}" for change in changes]
 
 
-def warn_of_absent_classes(report: ClassReport, class_names: tuple[str, ...]) -> None:
-    """Warns of the classes that no measured image or pixel has; their accuracy is in no mean.
+def warn_of_absent_classes(report: ClassReport | DetectionReport, class_names: tuple[str, ...]) -> None:
+    """Warns of the classes that no measured image, pixel or object has; what is measured of them is in no mean.
 
     Args:
       report: what was measured.
       class_names: the classes in question, in the order of its tables.
     """
-    counts = np.sum(report.confusion.counts, axis=1)
+    if isinstance(report, ClassReport):
+        counts, unit = np.sum(report.confusion.counts, axis=1), report.unit
+    else:
+        counts, unit = np.asarray(report.num_objects()), "objects"
     absent = [class_names[index] for index in np.flatnonzero(counts == 0)]
     if absent:
-        warn(f"{len(absent)} of {len(class_names)} classes have no {report.unit} in this data: {listed(absent)}")
+        warn(f"{len(absent)} of {len(class_names)} classes have no {unit} in this data: {listed(absent)}")
 
 
 def chosen_names(source: Source, subset: ClassSubset | None) -> tuple[str, ...]:

@@ -24,9 +24,11 @@ from gauss_vit.config.schema import JsonValue
 from gauss_vit.data.examples import Source
 from gauss_vit.distributed import processes
 from gauss_vit.experiment import Experiment
+from gauss_vit.inspect.detection_results import detection_summary, write_detections
 from gauss_vit.inspect.evaluation_results import summary, values, write_confusion
 from gauss_vit.metrics.class_report import ClassReport
 from gauss_vit.metrics.class_subsets import CLASS_SUBSETS, ClassSubset
+from gauss_vit.metrics.detection_report import DetectionReport
 from gauss_vit.metrics.metric import Collector, Sums
 from gauss_vit.models import construct
 from gauss_vit.tasks.task import Measure
@@ -46,12 +48,12 @@ class Evaluation:
 
     Attributes:
       result: step, data set, split and metrics, for JSON; a metric that is not finite is None.
-      report: the counts by class; None of a task that has no classes.
+      report: the counts by class, or the detections; None of a task that has neither.
       class_names: of the classes in question, in the order of the report.
     """
 
     result: dict[str, JsonValue]
-    report: ClassReport | None
+    report: ClassReport | DetectionReport | None
     class_names: tuple[str, ...]
 
 
@@ -60,7 +62,8 @@ def run(invocation: Invocation) -> None:
 
     What is measured is the task's own assessment. Of a task with classes the confusion matrix is written beside it, as
     `confusion.npz`, `confusion.csv` and `confusion.png`, the accuracy of every class, and its IoU where pixels are
-    classified, as `classes.csv`, and the confused pairs of classes as `confused_pairs.csv`. `--config`, such as
+    classified, as `classes.csv`, and the confused pairs of classes as `confused_pairs.csv`. Of a detector it is the
+    average precision of every class, as `classes.csv`, and all detections, as `coco_results.json`. `--config`, such as
     `--config=W/config.json --config.data.eval_split=test`, replaces the run's own config; `--best` measures the
     checkpoint that was best while training (the paper's choice, with that split), `--ema` the moving average,
     `--subset` among the classes of ImageNet-A or ImageNet-R alone.
@@ -97,17 +100,26 @@ def run(invocation: Invocation) -> None:
 
     def write() -> None:
         lock.write_json(folder / RESULT, evaluated.result)
-        if evaluated.report is not None:
-            write_confusion(folder, evaluated.result, evaluated.report, class_names=evaluated.class_names)
+        _write_report(folder, evaluated)
 
     processes.on_first("the results", write, limit=experiment.limits.observe)
 
 
 def _lines(evaluated: Evaluation) -> list[str]:
     """Formats what was measured: by class where there are classes."""
-    if evaluated.report is None:
-        return values(evaluated.result)
-    return summary(evaluated.result, evaluated.report, class_names=evaluated.class_names)
+    result, report, names = evaluated.result, evaluated.report, evaluated.class_names
+    if isinstance(report, ClassReport):
+        return summary(result, report, class_names=names)
+    return values(result) if report is None else detection_summary(result, report, class_names=names)
+
+
+def _write_report(folder: Path, evaluated: Evaluation) -> None:
+    """Writes the tables by class, and the detections."""
+    report, names = evaluated.report, evaluated.class_names
+    if isinstance(report, ClassReport):
+        write_confusion(folder, evaluated.result, report, class_names=names)
+    elif report is not None:
+        write_detections(folder, report, class_names=names)
 
 
 def asked_resolutions(invocation: Invocation, experiment: Experiment) -> tuple[Resolution, ...]:
@@ -217,7 +229,7 @@ def _measure(
     return collector
 
 
-def _report(collector: Collector) -> ClassReport | None:
-    """Returns the counts by class that were collected, if they are of classes."""
+def _report(collector: Collector) -> ClassReport | DetectionReport | None:
+    """Returns what was collected if there are tables for it."""
     found = collector.metric if isinstance(collector, Sums) else collector
-    return found if isinstance(found, ClassReport) else None
+    return found if isinstance(found, ClassReport | DetectionReport) else None

@@ -17,6 +17,9 @@ from gauss_vit.errors import ConfigError
 Kind = Literal["bbox", "segm"]
 Entry = Mapping[str, Any]
 
+TITLES: Mapping[Kind, str] = {"bbox": "box", "segm": "mask"}
+"""What the kinds of comparison are called in text."""
+
 NAMES = (
     *("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large"),
     *("AR_1", "AR_10", "AR_100", "AR_small", "AR_medium", "AR_large"),

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 from jaxtyping import PyTree
 
@@ -12,6 +12,7 @@ from gauss_vit.batches import Batch
 from gauss_vit.errors import ConfigError
 from gauss_vit.metrics.metric import Metric, Sums
 from gauss_vit.tasks.assessment import Assessment
+from gauss_vit.tasks.coco_measure import CocoMeasure
 from gauss_vit.tasks.task import Measure, Task
 
 RESERVED = ("train", "observe", "speed")
@@ -35,6 +36,15 @@ class TaskMetric:
 _TASK_METRIC = TaskMetric()
 
 
+@runtime_checkable
+class DescribedMeasure(Measure, Protocol):
+    """A measure with words for a progress line."""
+
+    def describe(self, values: Mapping[str, float]) -> str:
+        """Formats its values, such as `box AP 48.2 % mask AP 43.2 %`."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Evaluator:
     """One evaluation of a run; the last step always evaluates.
@@ -53,7 +63,7 @@ class Evaluator:
     split: str | None = None
     data: str | None = None
     data_dir: str | None = None
-    measure: TaskMetric | Assessment | Measure = _TASK_METRIC
+    measure: TaskMetric | Assessment | CocoMeasure | Measure = _TASK_METRIC
 
     def __post_init__(self):
         if not re.fullmatch(r"[A-Za-z0-9_-]+", self.name) or self.name in RESERVED:
@@ -89,9 +99,14 @@ class Best:
 
 
 def describe(evaluator: Evaluator, task: Task, values: Mapping[str, float]) -> str:
-    """Formats what an evaluator measured for a progress line: the task's own metric as in training, others by name."""
+    """Formats what an evaluator measured for a progress line.
+
+    The task's own metric is described as in training, a measure that describes itself as it does, others by name.
+    """
     if isinstance(evaluator.measure, TaskMetric):
         return task.describe(values)
+    if isinstance(evaluator.measure, DescribedMeasure):
+        return evaluator.measure.describe(values)
     return " ".join(
         f"{name} {value}" if isinstance(value, int) else f"{name} {value:.4g}" for name, value in values.items()
     )
