@@ -7,10 +7,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.models.backbone import Backbone, BackboneConfig
+from gauss_vit.models.convolution import Upsampling
 from gauss_vit.models.layers import LayerNorm
 from gauss_vit.ops.activation import gelu
-from gauss_vit.ops.channels import shift_channels
-from gauss_vit.ops.dense import dense
 from gauss_vit.ops.initializers import fan_in_uniform
 
 Maps = tuple[Float[Array, "batch _ _ _"], ...]
@@ -62,10 +61,10 @@ class SimplePyramid(nnx.Module):
         if width % 4:
             raise ConfigError(f"a pyramid of one map needs a width that is divisible by 4, got {width}")
         self.widths: tuple[int, ...] = (width // 4, width // 2, width, width)
-        self.first = Upsampling(width, width // 2, key=keys[0])
+        self.first = _upsampling(width, width // 2, key=keys[0])
         self.norm = LayerNorm(width // 2, epsilon=_EPSILON)
-        self.second = Upsampling(width // 2, width // 4, key=keys[1])
-        self.double = Upsampling(width, width // 2, key=keys[2])
+        self.second = _upsampling(width // 2, width // 4, key=keys[1])
+        self.double = _upsampling(width, width // 2, key=keys[2])
         self.ends = (backbone.depth,)
 
     def __call__(
@@ -77,31 +76,15 @@ class SimplePyramid(nnx.Module):
         return self.second(gelu(self.norm(self.first(maps)))), self.double(maps), maps, halve(maps)
 
 
-class Upsampling(nnx.Module):
-    """A transposed convolution that doubles the sides of maps: `kernel` [2, 2, inputs, outputs], `bias` [outputs]."""
-
-    def __init__(self, inputs: int, outputs: int, *, key: PRNGKeyArray):
-        # PyTorch's default, which takes the outputs of a transposed convolution for its inputs.
-        self.kernel = nnx.Param(fan_in_uniform(key, (2, 2, inputs, outputs), fan_in=4 * outputs))
-        self.bias = nnx.Param(jnp.zeros((outputs,), jnp.float32))
-
-    def __call__(
-        self, maps: Float[Array, "batch rows columns inputs"]
-    ) -> Float[Array, "batch doubled_rows doubled_columns outputs"]:
-        """Maps every pixel to 2 x 2 pixels, in the dtype of the maps."""
-        kernel = self.kernel[...]
-        batch, rows, columns, inputs = maps.shape
-        outputs = kernel.shape[-1]
-        flat = jnp.transpose(kernel, (2, 0, 1, 3)).reshape(inputs, 4 * outputs)
-        pixels = dense(maps, flat).reshape(batch, rows, columns, 2, 2, outputs)
-        doubled = jnp.transpose(pixels, (0, 1, 3, 2, 4, 5)).reshape(batch, 2 * rows, 2 * columns, outputs)
-        return shift_channels(doubled, self.bias[...])
-
-
 def halve(maps: Float[Array, "batch rows columns channels"]) -> Float[Array, "batch half_rows half_columns channels"]:
     """Max-pools over 2 x 2 pixels with a stride of 2; at the end of an odd side, over those that there are."""
     odd = [(0, side % 2) for side in maps.shape[1:3]]
     return jax.lax.reduce_window(maps, -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), ((0, 0), *odd, (0, 0)))
+
+
+def _upsampling(inputs: int, outputs: int, *, key: PRNGKeyArray) -> Upsampling:
+    """Draws as PyTorch's default, which takes the outputs of a transposed convolution for its inputs."""
+    return Upsampling(fan_in_uniform(key, (2, 2, inputs, outputs), fan_in=4 * outputs))
 
 
 def _width(width: int | None) -> int:

@@ -9,6 +9,7 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.ops.batch_norm import batch_norm, normalize
 from gauss_vit.ops.channels import shift_channels
 from gauss_vit.ops.convolution import convolve
+from gauss_vit.ops.dense import dense
 from gauss_vit.ops.einsum import einsum
 from gauss_vit.ops.initializers import kaiming_normal, normal
 from gauss_vit.ops.placement import placed
@@ -28,11 +29,43 @@ class Convolution(nnx.Module):
         return placed(convolve(maps, placed(self.kernel[...])), "batch")
 
 
-class PixelClassifier(nnx.Module):
-    """A linear map of every pixel to logits: `kernel` [1, 1, inputs, classes], normal of std 0.01, `bias` [classes]."""
+class BiasedConvolution(nnx.Module):
+    """A convolution that keeps the size of maps: `kernel` [size, size, inputs, outputs], as drawn, `bias` [outputs]."""
 
-    def __init__(self, inputs: int, classes: int, *, key: PRNGKeyArray):
-        self.kernel = nnx.Param(normal(key, (1, 1, inputs, classes), std=0.01))
+    def __init__(self, kernel: Float[Array, "size size inputs outputs"]):
+        self.kernel = nnx.Param(kernel)
+        self.bias = nnx.Param(jnp.zeros((kernel.shape[-1],), jnp.float32))
+
+    def __call__(self, maps: Float[Array, "batch rows columns inputs"]) -> Float[Array, "batch rows columns outputs"]:
+        """Applies the layer in the dtype of the maps."""
+        return shift_channels(placed(convolve(maps, placed(self.kernel[...])), "batch"), self.bias[...])
+
+
+class Upsampling(nnx.Module):
+    """A transposed convolution that doubles the sides: `kernel` [2, 2, inputs, outputs], as drawn, `bias` [outputs]."""
+
+    def __init__(self, kernel: Float[Array, "2 2 inputs outputs"]):
+        self.kernel = nnx.Param(kernel)
+        self.bias = nnx.Param(jnp.zeros((kernel.shape[-1],), jnp.float32))
+
+    def __call__(
+        self, maps: Float[Array, "batch rows columns inputs"]
+    ) -> Float[Array, "batch doubled_rows doubled_columns outputs"]:
+        """Maps every pixel to 2 x 2 pixels, in the dtype of the maps."""
+        kernel = self.kernel[...]
+        batch, rows, columns, inputs = maps.shape
+        outputs = kernel.shape[-1]
+        flat = jnp.transpose(kernel, (2, 0, 1, 3)).reshape(inputs, 4 * outputs)
+        pixels = dense(maps, flat).reshape(batch, rows, columns, 2, 2, outputs)
+        doubled = jnp.transpose(pixels, (0, 1, 3, 2, 4, 5)).reshape(batch, 2 * rows, 2 * columns, outputs)
+        return shift_channels(doubled, self.bias[...])
+
+
+class PixelClassifier(nnx.Module):
+    """A linear map of every pixel to logits: `kernel` [1, 1, inputs, classes], normal of mean 0, `bias` [classes]."""
+
+    def __init__(self, inputs: int, classes: int, *, key: PRNGKeyArray, std: float = 0.01):
+        self.kernel = nnx.Param(normal(key, (1, 1, inputs, classes), std=std))
         self.bias = nnx.Param(jnp.zeros((classes,), jnp.float32))
 
     def __call__(self, maps: Float[Array, "batch rows columns inputs"]) -> Float[Array, "batch rows columns classes"]:

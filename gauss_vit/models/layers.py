@@ -14,12 +14,13 @@ from gauss_vit.models.compute import Compute, Remat
 from gauss_vit.ops.activation import gelu
 from gauss_vit.ops.dense import DENSE, dense
 from gauss_vit.ops.dropout import dropout, split_key
-from gauss_vit.ops.initializers import fan_in_uniform, truncated_normal
+from gauss_vit.ops.initializers import fan_in_uniform, truncated_normal, xavier_uniform
 from gauss_vit.ops.layer_norm import layer_norm
 from gauss_vit.ops.placement import Dimension, placed
 
-Init = Literal["truncated_normal", "fan_in_uniform"]
-"""Initialiser of dense layers: that of timm's ViT (std 0.02, bias 0), or PyTorch's default (+-1 / sqrt(fan-in))."""
+Init = Literal["truncated_normal", "fan_in_uniform", "xavier_uniform"]
+"""Initialiser of dense layers: that of timm's ViT (std 0.02, bias 0), PyTorch's default (+-1 / sqrt(fan-in)), or
+Xavier's of variance 2 / (fan-in + fan-out) with a bias of 0."""
 
 Module = TypeVar("Module", bound=nnx.Module)
 Carry = TypeVar("Carry", bound=PyTree)
@@ -42,6 +43,9 @@ class Linear(nnx.Module):
         kernel_key, bias_key = jax.random.split(key)
         if start == "truncated_normal":
             kernel = truncated_normal(kernel_key, (inputs, outputs), std=0.02)
+            bias = jnp.zeros((outputs,), jnp.float32)
+        elif start == "xavier_uniform":
+            kernel = xavier_uniform(kernel_key, (inputs, outputs))
             bias = jnp.zeros((outputs,), jnp.float32)
         else:
             kernel = fan_in_uniform(kernel_key, (inputs, outputs), fan_in=inputs)

@@ -36,3 +36,17 @@ def kaiming_normal(key: PRNGKeyArray, shape: Sequence[int]) -> Float[Array, "hei
     """
     height, width, _, outputs = shape
     return normal(key, shape, std=math.sqrt(2 / (height * width * outputs)))
+
+
+def xavier_uniform(key: PRNGKeyArray, shape: Sequence[int]) -> Float[Array, "..."]:
+    """Draws the kernel of a dense layer or a convolution, uniform with variance 2 / (fan-in + fan-out); float32.
+
+    Args:
+      key: random key.
+      shape: [..., inputs, outputs], after the sides of a convolution's kernel.
+
+    Source: Glorot and Bengio (AISTATS 2010), equation 16; `torch.nn.init.xavier_uniform_`.
+    """
+    *sides, inputs, outputs = shape
+    limit = math.sqrt(6 / (math.prod(sides) * (inputs + outputs)))
+    return jax.random.uniform(key, tuple(shape), jnp.float32, -limit, limit)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gauss_vit.errors import ConfigError
-from gauss_vit.heads.pyramid import Upsampling, halve, make_pyramid
+from gauss_vit.heads.pyramid import halve, make_pyramid
 from gauss_vit.models.stage import Stage
 from tests.models import test_swin, test_toy_backbone, test_vit
 from tests.models.built import build
@@ -49,18 +49,6 @@ def test_the_only_map_of_a_stage_is_the_third():
     np.testing.assert_allclose(same, backbone.features(images).last, rtol=0, atol=1e-5)
     np.testing.assert_array_equal(half, same.reshape(2, 2, 2, 3, 2, 8).max(axis=(2, 4)))
     assert (finest.shape, double.shape) == ((2, 16, 24, 2), (2, 8, 12, 4))
-
-
-def test_a_pixel_is_mapped_to_two_by_two_pixels():
-    layer = Upsampling(4, 3, key=KEY)
-    layer.bias[...] = jnp.asarray([1.0, -1.0, 0.5], jnp.float32)
-    maps = jnp.asarray(np.random.default_rng(0).normal(size=(2, 3, 2, 4)), jnp.float32)
-    expected = np.empty((2, 6, 4, 3))
-    for row in range(2):
-        for column in range(2):
-            kernel = np.asarray(layer.kernel[row, column], np.float64)
-            expected[:, row::2, column::2] = np.asarray(maps) @ kernel + np.asarray(layer.bias[...])
-    np.testing.assert_allclose(layer(maps), expected, rtol=0, atol=1e-5)
 
 
 def test_halving_takes_the_largest_there_is():

@@ -8,7 +8,8 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gauss_vit.errors import ConfigError
-from gauss_vit.models.convolution import BatchNorm, ConvolutionBlock, PixelClassifier
+from gauss_vit.models.convolution import BatchNorm, BiasedConvolution, ConvolutionBlock, PixelClassifier, Upsampling
+from gauss_vit.ops.initializers import xavier_uniform
 
 KEY = jax.random.key(0)
 
@@ -86,3 +87,23 @@ def test_logits_are_float32_and_the_block_ends_with_a_relu():
     assert outputs.dtype == jnp.bfloat16
     assert 0 == outputs.min() < outputs.max()
     assert classifier(maps).dtype == jnp.float32
+
+
+def test_a_pixel_is_mapped_to_two_by_two_pixels():
+    layer = Upsampling(xavier_uniform(KEY, (2, 2, 4, 3)))
+    layer.bias[...] = jnp.asarray([1.0, -1.0, 0.5], jnp.float32)
+    maps = jnp.asarray(np.random.default_rng(0).normal(size=(2, 3, 2, 4)), jnp.float32)
+    expected = np.empty((2, 6, 4, 3))
+    for row in range(2):
+        for column in range(2):
+            kernel = np.asarray(layer.kernel[row, column], np.float64)
+            expected[:, row::2, column::2] = np.asarray(maps) @ kernel + np.asarray(layer.bias[...])
+    np.testing.assert_allclose(layer(maps), expected, rtol=0, atol=1e-5)
+
+
+def test_a_bias_is_added_to_what_the_kernel_gives():
+    layer, maps = BiasedConvolution(jnp.ones((3, 3, 2, 1))), jnp.ones((1, 3, 4, 2), jnp.bfloat16)
+    layer.bias[...] = jnp.asarray([0.5], jnp.float32)
+    outputs = layer(maps)
+    assert outputs.dtype == jnp.bfloat16
+    np.testing.assert_array_equal(outputs[0, :, :, 0], 2 * np.outer([2, 3, 2], [2, 3, 3, 2]) + 0.5)
