@@ -18,6 +18,7 @@ from gauss_vit.heads.upernet import UPerNetHead
 from gauss_vit.metrics.class_subsets import ClassSubset
 from gauss_vit.metrics.percent import percent, shortest
 from gauss_vit.metrics.segmentation import SegmentationMetric, summed_loss
+from gauss_vit.ops.canvas import is_inside
 from gauss_vit.ops.grid import Grid
 from gauss_vit.ops.row_blocks import Resampling, bilinear, joined_blocks, map_row_blocks
 from gauss_vit.tasks.evaluator import TaskMetric
@@ -138,7 +139,7 @@ class Segmentation:
         else:
             canvas = _size(batch.image)
             resampling, size = _to_size(logits, canvas), jnp.tile(jnp.asarray([canvas], jnp.int32), (len(logits), 1))
-        index, counts, sums = map_row_blocks(_likeliest, logits, resampling, _is_inside(size, canvas))
+        index, counts, sums = map_row_blocks(_likeliest, logits, resampling, is_inside(size, canvas))
         num_pixels = jnp.sum(counts, axis=0).astype(jnp.float32)
         area = jnp.prod(jnp.maximum(size, 1).astype(jnp.float32), axis=-1, keepdims=True)
         return ClassMap(
@@ -199,15 +200,15 @@ def _block_losses(
 
 
 def _likeliest(
-    logits: Float[Array, "batch rows width classes"], is_inside: Bool[Array, "batch rows width"]
+    logits: Float[Array, "batch rows width classes"], is_pixel: Bool[Array, "batch rows width"]
 ) -> tuple[UInt8[Array, "batch rows width"], Int[Array, "batch classes"], Float[Array, "batch classes"]]:
     """Finds the likeliest class of the pixels inside an image; counts them by class, and sums their probabilities."""
     index = jnp.argmax(logits, axis=-1)
     probability = jnp.exp(jnp.max(logits, axis=-1) - jax.nn.logsumexp(logits, axis=-1))
     classes = jnp.arange(logits.shape[-1], dtype=index.dtype)[None, None, None, :]
-    is_class = (index[..., None] == classes) & is_inside[..., None]
+    is_class = (index[..., None] == classes) & is_pixel[..., None]
     return (
-        jnp.where(is_inside, index, IGNORED).astype(jnp.uint8),
+        jnp.where(is_pixel, index, IGNORED).astype(jnp.uint8),
         jnp.sum(is_class, axis=(1, 2), dtype=jnp.int32),
         jnp.sum(jnp.where(is_class, probability[..., None], 0), axis=(1, 2)),
     )
@@ -223,14 +224,6 @@ def _to_own_sizes(logits: Float[Array, "batch h w classes"], batch: Batch) -> Re
     image_size, targets = _size(batch.image), batch.targets
     to_masks = bilinear(image_size, targets.size, canvas=_size(targets.mask.values))
     return _to_size(logits, image_size).then(to_masks)
-
-
-def _is_inside(size: Int[Array, "batch 2"], canvas: Grid) -> Bool[Array, "batch height width"]:
-    """Marks the pixels of a canvas that belong to an image."""
-    rows, columns = (
-        jnp.arange(length, dtype=jnp.int32)[None, :] < size[:, axis, None] for axis, length in enumerate(canvas)
-    )
-    return rows[:, :, None] & columns[:, None, :]
 
 
 def _size(maps: Shaped[Array, "batch height width ..."]) -> Grid:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from gauss_vit.errors import ConfigError
+from gauss_vit.ops.canvas import is_inside
 from gauss_vit.ops.dense import dense
 from gauss_vit.ops.dropout import dropout, dropout_channels, split_key, stochastic_depth
 from gauss_vit.ops.grid import grid_of, num_patches, offset_shape
-from gauss_vit.ops.initializers import fan_in_uniform, truncated_normal
+from gauss_vit.ops.initializers import fan_in_uniform, truncated_normal, xavier_uniform
 from gauss_vit.ops.layer_norm import layer_norm
 from gauss_vit.ops.losses import cross_entropy, masked_sum
 from gauss_vit.ops.patches import pad_to_patches, patchify
@@ -124,6 +125,20 @@ def test_fan_in_uniform_fills_its_interval():
     drawn = fan_in_uniform(KEY, (10_000,), fan_in=16)
     assert float(jnp.abs(drawn).max()) <= 0.25
     assert float(jnp.std(drawn)) == pytest.approx(0.25 / 3**0.5, rel=0.02)
+
+
+def test_xavier_uniform_has_the_variance_of_fan_in_and_fan_out():
+    dense, kernel = xavier_uniform(KEY, (60, 40)), xavier_uniform(KEY, (3, 3, 20, 30))
+    # The standard deviation of n uniform draws is known to 0.45 / sqrt(n): four of these.
+    for drawn, variance in ((dense, 2 / 100), (kernel, 2 / (9 * 50))):
+        np.testing.assert_allclose(np.std(drawn), np.sqrt(variance), rtol=1.8 / np.sqrt(drawn.size))
+        assert float(jnp.abs(drawn).max()) <= np.sqrt(3 * variance)
+
+
+def test_pixels_of_an_image_are_in_the_corner_of_its_canvas():
+    inside = np.asarray(is_inside(jnp.asarray([[2, 3], [0, 4], [5, 6]], jnp.int32), (3, 4)))
+    assert inside[0].tolist() == [[True, True, True, False], [True, True, True, False], [False] * 4]
+    assert not inside[1].any() and inside[2].all()
 
 
 @pytest.mark.parametrize("patch", [(2, 2), (2, 3), (4, 6)])

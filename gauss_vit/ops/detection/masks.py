@@ -1,8 +1,9 @@
 """Masks of instances: what the mask head learns in a box, and a predicted one in its image."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, UInt8
 
 from gauss_vit.ops.detection.boxes import clip
 from gauss_vit.ops.detection.roi_align import roi_align_adaptive
@@ -24,6 +25,38 @@ def mask_target(
     clipped = clip(yxyx, jnp.asarray((height, width), jnp.float32))
     share = roi_align_adaptive(bitmap[..., None].astype(jnp.float32), clipped, stride=1, bins=size)
     return share[..., 0] >= 0.5
+
+
+def cropped_mask_target(
+    crops: UInt8[Array, "objects cells cells"],
+    crop_yxyx: Float[Array, "objects 4"],
+    yxyx: Float[Array, "objects 4"],
+    *,
+    size: int,
+) -> Bool[Array, "objects size size"]:
+    """Does the same for masks that are kept over a box each: cells that the object covers by at least half.
+
+    It is as exact as the cells of the crop are small. An image of 800 x 1344 pixels with 100 objects has 13 MB of
+    bitmaps and 1.3 MB of crops.
+
+    Args:
+      crops: share of every cell of a box that its object covers, 0..255 for 0..1; outside the box there is nothing.
+      crop_yxyx: the boxes of the crops, with an area.
+      yxyx: for each object, a box whose sides are at most twice those of the crop's, as those of boxes that overlap it
+        by half are.
+      size: number of cells along each side of the result.
+    """
+    cells = crops.shape[1]
+    corner, sides = crop_yxyx[:, None, :2], crop_yxyx[:, None, 2:] - crop_yxyx[:, None, :2]
+    # In cells of the crop, which a rim of zeros surrounds.
+    boxes = (yxyx.reshape(-1, 2, 2) - corner) / sides * cells + 1
+    rimmed = jnp.pad(crops.astype(jnp.float32) / 255, ((0, 0), (1, 1), (1, 1)))[..., None]
+    most_samples = -(-2 * cells // size)
+
+    def share(crop: Float[Array, "rows columns 1"], box: Float[Array, "4"]) -> Float[Array, "size size 1"]:
+        return roi_align_adaptive(crop, box[None], stride=1, bins=size, most_samples=most_samples)[0]
+
+    return jax.vmap(share)(rimmed, boxes.reshape(-1, 4))[..., 0] >= 0.5
 
 
 def paste(

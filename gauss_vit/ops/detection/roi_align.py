@@ -4,6 +4,7 @@ Sampling is "aligned": the cell (i, j) of a map holds the value at its centre, (
 A sample up to one cell beyond the border of the map takes the border's value, one farther away is zero.
 """
 
+import functools
 import math
 
 import jax
@@ -14,6 +15,7 @@ from gauss_vit.ops.detection.boxes import area
 
 _FINEST = 56.0
 _OFFSET = 1e-6
+_BOXES_AT_ONCE = 32
 
 
 def levels_of(yxyx: Float[Array, "boxes 4"], *, num_levels: int) -> Int32[Array, " boxes"]:
@@ -88,6 +90,33 @@ def roi_align_adaptive(
     rows = _mean_weights(scaled[:, 0], scaled[:, 2], height, bins=bins, most_samples=most_samples)
     columns = _mean_weights(scaled[:, 1], scaled[:, 3], width, bins=bins, most_samples=most_samples)
     return jnp.einsum("nph,hwc,nqw->npqc", rows, values.astype(jnp.float32), columns)
+
+
+def roi_align_adaptive_levels(
+    maps: tuple[Float[Array, "_ _ channels"], ...],
+    yxyx: Float[Array, "boxes 4"],
+    *,
+    strides: tuple[int, ...],
+    bins: int,
+) -> Float[Array, "boxes bins bins channels"]:
+    """Applies `roi_align_adaptive` to the level of each box, a few boxes at a time.
+
+    Args:
+      maps: pyramid of one image, the finest map first.
+      yxyx: boxes in pixels of the image.
+      strides: pixels of a cell of each map.
+      bins: number of bins along each side.
+    """
+    level = levels_of(yxyx, num_levels=len(maps))
+
+    def of_box(box: Float[Array, "4"], level: Int32[Array, ""]) -> Float[Array, "bins bins channels"]:
+        # On the other levels the box has no area, and zeros as features.
+        boxes = [jnp.where(level == index, box, 0)[None] for index in range(len(maps))]
+        levels = zip(maps, boxes, strides, strict=True)
+        features = [roi_align_adaptive(each, box, stride=stride, bins=bins)[0] for each, box, stride in levels]
+        return functools.reduce(jnp.add, features)
+
+    return jax.lax.map(lambda each: of_box(*each), (yxyx, level), batch_size=_BOXES_AT_ONCE)
 
 
 _Pair = tuple[Array, Array]

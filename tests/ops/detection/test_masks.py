@@ -1,10 +1,12 @@
 """Masks in their boxes and back in the image."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gauss_vit.ops.detection.masks import mask_target, paste
+from gauss_vit.ops.detection.masks import cropped_mask_target, mask_target, paste
+from gauss_vit.ops.detection.roi_align import roi_align_adaptive
 
 
 def test_target_of_a_box_that_a_mask_fills_half():
@@ -17,6 +19,45 @@ def test_target_of_a_box_that_a_mask_fills_half():
 
 def test_boxes_beyond_the_image_are_clipped():
     assert np.all(mask_target(jnp.ones((8, 8), bool), jnp.array([[-8.0, -8.0, 8.0, 8.0]]), size=4))
+
+
+def cells_of(low: int, high: int, *, side: int, cells: int) -> np.ndarray:
+    """The share of every pixel of an axis in each of the cells between two pixels, a matrix [cells, side]."""
+    edges = low + (high - low) * np.arange(cells + 1) / cells
+    covered = np.minimum(edges[1:, None], np.arange(side) + 1) - np.maximum(edges[:-1, None], np.arange(side))
+    return np.maximum(covered, 0) * cells / (high - low)
+
+
+def drawn_object(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """An ellipse with a bite, its bounding box, and its mask over that."""
+    random, (height, width) = np.random.default_rng(seed), (96, 128)
+    rows, columns = np.mgrid[:height, :width] + 0.5
+    (y, x), (a, b) = random.uniform(30, 66, 2), random.uniform(8, 30, 2)
+    bitmap = ((rows - y) / a) ** 2 + ((columns - x) / b) ** 2 < 1
+    bitmap &= (rows - y > -0.3 * a) | (columns - x > 0.2 * b)
+    (y0, *_, y1), (x0, *_, x1) = (np.flatnonzero(bitmap.any(axis=axis)) for axis in (1, 0))
+    box = np.array([y0, x0, y1 + 1, x1 + 1], np.float32)
+    down, right = (
+        cells_of(int(box[axis]), int(box[axis + 2]), side=side, cells=112) for axis, side in enumerate((height, width))
+    )
+    return bitmap, box, np.round(255 * (down @ bitmap @ right.T)).astype(np.uint8)
+
+
+def test_masks_over_boxes_give_the_targets_of_bitmaps_but_for_cells_that_are_half_covered():
+    bitmaps, boxes, crops = map(np.stack, zip(*map(drawn_object, range(30)), strict=True))
+    sides = np.tile(boxes[:, 2:] - boxes[:, :2], 2)
+    regions = boxes + np.random.default_rng(0).normal(0, 0.1, boxes.shape) * sides
+    regions = np.clip(regions, 0, np.array([96, 128, 96, 128])).astype(np.float32)
+    regions[:5] = boxes[:5]
+    found = np.asarray(jax.jit(lambda *parts: cropped_mask_target(*parts, size=28))(crops, boxes, regions))
+    exact = jax.jit(jax.vmap(lambda bitmap, box: mask_target(bitmap, box[None], size=28)[0]))(bitmaps, regions)
+    share = jax.jit(
+        jax.vmap(lambda bitmap, box: roi_align_adaptive(bitmap[..., None], box[None], stride=1, bins=28)[0])
+    )(bitmaps.astype(np.float32), regions)[..., 0]
+    differs = found != np.asarray(exact)
+    # An outline moves by half a cell of a crop at most, an eighth of the target's, and samples lie as far apart.
+    assert np.all(np.abs(np.asarray(share) - 0.5)[differs] <= 0.25)
+    assert np.mean(differs) < 0.01 and np.any(found != 0)
 
 
 def pasted_by_hand(probability: np.ndarray, box: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:

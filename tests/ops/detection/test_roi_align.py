@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gauss_vit.ops.detection.roi_align import levels_of, roi_align, roi_align_adaptive
+from gauss_vit.ops.detection.roi_align import levels_of, roi_align, roi_align_adaptive, roi_align_adaptive_levels
 from tests.ops.detection.scenes import boxes_of
 
 BINS = 3
@@ -74,6 +74,19 @@ def test_adaptive_samples_are_those_of_a_loop():
     found = jax.jit(lambda boxes: roi_align_adaptive(values, boxes, stride=4, bins=BINS, most_samples=12))(boxes)
     expected = [aligned(np.asarray(values), box, stride=4, samples=None) for box in boxes]
     np.testing.assert_allclose(found, expected, atol=2e-5)
+
+
+def test_adaptive_samples_are_of_the_level_of_each_box():
+    maps, strides, boxes = jax.tree.map(jnp.asarray, pyramid((16, 24), (8, 12))), (4, 8), regions()
+    boxes[4:8] = np.array([0, 0, 64, 200], np.float32)
+    found = jax.jit(lambda boxes: roi_align_adaptive_levels(maps, boxes, strides=strides, bins=BINS))(boxes)
+    levels = np.asarray(levels_of(jnp.asarray(boxes), num_levels=2))
+    of_levels = [
+        roi_align_adaptive(values, jnp.asarray(boxes), stride=stride, bins=BINS)
+        for values, stride in zip(maps, strides, strict=True)
+    ]
+    assert {0, 1} == set(levels.tolist())
+    np.testing.assert_allclose(found, np.stack(of_levels)[levels, np.arange(len(boxes))], atol=2e-5)
 
 
 def test_levels_double_from_112_pixels_on():
