@@ -24,6 +24,24 @@ def make_pyramid(backbone: BackboneConfig, *, key: PRNGKeyArray) -> "StagePyrami
     return StagePyramid(backbone)
 
 
+def strides_of(backbone: BackboneConfig) -> tuple[int, ...]:
+    """Returns the pixels of a cell of each map of a backbone's pyramid.
+
+    Raises:
+      ConfigError: a cell is not a square of whole pixels.
+    """
+    patches = [stage.patch_size for stage in backbone.stages()]
+    if len(patches) == 1:
+        (height, width) = patches[0]
+        patches = [(height / 4, width / 4), (height / 2, width / 2), (height, width), (2 * height, 2 * width)]
+    if any(height != width or height != int(height) for height, width in patches):
+        raise ConfigError(
+            f"the cells of the pyramid's maps must be squares of whole pixels, got {patches}",
+            do="use square patches, whose side 4 divides for a backbone of one stage",
+        )
+    return tuple(int(height) for height, _ in patches)
+
+
 class StagePyramid(nnx.Module):
     """The maps at the end of all stages, each normalised: `norms.<index>`; the last one by the backbone's own norm.
 
