@@ -1,5 +1,6 @@
-"""The pictures of predictions: areas drawn over the photo, and an index mask that other programs read."""
+"""The pictures of predictions: areas and boxes drawn over the photo, and an index mask that other programs read."""
 
+import dataclasses
 import io
 import itertools
 from collections.abc import Mapping, Sequence
@@ -59,7 +60,9 @@ def index_mask(label_map: LabelMap) -> bytes:
     """Encodes a label map as a PNG of palette type, whose values are the indices."""
     file = io.BytesIO()
     image = Image.fromarray(label_map.values, mode="P")
-    image.putpalette([part for label in label_map.labels for part in label.colour])
+    parts = [part for label in label_map.labels for part in label.colour]
+    # With fewer colours Pillow would write fewer bits for each pixel, and 255 would become another index.
+    image.putpalette(parts + [0] * (3 * 256 - len(parts)))
     image.save(file, format="PNG")
     return file.getvalue()
 
@@ -69,4 +72,8 @@ def _reduced(photo: Image.Image, label_map: LabelMap) -> tuple[Image.Image, Labe
     step = -(-max(photo.size) // _MOST_DRAWN)
     if step == 1:
         return photo, label_map
-    return photo.reduce(step), LabelMap(values=label_map.values[::step, ::step], labels=label_map.labels)
+    boxes = tuple(
+        dataclasses.replace(box, yxyx=(box.yxyx[0] / step, box.yxyx[1] / step, box.yxyx[2] / step, box.yxyx[3] / step))
+        for box in label_map.boxes
+    )
+    return photo.reduce(step), LabelMap(values=label_map.values[::step, ::step], labels=label_map.labels, boxes=boxes)

@@ -1,15 +1,19 @@
 """Pictures of predictions: masks keep every index, and each image has files of its own."""
 
+import dataclasses
 import io
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from gauss_vit.batches import IGNORED
+from gauss_vit.inspect import prediction_pictures
 from gauss_vit.inspect.prediction_pictures import index_mask, picture_names, write_pictures
-from gauss_vit.tasks.label_map import Label, LabelMap
+from gauss_vit.plots.canvas import blank_figure
+from gauss_vit.tasks.label_map import Label, LabelledBox, LabelMap
 from tests.drawing import undrawn
 
 
@@ -44,3 +48,25 @@ def test_overlay_and_mask_are_written_beside_one_another(tmp_path: Path, shape: 
     with Image.open(written["mask"]) as mask:
         assert mask.size == shape[::-1]
     assert Path(written["overlay"]).is_file()
+
+
+def test_boxes_shrink_with_a_large_photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    drawn: list[LabelMap] = []
+
+    def overlay(photo: np.ndarray, label_map: LabelMap) -> Figure:
+        drawn.append(label_map)
+        return blank_figure(1.0, 1.0)
+
+    monkeypatch.setattr(prediction_pictures, "overlay_figure", overlay)
+    whole = label_map(3200, 10, count=1)
+    boxes = (LabelledBox(yxyx=(100.0, 2.0, 3000.0, 9.0), label=whole.labels[0], share=0.5),)
+    photo = Image.new("RGB", (10, 3200))
+    write_pictures(tmp_path, "x", photo=photo, label_map=dataclasses.replace(whole, boxes=boxes))
+    assert drawn[0].boxes[0].yxyx == (50, 1, 1500, 4.5)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 17])
+def test_no_label_stays_no_label_whatever_their_number(count: int):
+    few = dataclasses.replace(label_map(2, 3, count=17), labels=label_map(1, 1).labels[:count])
+    with Image.open(io.BytesIO(index_mask(few))) as image:
+        np.testing.assert_array_equal(np.asarray(image), few.values)
