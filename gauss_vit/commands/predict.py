@@ -1,7 +1,7 @@
 """`predict`: what a trained model says of image files, by the model's own task."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from gauss_vit.assembly import cpu_devices
@@ -14,15 +14,18 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.inspect.photos import photo_of_size
 from gauss_vit.inspect.prediction_formats import CsvRows, JsonLines, PredictionFormat, Table
 from gauss_vit.inspect.prediction_pictures import picture_names, write_pictures
+from gauss_vit.inspect.prediction_results import FileDetections
 from gauss_vit.inspect.predictions import Prediction, predict
 from gauss_vit.inspect.progress import Progress, progress
+from gauss_vit.metrics.coco import Detected
 
 
 def run(invocation: Invocation) -> None:
     """Writes the likeliest classes of every image, or what else the task predicts, to standard output as it is known.
 
     An aligned table, with `--json` one object a line, with `--csv` one row a record. With `--out`, what the task says
-    of places is drawn as well (`inspect.prediction_pictures`). Standard error says which files are left out.
+    of places is drawn as well (`inspect.prediction_pictures`), and objects are written in COCO's format
+    (`inspect.prediction_results`). Standard error says which files are left out.
 
     Raises:
       ConfigError: a flag is wrong or missing.
@@ -72,7 +75,7 @@ def _files(count: int) -> str:
 
 def _write(invocation: Invocation, named: NamedModel, paths: Sequence[Path], shown: Progress) -> None:
     """Predicts and writes batch by batch."""
-    out = invocation.path("out") if invocation.is_given("out") else None
+    files = _Files(invocation.path("out"), named, paths) if invocation.is_given("out") else None
     skips = Skips(limit=None, report=shown.warn) if invocation.switch("skip_bad") else None
     batches = predict(
         named,
@@ -82,36 +85,58 @@ def _write(invocation: Invocation, named: NamedModel, paths: Sequence[Path], sho
         num_threads=cpu_devices.available(),
         skips=skips,
     )
-    style, names = _format(invocation, paths), picture_names(paths)
+    style = _format(invocation, paths)
     has_heading = False
     for predicted in batches:
-        batch = predicted if out is None else tuple(_drawn(named, out, names, each) for each in predicted)
+        batch = predicted if files is None else tuple(map(files.with_pictures, predicted))
         if batch:
             heading = [] if has_heading else style.heading(batch[0])
             shown.say("\n".join([*heading, *(line for prediction in batch for line in style.lines(prediction))]))
             has_heading = True
             shown.update(len(batch))
+    if files is not None:
+        files.finish()
     if skips is not None and skips.indices:
         shown.warn(f"skipped {len(skips.indices)} of {len(paths)} images")
 
 
-def _drawn(named: NamedModel, out: Path, names: Mapping[Path, str], prediction: Prediction) -> Prediction:
-    """Writes the pictures of a prediction, and adds their paths to it.
+class _Files:
+    """What `--out` asks for: pictures of every image and, where the task finds objects, one file of all of them."""
 
-    Raises:
-      ConfigError: it says nothing of places.
-      StorageError: a picture cannot be written.
-    """
-    if prediction.label_map is None:
-        raise ConfigError(
-            f"--out draws where something is in an image, and {named.name} does not say where",
-            do="leave out --out; the result is printed",
-        )
-    path, label_map = prediction.path, prediction.label_map
-    height, width = label_map.values.shape
-    photo = photo_of_size(named, path, size=(height, width))
-    pictures = write_pictures(out, names[path], photo=photo, label_map=label_map)
-    return dataclasses.replace(prediction, pictures=pictures)
+    def __init__(self, out: Path, named: NamedModel, paths: Sequence[Path]):
+        self._out, self._named, self._names = out, named, picture_names(paths)
+        self._detections = FileDetections(paths, num_classes=named.task.num_classes or 0)
+        self._has_objects = False
+
+    def with_pictures(self, prediction: Prediction) -> Prediction:
+        """Writes the pictures of a prediction, adds their paths to it, and keeps its objects.
+
+        Raises:
+          ConfigError: it says nothing of places.
+          StorageError: a picture cannot be written.
+        """
+        path, label_map = prediction.path, prediction.label_map()
+        if label_map is None:
+            raise ConfigError(
+                f"--out draws where something is in an image, and {self._named.name} does not say where",
+                do="leave out --out; the result is printed",
+            )
+        height, width = label_map.values.shape
+        photo = photo_of_size(self._named, path, size=(height, width))
+        pictures = write_pictures(self._out, self._names[path], photo=photo, label_map=label_map)
+        if isinstance(prediction.found, Detected):
+            self._detections.add(path, prediction.found)
+            self._has_objects = True
+        return dataclasses.replace(prediction, pictures=pictures)
+
+    def finish(self) -> None:
+        """Writes the objects of all images.
+
+        Raises:
+          StorageError: the file cannot be written.
+        """
+        if self._has_objects:
+            self._detections.write(self._out)
 
 
 def _format(invocation: Invocation, paths: Sequence[Path]) -> PredictionFormat:

@@ -93,10 +93,16 @@ _PREDICT = Verb(
     takes_arguments=True,
     flags=(
         *MODEL,
-        Flag(name="topk", type=int, value="N", default=5, lowest=1, help="Number of classes for each image."),
-        Flag(name="out", value="DIR", help="Folder for overlays and index masks, where the task predicts places."),
+        Flag(
+            name="topk", type=int, value="N", default=5, lowest=1, help="Number of classes or objects for each image."
+        ),
+        Flag(
+            name="out",
+            value="DIR",
+            help="Folder for overlays, index masks and coco_results.json, where the task predicts places or objects.",
+        ),
         Flag(name="json", type=bool, default=False, help="Write a JSON object for each image, one per line."),
-        Flag(name="csv", type=bool, default=False, help="Write a CSV row for each class."),
+        Flag(name="csv", type=bool, default=False, help="Write a CSV row for each class or object."),
         Flag(name="batch_size", type=int, value="N", default=32, lowest=1, help="Largest number of images in a batch."),
         *IMAGE_FILES,
         DISTRIBUTED,

@@ -36,14 +36,20 @@ class Prediction:
     Attributes:
       path: the image file.
       records: what the task found.
-      label_map: where it found it; None for a task that says nothing of places.
+      found: the prediction itself, as NumPy arrays.
+      classes: name and colour of each class.
       pictures: files that were written of it, by what they show.
     """
 
     path: Path
     records: Records
-    label_map: LabelMap | None = None
+    found: PyTree = None
+    classes: tuple[Label, ...] = ()
     pictures: Mapping[str, str] = field(default_factory=dict)
+
+    def label_map(self) -> LabelMap | None:
+        """Labels the pixels of the image; None where the task says nothing of places."""
+        return self.found.label_map(self.classes) if isinstance(self.found, Drawable) else None
 
 
 def predict(
@@ -168,7 +174,8 @@ def _described(
     return Prediction(
         path=path,
         records=named.task.records(prediction, class_names=class_names, limit=limit),
-        label_map=label_map_of(prediction, named),
+        found=prediction,
+        classes=labels_of(named),
     )
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -26,6 +26,23 @@ NAMES = (
 )
 """The twelve numbers in COCO's order: precision at ten overlaps, at 0.5, at 0.75 and by size; recall of at most 1, 10
 and 100 detections an image, and by size."""
+
+
+@runtime_checkable
+class Detected(Protocol):
+    """A prediction for one image, as NumPy arrays, that COCO's format for results can hold."""
+
+    def entries(self, *, image_id: int, category_ids: Sequence[int]) -> Sequence[Entry]:
+        """Describes its objects.
+
+        Args:
+          image_id: number of the image.
+          category_ids: number of each class.
+
+        Raises:
+          ConfigError: there are masks, and pycocotools is not installed.
+        """
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
