@@ -14,6 +14,7 @@ from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.tasks.classification import Classification
+from gauss_vit.tasks.detection import Detection
 from gauss_vit.tasks.evaluator import Evaluator, check_evaluators
 from gauss_vit.tasks.segmentation import Segmentation
 from gauss_vit.tasks.task import Task
@@ -58,7 +59,7 @@ class Experiment:
     """
 
     model: Model
-    task: Classification | Segmentation | Task
+    task: Classification | Segmentation | Detection | Task
     data: Data
     optimizer: Optimizer
     training: Training

@@ -43,6 +43,12 @@ def soft_cross_entropy(
     return -jnp.sum(target * jax.nn.log_softmax(logits.astype(jnp.float32), axis=-1), axis=-1)
 
 
+def sigmoid_cross_entropy(logits: Float[Array, "*shape"], target: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Computes the binary cross entropy of every log-odds against a probability in 0..1, in nats."""
+    values = logits.astype(jnp.float32)
+    return jax.nn.softplus(values) - target * values
+
+
 def binary_cross_entropy(
     logits: Float[Array, "batch classes"], target: Float[Array, "batch classes"]
 ) -> Float[Array, " batch"]:
@@ -54,8 +60,7 @@ def binary_cross_entropy(
 
     Source: Wightman et al., arXiv:2110.00476; timm's `BinaryCrossEntropy`, whose threshold is `above`.
     """
-    values = logits.astype(jnp.float32)
-    return jnp.mean(jax.nn.softplus(values) - target * values, axis=-1)
+    return jnp.mean(sigmoid_cross_entropy(logits, target), axis=-1)
 
 
 def above(target: Float[Array, "batch classes"], threshold: float) -> Float[Array, "batch classes"]:
