@@ -1,4 +1,7 @@
-"""Quantities of a UPerNet in PyTorch that are recorded, whichever library made it; needs torch, and no JAX."""
+"""Quantities of a UPerNet in PyTorch that are recorded, whichever library made it; needs torch, and no JAX.
+
+They are computed in float64, so that only the rounding of what is compared with them counts.
+"""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -41,7 +44,7 @@ def quantities(run: Run, case: Case) -> dict[str, np.ndarray]:
 
     Both losses are computed here from the logits; the model's own has to equal one of them, and has the gradient.
     """
-    images = torch.from_numpy(case.images()).permute(0, 3, 1, 2).contiguous().requires_grad_()
+    images = torch.from_numpy(case.images()).double().permute(0, 3, 1, 2).contiguous().requires_grad_()
     labels = torch.from_numpy(case.labels().astype(np.int64))
     outputs = run(images, labels)
     losses = _losses(outputs, labels)
@@ -57,7 +60,7 @@ def quantities(run: Run, case: Case) -> dict[str, np.ndarray]:
 
 def both_modes(model: torch.nn.Module, run: Run, case: Case) -> dict[str, np.ndarray]:
     """Quantities at inference and in training, and the running statistics after one step of training, by name."""
-    model.eval()
+    model.double().eval()
     found = {f"eval.{name}": value for name, value in quantities(run, case).items()}
     model.train()
     found |= {f"train.{name}": value for name, value in quantities(run, case).items()}
