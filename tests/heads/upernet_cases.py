@@ -45,7 +45,7 @@ class Case:
         return deterministic.image((self.batch, *self.size, 3))
 
     def labels(self) -> np.ndarray:
-        """Classes of the pixels, uint8 [batch, height, width], in blocks of 8 x 8; a seventh of the pixels are ignored."""
+        """Classes of pixels, uint8 [batch, height, width], in blocks of 8 x 8; a seventh of the pixels are ignored."""
         height, width = self.size
         noise = deterministic.values("blocks", (self.batch, height // 8 + 1, width // 8 + 1))
         classes = ((noise + 1) / 2 * self.num_classes).astype(np.uint8)
