@@ -90,7 +90,9 @@ def _shard_bytes(leaf: jax.ShapeDtypeStruct, sharding: Sharding) -> int:
 def _summed_outputs(model: AbstractModel) -> Callable[[PyTree, Array], Array]:
     def total(params: PyTree, images: Float[Array, "batch height width 3"]) -> Float[Array, ""]:
         outputs = jax.tree.leaves(nnx.merge(model.graph, params)(images))
-        return functools.reduce(jnp.add, map(jnp.sum, outputs))
+        return functools.reduce(
+            jnp.add, [jnp.sum(each) for each in outputs if jnp.issubdtype(each.dtype, jnp.floating)]
+        )
 
     return total
 

@@ -21,10 +21,10 @@ from gauss_vit.position.position import Position
 from gauss_vit.position.relative import RelativeTable
 from gauss_vit.tree import path_of
 
-NUM_CLASSES, NUM_OBJECTS = 3, 4
+SIZE, NUM_CLASSES, NUM_OBJECTS = (64, 96), 3, 4
 
 BACKBONE = SwinConfig(
-    image_size=(64, 96),
+    image_size=SIZE,
     windows="fixed",
     width=8,
     depths=(1, 2),
@@ -65,12 +65,12 @@ def detector(config: NetworkConfig = NETWORK) -> nnx.Module:
     return nnx.merge(abstract(config)[0], params_of(NETWORK))
 
 
-def images_of(batch: int = 2, size: tuple[int, int] = (64, 96)) -> jnp.ndarray:
+def images_of(batch: int = 2, size: tuple[int, int] = SIZE) -> jnp.ndarray:
     """Normalised images of noise."""
     return jnp.asarray(np.random.default_rng(0).normal(size=(batch, *size, 3)), jnp.float32)
 
 
-def targets_of(batch: int = 2, *, size: tuple[int, int] = (64, 96), num_objects: int = 3) -> ObjectTargets:
+def targets_of(batch: int = 2, *, size: tuple[int, int] = SIZE, num_objects: int = 3) -> ObjectTargets:
     """Ellipses that fill their boxes, `num_objects` in every image but the second, which has none."""
     random = np.random.default_rng(1)
     corner = random.uniform(0, 0.5, (batch, NUM_OBJECTS, 2))
