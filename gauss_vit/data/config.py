@@ -9,6 +9,7 @@ from gauss_vit.data.images.color import ColorJitter
 from gauss_vit.data.images.header import LARGEST_MAX_PIXELS, MAX_PIXELS
 from gauss_vit.data.images.photometric import PhotometricDistortion
 from gauss_vit.data.images.random_scale_crop import Pad, RandomScaleCrop
+from gauss_vit.data.images.resize_or_crop import ResizeOrCrop
 from gauss_vit.data.images.resize_to_fit import ResizeToFit
 from gauss_vit.data.images.transforms import (
     CenterCrop,
@@ -31,6 +32,7 @@ TrainTransform = (
     | RandAugment
     | AutoAugment
     | RandomScaleCrop
+    | ResizeOrCrop
     | PhotometricDistortion
     | Pad
     | Resize

@@ -138,7 +138,7 @@ def _pixels_alone(
         transforms, keys = transforms[1:], keys[1:]
     else:
         image = images.decode(example.image, name=example.name, max_pixels=max_pixels)
-    pixels, is_flipped = _transformed(image, transforms, image_size=image_size, keys=keys)
+    pixels, is_flipped = transformed(image, transforms, image_size=image_size, keys=keys)
     return View(pixels=pixels, targets=example.targets, is_flipped=is_flipped)
 
 
@@ -155,21 +155,27 @@ def _with_geometry(
     decoded_size = image.height, image.width
     transforms = with_choices(transforms, example.targets, size=image_size, keys=keys)
     moves = drawn_moves(transforms, decoded_size, size=image_size, keys=keys)
-    pixels, is_flipped = _transformed(image, transforms, image_size=image_size, keys=keys)
+    pixels, is_flipped = transformed(image, transforms, image_size=image_size, keys=keys)
     if is_flipped:
         moves = (*moves, Flip())  # All flips are among the moves: one more takes back the one that is still to come.
     targets = move_targets(example.targets, moves, image_size=decoded_size, name=example.name)
     return View(pixels=pixels, targets=targets, is_flipped=is_flipped)
 
 
-def _transformed(
+def transformed(
     image: Image.Image | Pixels,
     transforms: tuple[Transform, ...],
     *,
     image_size: tuple[int, int],
     keys: tuple[int, ...],
 ) -> tuple[Pixels, bool]:
-    """Applies transforms in order.
+    """Applies transforms in order, each with its key.
+
+    Args:
+      image: the decoded image.
+      transforms: in order.
+      image_size: what they are given as the model's size.
+      keys: one key for each transform.
 
     Returns:
       The pixels, and whether they are still to be flipped.
