@@ -50,7 +50,14 @@ FOLDER, DIGITS = "folder", "digits"
 ADE20K, MASK_FOLDER = "ade20k", "mask_folder"
 """Data sets of masks that TFDS does not read."""
 
-_TARGETS: Mapping[str, Targets] = {FOLDER: "classes", DIGITS: "classes", ADE20K: "masks", MASK_FOLDER: "masks"}
+COCO, COCO_FOLDER = "coco", "coco_folder"
+"""Data sets of objects."""
+
+_TARGETS: Mapping[str, Targets] = {
+    **dict.fromkeys((FOLDER, DIGITS), "classes"),
+    **dict.fromkeys((ADE20K, MASK_FOLDER), "masks"),
+    **dict.fromkeys((COCO, COCO_FOLDER), "objects"),
+}
 
 DEFAULT_DATA_DIR = "~/tensorflow_datasets"
 """The folder that TFDS uses where none is named."""
@@ -63,7 +70,8 @@ class Data:
     Attributes:
       name: a TFDS data set prepared in array_record form, as `NAME`, `NAME/CONFIG` or `NAME:VERSION`; "digits" are
         those that come with scikit-learn; "folder" is a folder of images, one folder a class; "mask_folder" is a folder
-        of images and their masks; "ade20k" is ADEChallengeData2016 as it is downloaded.
+        of images and their masks; "ade20k" is ADEChallengeData2016 as it is downloaded; "coco" is COCO 2017 as it is
+        downloaded; "coco_folder" is a folder of images and annotations in COCO's format.
       data_dir: the TFDS folder that holds it, or the folder of images; "~" is the home folder. The digits need none.
       targets: "classes": one class for each image. "masks": one for each pixel, to learn segmentation from.
         "objects": boxes with a class and a mask, to learn detection from.
@@ -111,13 +119,21 @@ class Data:
                 raise ConfigError(
                     f"data.{field} is empty", do=f"give data.{field} a TFDS name such as 'digits' or 'train'"
                 )
-        fixed = _TARGETS.get(self.name)
-        if fixed not in (None, self.targets):
-            raise ConfigError(f"data.name={self.name} has {fixed} as targets", do=f"set data.targets to {fixed!r}")
-        if self.ignored_classes and self.targets != "masks":
-            raise ConfigError("data.ignored_classes is for masks", do="set data.targets to 'masks', or leave it out")
+        self._check_targets()
         for field, count in (("num_threads", self.num_threads), ("max_skipped", self.max_skipped)):
             if count < 0:
                 raise ConfigError(f"data.{field} must be 0 or more, got {count}")
         if not 0 < self.max_pixels <= LARGEST_MAX_PIXELS:
             raise ConfigError(f"data.max_pixels must be in 1..{LARGEST_MAX_PIXELS}, got {self.max_pixels}")
+
+    def _check_targets(self) -> None:
+        """Checks what is said of the targets.
+
+        Raises:
+          ConfigError: the data set has other ones, or they do not suit another field.
+        """
+        fixed = _TARGETS.get(self.name)
+        if fixed not in (None, self.targets):
+            raise ConfigError(f"data.name={self.name} has {fixed} as targets", do=f"set data.targets to {fixed!r}")
+        if self.ignored_classes and self.targets != "masks":
+            raise ConfigError("data.ignored_classes is for masks", do="set data.targets to 'masks', or leave it out")

@@ -83,6 +83,32 @@ class AnnotatedSource(Source, Annotated, Protocol):
 
 
 @runtime_checkable
+class SelectiveSource(Source, Protocol):
+    """A source with examples that are measured on and not learned from."""
+
+    def learnable(self) -> Source:
+        """Returns the examples that are learned from.
+
+        Raises:
+          DataError: there are none.
+        """
+        ...
+
+    def summary(self) -> tuple[str, ...]:
+        """Says in lines what the source holds, and what of it is not learned from, and why."""
+        ...
+
+
+def learnable(source: Source) -> Source:
+    """Returns the examples of a source that are learned from.
+
+    Raises:
+      DataError: there are none.
+    """
+    return source.learnable() if isinstance(source, SelectiveSource) else source
+
+
+@runtime_checkable
 class SizedSource(Protocol):
     """What a source also has that can tell the sizes of its images without the rest of its examples."""
 

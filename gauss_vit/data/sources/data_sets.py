@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Protocol, runtime_checkable
 
-from gauss_vit.data.config import ADE20K, DIGITS, FOLDER, MASK_FOLDER, Data
+from gauss_vit.data.config import ADE20K, COCO, COCO_FOLDER, DIGITS, FOLDER, MASK_FOLDER, Data
 from gauss_vit.data.examples import Source
-from gauss_vit.data.sources import ade20k, digits, folders, how_to_get, mask_folders
+from gauss_vit.data.sources import ade20k, coco, digits, folders, how_to_get, mask_folders
 from gauss_vit.errors import DataError
 
 TFDS_MODULE = "gauss_vit.data.sources.tfds"
@@ -50,6 +50,8 @@ WITHOUT_TFDS: Mapping[str, Callable[[Data], DataSet]] = {
     DIGITS: digits.open_data_set,
     ADE20K: ade20k.open_data_set,
     MASK_FOLDER: mask_folders.open_data_set,
+    COCO: coco.open_coco,
+    COCO_FOLDER: coco.open_folder,
 }
 
 

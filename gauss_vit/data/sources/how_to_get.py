@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from gauss_vit.config.schema import nearest
-from gauss_vit.data.config import ADE20K, DIGITS, FOLDER, MASK_FOLDER
+from gauss_vit.data.config import ADE20K, COCO, COCO_FOLDER, DIGITS, FOLDER, MASK_FOLDER
 from gauss_vit.errors import DataError
 from gauss_vit.files import is_remote
 
@@ -77,12 +77,30 @@ _USUAL_NAMES: Mapping[str, str] = {
 """Names that people use, with those of TFDS."""
 
 _READER = "pip install 'gauss_vit[tfds]'"
+_MASKS_OF_COCO = "pip install 'gauss_vit[coco]'"
 _WRITER = "pip install tensorflow"
 _BUILD = "tfds build {name} --data_dir={data_dir} --file_format=array_record"
 _PREPARE = "gauss-vit data prepare --from=FOLDER --name={name} --data_dir={data_dir}"
 _FOLDER_EXAMPLE = "{data_dir}/train/CLASS/*.jpg and {data_dir}/val/CLASS/*.jpg"
 _MASKS_EXAMPLE = "{data_dir}/images/train/*.jpg and masks of the same names into {data_dir}/masks/train/*.png"
+_COCO = "unzip train2017.zip, val2017.zip and annotations_trainval2017.zip (from cocodataset.org) into {data_dir}"
+_COCO_EXAMPLE = "{data_dir}/train/*.jpg and annotations in COCO's format into {data_dir}/annotations/train.json"
 _ADE20K = "unzip ADEChallengeData2016.zip (from data.csail.mit.edu/places/ADEchallenge) into {data_dir}"
+_OWN: Mapping[str, tuple[str, ...]] = {
+    FOLDER: ("put the images into " + _FOLDER_EXAMPLE,),
+    DIGITS: ("pip install 'gauss_vit[digits]'",),
+    MASK_FOLDER: ("put the images into " + _MASKS_EXAMPLE,),
+    ADE20K: (_ADE20K,),
+    SCENE_PARSE150: (
+        _ADE20K,
+        "read it with --config.data.name=ade20k: TFDS's own builder takes the masks of instances",
+    ),
+    COCO: (_COCO,),
+    COCO_FOLDER: ("put the images into " + _COCO_EXAMPLE,),
+}
+"""Data sets that are not prepared with TFDS."""
+
+_NEEDED_BY_OWN: Mapping[str, tuple[str, ...]] = {COCO: ("pycocotools",), COCO_FOLDER: ("pycocotools",)}
 _BY_HAND: Mapping[str, str] = {
     "imagenet2012_real": "download ILSVRC2012_img_val.tar from image-net.org into {data_dir}/downloads/manual",
     "cars196": (
@@ -113,16 +131,9 @@ def steps(name: str, data_dir: str, *, has: IsInstalled = is_installed) -> tuple
     ('tfds build stanford_dogs --data_dir=D --file_format=array_record',)
     """
     base = _base(name)
-    if base == FOLDER:
-        lines: tuple[str, ...] = ("put the images into " + _FOLDER_EXAMPLE,)
-    elif base == MASK_FOLDER:
-        lines = ("put the images into " + _MASKS_EXAMPLE,)
-    elif base == ADE20K:
-        lines = (_ADE20K,)
-    elif base == SCENE_PARSE150:
-        lines = (_ADE20K, "read it with --config.data.name=ade20k: TFDS's own builder takes the masks of instances")
-    elif base == DIGITS:
-        lines = ("pip install 'gauss_vit[digits]'",)
+    own = name if base == COCO else base
+    if own in _OWN:
+        lines: tuple[str, ...] = (*_packages(_NEEDED_BY_OWN.get(own, ()), has=has), *_OWN[own])
     elif base == "imagenet2012":
         lines = _packages(("tensorflow_datasets",), has=has) + _ARCHIVES
     elif base in TFDS_NAMES:
@@ -151,7 +162,7 @@ def check_name(name: str, data_dir: str) -> None:
       DataError: DATA-NAME, with the nearest name.
     """
     base = _base(name)
-    known = (FOLDER, DIGITS, MASK_FOLDER, ADE20K, SCENE_PARSE150, *TFDS_NAMES)
+    known = (FOLDER, DIGITS, MASK_FOLDER, ADE20K, COCO_FOLDER, SCENE_PARSE150, *TFDS_NAMES)
     if base in known or is_remote(data_dir) or (Path(data_dir).expanduser() / base).is_dir():
         return
     meant = _USUAL_NAMES.get(base.lower()) or nearest(base, known)
@@ -167,5 +178,5 @@ def _base(name: str) -> str:
 
 def _packages(needed: tuple[str, ...], *, has: IsInstalled) -> tuple[str, ...]:
     """Returns the commands that install those of the needed packages that are missing."""
-    commands = {"tensorflow_datasets": _READER, "tensorflow": _WRITER}
+    commands = {"tensorflow_datasets": _READER, "tensorflow": _WRITER, "pycocotools": _MASKS_OF_COCO}
     return tuple(commands[package] for package in needed if not has(package))
