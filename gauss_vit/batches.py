@@ -31,7 +31,7 @@ class Batch:
     Attributes:
       image: uint8 [batch, height, width, 3], RGB in 0..255, not normalised.
       is_real: bool [batch], False in padding.
-      targets: the task's pytree of arrays [batch, ...], such as `ClassTargets` or `MaskTargets`; zeros in padding. A
+      targets: the task's pytree of arrays [batch, ...], such as `ClassTargets` or `MaskTargets`; blank in padding. A
         `Mask` or `Boxes` in it moves with the image.
       is_flipped: bool [batch], whether the train step is still to flip an image horizontally, with the masks and boxes
         among its targets; None where no image is flipped.

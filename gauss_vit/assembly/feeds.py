@@ -13,7 +13,7 @@ from gauss_vit.batches import Batch
 from gauss_vit.data import pipeline
 from gauss_vit.data.config import DIGITS, Data
 from gauss_vit.data.evaluation_plan import PlannedBatch, describe, plan_batches
-from gauss_vit.data.examples import Source
+from gauss_vit.data.examples import SelectiveSource, Source, learnable
 from gauss_vit.data.images.transforms import WholeImageTransform
 from gauss_vit.data.skips import Skips
 from gauss_vit.data.sources import splits
@@ -85,7 +85,7 @@ def open_sources(experiment: Experiment) -> Sources:
       DataError: a split is missing or damaged; DATA-LABEL, that of an evaluator has classes of its own.
       ConfigError: the model has another number of classes.
     """
-    train = open_split(experiment, experiment.data.train_split)
+    train = learnable(open_split(experiment, experiment.data.train_split))
     shown = {evaluator.name: evaluated(experiment, evaluator) for evaluator in experiment.evaluators}
     evaluation = {
         name: open_split(each, each.data.eval_split, class_names=train.class_names, reference="the training split")
@@ -93,6 +93,8 @@ def open_sources(experiment: Experiment) -> Sources:
     }
     for name, source in {"training": train, **evaluation}.items():
         _LOGGER.info("%s: %d images of %d classes", name, len(source), source.num_classes)
+        for line in source.summary() if isinstance(source, SelectiveSource) else ():
+            _LOGGER.info("%s", line)
     return Sources(train=train, evaluation=evaluation)
 
 
@@ -112,6 +114,15 @@ def feed(experiment: Experiment, sources: Sources, *, bad_files: Path | None = N
     share = mesh.share_of_process(mesh.make(experiment.mesh, jax.devices()))
     skips = _skips(experiment.data, bad_files)
     eval_batch_size = experiment.training.eval_batch_size
+    order = pipeline.train_order(
+        sources.train,
+        transforms=experiment.data.train_transforms,
+        image_size=experiment.model.image_size,
+        batch_size=batch_size,
+        seed=seed,
+        buckets=experiment.data.buckets,
+        max_pixels=experiment.data.max_pixels,
+    )
 
     @functools.cache
     def plan(name: str) -> tuple[PlannedBatch, ...]:
@@ -124,7 +135,7 @@ def feed(experiment: Experiment, sources: Sources, *, bad_files: Path | None = N
         evaluation=lambda name: eval_batches(
             experiment, sources.evaluation[name], batch_size=eval_batch_size, share=share, plan=plan(name)
         ),
-        digest=lambda step: pipeline.batch_digest(sources.train, seed=seed, step=step, batch_size=batch_size),
+        digest=lambda step: pipeline.batch_digest(sources.train, order, seed=seed, step=step, batch_size=batch_size),
         num_examples=len(sources.train),
         annotated=lambda name: annotated(sources.evaluation[name]),
     )
@@ -169,6 +180,7 @@ def train_batches(
         process_index=share.index,
         process_count=share.count,
         max_pixels=experiment.data.max_pixels,
+        buckets=experiment.data.buckets,
         skips=skips,
     )
 
@@ -192,6 +204,7 @@ def eval_plan(experiment: Experiment, source: Source, *, batch_size: int) -> tup
         batch_size=batch_size,
         num_threads=data.num_threads,
         max_pixels=data.max_pixels,
+        buckets=data.buckets,
     )
     if isinstance(data.eval_transform, WholeImageTransform):
         _LOGGER.info("evaluation of whole images: %s", describe(plan))

@@ -71,11 +71,12 @@ class _Measured:
         self.experiment = experiment
         self.program = make_program(experiment)
         self.available = memory.capacity(self.program.mesh.local_devices)
-        self._batch = pipeline.train_shapes(
+        *_, self._batch = pipeline.train_shapes(
             source,
             transforms=experiment.data.train_transforms,
             image_size=experiment.model.image_size,
             batch_size=experiment.training.batch_size,
+            buckets=experiment.data.buckets,
         )
         self._found: dict[tuple, int | None] = {}
 

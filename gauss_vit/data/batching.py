@@ -4,6 +4,7 @@ A batch is allocated as padding and threads write examples straight into it. So 
 complete, and pixels are copied by many threads, not by the one that hands out batches.
 """
 
+import functools
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -48,15 +49,23 @@ def padding(num_slots: int, image_size: tuple[int, int], *, targets: PyTree, may
     Args:
       num_slots: number of examples that it has room for.
       image_size: (height, width) in pixels.
-      targets: those of one example, for their structure, shapes and types.
+      targets: those of a slot that no example fills.
       may_flip: whether the batch names images that the device is to flip.
     """
     return Batch(
         image=np.zeros((num_slots, *image_size, 3), np.uint8),
         is_real=np.zeros(num_slots, np.bool_),
-        targets=jax.tree.map(lambda leaf: np.zeros((num_slots, *leaf.shape), leaf.dtype), targets),
+        targets=jax.tree.map(functools.partial(_repeated, num_slots), targets),
         is_flipped=np.zeros(num_slots, np.bool_) if may_flip else None,
     )
+
+
+def _repeated(num_slots: int, leaf: np.generic | np.ndarray) -> np.ndarray:
+    """An array of equal values for every slot; zeros, which most are, cost nothing until they are written."""
+    column = np.zeros((num_slots, *leaf.shape), leaf.dtype)
+    if leaf.any():
+        column[...] = leaf
+    return column
 
 
 def fill_batches(allocate: Allocate, *, steps: range, num_slots: int, num_threads: int) -> Iterator[Batch]:

@@ -54,10 +54,16 @@ COCO, COCO_FOLDER = "coco", "coco_folder"
 """Data sets of objects."""
 
 _TARGETS: Mapping[str, Targets] = {
-    **dict.fromkeys((FOLDER, DIGITS), "classes"),
-    **dict.fromkeys((ADE20K, MASK_FOLDER), "masks"),
-    **dict.fromkeys((COCO, COCO_FOLDER), "objects"),
+    FOLDER: "classes",
+    DIGITS: "classes",
+    ADE20K: "masks",
+    MASK_FOLDER: "masks",
+    COCO: "objects",
+    COCO_FOLDER: "objects",
 }
+
+BUCKET_MULTIPLE = 32
+"""Sides of buckets are multiples of the largest stride that a detector's backbone has."""
 
 DEFAULT_DATA_DIR = "~/tensorflow_datasets"
 """The folder that TFDS uses where none is named."""
@@ -85,7 +91,10 @@ class Data:
         evaluation it is an error all the same.
       max_skipped: how many different images a process may skip before the run ends.
       max_pixels: larger images are refused by their header, before they take memory.
-      train_transforms: applied in order to every training image; together they must give the model's image size.
+      buckets: (height, width) in pixels, multiples of 32, that batches of images with objects are padded to, the
+        smallest that holds a batch; the square of the longest side is added. None: all are padded to the model's size.
+      train_transforms: applied in order to every training image; together they must give the model's image size, or
+        for objects one that fits a bucket.
       eval_transform: applied to every evaluation image: a central crop of the model's size, or the whole image at a
         size of its own.
       normalization: mean and standard deviation of the colours, applied on the device.
@@ -107,6 +116,7 @@ class Data:
     on_error: OnError = "raise"
     max_skipped: int = 100
     max_pixels: int = MAX_PIXELS
+    buckets: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self):
         """Checks what can be checked without opening the data.
@@ -137,3 +147,7 @@ class Data:
             raise ConfigError(f"data.name={self.name} has {fixed} as targets", do=f"set data.targets to {fixed!r}")
         if self.ignored_classes and self.targets != "masks":
             raise ConfigError("data.ignored_classes is for masks", do="set data.targets to 'masks', or leave it out")
+        if self.buckets and self.targets != "objects":
+            raise ConfigError("data.buckets is for objects", do="set data.targets to 'objects', or leave it out")
+        if any(side < BUCKET_MULTIPLE or side % BUCKET_MULTIPLE for bucket in self.buckets for side in bucket):
+            raise ConfigError(f"data.buckets must be multiples of {BUCKET_MULTIPLE} px, got {self.buckets}")

@@ -2,13 +2,16 @@
 
 Where transforms give all images one size, batches follow the order of the source. Where images keep their proportions,
 a batch holds images of one size, so that none is padded and each size is compiled once; its masks have the sizes of
-their files and lie on canvases of one size.
+their files and lie on canvases of one size. Images with objects are padded instead, to a few sizes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from gauss_vit.batches import MaskTargets
+import numpy as np
+
+from gauss_vit.batches import MaskTargets, ObjectTargets
+from gauss_vit.data.buckets import Size, smallest_fits, with_square
 from gauss_vit.data.examples import Source
 from gauss_vit.data.image_sizes import image_sizes
 from gauss_vit.data.images.geometry import require_moves
@@ -18,9 +21,6 @@ from gauss_vit.data.skips import Skips
 from gauss_vit.errors import DataError
 
 CANVAS_MULTIPLE = 64
-
-Size = tuple[int, int]
-"""(height, width) in pixels."""
 
 Shape = tuple[Size, Size | None]
 """Size of the images of a batch and of the canvases of its masks: what is compiled once."""
@@ -55,6 +55,7 @@ def plan_batches(
     batch_size: int,
     num_threads: int,
     max_pixels: int = MAX_PIXELS,
+    buckets: tuple[Size, ...] = (),
     patience: int | None = None,
     skips: Skips | None = None,
 ) -> tuple[PlannedBatch, ...]:
@@ -67,6 +68,7 @@ def plan_batches(
       batch_size: examples in a batch over all processes.
       num_threads: threads that read headers; 0 reads them in the caller.
       max_pixels: larger images are refused by their header.
+      buckets: (height, width) in pixels of batches of whole images with objects; without them, that of the model.
       patience: as in `by_size`.
       skips: record of damaged images, which whole images are planned without; without it they are errors.
 
@@ -76,6 +78,10 @@ def plan_batches(
     """
     if len(source) == 0:
         raise DataError(f"{source!r} holds no images", do="choose another split", code="DATA-EMPTY")
+    if isinstance(transform, WholeImageTransform) and isinstance(source.padding_targets, ObjectTargets):
+        found = image_sizes(source, num_threads=num_threads, max_pixels=max_pixels, skips=skips)
+        known = with_square(buckets) or (image_size,)
+        return by_bucket(found, transform=transform, buckets=known, batch_size=batch_size, patience=patience)
     has_masks = isinstance(source.padding_targets, MaskTargets)
     if not (has_masks and isinstance(transform, WholeImageTransform)):
         require_moves((transform,), source.padding_targets)
@@ -120,25 +126,48 @@ def by_size(
       patience: how many examples after its first one a batch waits for others of its size; None is until all have been
         seen. With it, what is read follows the order of the source, within so many examples.
     """
-    return tuple(_by_size(sizes, transform=transform, batch_size=batch_size, has_masks=has_masks, patience=patience))
+
+    def shape_of(size: Size) -> Shape:
+        return transform.size_of(size), canvas_of(size) if has_masks else None
+
+    shapes = {index: shape_of(size) for index, size in sizes.items()}
+    return tuple(_grouped(shapes, batch_size=batch_size, patience=patience))
 
 
-def _by_size(
+def by_bucket(
     sizes: Mapping[int, Size],
     *,
     transform: WholeImageTransform,
+    buckets: Sequence[Size],
     batch_size: int,
-    has_masks: bool,
-    patience: int | None,
-) -> Iterator[PlannedBatch]:
-    """Yields the batches of `by_size`."""
+    patience: int | None = None,
+) -> tuple[PlannedBatch, ...]:
+    """Plans batches of images that fit the same bucket after the transform, in the order of `by_size`.
+
+    Args:
+      sizes: size of each image before the transform, by its index, in ascending order.
+      transform: gives each image its size.
+      buckets: sizes of batches, from the smallest to the largest area.
+      batch_size: most examples of a batch.
+      patience: as in `by_size`.
+
+    Raises:
+      ConfigError: an image fits no bucket.
+    """
+    resized = np.asarray([transform.size_of(size) for size in sizes.values()], np.int64).reshape(-1, 2)
+    chosen = smallest_fits(resized, buckets).tolist()
+    shapes: dict[int, Shape] = {index: (buckets[place], None) for index, place in zip(sizes, chosen, strict=True)}
+    return tuple(_grouped(shapes, batch_size=batch_size, patience=patience))
+
+
+def _grouped(shapes: Mapping[int, Shape], *, batch_size: int, patience: int | None) -> Iterator[PlannedBatch]:
+    """Yields batches of examples of one shape, given by their indices in ascending order."""
     waiting: dict[Shape, list[int]] = {}
 
     def close(shape: Shape) -> PlannedBatch:
         return PlannedBatch(indices=tuple(waiting.pop(shape)), image_size=shape[0], canvas=shape[1])
 
-    for index, size in sizes.items():
-        shape = transform.size_of(size), canvas_of(size) if has_masks else None
+    for index, shape in shapes.items():
         waiting.setdefault(shape, []).append(index)
         if len(waiting[shape]) == batch_size:
             yield close(shape)

@@ -6,89 +6,62 @@ of a step does not depend on the start step, the number of threads and, once the
 """
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import jax
 import numpy as np
-from jaxtyping import PyTree, UInt64
+from jaxtyping import PyTree
 
-from gauss_vit.batches import Batch
-from gauss_vit.data import randomness
+from gauss_vit.batches import Batch, ObjectTargets
 from gauss_vit.data.batching import UnfilledBatch, fill_batches, padding
+from gauss_vit.data.bucket_plan import BucketPlan
+from gauss_vit.data.buckets import with_square
 from gauss_vit.data.evaluation_plan import PlannedBatch, plan_batches
+from gauss_vit.data.example_stream import Order, Share, StreamOrder, augmentation_keys
 from gauss_vit.data.examples import Example, Source
 from gauss_vit.data.images import image as images
 from gauss_vit.data.images.geometry import blank_canvas, on_canvas, require_moves, sized
+from gauss_vit.data.images.object_targets import AnnotatedObjects
 from gauss_vit.data.images.preprocess import View, preprocess_for_evaluation, preprocess_unflipped, preprocess_whole
+from gauss_vit.data.images.preprocess_objects import preprocess_learned, preprocess_measured
 from gauss_vit.data.images.transforms import RandomFlip, Transform, WholeImageTransform
 from gauss_vit.data.skips import Skips
-from gauss_vit.errors import ConfigError, DataError
-
-ORDER_STREAM, AUGMENT_STREAM = 0, 1
+from gauss_vit.errors import DataError
 
 
-@dataclass(frozen=True, kw_only=True)
-class Share:
-    """The slots of every batch that one process fills: one of equal, contiguous parts in the order of the processes.
-
-    Attributes:
-      batch_size: examples in a batch over all processes.
-      process_index: index of the part.
-      process_count: number of parts.
-    """
-
-    batch_size: int
-    process_index: int = 0
-    process_count: int = 1
-
-    def __post_init__(self):
-        """Checks that the parts are equal.
-
-        Raises:
-          ConfigError: the batch is empty or does not divide.
-        """
-        if self.batch_size < 1 or self.batch_size % self.process_count:
-            nearest = max(1, round(self.batch_size / self.process_count)) * self.process_count
-            message = f"batch size {self.batch_size} does not divide among {self.process_count} processes"
-            raise ConfigError(message, do=f"choose a multiple such as {nearest}")
-        if not 0 <= self.process_index < self.process_count:
-            raise ConfigError(f"process_index {self.process_index} is not in 0..{self.process_count - 1}")
-
-    @property
-    def size(self) -> int:
-        """Number of slots that this process fills."""
-        return self.batch_size // self.process_count
-
-    def positions(self, step: int) -> range:
-        """Computes the positions in the stream of this process's slots of a step."""
-        first = step * self.batch_size + self.process_index * self.size
-        return range(first, first + self.size)
+def train_order(
+    source: Source,
+    *,
+    transforms: tuple[Transform, ...],
+    image_size: tuple[int, int],
+    batch_size: int,
+    seed: int,
+    buckets: tuple[tuple[int, int], ...] = (),
+    max_pixels: int = images.MAX_PIXELS,
+) -> Order:
+    """Returns which examples every batch of `train_batches` holds; arguments as there."""
+    if not buckets:
+        return StreamOrder(num_examples=len(source), seed=seed, image_size=image_size)
+    return BucketPlan(
+        source,
+        transforms=transforms,
+        image_size=image_size,
+        buckets=with_square(buckets),
+        batch_size=batch_size,
+        seed=seed,
+        max_pixels=max_pixels,
+    )
 
 
-def epochs_and_indices(
-    positions: range, *, num_examples: int, seed: int
-) -> tuple[UInt64[np.ndarray, " count"], UInt64[np.ndarray, " count"]]:
-    """Computes the epoch and the example at each position of the training stream."""
-    stream = np.arange(positions.start, positions.stop, dtype=np.uint64)
-    epochs, places = np.divmod(stream, num_examples)
-    keys = randomness.fold_all(randomness.fold(seed, ORDER_STREAM), epochs)
-    return epochs, randomness.permute_all(places, size=num_examples, keys=keys)
-
-
-def batch_indices(num_examples: int, *, seed: int, step: int, share: Share) -> tuple[int, ...]:
-    """Computes the examples of a training step, in the order of the slots."""
-    return tuple(epochs_and_indices(share.positions(step), num_examples=num_examples, seed=seed)[1].tolist())
-
-
-def batch_digest(source: Source, *, seed: int, step: int, batch_size: int) -> str:
+def batch_digest(source: Source, order: Order, *, seed: int, step: int, batch_size: int) -> str:
     """Hashes the examples of a step, to be kept with a checkpoint and compared on resume.
 
     Sixteen hexadecimal digits that depend on the source, the seed and the examples of the step, not on how many
     processes or threads read them.
     """
-    indices = batch_indices(len(source), seed=seed, step=step, share=Share(batch_size=batch_size))
+    indices = tuple(order.slots(step, Share(batch_size=batch_size)).indices.tolist())
     text = f"{source!r} {seed} {step} {indices}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -106,6 +79,7 @@ def train_batches(
     process_index: int = 0,
     process_count: int = 1,
     max_pixels: int = images.MAX_PIXELS,
+    buckets: tuple[tuple[int, int], ...] = (),
     skips: Skips | None = None,
 ) -> Iterator[Batch]:
     """Yields shuffled and augmented NumPy batches, one a step; every example appears once an epoch.
@@ -115,7 +89,7 @@ def train_batches(
     Args:
       source: training examples.
       transforms: applied in order to every image.
-      image_size: (height, width) in pixels that the model takes.
+      image_size: (height, width) in pixels that the model takes, and of all batches where there are no buckets.
       batch_size: examples in a batch over all processes.
       seed: seed of order and augmentation.
       start_step: step of the first batch.
@@ -123,6 +97,8 @@ def train_batches(
       num_threads: threads that read and decode; 0 decodes in the caller.
       process_index, process_count: the share of every batch that this process fills.
       max_pixels: larger images are refused by their header.
+      buckets: (height, width) in pixels of batches of images of many sizes, which are padded at the bottom and on the
+        right (`gauss_vit.data.bucket_plan`).
       skips: record of damaged images, whose slots are then padding; without it they are errors.
 
     Raises:
@@ -133,26 +109,31 @@ def train_batches(
     """
     share = Share(batch_size=batch_size, process_index=process_index, process_count=process_count)
     require_full_batch(source, batch_size)
-
     require_moves(transforms, source.padding_targets)
-    targets, may_flip = sized(source.padding_targets, image_size), _may_flip(transforms)
-    augment_key = randomness.fold(seed, AUGMENT_STREAM)
+    order = train_order(
+        source,
+        transforms=transforms,
+        image_size=image_size,
+        batch_size=batch_size,
+        seed=seed,
+        buckets=buckets,
+        max_pixels=max_pixels,
+    )
+    may_flip = _may_flip(transforms, source)
 
     def allocate(step: int) -> UnfilledBatch:
         # Drawn for all slots at once: one by one, and under Python's lock, this would take 60 us an image.
-        epochs, indices = epochs_and_indices(share.positions(step), num_examples=len(source), seed=seed)
-        places, keys = indices.tolist(), randomness.fold_all(augment_key, epochs, indices).tolist()
-        batch = padding(share.size, image_size, targets=targets, may_flip=may_flip)
+        held = order.slots(step, share)
+        places, keys = held.indices.tolist(), augmentation_keys(held.epochs, held.indices, seed=seed)
+        targets = sized(source.padding_targets, held.image_size)
+        batch = padding(share.size, held.image_size, targets=targets, may_flip=may_flip)
+        learn = functools.partial(
+            _learned, transforms=transforms, image_size=image_size, padded_size=held.image_size, max_pixels=max_pixels
+        )
 
         def fill(slot: int) -> None:
             try:
-                view = preprocess_unflipped(
-                    source[places[slot]],
-                    transforms=transforms,
-                    image_size=image_size,
-                    key=keys[slot],
-                    max_pixels=max_pixels,
-                )
+                view = learn(source[places[slot]], key=keys[slot])
             except DataError as error:
                 _skip(skips, places[slot], error)
             else:
@@ -163,12 +144,48 @@ def train_batches(
     return fill_batches(allocate, steps=range(start_step, num_steps), num_slots=share.size, num_threads=num_threads)
 
 
+def _learned(
+    example: Example,
+    *,
+    transforms: tuple[Transform, ...],
+    image_size: tuple[int, int],
+    padded_size: tuple[int, int],
+    key: int,
+    max_pixels: int,
+) -> View:
+    """Prepares an example to learn from.
+
+    Raises:
+      DataError: it cannot be read.
+    """
+    if isinstance(example.targets, AnnotatedObjects):
+        return preprocess_learned(
+            example,
+            transforms=transforms,
+            image_size=image_size,
+            padded_size=padded_size,
+            key=key,
+            max_pixels=max_pixels,
+        )
+    return preprocess_unflipped(example, transforms=transforms, image_size=image_size, key=key, max_pixels=max_pixels)
+
+
 def train_shapes(
-    source: Source, *, transforms: tuple[Transform, ...], image_size: tuple[int, int], batch_size: int
-) -> Batch:
-    """Returns the shapes of a batch of `train_batches`; nothing is read."""
-    one = padding(1, image_size, targets=sized(source.padding_targets, image_size), may_flip=_may_flip(transforms))
-    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((batch_size, *leaf.shape[1:]), leaf.dtype), one)
+    source: Source,
+    *,
+    transforms: tuple[Transform, ...],
+    image_size: tuple[int, int],
+    batch_size: int,
+    buckets: tuple[tuple[int, int], ...] = (),
+) -> tuple[Batch, ...]:
+    """Returns the shapes of the batches of `train_batches`, the smallest image first; nothing is read."""
+    may_flip = _may_flip(transforms, source)
+
+    def shapes(size: tuple[int, int]) -> Batch:
+        one = padding(1, size, targets=sized(source.padding_targets, size), may_flip=may_flip)
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((batch_size, *leaf.shape[1:]), leaf.dtype), one)
+
+    return tuple(map(shapes, with_square(buckets) or (image_size,)))
 
 
 def require_full_batch(source: Source, batch_size: int) -> None:
@@ -192,6 +209,7 @@ def eval_batches(
     process_index: int = 0,
     process_count: int = 1,
     max_pixels: int = images.MAX_PIXELS,
+    buckets: tuple[tuple[int, int], ...] = (),
     skips: Skips | None = None,
     plan: Sequence[PlannedBatch] | None = None,
 ) -> Iterator[Batch]:
@@ -206,6 +224,7 @@ def eval_batches(
       process_index, process_count: the share of every batch that this process fills; all get the same number of
         batches, of the same shapes.
       max_pixels: larger images are refused by their header.
+      buckets: (height, width) in pixels of batches of whole images with objects, which are padded.
       skips: record of damaged images, whose slots are then padding; without it they are errors.
       plan: that of `evaluation_plan.plan_batches` for the same arguments; None makes it.
 
@@ -224,6 +243,7 @@ def eval_batches(
             batch_size=batch_size,
             num_threads=num_threads,
             max_pixels=max_pixels,
+            buckets=buckets,
             skips=skips,
         )
 
@@ -260,6 +280,14 @@ def _evaluated(example: Example, planned: PlannedBatch, *, transform: Transform,
     Raises:
       DataError: it cannot be read.
     """
+    if isinstance(example.targets, AnnotatedObjects):
+        return preprocess_measured(
+            example,
+            transform=transform,
+            image_size=planned.image_size,
+            padded_size=planned.image_size,
+            max_pixels=max_pixels,
+        )
     prepare = preprocess_whole if isinstance(transform, WholeImageTransform) else preprocess_for_evaluation
     view = prepare(example, transform=transform, image_size=planned.image_size, max_pixels=max_pixels)
     if planned.canvas is None:
@@ -267,8 +295,10 @@ def _evaluated(example: Example, planned: PlannedBatch, *, transform: Transform,
     return dataclasses.replace(view, targets=on_canvas(view.targets, planned.canvas))
 
 
-def _may_flip(transforms: tuple[Transform, ...]) -> bool:
-    return any(type(transform) is RandomFlip for transform in transforms)
+def _may_flip(transforms: tuple[Transform, ...], source: Source) -> bool:
+    """Whether flips are left to the device; those of images with objects are not."""
+    is_padded = isinstance(source.padding_targets, ObjectTargets)
+    return not is_padded and any(type(transform) is RandomFlip for transform in transforms)
 
 
 def _skip(skips: Skips | None, index: int, error: DataError) -> None:
@@ -279,12 +309,13 @@ def _skip(skips: Skips | None, index: int, error: DataError) -> None:
 
 
 def _put(batch: Batch, slot: int, view: View) -> None:
-    """Writes an example into a slot of a batch."""
+    """Writes an example into a slot of a batch; an image that is smaller than the batch into its top left corner."""
 
     def write(column: np.ndarray, value: np.generic | np.ndarray) -> None:
         column[slot] = value
 
-    write(batch.image, view.pixels)
+    height, width, _ = view.pixels.shape
+    batch.image[slot, :height, :width] = view.pixels
     jax.tree.map(write, batch.targets, view.targets)
     batch.is_real[slot] = True
     if view.is_flipped:

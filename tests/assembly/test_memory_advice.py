@@ -169,7 +169,7 @@ def test_shapes_are_those_of_batches(experiment: Experiment, source: Source):
     transforms = (Resize(), RandomFlip())
     shown = dataclasses.replace(experiment, data=dataclasses.replace(experiment.data, train_transforms=transforms))
     batch = next(iter(feeds.feed(shown, feeds.open_sources(shown)).train(0)))
-    shapes = pipeline.train_shapes(source, transforms=transforms, image_size=(16, 32), batch_size=256)
+    (shapes,) = pipeline.train_shapes(source, transforms=transforms, image_size=(16, 32), batch_size=256)
     assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), shapes) == jax.tree.map(
         lambda leaf: (leaf.shape, leaf.dtype), batch
     )

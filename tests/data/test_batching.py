@@ -33,10 +33,10 @@ def test_padding_is_black_and_not_real():
     assert not padding(3, (4, 5), targets=TARGETS, may_flip=True).is_flipped.any()
 
 
-def test_padding_has_the_structure_shapes_and_types_of_any_targets():
-    one = {"depth": np.ones((2, 3), np.float32), "pair": (np.int16(4), None)}
+def test_padding_repeats_the_targets_of_a_blank_slot():
+    one = {"depth": np.zeros((2, 3), np.float32), "pair": (np.int16(-1), None)}
     targets = padding(5, (4, 6), targets=one).targets
-    expected = {"depth": np.zeros((5, 2, 3), np.float32), "pair": (np.zeros(5, np.int16), None)}
+    expected = {"depth": np.zeros((5, 2, 3), np.float32), "pair": (np.full(5, -1, np.int16), None)}
     chex.assert_trees_all_equal(targets, expected, strict=True)
 
 

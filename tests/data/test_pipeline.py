@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gauss_vit.data import pipeline, randomness
+from gauss_vit.data.example_stream import AUGMENT_STREAM, ORDER_STREAM, Share, StreamOrder
 from gauss_vit.data.images.augment import RandAugment
 from gauss_vit.data.images.color import ColorJitter
 from gauss_vit.data.images.preprocess import preprocess
@@ -42,6 +43,18 @@ def evaluate(source, **changes):
     return list(pipeline.eval_batches(source, **(settings | changes)))
 
 
+def indices_of(num_examples, *, seed, step, share):
+    """The examples of a process's slots of a step."""
+    order = StreamOrder(num_examples=num_examples, seed=seed, image_size=IMAGE_SIZE)
+    return tuple(order.slots(step, share).indices.tolist())
+
+
+def digest(source, *, seed, step, batch_size):
+    """That of a step of a run without buckets."""
+    order = StreamOrder(num_examples=len(source), seed=seed, image_size=IMAGE_SIZE)
+    return pipeline.batch_digest(source, order, seed=seed, step=step, batch_size=batch_size)
+
+
 def assert_equal(batches, expected):
     """Bit for bit."""
     chex.assert_trees_all_equal(batches, expected, strict=True)
@@ -72,28 +85,28 @@ def test_every_example_comes_once_an_epoch_across_the_borders_of_batches():
     assert len({tuple(epoch) for epoch in epochs}) > 1
 
 
-def test_batches_hold_the_examples_that_batch_indices_names():
+def test_batches_hold_the_examples_that_their_order_names():
     batches = train(noise_source(7))
     for step, batch in enumerate(batches):
-        expected = pipeline.batch_indices(7, seed=1, step=step, share=pipeline.Share(batch_size=4))
+        expected = indices_of(7, seed=1, step=step, share=Share(batch_size=4))
         assert tuple(batch.targets.label) == expected
 
 
 def test_order_is_golden():
-    indices = [pipeline.batch_indices(10, seed=0, step=step, share=pipeline.Share(batch_size=4)) for step in range(3)]
+    indices = [indices_of(10, seed=0, step=step, share=Share(batch_size=4)) for step in range(3)]
     assert indices == [(3, 2, 4, 9), (5, 1, 8, 6), (7, 0, 5, 8)]
 
 
 @pytest.mark.parametrize("process_index", range(2))
 def test_the_order_is_that_of_the_permutation_of_each_epoch(process_index):
-    share = pipeline.Share(batch_size=10, process_index=process_index, process_count=2)
+    share = Share(batch_size=10, process_index=process_index, process_count=2)
     for step in range(5):
         expected = []
         for position in range(10 * step + 5 * process_index, 10 * step + 5 * process_index + 5):
             epoch, place = divmod(position, 7)
-            key = randomness.fold(3, pipeline.ORDER_STREAM, epoch)
+            key = randomness.fold(3, ORDER_STREAM, epoch)
             expected.append(randomness.permute(place, size=7, key=key))
-        assert pipeline.batch_indices(7, seed=3, step=step, share=share) == tuple(expected)
+        assert indices_of(7, seed=3, step=step, share=share) == tuple(expected)
 
 
 @pytest.mark.parametrize("start_step", [1, 3, 5, 6])
@@ -197,7 +210,7 @@ def test_a_batch_is_what_render_makes_but_for_the_flips_that_it_names(transforms
     source = noise_source(7)
     for step, batch in enumerate(train(source, transforms=transforms)):
         for slot, index in enumerate(batch.targets.label.tolist()):
-            key = randomness.fold(1, pipeline.AUGMENT_STREAM, (4 * step + slot) // 7, index)
+            key = randomness.fold(1, AUGMENT_STREAM, (4 * step + slot) // 7, index)
             expected = preprocess(source[index], transforms=transforms, image_size=IMAGE_SIZE, key=key).pixels
             pixels = batch.image[slot, :, ::-1] if batch.is_flipped[slot] else batch.image[slot]
             np.testing.assert_array_equal(pixels, expected)
@@ -320,28 +333,28 @@ def test_an_empty_evaluation_is_an_error():
 )
 def test_unequal_shares_are_refused(batch_size, process_index, process_count):
     with pytest.raises(ConfigError):
-        pipeline.Share(batch_size=batch_size, process_index=process_index, process_count=process_count)
+        Share(batch_size=batch_size, process_index=process_index, process_count=process_count)
 
 
 def test_an_uneven_batch_names_the_nearest_even_one():
     with pytest.raises(ConfigError, match="choose a multiple such as 8"):
-        pipeline.Share(batch_size=7, process_count=4)
+        Share(batch_size=7, process_count=4)
 
 
 def test_the_digest_depends_on_source_seed_step_and_batch_size():
     nine, ten = noise_source(9), noise_source(10)
     variants = [
-        pipeline.batch_digest(nine, seed=0, step=0, batch_size=4),
-        pipeline.batch_digest(ten, seed=0, step=0, batch_size=4),
-        pipeline.batch_digest(nine, seed=1, step=0, batch_size=4),
-        pipeline.batch_digest(nine, seed=0, step=1, batch_size=4),
-        pipeline.batch_digest(nine, seed=0, step=0, batch_size=5),
+        digest(nine, seed=0, step=0, batch_size=4),
+        digest(ten, seed=0, step=0, batch_size=4),
+        digest(nine, seed=1, step=0, batch_size=4),
+        digest(nine, seed=0, step=1, batch_size=4),
+        digest(nine, seed=0, step=0, batch_size=5),
     ]
     assert len(set(variants)) == 5
 
 
 def test_the_digest_is_golden():
-    assert pipeline.batch_digest(noise_source(9), seed=0, step=3, batch_size=4) == "50c250bbdb758baf"
+    assert digest(noise_source(9), seed=0, step=3, batch_size=4) == "50c250bbdb758baf"
 
 
 def test_digits_come_through_the_whole_pipeline():

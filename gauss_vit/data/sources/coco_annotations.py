@@ -275,7 +275,7 @@ def _integer(record: Record, key: str, name: str, *, default: int | None = None)
 
 
 def _is_finite(value: object) -> bool:
-    return type(value) in (int, float) and abs(value) <= _LARGEST_NUMBER
+    return isinstance(value, int | float) and abs(value) <= _LARGEST_NUMBER
 
 
 def _named(kind: str, record: Record) -> str:

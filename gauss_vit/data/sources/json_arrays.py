@@ -82,10 +82,15 @@ class _Text:
 
     def next(self) -> str:
         """Passes over white space and returns the character after it; "" at the end of the file."""
-        self._place = _SPACE.match(self._held, self._place).end()
+        self._skip_space()
         while self._place == len(self._held) and self._extend():
-            self._place = _SPACE.match(self._held, self._place).end()
+            self._skip_space()
         return self._held[self._place : self._place + 1]
+
+    def _skip_space(self) -> None:
+        match = _SPACE.match(self._held, self._place)
+        assert match is not None, "the pattern matches nothing as well"
+        self._place = match.end()
 
     def take(self, mark: str) -> None:
         """Passes over a character after white space.
