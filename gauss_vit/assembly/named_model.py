@@ -80,6 +80,7 @@ class NamedModel:
       class_names: names of the classes in the order of the head's outputs; empty if they are unknown.
       palette: colours of the classes; empty if they have none.
       max_pixels: images with more pixels are refused by their header.
+      buckets: sizes of batches of whole images with objects, as `data.buckets`.
       intervention: change to its position information (`weights.intervention`).
       intervention_seed: seed of what the intervention drew; None if it drew nothing.
     """
@@ -94,6 +95,7 @@ class NamedModel:
     class_names: tuple[str, ...] = ()
     palette: Palette = ()
     max_pixels: int = MAX_PIXELS
+    buckets: tuple[tuple[int, int], ...] = ()
     intervention: Intervention = "none"
     intervention_seed: int | None = None
 
@@ -300,6 +302,7 @@ def at_step(run: experiment.Experiment, step: int, params: PyTree, *, name: str)
         eval_transform=run.data.eval_transform,
         normalization=run.data.normalization,
         max_pixels=run.data.max_pixels,
+        buckets=run.data.buckets,
     )
 
 

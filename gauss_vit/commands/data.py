@@ -8,7 +8,7 @@ from pathlib import Path
 from gauss_vit.command_line.console import can_write, remark, say
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.data import contents, inspection
-from gauss_vit.data.config import ADE20K, DIGITS, FOLDER, MASK_FOLDER, Data
+from gauss_vit.data.config import ADE20K, COCO, COCO_FOLDER, DIGITS, FOLDER, MASK_FOLDER, Data
 from gauss_vit.data.mask_counts import MaskCounts
 from gauss_vit.data.prepare import plans
 from gauss_vit.data.prepare.imagenet_archives import TRAIN_ARCHIVE, VALIDATION_ARCHIVE, archive_plan
@@ -141,6 +141,8 @@ def _check_splits(data: Data, *, shows_masks: bool) -> tuple[list[DataError], in
             problems.append(error)
             continue
         say(f"  found    {report.describe()}")
+        for note in report.notes:
+            say(f"  objects  {note}")
         if shows_masks:
             _say_masks(report.masks, report.class_names, limit=_NUM_SHOWN)
         num_classes = len(report.class_names)
@@ -156,7 +158,8 @@ def prepare_data_set(invocation: Invocation) -> None:
       StorageError: it cannot be written.
     """
     name, data_dir = invocation.text("name"), invocation.path("data_dir")
-    if not name.isidentifier() or name != name.lower() or name in (FOLDER, DIGITS, MASK_FOLDER, ADE20K):
+    reserved = (FOLDER, DIGITS, MASK_FOLDER, ADE20K, COCO, COCO_FOLDER)
+    if not name.isidentifier() or name != name.lower() or name in reserved:
         raise ConfigError(
             f"--name={name} cannot name a data set", do="use small letters, digits and _: --name=my_birds"
         )

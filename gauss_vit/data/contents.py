@@ -10,6 +10,7 @@ import numpy as np
 
 from gauss_vit.data.examples import Source
 from gauss_vit.data.images import image as images
+from gauss_vit.data.images.object_targets import AnnotatedObjects, require_size
 from gauss_vit.data.mask_counts import NO_MASKS, MaskCounts, count_targets
 from gauss_vit.errors import DataError
 
@@ -86,7 +87,9 @@ def _read(source: Source, index: int, *, max_pixels: int) -> _Reading:
     """Reads, decodes and hashes an example."""
     try:
         example = source[index]
-        images.decode(example.image, name=example.name, max_pixels=max_pixels)
+        image = images.decode(example.image, name=example.name, max_pixels=max_pixels)
+        if isinstance(example.targets, AnnotatedObjects):
+            require_size(example.targets, (image.height, image.width), name=example.name)
     except DataError as error:
         return _Reading(digest=b"damaged", problem=error.message)
     state = hashlib.sha256(example.image)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gauss_vit.data.config import Data
-from gauss_vit.data.examples import Source
+from gauss_vit.data.examples import SelectiveSource, Source
 from gauss_vit.data.images import image as images
 from gauss_vit.data.images.header import open_image
 from gauss_vit.data.mask_counts import NO_MASKS, MaskCounts, count_targets
@@ -25,6 +25,7 @@ class SplitReport:
       smallest: (height, width) in pixels of the image with the fewest pixels.
       largest: (height, width) in pixels of the image with the most pixels.
       masks: what the masks of the sample hold; none where there are none.
+      notes: what else the source says of itself, such as the objects that are not learned from.
     """
 
     split: str
@@ -35,6 +36,7 @@ class SplitReport:
     smallest: tuple[int, int]
     largest: tuple[int, int]
     masks: MaskCounts = NO_MASKS
+    notes: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """Writes the summary in one line."""
@@ -66,6 +68,7 @@ def inspect_split(data: Data, split: str, *, num_samples: int) -> SplitReport:
         smallest=sizes[0],
         largest=sizes[-1],
         masks=sum((look.masks for look in looks), start=NO_MASKS),
+        notes=source.summary() if isinstance(source, SelectiveSource) else (),
     )
 
 

@@ -106,13 +106,14 @@ def predict(
 def _read(
     named: NamedModel, paths: Sequence[Path], *, batch_size: int, num_threads: int, skips: Skips | None
 ) -> tuple[tuple[PlannedBatch, ...], Iterator[Batch]]:
-    """Plans batches of files and reads them, whole images with masks of zeros, which tell their sizes.
+    """Plans batches of files and reads them, whole images with blank targets, which tell their sizes.
 
     Raises:
       DataError: a header cannot be read; from the iterator, an image.
     """
     is_whole = isinstance(named.eval_transform, WholeImageTransform)
-    source = FileSource(paths=tuple(paths), targets="masks" if is_whole else "none")
+    of_task = "objects" if named.task.targets == "objects" else "masks"
+    source = FileSource(paths=tuple(paths), targets=of_task if is_whole else "none")
     plan = plan_batches(
         source,
         transform=named.eval_transform,
@@ -120,6 +121,7 @@ def _read(
         batch_size=batch_size,
         num_threads=num_threads,
         max_pixels=named.max_pixels,
+        buckets=named.buckets,
         patience=_PATIENCE,
         skips=skips,
     )

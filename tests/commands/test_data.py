@@ -8,7 +8,8 @@ import pytest
 from gauss_vit import main as program
 from gauss_vit.data.inspection import inspect_split
 from gauss_vit.data.sources import how_to_get
-from tests.data import masks_config
+from tests.data import masks_config, objects_config
+from tests.data.sources.coco_samples import make_coco
 from tests.data.sources.folder_samples import make_folder
 from tests.data.sources.mask_samples import make_mask_folder
 from tests.tiny_config import get_config
@@ -113,6 +114,21 @@ def test_masks_are_described_and_every_faulty_file_is_named(capsys, tmp_path):
     ]
     assert "masks    2 masks with 3 of 3 classes" in captured.out
     assert "error[DATA-DECODE]: 2 images of mask_folder" in captured.err
+
+
+def test_objects_are_counted_and_every_wrong_size_is_named(capsys, tmp_path):
+    root = make_coco(tmp_path)
+    arguments = ["data", "check", objects_config.FLAG, f"--config.data.data_dir={root}"]
+    assert program.main(arguments) == 0
+    out = capsys.readouterr().out
+    assert "found    train: 3 images, 3 classes; of 3 decoded: 3 PNG RGB; 64 x 64 to 60 x 80 px" in out
+    assert "objects  instances_train2017.json: 3 images, 4 annotations of 3 classes, 1 of crowds" in out
+    assert "objects  left out of training: images: 1 without annotations" in out
+    (root / "train2017/000000000025.png").write_bytes((root / "train2017/000000000139.png").read_bytes())
+    assert program.main([*arguments, "--deep"]) == 3
+    captured = capsys.readouterr()
+    assert "000000000025.png (image 25): the image is 60 x 80 px, its annotations are for 90 x 50 px" in captured.out
+    assert "error[DATA-DECODE]: 1 images of coco" in captured.err
 
 
 def test_masks_of_another_number_of_classes_are_refused(capsys, tmp_path):

@@ -70,3 +70,10 @@ def test_a_file_tells_its_size_by_a_mask_of_zeros(tmp_path):
     mask = FileSource(paths=(tmp_path / "a.jpg",), targets="masks")[0].targets.mask
     assert mask.values.shape == (210, 150) and not mask.values.any()
     assert FileSource(paths=(tmp_path / "a.jpg",))[0].targets == ()
+
+
+def test_a_file_tells_its_size_without_objects(tmp_path):
+    source = FileSource(paths=(saved(tmp_path / "a.png"), saved(tmp_path / "b.png")), targets="objects")
+    objects = source[1].targets
+    assert (objects.size.tolist(), int(objects.image_id), objects.boxes.yxyx.shape) == ([150, 210], 1, (0, 4))
+    assert int(source.padding_targets.image_id) == -1

@@ -43,6 +43,17 @@ class AnnotatedObjects:
     image_id: PyTree
 
 
+def unannotated(size: tuple[int, int], *, image_id: int) -> AnnotatedObjects:
+    """Returns what an image of that (height, width) is an example of where nothing is known about its objects."""
+    return AnnotatedObjects(
+        boxes=Boxes(yxyx=np.zeros((0, 4), np.float32)),
+        label=np.zeros(0, np.int32),
+        outlines=(),
+        size=np.asarray(size, np.int32),
+        image_id=np.int32(image_id),
+    )
+
+
 def require_size(objects: AnnotatedObjects, image_size: tuple[int, int], *, name: str) -> None:
     """Checks that annotations are for an image of that (height, width).
 

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from gauss_vit.batches import Boxes, ObjectTargets, no_objects
+from gauss_vit.class_names import listed
 from gauss_vit.data.config import Data
 from gauss_vit.data.examples import Example
 from gauss_vit.data.file_reading import read_member, sizes
@@ -322,6 +323,9 @@ def _summary(annotations: Annotations, selection: Selection) -> Iterator[str]:
         f"classes, {selection.num_crowds:,} of crowds"
     )
     yield f"learned from: {len(selection.objects):,} objects, {len(selection.images):,} images"
+    counts = np.bincount(annotations.label[selection.objects], minlength=len(annotations.class_names))
+    if absent := [name for name, count in zip(annotations.class_names, counts.tolist(), strict=True) if not count]:
+        yield f"classes without objects: {listed(absent)}"
     for what, left_out in (("annotations", selection.left_out), ("images", selection.images_left_out)):
         if left_out:
             reasons = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items())

@@ -10,13 +10,14 @@ from typing import Literal
 
 import numpy as np
 
-from gauss_vit.batches import Mask, MaskTargets
+from gauss_vit.batches import Mask, MaskTargets, ObjectTargets, no_objects
 from gauss_vit.config.schema import nearest
 from gauss_vit.data.examples import Example
 from gauss_vit.data.file_reading import read_file, sizes
 from gauss_vit.data.image_sizes import size_in_file
 from gauss_vit.data.images.header import LARGEST_MAX_PIXELS, read_header
 from gauss_vit.data.images.image import SUFFIXES, has_image_suffix, visible_files
+from gauss_vit.data.images.object_targets import unannotated
 from gauss_vit.errors import DataError
 from gauss_vit.files import FileSet
 
@@ -99,18 +100,20 @@ class FileSource:
 
     Attributes:
       paths: the files.
-      targets: "masks" gives every image a mask of zeros, which tells the size of the file; "none" gives it nothing.
+      targets: "masks" gives every image a mask of zeros and "objects" no objects, which tell the size of the file;
+        "none" gives it nothing.
     """
 
     paths: tuple[Path, ...]
-    targets: Literal["none", "masks"] = "none"
+    targets: Literal["none", "masks", "objects"] = "none"
     class_names: tuple[str, ...] = ()
     num_classes: int = 0
 
     @property
-    def padding_targets(self) -> MaskTargets | tuple[()]:
-        """A mask of zeros, or nothing."""
-        return _blank((1, 1)) if self.targets == "masks" else ()
+    def padding_targets(self) -> MaskTargets | ObjectTargets | tuple[()]:
+        """A mask of zeros, no objects, or nothing."""
+        blank = {"masks": _blank((1, 1)), "objects": no_objects()}
+        return blank.get(self.targets, ())
 
     def file_set(self) -> FileSet:
         """Reads the sizes of the files.
@@ -144,7 +147,8 @@ class FileSource:
             return example
         # The limit of pixels is checked where the image is decoded.
         header = read_header(example.image, name=example.name, max_pixels=LARGEST_MAX_PIXELS)
-        return dataclasses.replace(example, targets=_blank(header.size))
+        known = _blank(header.size) if self.targets == "masks" else unannotated(header.size, image_id=index)
+        return dataclasses.replace(example, targets=known)
 
 
 def _blank(size: tuple[int, int]) -> MaskTargets:
