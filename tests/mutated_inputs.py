@@ -23,6 +23,8 @@ from safetensors.numpy import save
 from gauss_vit import experiment as experiments
 from gauss_vit.data.images.mask import decode_mask
 from gauss_vit.data.sources.class_list import read_classes
+from gauss_vit.data.sources.coco_annotations import Annotations, read_annotations
+from gauss_vit.data.sources.coco_selection import select
 from gauss_vit.data.sources.labels import class_names
 from gauss_vit.errors import UserError
 from gauss_vit.inspect import comparison, observations
@@ -35,6 +37,7 @@ from gauss_vit.weights import safetensors_file
 from gauss_vit.weights.published import published
 from tests import tiny_config
 from tests.data.samples import encode
+from tests.data.sources.coco_samples import document
 from tests.data.sources.mask_samples import drawn_mask
 
 LONGEST_SECONDS = 2.0
@@ -73,6 +76,7 @@ def kinds() -> tuple[Kind, ...]:
     return (
         Kind("labels.json", b'{"a": "cat", "b": "dog"}', lambda path: class_names(path.parent, ["a", "b"])),
         Kind("classes.json", _json(_CLASSES), lambda path: read_classes(path.parent)),
+        Kind("instances.json", _json(document()), lambda path: _used(read_annotations(path))),
         Kind("mask.png", encode(drawn_mask(0)), lambda path: decode_mask(path.read_bytes(), name=str(path))),
         Kind("config.json", _json(config), experiments.read),
         Kind("run/config.json", _json(config), lambda path: resume.recorded_experiment(path.parent)),
@@ -232,6 +236,14 @@ def _is_json(path: Path) -> bool:
 def _read_weights(path: Path) -> None:
     file = safetensors_file.open_weights(path)
     file.read(list(file.entries))
+
+
+def _used(annotations: Annotations) -> None:
+    """Selects the objects of annotations and draws them."""
+    for place in select(annotations).objects.tolist():
+        outline = annotations.outlines[place]
+        if outline is not None:
+            outline.bitmap(tuple(annotations.sizes[annotations.image[place]].tolist()))
 
 
 def _read_published(path: Path) -> None:

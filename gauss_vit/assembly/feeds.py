@@ -58,9 +58,12 @@ def open_split(
 
     Raises:
       DataError: it is missing or damaged; DATA-LABEL, it has classes that the head does not have.
-      ConfigError: the model has another number of classes.
+      ConfigError: the model has another number of classes, or images with objects are not evaluated whole.
     """
     data = experiment.data
+    if data.targets == "objects" and not isinstance(data.eval_transform, WholeImageTransform):
+        message = "objects are found in whole images, and data.eval_transform cuts parts off them"
+        raise ConfigError(message, do="set data.eval_transform to ResizeToFit(scale=(1333, 800)), for example")
     source = splits.open_split(data, split)
     if class_names:
         return with_classes(source, class_names, data_set=named(data, split), reference=reference)

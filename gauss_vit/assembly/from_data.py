@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 
+from gauss_vit.data.examples import learnable
 from gauss_vit.data.sources import splits
 from gauss_vit.errors import DataError
 from gauss_vit.experiment import Experiment, override
@@ -23,7 +24,7 @@ def complete(experiment: Experiment) -> Experiment:
         return experiment
     try:
         with announced("listing the training images"):
-            source = splits.open_split(experiment.data, experiment.data.train_split)
+            source = learnable(splits.open_split(experiment.data, experiment.data.train_split))
     except DataError as error:
         keys = f"{' and '.join(left_open)} {'are' if len(left_open) > 1 else 'is'}"
         values = " ".join(f"--config.{key}={value}" for key, value in left_open.items())

@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gauss_vit.assembly import feeds
+from gauss_vit.assembly import feeds, from_data
 from gauss_vit.data.images.resize_to_fit import ResizeToFit
-from gauss_vit.data.images.transforms import RandomFlip
+from gauss_vit.data.images.transforms import RandomFlip, ResizeCenterCrop
 from gauss_vit.errors import ConfigError, DataError, StorageError
 from gauss_vit.experiment import Experiment
 from gauss_vit.heads.linear import LinearHead
 from gauss_vit.tasks.evaluator import Evaluator
 from gauss_vit.train.run import Feed
-from tests.data import masks_config
+from tests.data import masks_config, objects_config
+from tests.data.sources.coco_samples import make_coco
 from tests.data.sources.folder_samples import make_folder
 from tests.data.sources.mask_samples import drawn_mask, make_mask_folder
 from tests.tiny_config import get_config
@@ -143,3 +144,29 @@ def test_whole_images_are_planned_once_and_the_log_says_their_shapes(experiment:
     for _ in range(2):
         assert [batch.image.shape[1:3] for batch in feed.evaluation("eval")] == [(512, 683), (1024, 512)]
     assert caplog.text.count("evaluation of whole images: 6 images in 2 batches of 2 shapes, each compiled once") == 1
+
+
+def test_objects_are_learned_from_annotated_images_and_measured_on_all(tmp_path: Path, caplog):
+    shown = objects_config.get_config()
+    shown = dataclasses.replace(
+        shown,
+        data=dataclasses.replace(shown.data, data_dir=str(make_coco(tmp_path))),
+        training=dataclasses.replace(shown.training, batch_size=2, eval_batch_size=2, num_steps=4),
+    )
+    with caplog.at_level("INFO"):
+        sources = feeds.open_sources(shown)
+    assert (len(sources.train), len(sources.evaluation["eval"])) == (2, 3)
+    assert "left out of training: images: 1 without annotations" in caplog.text
+    assert from_data.completed(shown, num_examples=2, num_classes=3) == shown
+    feed = feeds.feed(shown, sources)
+    sizes = {batch.image.shape[1:3] for batch in feed.train(0)}
+    assert sizes <= {(64, 96), (96, 64), (96, 96)}
+    assert sum(int(batch.is_real.sum()) for batch in feed.evaluation("eval")) == 3
+    assert len({feed.digest(step) for step in range(4)}) == 4
+
+
+def test_objects_are_not_evaluated_in_crops(tmp_path: Path):
+    shown = objects_config.get_config()
+    data = dataclasses.replace(shown.data, data_dir=str(make_coco(tmp_path)), eval_transform=ResizeCenterCrop())
+    with pytest.raises(ConfigError, match="objects are found in whole images"):
+        feeds.open_sources(dataclasses.replace(shown, data=data))

@@ -209,16 +209,16 @@ def _joined(path: Path, images: _Images, classes: _Classes, objects: _Objects) -
     Raises:
       ValueError: an id is not unique, an annotation's image is not listed, or its mask is not of the image's size.
     """
-    ids, image_ids = np.asarray(objects.ids), np.asarray(images.ids)
+    ids, image_ids = np.frombuffer(objects.ids, np.int64), np.frombuffer(images.ids, np.int64)
     for kind, numbers in (("images", image_ids), ("annotations", ids)):
         if (repeated := _repeated(numbers)) is not None:
             raise ValueError(f"two {kind} have the id {repeated}")
-    image = _places(np.asarray(objects.image_ids), image_ids)
+    image = _places(np.frombuffer(objects.image_ids, np.int64), image_ids)
     if (image < 0).any():
         place = int(np.flatnonzero(image < 0)[0])
         raise ValueError(f"annotation {ids[place]} is of the image {objects.image_ids[place]}, which is not listed")
     class_ids = np.asarray(sorted(classes.names), np.int64)
-    sizes = np.asarray(images.sizes, np.int64).reshape(-1, 2)
+    sizes = np.frombuffer(images.sizes, np.int64).reshape(-1, 2)
     outlines = objects.outlines.finish()
     if (fault := outlines.faulty(sizes[image])) is not None:
         raise ValueError(f"annotation {ids[fault[0]]}: {fault[1]}")
@@ -231,10 +231,10 @@ def _joined(path: Path, images: _Images, classes: _Classes, objects: _Objects) -
         sizes=sizes,
         ids=ids,
         image=image,
-        label=_places(np.asarray(objects.class_ids), class_ids),
-        xywh=np.asarray(objects.xywh).reshape(-1, 4),
-        area=np.asarray(objects.areas),
-        is_crowd=np.asarray(objects.crowds) != 0,
+        label=_places(np.frombuffer(objects.class_ids, np.int64), class_ids),
+        xywh=np.frombuffer(objects.xywh, np.float64).reshape(-1, 4),
+        area=np.frombuffer(objects.areas, np.float64),
+        is_crowd=np.frombuffer(objects.crowds, np.int8) != 0,
         outlines=outlines,
     )
 
