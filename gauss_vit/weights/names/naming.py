@@ -40,8 +40,18 @@ def _transpose(array: Tensor) -> Tensor:
     return array.T
 
 
+def _channels_last(array: Tensor) -> Tensor:
+    return np.transpose(array, (2, 3, 1, 0))
+
+
+def _channels_first(array: Tensor) -> Tensor:
+    return np.transpose(array, (3, 2, 0, 1))
+
+
 SAME = Transform(to_ours=_identity, to_theirs=_identity)
 TRANSPOSED = Transform(to_ours=_transpose, to_theirs=_transpose)
+CHANNELS_LAST = Transform(to_ours=_channels_last, to_theirs=_channels_first)
+"""Conversion of a convolution [outputs, inputs, height, width] to our [height, width, inputs, outputs]."""
 
 
 @dataclass(frozen=True, kw_only=True)

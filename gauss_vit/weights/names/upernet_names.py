@@ -1,8 +1,6 @@
 """Names of the parameters of a UPerNet's head, which transformers and MMSegmentation call alike but for two words."""
 
-import numpy as np
-
-from gauss_vit.weights.names.naming import Rule, Tensor, Transform
+from gauss_vit.weights.names.naming import CHANNELS_LAST, Rule
 from gauss_vit.weights.names.timm_names import normalization
 
 _BLOCKS = {
@@ -34,7 +32,7 @@ def head_rules(*, batch_norm: str, classifier: str) -> tuple[Rule, ...]:
 def _block(theirs: str, ours: str, *, batch_norm: str) -> tuple[Rule, ...]:
     their_norm, our_norm = f"{theirs}.{batch_norm}", f"{ours}.batch_norm"
     return (
-        Rule(theirs=f"{theirs}.conv.weight", ours=f"{ours}.convolution.kernel", transform=_KERNEL),
+        Rule(theirs=f"{theirs}.conv.weight", ours=f"{ours}.convolution.kernel", transform=CHANNELS_LAST),
         *normalization(their_norm, our_norm),
         Rule(theirs=f"{their_norm}.running_mean", ours=f"{our_norm}.mean"),
         Rule(theirs=f"{their_norm}.running_var", ours=f"{our_norm}.variance"),
@@ -43,18 +41,6 @@ def _block(theirs: str, ours: str, *, batch_norm: str) -> tuple[Rule, ...]:
 
 def _classifier(theirs: str, ours: str) -> tuple[Rule, ...]:
     return (
-        Rule(theirs=f"{theirs}.weight", ours=f"{ours}.kernel", transform=_KERNEL),
+        Rule(theirs=f"{theirs}.weight", ours=f"{ours}.kernel", transform=CHANNELS_LAST),
         Rule(theirs=f"{theirs}.bias", ours=f"{ours}.bias"),
     )
-
-
-def _channels_last(array: Tensor) -> Tensor:
-    return np.transpose(array, (2, 3, 1, 0))
-
-
-def _channels_first(array: Tensor) -> Tensor:
-    return np.transpose(array, (3, 2, 0, 1))
-
-
-_KERNEL = Transform(to_ours=_channels_last, to_theirs=_channels_first)
-"""Conversion of a convolution [outputs, inputs, height, width] to our [height, width, inputs, outputs]."""
