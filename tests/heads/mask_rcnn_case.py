@@ -19,7 +19,7 @@ CHANNELS, UNITS, NUM_CLASSES = 8, 32, 7
 RPN_SAMPLES, RPN_SHARE, BOX_SAMPLES, BOX_SHARE = 64, 0.5, 48, 0.25
 """Numbers of sampled anchors and regions of an image, and the largest shares of those of objects."""
 
-PROPOSALS = {"train": (300, 120), "test": (200, 100)}
+PROPOSALS = {"train": (300, 400), "test": (200, 400)}
 """Numbers of compared boxes of a level and of proposals."""
 
 DETECTIONS = 24
@@ -31,7 +31,7 @@ MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 BATCH_SIZE = (224, 256)
 """(height, width) of the padded images: those of the first one."""
 
-_GAINS = {"rpn_cls": 0.3, "rpn_reg": 0.6, "fc_cls": 3.0, "fc_reg": 1.5, "mask_head": 1.4}
+_GAINS = {"rpn_cls": 0.3, "rpn_reg": 0.3, "fc_cls": 3.0, "fc_reg": 1.5, "mask_head": 1.4}
 """Scores that pass the floor, logits of the RPN that are not equal in float32, no dead ReLUs."""
 
 _CLASS_BIAS = (3.3, 0.9, 3.9, -4.7, 0.5, 1.0, -0.3, -1.7)
@@ -89,9 +89,9 @@ IMAGES = (
         crowds=((150.0, 60.0, 200.0, 130.0),),
     ),
     Drawn(
-        size=(150, 118),
-        original_size=(200, 157),
-        boxes=((8.0, 10.0, 60.0, 100.0), (70.0, 20.0, 145.5, 60.25), (80.0, 70.0, 112.0, 110.0)),
+        size=(182, 214),
+        original_size=(243, 285),
+        boxes=((8.0, 10.0, 60.0, 100.0), (70.0, 20.0, 175.5, 90.25), (80.0, 120.0, 112.0, 170.0)),
         labels=(4, 1, 3),
     ),
 )

@@ -5,6 +5,7 @@ pip install --no-deps mmcv-lite==2.1.0 mmdet==3.3.0 mmengine==0.10.7 addict yapf
 pip install torch torchvision numpy pyyaml matplotlib scipy pycocotools opencv-python-headless shapely tqdm
 """
 
+import functools
 import sys
 
 import torch
@@ -13,6 +14,9 @@ from tests.heads import mmcv_operators
 
 torch.set_num_threads(1)
 mmcv_operators.install()
+
+# MMDetection leaves open which of equal scores comes first, as in the padding of a batch; here it is the first.
+torch.Tensor.sort = functools.partialmethod(torch.Tensor.sort, stable=True)
 
 import mmcv.ops
 
