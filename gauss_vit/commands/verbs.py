@@ -281,7 +281,9 @@ _CONVERT = Verb(
     config="optional",
     flags=(
         *MODEL,
-        Flag(name="to", value="LIBRARY", help="Format to write: `timm`, `hugging_face`, `mmseg` or `stablehlo`."),
+        Flag(
+            name="to", value="LIBRARY", help="Format to write: `timm`, `hugging_face`, `mmseg`, `mmdet` or `stablehlo`."
+        ),
         Flag(
             name="out",
             value="DIR",

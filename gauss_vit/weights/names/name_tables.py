@@ -1,16 +1,17 @@
-"""Tables of parameter names of timm, Hugging Face and MMSegmentation; names in a file are looked up nowhere else."""
+"""Tables of other libraries' parameter names; names in a file are looked up nowhere else."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from gauss_vit.errors import CheckpointError, ConfigError
+from gauss_vit.heads.mask_rcnn import MaskRCNNHead
 from gauss_vit.heads.network import HeadConfig, NetworkConfig
 from gauss_vit.heads.stock import StockHead
 from gauss_vit.heads.upernet import UPerNetHead
 from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
-from gauss_vit.weights.names import hugging_face_names, mmseg_names, timm_names, timm_swin_names
+from gauss_vit.weights.names import hugging_face_names, mmdet_names, mmseg_names, timm_names, timm_swin_names
 from gauss_vit.weights.names.naming import TRANSPOSED, Rule
 
 Rules = Callable[[NetworkConfig], tuple[Rule, ...]]
@@ -64,10 +65,22 @@ def mmseg_rules(network: NetworkConfig) -> tuple[Rule, ...]:
     return mmseg_names.upernet_rules(_swin_of(network, library="MMSegmentation"))
 
 
+def mmdet_rules(network: NetworkConfig) -> tuple[Rule, ...]:
+    """Returns MMDetection's names for a Mask R-CNN on a Swin.
+
+    Raises:
+      CheckpointError: the network is another one.
+    """
+    if not isinstance(network.head, MaskRCNNHead):
+        raise _unnamed(network.head, library="MMDetection")
+    return mmdet_names.mask_rcnn_rules(_swin_of(network, library="MMDetection"), bins=network.head.box.bins)
+
+
 def _swin_of(network: NetworkConfig, *, library: str) -> SwinConfig:
     if not isinstance(network.backbone, SwinConfig):
         raise CheckpointError(
-            f"{library} has no names for a UPerNet on a {type(network.backbone).__name__}, only on a Swin",
+            f"{library} has no names for a {type(network.head).__name__} on a {type(network.backbone).__name__}, only "
+            "on a Swin",
             code="CKPT-TREE",
             do="use a workdir of gauss_vit instead of a file",
         )
@@ -88,7 +101,7 @@ def _check_is_classifier(network: NetworkConfig, *, library: str) -> None:
 
 
 def _unnamed(head: HeadConfig, *, library: str) -> CheckpointError:
-    others = "another format, or " if isinstance(head, UPerNetHead | StockHead) else ""
+    others = "another format, or " if isinstance(head, UPerNetHead | MaskRCNNHead | StockHead) else ""
     return CheckpointError(
         f"{library} has no names for the parameters of a {type(head).__name__}",
         code="CKPT-TREE",
@@ -125,7 +138,7 @@ def _tables_with_prefix(config: ViTConfig) -> tuple[Rule, ...]:
 
 
 NAME_TABLES: Mapping[str, Rules] = MappingProxyType(
-    {"timm": timm_rules, "hugging_face": hugging_face_rules, "mmseg": mmseg_rules}
+    {"timm": timm_rules, "hugging_face": hugging_face_rules, "mmseg": mmseg_rules, "mmdet": mmdet_rules}
 )
 """Tables by their names on the command line."""
 

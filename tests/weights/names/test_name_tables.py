@@ -28,7 +28,8 @@ def test_every_parameter_has_one_name(name):
 
 def test_unknown_tables_are_refused():
     with pytest.raises(
-        ConfigError, match=r"unknown weight format 'os\.system' DO: use one of timm, hugging_face, mmseg, stablehlo"
+        ConfigError,
+        match=r"unknown weight format 'os\.system' DO: use one of timm, hugging_face, mmseg, mmdet, stablehlo",
     ):
         rules_named("os.system")
 
