@@ -22,7 +22,7 @@ from gauss_vit.weights.names import naming
 from gauss_vit.weights.names.name_tables import NAME_TABLES
 from tests.heads.upernet_cases import AUXILIARY_WEIGHT, CASES, IGNORED
 from tests.heads.upernet_networks import RECORDED, network_of, tensors_of
-from tests.models.deterministic import sample
+from tests.models.deterministic import sample, sample_error
 
 Mode = Literal["eval", "train"]
 LOSSES = {"hugging_face": "loss_valid", "mmseg": "loss_all"}
@@ -93,12 +93,9 @@ def _losses(outputs, labels):
 
 
 def _relative_error(ours: np.ndarray, recorded: np.ndarray) -> float:
-    """The last value of a sample is the norm of all; it would hide errors of the others, and so is compared apart."""
     if recorded.ndim == 0:
         return abs(float(ours) / float(recorded) - 1)
-    ours = sample(ours)
-    parts = ((ours[:-1], recorded[:-1]), (ours[-1:], recorded[-1:]))
-    return max(float(np.linalg.norm(mine - theirs) / np.linalg.norm(theirs)) for mine, theirs in parts)
+    return sample_error(sample(ours), recorded)
 
 
 def main() -> None:

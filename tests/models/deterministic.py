@@ -63,3 +63,12 @@ def sample(values: np.ndarray) -> np.ndarray:
     flat = values.reshape(-1).astype(np.float32)
     stride = max(1, flat.size // _SAMPLES) | 1
     return np.append(flat[::stride], np.float32(np.linalg.norm(flat.astype(np.float64))))
+
+
+def sample_error(ours: np.ndarray, recorded: np.ndarray) -> float:
+    """Computes the L2 distance of two samples over the recorded norm.
+
+    The last value of a sample is the norm of all; it would hide errors of the others, and so is compared apart.
+    """
+    parts = ((ours[:-1], recorded[:-1]), (ours[-1:], recorded[-1:]))
+    return max(float(np.linalg.norm(mine - theirs) / np.linalg.norm(theirs)) for mine, theirs in parts)

@@ -23,7 +23,7 @@ from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.weights.names import naming, timm_names, timm_swin_names
 from tests.models import deterministic
-from tests.models.deterministic import central_token, image_size_of, sample, split_depth
+from tests.models.deterministic import central_token, image_size_of, sample, sample_error, split_depth
 from tests.models.swin_cases import CASES
 
 QUANTITIES = ("logits", "features", "gradient")
@@ -80,13 +80,7 @@ def compute(name: str) -> dict[str, np.ndarray]:
 def relative_errors(name: str) -> dict[str, float]:
     """The L2 distance from timm's values over their norm, by quantity: of the sample, or of the whole's norm."""
     ours = compute(name)
-    return {key: _relative_error(ours[key], RECORDED[f"{name}.{key}"]) for key in QUANTITIES}
-
-
-def _relative_error(ours: np.ndarray, recorded: np.ndarray) -> float:
-    """The last value of a sample is the norm of all; it would hide errors of the others, and so is compared apart."""
-    parts = ((ours[:-1], recorded[:-1]), (ours[-1:], recorded[-1:]))
-    return max(float(np.linalg.norm(mine - theirs) / np.linalg.norm(theirs)) for mine, theirs in parts)
+    return {key: sample_error(ours[key], RECORDED[f"{name}.{key}"]) for key in QUANTITIES}
 
 
 def table(names: Iterable[str]) -> Iterable[str]:
