@@ -38,18 +38,19 @@ def test_there_and_back_is_the_identity(tmp_path):
         np.testing.assert_array_equal(array, given[name])
 
 
-def test_codes_are_in_our_order(tmp_path):
-    """Each output of the layers that predict codes says of which box it is, and which number of its code."""
+def test_outputs_and_inputs_are_in_our_order(tmp_path):
+    """Each number says what it is for: which number of the code of which box, or which channel of which bin."""
     codes = np.array([f"{box} {number}" for box in range(case.NUM_CLASSES) for number in "xywh"])
     numbers = np.arange(len(codes), dtype=np.float32)
-    deltas = np.tile(numbers[:, None], (1, case.UNITS))
-    shifts = np.tile(numbers[:12, None, None, None], (1, case.CHANNELS, 1, 1))
+    channel, row, column = np.unravel_index(np.arange(49 * case.CHANNELS), (case.CHANNELS, 7, 7))
+    bins = (100 * channel + 10 * row + column).astype(np.float32)
     head = load(
         tmp_path,
         {
-            f"{BOXES}.fc_reg.weight": deltas,
+            f"{BOXES}.fc_reg.weight": np.tile(numbers[:, None], (1, case.UNITS)),
             f"{BOXES}.fc_reg.bias": numbers,
-            "rpn_head.rpn_reg.weight": shifts,
+            f"{BOXES}.shared_fcs.0.weight": np.tile(bins, (case.UNITS, 1)),
+            "rpn_head.rpn_reg.weight": np.tile(numbers[:12, None, None, None], (1, case.CHANNELS, 1, 1)),
             "rpn_head.rpn_reg.bias": numbers[:12],
         },
     ).params["head"]
@@ -59,31 +60,17 @@ def test_codes_are_in_our_order(tmp_path):
         assert codes[found.astype(int)].tolist() == ours
     for found in (anchors["kernel"][0, 0, 0], anchors["bias"]):
         assert codes[found.astype(int)].tolist() == ours[:12]
-
-
-def test_first_dense_layer_reads_bin_by_bin(tmp_path):
-    channel, row, column = np.unravel_index(np.arange(49 * case.CHANNELS), (case.CHANNELS, 7, 7))
-    places = (100 * channel + 10 * row + column).astype(np.float32)
-    kernel = load(tmp_path, {f"{BOXES}.shared_fcs.0.weight": np.tile(places, (case.UNITS, 1))}).params["head"]["box"]
     row, column, channel = np.unravel_index(np.arange(49 * case.CHANNELS), (7, 7, case.CHANNELS))
-    np.testing.assert_array_equal(kernel["fc1"]["kernel"][:, 0], 100 * channel + 10 * row + column)
-
-
-def test_upsampling_keeps_its_pixels(tmp_path):
-    """A transposed convolution is stored as [inputs, outputs, row, column]."""
+    np.testing.assert_array_equal(head["box"]["fc1"]["kernel"][:, 0], 100 * channel + 10 * row + column)
+    # A transposed convolution is stored as [inputs, outputs, row, column].
     name = "roi_head.mask_head.upsample.weight"
-    kernel = load(tmp_path, {}).params["head"]["mask"]["upsampling"]["kernel"]
-    np.testing.assert_array_equal(kernel[1, 0, 5, 3], tensors()[name][5, 3, 1, 0])
+    np.testing.assert_array_equal(head["mask"]["upsampling"]["kernel"][1, 0, 5, 3], tensors()[name][5, 3, 1, 0])
 
 
 def test_boxes_alone_have_no_names_of_masks(tmp_path):
     network = dataclasses.replace(NETWORK, head=dataclasses.replace(NETWORK.head, mask=None))
     with pytest.raises(CheckpointError, match=r"12 unexpected: roi_head\.mask_head\.conv_logits\.bias"):
         load(tmp_path, {}, network)
-    wanted = naming.expected(mmdet_rules(network), abstract(network)[1])
-    assert {name for name in tensors() if name not in wanted and "mask_head" not in name} == {
-        name for name in tensors() if name.endswith("relative_position_index")
-    }
 
 
 def test_other_networks_are_refused():
