@@ -1,12 +1,14 @@
 """What an experiment would train: its parameters, how they are sharded, FLOPs and memory; computed without data."""
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from jax.sharding import AbstractMesh, PartitionSpec
 from jaxtyping import PyTree
 
 from gauss_vit.assembly.model_flops import model_flops
+from gauss_vit.command_line.table import aligned
 from gauss_vit.experiment import Experiment
 from gauss_vit.kernels.choice import describe
 from gauss_vit.models.stage import Stage
@@ -50,11 +52,27 @@ def cost_lines(shown: Experiment, devices: AbstractMesh) -> list[str]:
     return [
         f"FLOPs of an image: {flops.forward:.4g} forward, {flops.backward:.4g} forward and backward",
         f"FLOPs of a step of {batch} images: {flops.backward * batch:.4g}",
-        f"multiply-adds of an image, as papers count: {flops.multiply_adds:.4g}",
+        f"multiply-adds of an image, as papers count: {sum(flops.multiply_adds.values()):.4g}",
+        *part_lines(shown, flops.multiply_adds),
         *kernel_lines(shown),
         f"memory of one of {devices.size} devices:",
         *align([(f"  {name}", megabytes(size)) for name, size in [*memory.items(), ("total", sum(memory.values()))]]),
     ]
+
+
+def part_lines(shown: Experiment, multiply_adds: Mapping[str, float]) -> list[str]:
+    """Returns a line with the parameters and the multiply-adds of each part of the network, in the order of the latter.
+
+    Running statistics are not counted.
+    """
+    model = abstract_model(shown.network.make)
+    sizes: Counter[str] = Counter()
+    for path, leaf in flatten_paths(model.params).items():
+        sizes[cost.part_of(path)] += 0 if path in model.statistics else leaf.size
+    rows = [("  part", "parameters", "multiply-adds")]
+    for part in dict.fromkeys([*multiply_adds, *sizes]):
+        rows.append((f"  {part}", f"{sizes[part]:,}", _giga(multiply_adds.get(part, 0))))
+    return aligned(rows, ("left", "right", "right"))
 
 
 def kernel_lines(shown: Experiment) -> list[str]:
@@ -119,6 +137,15 @@ def megabytes(size: int) -> str:
     '1.50 MB'
     """
     return f"{size / 1e6:,.2f} MB"
+
+
+def _giga(count: float) -> str:
+    """Formats a number of operations.
+
+    >>> _giga(187.6e9), _giga(1.25e6)
+    ('187.6 G', '0.00125 G')
+    """
+    return f"{count / 1e9:,.1f} G" if count >= 1e8 else f"{count / 1e9:.3g} G"
 
 
 def _shape(shape: tuple[int, ...]) -> str:

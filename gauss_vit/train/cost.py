@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +11,9 @@ from flax import nnx
 from jax.sharding import Sharding
 from jaxtyping import Array, Float, PyTree
 
-from gauss_vit.train.operations import multiply_adds, operations
+from gauss_vit.train.operations import multiply_adds_by_part, operations
 from gauss_vit.train.state import AbstractModel
+from gauss_vit.tree import flatten_paths
 
 _PARTS = frozenset({"split", "reshape", "slice", "squeeze"})
 """Primitives that only select or rearrange parts of arrays."""
@@ -25,12 +26,13 @@ class ImageFlops:
     Attributes:
       forward: Floating-point operations of inference; a multiplication and an addition are two.
       backward: Those of the forward and the backward pass together, recomputation included.
-      multiply_adds: Multiplications of products and convolutions in inference, as papers count.
+      multiply_adds: Multiplications of products and convolutions in inference, as papers count, by the part of the
+        network (`part_of`).
     """
 
     forward: float
     backward: float
-    multiply_adds: float
+    multiply_adds: Mapping[str, float]
 
 
 def image_flops(model: AbstractModel, image_size: tuple[int, int]) -> ImageFlops:
@@ -42,12 +44,23 @@ def image_flops(model: AbstractModel, image_size: tuple[int, int]) -> ImageFlops
     """
     total, images = _summed_outputs(model), _images(1, image_size)
     forward = jax.make_jaxpr(total)(model.params, images).jaxpr
+    parts = [part_of(path) for path in flatten_paths(model.params)]
     backward = jax.make_jaxpr(jax.value_and_grad(total))(model.params, images).jaxpr
     return ImageFlops(
         forward=float(operations(forward)),
         backward=float(operations(backward)),
-        multiply_adds=float(multiply_adds(forward)),
+        multiply_adds={name: float(count) for name, count in multiply_adds_by_part(forward, [*parts, None]).items()},
     )
+
+
+def part_of(path: str) -> str:
+    """Names the part of a network that a parameter belongs to: the backbone, the head, or a module of the head.
+
+    >>> part_of("backbone.blocks.0.mlp.kernel"), part_of("head.fpn.laterals.0.kernel"), part_of("head.kernel")
+    ('backbone', 'head.fpn', 'head')
+    """
+    root, *inner = path.split(".")
+    return f"{root}.{inner[0]}" if root == "head" and len(inner) > 1 else root
 
 
 def activation_bytes(model: AbstractModel, image_size: tuple[int, int], *, batch_size: int) -> int:

@@ -4,7 +4,7 @@ GPU and TPU backends report them only after compiling.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import jax
 from jax.extend import core
@@ -51,15 +51,44 @@ def multiply_adds(program: core.Jaxpr, is_variable: Sequence[bool] | None = None
       program: Program of parameters and images.
       is_variable: Which of its inputs vary; all of them when None.
     """
+    return sum(count for _, count in _counted(program, is_variable))
+
+
+def multiply_adds_by_part(program: core.Jaxpr, parts: Sequence[str | None]) -> dict[str, int]:
+    """Counts the same for each part of a network.
+
+    What reads parameters counts for their part, and a product of two activations for the part that was computed last.
+
+    Args:
+      program: Program of parameters and images.
+      parts: Part of the network that each input is a parameter of; None for images.
+
+    Returns:
+      Counts by part, in the order in which they are computed.
+    """
+    part_of = {id(each): part for each, part in zip(program.invars, parts, strict=True) if part is not None}
+    counts: dict[str, int] = {}
+    latest = ""
+    for equation, count in _counted(program, None):
+        variables = [each for each in equation.invars if isinstance(each, core.Var)]
+        read = [part_of[id(each)] for each in variables if id(each) in part_of]
+        latest = read[-1] if read else latest
+        if read and len(read) == len(variables):
+            part_of |= {id(each): latest for each in equation.outvars}
+        if count:
+            counts[latest] = counts.get(latest, 0) + count
+    return counts
+
+
+def _counted(program: core.Jaxpr, is_variable: Sequence[bool] | None) -> Iterator[tuple[core.JaxprEqn, int]]:
+    """Yields the equations whose results are used with their multiply-adds, in order."""
     given = [True] * len(program.invars) if is_variable is None else is_variable
     variable = {id(each) for each, varies in zip(program.invars, given, strict=True) if varies}
-    count = 0
     for equation in _needed(program):
         varies = [id(each) in variable for each in equation.invars]
         if any(varies):
             variable |= {id(each) for each in equation.outvars}
-        count += _multiply_adds_of(equation, varies)
-    return count
+        yield equation, _multiply_adds_of(equation, varies)
 
 
 def _needed(program: core.Jaxpr) -> list[core.JaxprEqn]:

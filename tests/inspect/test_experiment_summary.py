@@ -72,6 +72,17 @@ def test_memory_of_images_is_that_of_the_bytes_of_three_batches():
     assert experiment_summary.device_memory(PLANNED, EIGHT)["images (uint8)"] == 3 * 2 * height * width * 3
 
 
+def test_parts_have_all_parameters_and_multiply_adds():
+    lines = experiment_summary.cost_lines(TINY, mesh.make_abstract(mesh.MeshConfig(), 1))
+    total, heading, *parts = (line.split() for line in lines[2:6])
+    assert heading == ["part", "parameters", "multiply-adds"]
+    assert [name for name, *_ in parts] == ["backbone", "head.linear"]
+    size = sum(leaf.size for leaf in jax.tree.leaves(construct.abstract(TINY.network)[1]))
+    assert sum(int(number.replace(",", "")) for _, number, *_ in parts) == size
+    giga = sum(float(number) for _, _, number, _ in parts)
+    assert math.isclose(1e9 * giga, float(total[-1]), rel_tol=1e-2)
+
+
 def test_flops_of_a_step_are_those_of_its_images():
     lines = experiment_summary.cost_lines(TINY, mesh.make_abstract(mesh.MeshConfig(), 1))
     image, step = (float(line.split(": ")[1].split()[index]) for line, index in zip(lines[:2], (2, 0), strict=True))

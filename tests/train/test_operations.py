@@ -11,7 +11,7 @@ from gauss_vit.heads.upernet import UPerNetHead
 from gauss_vit.models.presets_swin import SWIN_BASE, SWIN_SMALL, SWIN_TINY, for_dense_tasks
 from gauss_vit.ops.convolution import convolve
 from gauss_vit.ops.map_resize import bilinear_resize
-from gauss_vit.train.operations import multiply_adds, operations
+from gauss_vit.train.operations import multiply_adds, multiply_adds_by_part, operations
 from gauss_vit.train.state import abstract_model
 
 VECTOR, MATRIX = jnp.ones((1, 8), jnp.float32), np.ones((8, 8), np.float32)
@@ -61,6 +61,19 @@ def test_what_a_loop_changes_varies():
         return jax.lax.scan(lambda carry, row: (carry + row[:, None], carry @ carry), start, rows)
 
     assert multiply_adds(program(squared, MATRIX)) == 8 * 8 * PRODUCT
+
+
+def test_products_belong_to_the_part_whose_parameters_they_read():
+    def network(first, second, vector):
+        hidden = vector @ first.astype(jnp.float32)
+        between = jnp.outer(hidden, hidden)
+        return between @ (2 * second)
+
+    counted = program(network, MATRIX.astype(jnp.bfloat16), MATRIX, VECTOR)
+    counts = multiply_adds_by_part(counted, ["body", "head", None])
+    assert list(counts) == ["body", "head"]
+    assert sum(counts.values()) == multiply_adds(counted)
+    assert counts["head"] == MATRIX.shape[1] * PRODUCT
 
 
 @pytest.mark.parametrize(
