@@ -1,13 +1,14 @@
 """`erf`: the effective receptive field of a model on a folder of images, as arrays, numbers and a picture."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
 from gauss_vit.analysis.bootstrap import NUM_GROUPS
 from gauss_vit.analysis.gaussian_fit import UNBOUNDED, FitBounds, image_bounds
 from gauss_vit.analysis.protocol import protocol_named
-from gauss_vit.analysis.token import parse_tokens
+from gauss_vit.analysis.token import Token, parse_tokens
 from gauss_vit.assembly import cpu_devices
 from gauss_vit.assembly.device import fastest_dtype
 from gauss_vit.assembly.named_model import NamedModel, intervened, named_model
@@ -16,13 +17,14 @@ from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.data.images.image import open_images
 from gauss_vit.errors import ConfigError
 from gauss_vit.inspect import comparison
+from gauss_vit.inspect.detected_box import detected_box, in_a_line
 from gauss_vit.inspect.erf_results import strip_of, write_layers, write_strips, write_total
 from gauss_vit.inspect.erf_run import Measurement, has_one_grid, measure, measure_layers
-from gauss_vit.inspect.network_features import DECODER, Layer, network_grid
+from gauss_vit.inspect.network_features import DECODER, Layer, is_level, network_grid
 from gauss_vit.inspect.photos import readable
 from gauss_vit.inspect.result_files import FigureFormats, parse_formats, suffixed
 from gauss_vit.models.compute import ActivationType
-from gauss_vit.weights.intervention import parse_interventions
+from gauss_vit.weights.intervention import Intervention, parse_interventions
 
 ALL_LAYERS = "all"
 # Compiling every block separately takes seconds more and saves a hundredth of a second for each image and layer.
@@ -34,8 +36,9 @@ def run(invocation: Invocation) -> None:
 
     NAME is the model's, with the intervention, token, layer and protocol if they are not the default ones. With
     `--token=all` the arrays are stacked over tokens, the record has a list, and the figure is a mosaic; with
-    `--layer=all` they are stacked over layers, and the figure is a strip. Several interventions are measured one after
-    the other, and NAME_interventions.* compares them. A command that was killed resumes where it last saved.
+    `--layer=all` they are stacked over layers, and the figure is a strip. `--box=K` measures the score of a box that
+    the model finds in one image. Several interventions are measured one after the other, and NAME_interventions.*
+    compares them. A command that was killed resumes where it last saved.
 
     Raises:
       ConfigError: a flag is wrong or missing, or the target is degenerate.
@@ -46,7 +49,9 @@ def run(invocation: Invocation) -> None:
     formats = parse_formats(invocation.text("format"))
     names = parse_interventions(invocation.text("intervention"))
     is_layered = invocation.text("layer") == ALL_LAYERS
-    is_small = not is_layered and invocation.text("layer") != DECODER and len(names) == 1
+    _check_box(invocation, names)
+    is_of_backbone = not isinstance(parse_layer(invocation.text("layer")), str)
+    is_small = not is_layered and is_of_backbone and len(names) == 1
     if invocation.text("token") == "all" and not is_small:
         raise ConfigError(
             "--token=all goes with one layer of the backbone and one intervention",
@@ -64,21 +69,55 @@ def run(invocation: Invocation) -> None:
 
 
 def parse_layer(text: str) -> Layer:
-    """Reads `last` (None), `decoder` or the number of a block, from 1.
+    """Reads `last` or `all` (None), `decoder`, a level of a pyramid such as `p3`, or the number of a block, from 1.
 
     Raises:
       ConfigError: the text is neither.
     """
-    if text == "last":
+    if text in ("last", ALL_LAYERS):
         return None
-    if text == DECODER:
-        return DECODER
+    if text == DECODER or is_level(text):
+        return text
     if not text.isdecimal():
         raise ConfigError(
             f"expected a layer as last or a number and got {text!r}",
-            do="write last, decoder, all, or 1 for the first",
+            do="write last, decoder, p3, all, or 1 for the first",
         )
     return int(text)
+
+
+def _check_box(invocation: Invocation, interventions: Sequence[Intervention]) -> None:
+    """Makes sure that a box is the only target.
+
+    Raises:
+      ConfigError: it is not.
+    """
+    if not invocation.is_given("box"):
+        return
+    given = [flag for flag, default in (("layer", "last"), ("token", "center")) if invocation.text(flag) != default]
+    if given or tuple(interventions) != ("none",):
+        other = f"--{given[0]}" if given else "--intervention, after which other boxes are found"
+        raise ConfigError(f"--box is a target of its own, and does not go with {other}", do="leave one of them out")
+
+
+def _target(invocation: Invocation, named: NamedModel, paths: Sequence[Path]) -> tuple[Layer, tuple[Token, ...]]:
+    """Reads which map is measured, and at which places; a box is looked for, and described in a line.
+
+    Raises:
+      ConfigError: there is no such layer, token or box, or a box is asked for of several images.
+    """
+    protocol = protocol_named(invocation.text("protocol"))
+    if not invocation.is_given("box"):
+        layer = parse_layer(invocation.text("layer"))
+        tokens = parse_tokens(invocation.text("token"), network_grid(named.network, layer), center=protocol.center)
+        return layer, tokens
+    if len(paths) > 1:
+        raise ConfigError(
+            f"a box is in one image, and there are {len(paths)}", do="add --max_images=1, or give a folder of one image"
+        )
+    box = detected_box(named, paths[0], invocation.integer("box") or 0)
+    say(in_a_line(box))
+    return box.score, (box.token,)
 
 
 def _measurement(invocation: Invocation) -> tuple[Measurement, NamedModel]:
@@ -97,8 +136,7 @@ def _measurement(invocation: Invocation) -> tuple[Measurement, NamedModel]:
             "the stages of this model have grids of their own, so one token is another place in each",
             do="use --token=center, or measure layer by layer",
         )
-    layer = None if is_layered else parse_layer(invocation.text("layer"))
-    tokens = parse_tokens(invocation.text("token"), network_grid(named.network, layer), center=protocol.center)
+    layer, tokens = _target(invocation, named, paths)
     has_bands = len(tokens) == 1 and not is_layered and invocation.switch("bands")
     measurement = Measurement(
         tokens=tokens,
@@ -167,6 +205,7 @@ def _stem(invocation: Invocation, name: str) -> str:
     token = invocation.text("token").replace(" ", "").replace(",", "-")
     parts = (("token", token, "center"), ("layer", invocation.text("layer"), "last"))
     suffixes = [f"_{word}-{value}" for word, value, default in parts if value != default]
+    suffixes += [f"_box-{invocation.integer('box')}"] if invocation.is_given("box") else []
     plain = (
         (invocation.text("protocol"), "bmvc2023"),
         (_dtype(invocation.text("dtype")), "float32"),

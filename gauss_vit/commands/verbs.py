@@ -162,8 +162,16 @@ _ERF = Verb(
             name="layer",
             value="LAYER",
             default="last",
-            help="Layer: `last`, `all`, the number of blocks that the field goes through, from 1 to the depth, or"
-            " `decoder`, the map that a segmentation head classifies.",
+            help="Layer: `last`, `all`, the number of blocks that the field goes through, from 1 to the depth,"
+            " `decoder`, the map that a segmentation head classifies, or a level of a detector's pyramid, such as `p3`,"
+            " whose places are 2^3 pixels apart.",
+        ),
+        Flag(
+            name="box",
+            type=int,
+            value="K",
+            lowest=0,
+            help="Box whose score is measured, from 0, the best one that a detector finds in a single image.",
         ),
         PROTOCOL,
         Flag(

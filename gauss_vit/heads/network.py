@@ -52,6 +52,17 @@ class Decoder(Protocol):
 
 
 @runtime_checkable
+class PyramidHead(Protocol):
+    """A head that predicts from maps of several resolutions, which it makes of those of a backbone."""
+
+    def maps(
+        self, backbone: Backbone, images: Float[Array, "batch height width 3"]
+    ) -> tuple[Float[Array, "batch _ _ _"], ...]:
+        """Computes the maps, the finest first, without dropout."""
+        ...
+
+
+@runtime_checkable
 class HeadConfig(Protocol):
     """Config of a head, a frozen value."""
 

@@ -170,7 +170,7 @@ def _context(named: NamedModel, measurement: Measurement) -> dict[str, object]:
         "step": named.step,
         "intervention": named.intervention,
         "intervention_seed": named.intervention_seed,
-        "layer": layer - 1 if is_block else layer or "last",
+        "layer": layer - 1 if is_block else str(layer or "last"),
         "num_blocks": layer if is_block else named.config.depth,
         "dtype": measurement.dtype,
         "data_config": _data_config(named),

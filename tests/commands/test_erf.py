@@ -14,6 +14,7 @@ from gauss_vit.models.swin import SwinConfig
 from gauss_vit.position import Position
 from gauss_vit.position.gaussian import Gaussian
 from tests.command_lines import invocation
+from tests.detecting import detecting_model
 from tests.drawing import undrawn
 from tests.named_models import named_of
 from tests.networks import network_params
@@ -127,6 +128,51 @@ def test_decoder_of_a_segmentation_is_a_layer(folder, tmp_path, monkeypatch):
     np.testing.assert_allclose(decoded, last, rtol=1e-4, atol=1e-9)
     with pytest.raises(ConfigError, match="one layer of the backbone"):
         run(folder, tmp_path, token="all", layer="decoder")
+
+
+@pytest.mark.full
+def test_levels_of_a_detector_are_layers(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(erf, "named_model", lambda invocation: detecting_model())
+    run(folder, tmp_path, layer="p3", max_images=1)
+    record = json.loads((tmp_path / "finder_layer-p3.json").read_text())
+    assert (record["layer"], record["grid"]) == ("p3", [8, 12])
+
+
+def test_box_of_a_detector_is_a_target(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(erf, "named_model", lambda invocation: detecting_model())
+    run(folder, tmp_path, box=1, max_images=1)
+    said, *_ = capsys.readouterr().out.splitlines()
+    record = json.loads((tmp_path / "finder_box-1.json").read_text())
+    assert said.startswith("box 1: index ") and record["layer"] == "box 1" and record["bands"] is None
+    # The target is the pixel in the centre of the box.
+    found = dict(part.split(" ") for part in said.removeprefix("box 1: ").split(", "))
+    x, y, width, height = (int(found[name]) for name in ("x", "y", "width", "height"))
+    assert record["grid"] == [64, 96]
+    np.testing.assert_allclose(record["token"], [y + height / 2, x + width / 2], atol=1.5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_images": 2}, "a box is in one image, and there are 2"),
+        ({"max_images": 1, "box": 8}, "finds 8 boxes in this image, and --box=8 is not among them"),
+        ({"layer": "p3"}, "does not go with --layer"),
+        ({"token": "1,1"}, "does not go with --token"),
+        ({"intervention": "zero"}, "does not go with --intervention"),
+        ({"max_images": 1, "protocol": "pre_norm"}, "residual stream"),
+    ],
+)
+def test_a_box_is_one_of_a_single_image_and_the_only_target(folder, tmp_path, monkeypatch, options, message):
+    monkeypatch.setattr(erf, "named_model", lambda invocation: detecting_model())
+    with pytest.raises(ConfigError, match=message):
+        run(folder, tmp_path, **({"box": 0} | options))
+
+
+def test_a_classifier_has_no_boxes_and_no_pyramid(folder, tmp_path):
+    with pytest.raises(ConfigError, match="predicts no boxes"):
+        run(folder, tmp_path, box=0, max_images=1)
+    with pytest.raises(ConfigError, match="LinearHead has no pyramid"):
+        run(folder, tmp_path, layer="p3")
 
 
 def test_figures_are_written_in_the_formats_that_are_asked_for(folder, tmp_path, capsys):

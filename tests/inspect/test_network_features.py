@@ -14,7 +14,11 @@ from gauss_vit.analysis.erf import accumulate, batch_of, feature_grid
 from gauss_vit.analysis.protocol import BMVC2023, PRE_NORM, RANDOM_PROJECTION
 from gauss_vit.errors import ConfigError
 from gauss_vit.heads.network import NetworkConfig
-from gauss_vit.inspect.network_features import DECODER, network_features, network_grid
+from gauss_vit.inspect.network_features import DECODER, BoxScore, network_features, network_grid
+from gauss_vit.tasks.detection import Detection
+from tests.heads.detectors import HEAD, detector, images_of
+from tests.heads.detectors import NETWORK as DETECTOR
+from tests.heads.detectors import params_of as params_of_detector
 from tests.models.built import build
 from tests.networks import classifier
 from tests.tiny_config import MODEL
@@ -83,6 +87,27 @@ def test_map_whose_channels_have_a_constant_mean_is_refused():
         field(CENTRED, (0, 0), layer=DECODER, protocol=BMVC2023)
     assert refused.value.code == "ERF-DEGENERATE"
     assert field(CENTRED, (0, 0), layer=DECODER, protocol=RANDOM_PROJECTION).values.sum() == pytest.approx(1)
+
+
+def test_levels_are_named_after_the_distance_of_their_places():
+    assert [network_grid(DETECTOR, f"p{level}") for level in (2, 3, 4)] == [(16, 24), (8, 12), (4, 6)]
+    with pytest.raises(ConfigError, match="no level p5") as refused:
+        network_grid(DETECTOR, "p5")
+    assert "p2, p3, p4" in refused.value.do
+
+
+@pytest.mark.full
+def test_field_of_a_score_is_its_gradient_at_the_pixels():
+    box, params, photo = BoxScore(task=Detection(head=HEAD), index=1), params_of_detector(DETECTOR), images_of(1)
+    features = network_features(DETECTOR, params, layer=box, protocol=BMVC2023)
+    assert network_grid(DETECTOR, box) == (64, 96)
+    found = accumulate(features, [batch_of(photo)], tokens=((10, 20),), protocol=BMVC2023).maps()[0]
+
+    def score(images: jax.Array) -> jax.Array:
+        return detector()(images).objects.score[0, 1]
+
+    gradient = np.maximum(np.mean(jax.jit(jax.grad(score))(photo)[0], axis=-1), 0)
+    np.testing.assert_allclose(found.values, gradient / gradient.sum(), rtol=1e-3, atol=1e-8)
 
 
 def test_decoder_has_no_residual_stream_and_a_classifier_no_decoder():
