@@ -44,13 +44,15 @@ def overlay_observer(experiment: Experiment, folder: Path, *, run: str) -> Obser
     forward = Forward(
         graph=abstract(experiment.network)[0], task=experiment.task, normalization=experiment.data.normalization
     )
+    # Without targets: predictions are to be of the batch's images, whatever the sizes of their files.
+    seen = dataclasses.replace(batch, targets=None)
     predict = jax.jit(lambda params, batch: forward.task.predict(forward.outputs(params, batch), batch))
 
     def observe(step: int, params: PyTree) -> Mapping[str, float]:
         named = dataclasses.replace(
             at_step(experiment, step, params, name=run), class_names=source.class_names, palette=palette_of(source)
         )
-        photos = _photos(named, batch, jax.device_get(predict(params, batch)))
+        photos = _photos(named, batch, jax.device_get(predict(params, seen)))
         if photos:
             path = folder / f"step_{step:07d}_overlays"
             write_figures(path, overlay_rows_figure(photos, title=title_of(named)), formats=("png",))

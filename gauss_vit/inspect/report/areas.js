@@ -1,4 +1,5 @@
 // The labelled areas of the image: painted over it, named under the pointer, listed for the patch and for the image.
+// The boxes of objects are framed.
 
 const AREA_TINT = 128, MOST_LISTED = 8;
 const areaTitles = [...new Set(data.images.flatMap((image) => image.areas.map((each) => each.title)))];
@@ -35,7 +36,23 @@ function paintAreas() {
     if (label === 255) return;
     picture.data.set([...shown.labels[label][1], isBorder[pixel] ? 255 : AREA_TINT], 4 * pixel);
   });
-  canvas.getContext("2d").putImageData(picture, 0, 0);
+  const pen = canvas.getContext("2d");
+  pen.putImageData(picture, 0, 0);
+  // The most important ones are drawn last, over the others.
+  for (const box of [...shown.boxes].reverse()) frameBox(pen, ...box);
+}
+
+// Frames a box, with its caption above it, or inside where there is no room above.
+function frameBox(pen, caption, colour, [top, left, bottom, right]) {
+  const size = Math.max(8, Math.max(width, height) / 40), line = Math.max(1, Math.max(width, height) / 300);
+  const base = top >= size * 1.3 ? top : top + size * 1.3;
+  pen.lineWidth = line;
+  pen.strokeStyle = pen.fillStyle = `rgb(${colour.join(" ")})`;
+  pen.strokeRect(left + line / 2, top + line / 2, right - left - line, bottom - top - line);
+  pen.font = `${size}px sans-serif`;
+  pen.fillRect(left, base - size * 1.3, pen.measureText(caption).width + size / 2, size * 1.3);
+  pen.fillStyle = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] < 140 ? "white" : "black";
+  pen.fillText(caption, left + size / 4, base - size * 0.3);
 }
 
 // The labels in the chosen patch with their shares of it, the largest first.

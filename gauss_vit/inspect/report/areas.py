@@ -1,4 +1,4 @@
-"""Labelled areas of an image, packed for the page: what the model predicts, and what the data say."""
+"""Labelled areas and boxes of an image, packed for the page: what the model predicts, and what the data say."""
 
 from dataclasses import dataclass
 
@@ -19,16 +19,19 @@ class ReportAreas:
       labels: short name and colour of each label that has pixels, the largest first.
       shares: share of the image's pixels that each has, in 0..1.
       values: uint8 [height, width], indices of `labels`; 255 where there is none.
+      boxes: caption, colour and (y0, x0, y1, x1) in pixels of each object, the most important first; empty where labels
+        are of classes.
     """
 
     title: str
     labels: tuple[tuple[str, Color], ...]
     shares: tuple[float, ...]
     values: PackedArray
+    boxes: tuple[tuple[str, Color, tuple[float, ...]], ...] = ()
 
 
 def report_areas(label_map: LabelMap, *, title: str) -> ReportAreas:
-    """Packs a label map, with the labels that have pixels alone."""
+    """Packs a label map, with the labels that have pixels alone, and its boxes."""
     present, shares = label_map.by_share(), label_map.shares()
     places = np.full(256, IGNORED, np.uint8)
     places[list(present)] = np.arange(len(present))
@@ -37,4 +40,7 @@ def report_areas(label_map: LabelMap, *, title: str) -> ReportAreas:
         labels=tuple((label_map.labels[index].short_name, label_map.labels[index].colour) for index in present),
         shares=tuple(float(f"{shares[index]:.5g}") for index in present),
         values=pack(places[label_map.values]),
+        boxes=tuple(
+            (box.caption, box.label.colour, tuple(round(side, 1) for side in box.yxyx)) for box in label_map.boxes
+        ),
     )

@@ -15,7 +15,7 @@ from gauss_vit.inspect.report.curves import Chart, Curve
 from gauss_vit.inspect.report.images import ReportImage, report_image
 from gauss_vit.inspect.report.layers import ReportLayer
 from gauss_vit.inspect.report.reduced_fields import ReportField, report_field
-from gauss_vit.tasks.label_map import Label, LabelMap
+from gauss_vit.tasks.label_map import Label, LabelledBox, LabelMap
 
 GRID, IMAGE_SIZE, LAYERS, HEADS, PREFIX = (3, 5), (24, 40), 3, 2, 2
 HOSTILE = '</script><img src=x onerror="document.title=1">{{data}}&\u2028'
@@ -88,6 +88,14 @@ def segmented_report() -> Report:
     areas = report_areas(label_map(20), title="predicted"), report_areas(label_map(16), title="labelled")
     first, second = report().images
     return replace(report(), images=tuple(replace(image, label=None, top=(), areas=areas) for image in (first, second)))
+
+
+def detected_report() -> Report:
+    """The same report of a model that also finds a hostile object, whose box is rows 12 to 20 and columns 24 to 36."""
+    label = Label(name=HOSTILE, colour=COLOURS[1])
+    box = LabelledBox(yxyx=(12.0, 24.0, 20.0, 36.0), label=label, share=0.5)
+    areas = (report_areas(replace(label_map(20), boxes=(box,)), title="predicted"),)
+    return replace(report(), images=tuple(replace(image, areas=areas) for image in report().images))
 
 
 def report() -> Report:

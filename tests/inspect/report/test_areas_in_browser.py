@@ -9,7 +9,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 
 from tests.inspect.report.browsing import NEEDS_BROWSER, choose, classes, click_patch, open_page, wait_until_ready
-from tests.inspect.report.made_up_report import COLOURS, HOSTILE, segmented_report
+from tests.inspect.report.made_up_report import COLOURS, HOSTILE, detected_report, segmented_report
 
 pytestmark = NEEDS_BROWSER
 
@@ -65,6 +65,18 @@ def test_areas_of_the_data_are_shown_instead_or_none(segmented: webdriver.Chrome
     choose(segmented, "#areas option[value='none']")
     assert not segmented.find_element(By.ID, "areas-map").is_displayed()
     assert not segmented.find_element(By.ID, "areas-legend").is_displayed()
+
+
+def test_boxes_are_framed_in_the_colour_of_their_class(browser: webdriver.Chrome, tmp_path: Path):
+    driver = open_page(browser, tmp_path, detected_report())
+    assert driver.get_log("browser") == []
+    seen = opaque(driver)
+    for place in ((16, 24), (16, 35), (19, 30)):
+        np.testing.assert_allclose(seen[place][:3].astype(int), COLOURS[1], atol=2)
+    # Inside, the area shows.
+    np.testing.assert_allclose(seen[16, 30, :3].astype(int), COLOURS[0], atol=2)
+    # The caption is above.
+    assert (seen[3:11, 25:39, 3] > 200).mean() > 0.7
 
 
 def test_page_without_areas_offers_none(page: webdriver.Chrome):
