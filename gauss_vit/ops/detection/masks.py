@@ -1,5 +1,7 @@
 """Masks of instances: what the mask head learns in a box, and a predicted one in its image."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -72,20 +74,28 @@ def paste(
       probability: mask in the box, in 0..1, interpolated between the centres of its cells and zero outside.
       yxyx: box in pixels of the image.
       image_size: (height, width) of the image in pixels.
-      threshold: probability from which a pixel belongs to the object.
+      threshold: probability above 0 from which a pixel belongs to the object.
 
     Source: MMDetection `_do_paste_mask`.
     """
-    height, width = image_size
-    y0, x0, y1, x1 = yxyx.astype(np.float64)
-    rows = _sampling_matrix(y0, y1, pixels=height, cells=len(probability))
-    columns = _sampling_matrix(x0, x1, pixels=width, cells=len(probability))
-    return rows @ probability.astype(np.float64) @ columns.T >= threshold
+    y0, x0, y1, x1 = yxyx.astype(np.float64).tolist()
+    (rows, down), (columns, across) = (
+        _sampling_matrix(low, high, pixels=pixels, cells=len(probability))
+        for low, high, pixels in ((y0, y1, image_size[0]), (x0, x1, image_size[1]))
+    )
+    mask = np.zeros(image_size, bool)
+    mask[rows, columns] = down @ probability.astype(np.float64) @ across.T >= threshold
+    return mask
 
 
-def _sampling_matrix(low: float, high: float, *, pixels: int, cells: int) -> Float[np.ndarray, "pixels cells"]:
-    """Computes the weights of a box's cells at the centre of every pixel along an axis; zeros without a side."""
+def _sampling_matrix(
+    low: float, high: float, *, pixels: int, cells: int
+) -> tuple[slice, Float[np.ndarray, "window cells"]]:
+    """Computes the weights of a box's cells at the centres of pixels along an axis, and which pixels have any."""
     if high <= low:
-        return np.zeros((pixels, cells))
-    at = (np.arange(pixels) + 0.5 - low) / (high - low) * cells - 0.5
-    return np.maximum(1 - np.abs(at[:, None] - np.arange(cells)), 0)
+        return slice(0), np.zeros((0, cells))
+    # Half a cell beyond the box the mask has faded to zero.
+    beyond = (high - low) / cells / 2
+    window = slice(max(0, math.floor(low - beyond)), max(0, min(pixels, math.ceil(high + beyond))))
+    at = (np.arange(window.start, window.stop) + 0.5 - low) / (high - low) * cells - 0.5
+    return window, np.maximum(1 - np.abs(at[:, None] - np.arange(cells)), 0)
