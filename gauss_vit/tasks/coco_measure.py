@@ -10,7 +10,7 @@ from jaxtyping import PyTree
 from gauss_vit.annotations import Annotated, Annotations
 from gauss_vit.batches import Batch
 from gauss_vit.errors import ConfigError
-from gauss_vit.metrics.coco import TITLES, CocoScores, Entry, Kind, scores
+from gauss_vit.metrics.coco import TITLES, Backend, CocoScores, Entry, Kind, scores
 from gauss_vit.metrics.percent import percent
 from gauss_vit.tasks.detected_objects import DetectedObjects
 from gauss_vit.tasks.task import Task
@@ -37,7 +37,13 @@ class CocoMeasure:
     """Average precision and recall of boxes and masks, as COCO defines them.
 
     The task's predictions are `DetectedObjects`; the evaluated source has annotations.
+
+    Attributes:
+      backend: Library that compares them: "pycocotools", or "faster_coco_eval", which gives equal numbers in less time
+        and is installed apart.
     """
+
+    backend: Backend = "pycocotools"
 
     def results(self, task: Task, outputs: PyTree, batch: Batch) -> ImageDetections:
         """Returns the detections of every image."""
@@ -56,7 +62,7 @@ class CocoMeasure:
                 "average precision needs data with annotated objects, which the evaluated split has not",
                 do='evaluate on such data, with data.targets="objects"',
             )
-        return CocoCollector(source.truth())
+        return CocoCollector(source.truth(), backend=self.backend)
 
     def describe(self, values: Mapping[str, float]) -> str:
         """Formats the precision of boxes and masks.
@@ -78,10 +84,10 @@ class CocoCollector:
       category_ids: Number of each class among the categories of the annotations.
     """
 
-    def __init__(self, truth: Annotations) -> None:
+    def __init__(self, truth: Annotations, *, backend: Backend) -> None:
         self.entries: list[Entry] = []
         self.category_ids: tuple[int, ...] = tuple(category["id"] for category in truth["categories"])
-        self._truth = truth
+        self._truth, self._backend = truth, backend
         self._seen: set[int] = set()
         self._num_dropped = 0
         self._has_masks = False
@@ -109,7 +115,7 @@ class CocoCollector:
         if self._scores is None:
             compares_masks = self._has_masks and all("segmentation" in each for each in self._truth["annotations"])
             kinds: tuple[Kind, ...] = ("bbox", "segm") if compares_masks else ("bbox",)
-            self._scores = {kind: scores(self._truth, self.entries, kind=kind) for kind in kinds}
+            self._scores = {kind: scores(self._truth, self.entries, kind=kind, backend=self._backend) for kind in kinds}
         return self._scores
 
     def num_objects(self) -> tuple[int, ...]:
