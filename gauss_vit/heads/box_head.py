@@ -52,7 +52,9 @@ class BoxHead:
         for name in ("hidden", "bins", "num_samples", "num_candidates", "limit"):
             if vars(self)[name] < 1:
                 raise ConfigError(f"{name} must be at least 1, got {vars(self)[name]}")
-        for name in ("positive_share", "score_floor", "overlap"):
+        if not 0 < self.positive_share <= 1:
+            raise ConfigError(f"positive_share must be in (0, 1], got {self.positive_share}")
+        for name in ("score_floor", "overlap"):
             if not 0 <= vars(self)[name] <= 1:
                 raise ConfigError(f"{name} must be in [0, 1], got {vars(self)[name]}")
 

@@ -51,9 +51,10 @@ class RPNHead:
         for name in ("num_samples", "num_before", "num_before_inference", "num_proposals"):
             if vars(self)[name] < 1:
                 raise ConfigError(f"{name} must be at least 1, got {vars(self)[name]}")
-        for name in ("positive_share", "overlap"):
-            if not 0 <= vars(self)[name] <= 1:
-                raise ConfigError(f"{name} must be in [0, 1], got {vars(self)[name]}")
+        if not 0 < self.positive_share <= 1:
+            raise ConfigError(f"positive_share must be in (0, 1], got {self.positive_share}")
+        if not 0 <= self.overlap <= 1:
+            raise ConfigError(f"overlap must be in [0, 1], got {self.overlap}")
         self.anchors((1,))
 
     @property

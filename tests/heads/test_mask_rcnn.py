@@ -10,11 +10,12 @@ import pytest
 from flax import nnx
 
 from gauss_vit.errors import ConfigError
-from gauss_vit.heads.box_head import BoxHead
-from gauss_vit.heads.mask_head import MaskHead
+from gauss_vit.heads.box_head import BoxHead, BoxPredictor
+from gauss_vit.heads.fpn import FPN
+from gauss_vit.heads.mask_head import MaskHead, MaskPredictor
 from gauss_vit.heads.mask_rcnn import MaskRCNNHead
 from gauss_vit.heads.network import Head, HeadConfig, NetworkConfig, TargetReader
-from gauss_vit.heads.rpn import RPNHead
+from gauss_vit.heads.rpn import RPN, RPNHead
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.construct import abstract
 from gauss_vit.models.presets_swin import SWIN_BASE, SWIN_SMALL, SWIN_TINY, for_dense_tasks
@@ -34,6 +35,29 @@ KEY = jax.random.key(0)
 def test_number_of_parameters_is_that_of_mmdetection(preset, count):
     _, params = abstract(NetworkConfig(backbone=for_dense_tasks(preset), head=MaskRCNNHead()))
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == count
+
+
+def test_parameters_start_as_mmdetection_draws_them():
+    fpn = FPN((30,), 40, key=KEY)
+    rpn = RPN(RPNHead(), 40, key=KEY)
+    box = BoxPredictor(BoxHead(hidden=60, bins=3), 20, num_classes=30, key=KEY)
+    mask = MaskPredictor(MaskHead(channels=30, num_convolutions=1), 40, num_classes=20, key=KEY)
+    expected = (
+        *((layer, 0.01) for layer in (rpn.convolution, rpn.classifier, rpn.regressor, box.classifier)),
+        (box.regressor, 0.001),
+        (fpn.laterals["0"], np.sqrt(2 / (30 + 40))),
+        (fpn.smoothing["0"], np.sqrt(2 / (9 * (40 + 40)))),
+        (box.fc1, np.sqrt(2 / (9 * 20 + 60))),
+        (box.fc2, np.sqrt(2 / (60 + 60))),
+        (mask.convolutions["0"], np.sqrt(2 / (9 * 30))),
+        (mask.upsampling, np.sqrt(2 / (4 * 30))),
+        (mask.classifier, np.sqrt(2 / 20)),
+    )
+    for layer, std in expected:
+        kernel = np.asarray(layer.kernel[...])
+        # The standard deviation of n draws is known to 1 / sqrt(2 n): four of these.
+        np.testing.assert_allclose(np.std(kernel), std, rtol=4 / np.sqrt(2 * kernel.size))
+        assert not np.any(layer.bias[...])
 
 
 @pytest.mark.full
@@ -226,6 +250,7 @@ def test_it_is_a_head_that_reads_targets():
         (lambda: MaskRCNNHead(samples=0), "samples must be at least 1"),
         (lambda: RPNHead(num_proposals=0), "num_proposals must be at least 1"),
         (lambda: RPNHead(overlap=1.5), r"overlap must be in \[0, 1\]"),
+        (lambda: BoxHead(positive_share=0.0), r"positive_share must be in \(0, 1\]"),
         (lambda: RPNHead(ratios=()), "positive strides, ratios and scale"),
         (lambda: BoxHead(limit=0), "limit must be at least 1"),
         (lambda: BoxHead(score_floor=-0.1), r"score_floor must be in \[0, 1\]"),

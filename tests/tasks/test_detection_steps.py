@@ -14,10 +14,11 @@ from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.optim import AdamW, Constant, Optimizer, Schedule
 from gauss_vit.train.program import Program, fresh_state, make_program
 from tests.heads.detectors import HEAD, NETWORK, SIZE, params_of, targets_of
-from tests.tasks.shapes import ShapesRecipe
+from tests.tasks.shapes import TRAINING, ShapesRecipe
 
-NUM_STEPS, BATCH_SIZE = 3, 8
+NUM_STEPS, BATCH_SIZE, ONE = 3, 8, MeshConfig(data=1)
 RECIPE = ShapesRecipe(
+    training=dataclasses.replace(TRAINING, batch_size=BATCH_SIZE, accumulate=1, ema_decay=None, best=None),
     network=NETWORK,
     task=Detection(head=HEAD),
     evaluators=(),
@@ -39,16 +40,15 @@ def batch_of(step: int, size: tuple[int, int] = SIZE) -> Batch:
 
 
 @functools.cache
-def program(devices: int) -> Program:
-    training = dataclasses.replace(RECIPE.training, batch_size=BATCH_SIZE, accumulate=1, ema_decay=None, best=None)
-    return make_program(dataclasses.replace(RECIPE, training=training, mesh=MeshConfig(data=devices)))
+def program(mesh: MeshConfig) -> Program:
+    return make_program(dataclasses.replace(RECIPE, mesh=mesh))
 
 
 @functools.cache
-def trained(devices: int, sizes: tuple[tuple[int, int], ...] = (SIZE,)) -> tuple[np.ndarray, dict[str, float]]:
+def trained(mesh: MeshConfig, sizes: tuple[tuple[int, int], ...] = (SIZE,)) -> tuple[np.ndarray, dict[str, float]]:
     """The losses of all steps, and the last metric."""
-    built, losses = program(devices), []
-    state = fresh_state(RECIPE, built, params_of(NETWORK))
+    built, losses = program(mesh), []
+    state = fresh_state(dataclasses.replace(RECIPE, mesh=mesh), built, params_of(NETWORK))
     for step in range(NUM_STEPS):
         batch = meshes.place_batch(batch_of(step, sizes[step % len(sizes)]), built.mesh)
         state, outcome = built.train_step(state, batch)
@@ -58,15 +58,16 @@ def trained(devices: int, sizes: tuple[tuple[int, int], ...] = (SIZE,)) -> tuple
 
 
 @pytest.mark.full
-def test_losses_do_not_depend_on_the_number_of_devices():
-    (one, metric), (eight, _) = trained(1), trained(8)
-    np.testing.assert_allclose(eight, one, rtol=0, atol=1e-5)
+@pytest.mark.parametrize("mesh", [MeshConfig(data=8), MeshConfig(data=2, fsdp=4, whole_below=0)], ids=["data", "fsdp"])
+def test_losses_do_not_depend_on_the_mesh(mesh: MeshConfig):
+    (one, metric), (many, _) = trained(ONE), trained(mesh)
+    np.testing.assert_allclose(many, one, rtol=0, atol=1e-5)
     assert metric["num_examples"] == BATCH_SIZE - 1
     assert metric["loss"] == pytest.approx(one[-1], rel=1e-5)
 
 
 @pytest.mark.full
 def test_every_size_of_batches_is_compiled_once():
-    trained(1, (SIZE, (64, 64)))
-    trained(1, ((64, 64), SIZE))
-    assert program(1).train_step._cache_size() == 2
+    trained(ONE, (SIZE, (64, 64)))
+    trained(ONE, ((64, 64), SIZE))
+    assert program(ONE).train_step._cache_size() == 2
