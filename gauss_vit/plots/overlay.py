@@ -76,7 +76,8 @@ def overlay_figure(photo: UInt8[np.ndarray, "height width 3"], label_map: LabelM
 def tinted(photo: UInt8[np.ndarray, "height width 3"], label_map: LabelMap) -> UInt8[np.ndarray, "height width 3"]:
     """Mixes every labelled pixel with the colour of its label; the border of an area has the colour alone."""
     colours = np.zeros((256, 3), np.float32)
-    colours[: len(label_map.labels)] = [label.colour for label in label_map.labels]
+    for index, label in enumerate(label_map.labels):
+        colours[index] = label.colour
     opacity = np.full(256, _TINT, np.float32)
     opacity[IGNORED] = 0
     share = np.where(_borders(label_map.values), np.sign(opacity[label_map.values]), opacity[label_map.values])

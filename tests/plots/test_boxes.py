@@ -6,7 +6,8 @@ from matplotlib.patches import Rectangle
 
 from gauss_vit.plots.boxes import draw_boxes
 from gauss_vit.plots.canvas import blank_figure
-from gauss_vit.plots.overlay import overlay_figure
+from gauss_vit.plots.overlay import overlay_figure, tinted
+from gauss_vit.plots.overlay_rows import LabelledPhoto, overlay_rows_figure
 from gauss_vit.tasks.label_map import Label, LabelledBox, LabelMap
 
 DARK, LIGHT = Label(name="dog, hound", colour=(128, 0, 0)), Label(name="cup", colour=(192, 192, 64))
@@ -48,6 +49,14 @@ def test_captions_can_be_left_out():
     axes = axes_of(60, 100)
     draw_boxes(axes, (LabelledBox(yxyx=(3.0, 2.0, 9.0, 8.0), label=DARK),), inches_per_pixel=0.05, has_captions=False)
     assert (len(axes.patches), len(axes.texts)) == (1, 0)
+
+
+def test_a_photo_in_which_nothing_is_found_is_drawn_as_it_is():
+    photo, nothing = np.full((6, 10, 3), 77, np.uint8), LabelMap(values=np.full((6, 10), 255, np.uint8), labels=())
+    np.testing.assert_array_equal(tinted(photo, nothing), photo)
+    _, legend = overlay_figure(photo, nothing).axes
+    assert not legend.texts
+    overlay_rows_figure([LabelledPhoto(pixels=photo, predicted=nothing, labelled=None)], title="nothing")
 
 
 def test_the_legend_of_objects_counts_them_by_name():
