@@ -1,5 +1,6 @@
 """Average precision of detections: what each image holds is kept on the host, and compared with the annotations."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -126,13 +127,15 @@ class CocoCollector:
     def compute(self) -> dict[str, float]:
         """Computes COCO's numbers, in 0..1, and counts.
 
-        They are named `bbox_AP` to `bbox_AR_large` and `segm_AP` to `segm_AR_large` (`metrics.coco.NAMES`), and are NaN
-        where no object counts. `num_dropped` are candidates that the detector had no place for: above 0, the numbers
-        may differ from those of all candidates.
+        They are named `bbox_AP` to `bbox_AR_large` and `segm_AP` to `segm_AR_large` (`metrics.coco.NAMES`). What no
+        object counts for, such as a size that none has, is left out, but for `AP`, which is then NaN. `num_dropped` are
+        candidates that the detector had no place for: above 0, the numbers may differ from those of all candidates.
         """
-        found = self.scores().items()
+        found = [
+            (f"{kind}_{name}", value) for kind, each in self.scores().items() for name, value in each.values.items()
+        ]
         return {
-            **{f"{kind}_{name}": value for kind, each in found for name, value in each.values.items()},
+            **{name: value for name, value in found if not math.isnan(value) or name.endswith("_AP")},
             "num_detections": len(self.entries),
             "num_dropped": self._num_dropped,
             "num_examples": len(self._seen),

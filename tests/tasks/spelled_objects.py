@@ -19,9 +19,8 @@ from gauss_vit.heads.detections import FoundObjects
 from gauss_vit.models.backbone import Backbone, BackboneConfig
 from gauss_vit.ops.detection.selection import Detections
 from gauss_vit.ops.pixel_normalization import Normalization
-from gauss_vit.tasks.classification import Classification
 from gauss_vit.tasks.coco_measure import CocoCollector, CocoMeasure
-from gauss_vit.tasks.detected_objects import DetectedObjects, in_original_pixels
+from gauss_vit.tasks.detection import Detection
 from gauss_vit.train import mesh as meshes
 from gauss_vit.train.evaluation import evaluate, pad
 from gauss_vit.train.step import Forward, make_eval_step
@@ -90,17 +89,7 @@ def _extent(is_covered: Array) -> tuple[Array, Array]:
     return jnp.min(jnp.where(is_covered, lines, 99), axis=-1), jnp.max(jnp.where(is_covered, lines + 1, 0), axis=-1)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Reading(Classification):
-    """A task that predicts and learns nothing."""
-
-    head: SpellingHead
-
-    def predict(self, outputs: FoundObjects, batch: Batch) -> DetectedObjects:
-        return in_original_pixels(outputs, batch)
-
-
-TASK = Reading(head=SpellingHead())
+TASK = Detection(head=SpellingHead())
 
 
 def draw(seed: int, count: int = NUM_IMAGES) -> Batch:
@@ -171,7 +160,7 @@ class SpelledSource:
 
 
 def measured(
-    source: SpelledSource, *, num_devices: int = 1, batch_size: int = 8, shift: float = 0.0, task: Reading = TASK
+    source: SpelledSource, *, num_devices: int = 1, batch_size: int = 8, shift: float = 0.0, task: Detection = TASK
 ) -> CocoCollector:
     """Evaluates drawn images on so many devices of all processes, which read their rows of every batch."""
     graph, state = nnx.split(HeadAlone(task.head.make(None, key=jax.random.key(0))))
