@@ -15,8 +15,8 @@ class Annotated(Protocol):
         """Returns what detections of its images, and of no others, are measured against, crowds included.
 
         `images` have `id`, `height`, `width` and `file_name`; `categories` `id` and `name`; `annotations` `id`,
-        `image_id`, `category_id`, `bbox` (x, y, width, height in pixels), `area`, `iscrowd` and `segmentation`. The
-        categories are in the order of the classes, and their ids are those of the annotation file.
+        `image_id`, `category_id`, `bbox` (x, y, width, height in pixels), `area`, `iscrowd` and, where the source
+        has masks, `segmentation`. The categories are in the order of the classes, with the ids of the annotation file.
         """
         ...
 

@@ -142,8 +142,12 @@ class CocoSource:
         return tuple(_summary(self.annotations, self.selection))
 
     def truth(self) -> Mapping[str, Any]:
-        """Returns the images with all annotations of listed classes, in COCO's format."""
+        """Returns the images with all annotations of listed classes, in COCO's format.
+
+        Where the file has masks, the box of an annotation without one stands for it, as in training.
+        """
         known = self.annotations
+        has_masks = not known.outlines.is_missing.all()
         is_here = np.isin(known.image, self.indices) & (known.label != NO_CLASS)
         return {
             "images": [self._image_entry(image) for image in self.indices.tolist()],
@@ -151,7 +155,10 @@ class CocoSource:
                 {"id": number, "name": name}
                 for number, name in zip(known.class_ids.tolist(), known.class_names, strict=True)
             ],
-            "annotations": [self._annotation_entry(place) for place in np.flatnonzero(is_here).tolist()],
+            "annotations": [
+                self._annotation_entry(place) | (self._segmentation(place) if has_masks else {})
+                for place in np.flatnonzero(is_here).tolist()
+            ],
         }
 
     def _image_entry(self, image: int) -> dict[str, Any]:
@@ -166,7 +173,6 @@ class CocoSource:
 
     def _annotation_entry(self, place: int) -> dict[str, Any]:
         known = self.annotations
-        height, width = known.sizes[known.image[place]].tolist()
         return {
             "id": int(known.ids[place]),
             "image_id": int(known.image_ids[known.image[place]]),
@@ -174,8 +180,11 @@ class CocoSource:
             "bbox": known.xywh[place].tolist(),
             "area": float(known.area[place]),
             "iscrowd": int(known.is_crowd[place]),
-            "segmentation": self._outline(place).to_coco((height, width)),
         }
+
+    def _segmentation(self, place: int) -> dict[str, Any]:
+        height, width = self.annotations.sizes[self.annotations.image[place]].tolist()
+        return {"segmentation": self._outline(place).to_coco((height, width))}
 
     def _outline(self, place: int) -> Outline:
         """The mask of an annotation, or its box where it has none."""

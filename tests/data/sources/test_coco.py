@@ -80,6 +80,17 @@ def test_the_truth_is_what_the_file_says(root: Path):
     assert [entry["id"] for entry in part["annotations"]] == [13]
 
 
+def test_without_any_mask_the_truth_has_boxes_alone(root: Path):
+    def strip(content: dict[str, Any]) -> None:
+        for entry in content["annotations"]:
+            del entry["segmentation"]
+
+    source = opened(rewrite(root, strip))
+    assert not any("segmentation" in entry for entry in source.truth()["annotations"])
+    bitmap = source[0].targets.outlines[1].bitmap((60, 80))
+    assert bitmap.sum() == bitmap[40:58, 5:25].size
+
+
 def test_images_without_annotations_are_not_learned_from(root: Path):
     source = opened(root)
     learned = learnable(source)
