@@ -16,7 +16,7 @@ class Limits:
     Attributes:
       start: The other processes of the run, when it starts.
       restore: Reading the newest checkpoint, or making the initial parameters.
-      compile: The first two steps, and the first batch of an evaluation, which are compiled.
+      compile: The first two steps, and the first two batches of an evaluation, of each shape, which are compiled.
       data: One batch, of training or evaluation. A line says every 30 seconds that it is still awaited.
       step: One training step, or one batch of an evaluation. A step may also take ten times as long as the slowest one
         before it: a slow machine needs no other limit.

@@ -44,7 +44,7 @@ from gauss_vit.train.state import TrainState
 from gauss_vit.train.step import Outcome, audited_paths
 from gauss_vit.train.trace import StepTrace
 from gauss_vit.train.tracking.tracker import TrackedRun
-from gauss_vit.train.waits import Waits, watched
+from gauss_vit.train.waits import Shapes, Waits, shapes_of, watched
 from gauss_vit.train.wall_time import Pace, WallTime
 from gauss_vit.train.workdir import lock
 from gauss_vit.train.workdir.faults import storage_faults
@@ -138,7 +138,7 @@ class _Loop:
         self._trace = StepTrace(run.trace, run.workdir, step=self._step)
         self._window = MetricWindow((), explain=self._explain)
         self._evaluation: dict[str, float] = {}
-        self._is_first = True
+        self._compiled: set[Shapes] = set()
 
     def go(self, batches: Iterable[Batch], *, interval: tuple[JsonValue, ...]) -> None:
         """Runs the remaining steps; `interval` has the sums from before the run stopped."""
@@ -156,7 +156,7 @@ class _Loop:
         for batch in place_ahead(self._input.timed(batches), self._program.mesh):
             if self._interruption.is_requested():
                 break
-            with self._waits.step(self._step + 1), self._trace.step(self._step + 1):
+            with self._waits.step(self._step + 1, shapes=shapes_of(batch)), self._trace.step(self._step + 1):
                 self._advance(batch)
             if self._trace.ends_with(self._step):
                 self._end_trace()
@@ -170,14 +170,22 @@ class _Loop:
 
     def _advance(self, batch: Batch) -> None:
         """Starts one update on a batch on the devices, and checks the update before it."""
-        with announced("compiling the training step") if self._is_first else contextlib.nullcontext():
+        with self._compilation(batch):
             self._state, outcome = self._program.train_step(self._state, batch)
         self._input.follow(outcome.is_finite.is_ready)
-        self._is_first = False
         self._step += 1
         self._evaluation = {}
         self._window.take(self._step, outcome)
         self._pace.count()
+
+    def _compilation(self, batch: Batch) -> contextlib.AbstractContextManager[None]:
+        """Announces a step that is compiled, at first and for other shapes again."""
+        shapes, is_first = shapes_of(batch), not self._compiled
+        if shapes in self._compiled:
+            return contextlib.nullcontext()
+        self._compiled.add(shapes)
+        height, width = batch.image.shape[1:3]
+        return announced("compiling the training step" + ("" if is_first else f" for {height} x {width} px"))
 
     def _end_trace(self) -> None:
         """Waits for the newest step, and writes the trace that ends with it."""

@@ -1,16 +1,23 @@
 """What a run waits for, each by its name and with its limit."""
 
+import collections
 import contextlib
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+import jax
+import numpy as np
+from jaxtyping import PyTree
+
 from gauss_vit.distributed import hang, peers, phases, processes
 from gauss_vit.distributed.watchdog import Wait, Watchdog
 from gauss_vit.train.limits import Limits
 
 Item = TypeVar("Item")
+Shapes = tuple[tuple[int, ...], ...]
+"""Shapes of the arrays of a batch."""
 
 _NUM_COMPILED = 2
 _SLOWER = 10.0
@@ -63,9 +70,9 @@ class Waits:
         """Limits making the initial parameters."""
         return self._watchdog.limited("the initial parameters", self._limits.restore)
 
-    def step(self, step: int) -> contextlib.AbstractContextManager[None]:
-        """Limits a training step."""
-        return self._steps.limited(f"training step {step}")
+    def step(self, step: int, *, shapes: Shapes = ()) -> contextlib.AbstractContextManager[None]:
+        """Limits a training step on a batch of some shapes, for each of which it is compiled."""
+        return self._steps.limited(f"training step {step}", shapes=shapes)
 
     def result(self, step: int) -> contextlib.AbstractContextManager[None]:
         """Limits the wait for the result of a training step that was started."""
@@ -87,34 +94,41 @@ class Waits:
         """Yields batches of an evaluation, and limits reading each and measuring it."""
         measured = _Repeated(self._watchdog, self._limits)
         for batch in self.batches(batches, of=of):
-            with measured.limited(f"a batch of {of} to be measured"):
+            with measured.limited(f"a batch of {of} to be measured", shapes=shapes_of(batch)):
                 yield batch
 
 
+def shapes_of(batch: PyTree) -> Shapes:
+    """Returns the shapes of the arrays of a batch."""
+    return tuple(np.shape(leaf) for leaf in jax.tree.leaves(batch))
+
+
 class _Repeated:
-    """Limits something that is done again and again, and is compiled at first."""
+    """Limits something that is done again and again, and is compiled at first, and for other shapes again."""
 
     def __init__(self, watchdog: Watchdog, limits: Limits):
         self._watchdog = watchdog
         self._limits = limits
-        self._count = 0
+        self._counts = collections.Counter[Shapes]()
+        self._shapes: Shapes = ()
         self._slowest = 0.0
 
     @property
     def limit(self) -> float:
-        """The longest that the next one may take, in seconds."""
+        """The longest that one of the same shapes as the last may take, in seconds."""
         return max(self._limits.step, _SLOWER * self._slowest) if self._is_compiled else self._limits.compile
 
     @property
     def _is_compiled(self) -> bool:
-        return self._count >= _NUM_COMPILED
+        return self._counts[self._shapes] >= _NUM_COMPILED
 
     @contextlib.contextmanager
-    def limited(self, what: str) -> Iterator[None]:
+    def limited(self, what: str, *, shapes: Shapes) -> Iterator[None]:
         """Limits it once: as a compilation at first, later by the slowest time before as well."""
+        self._shapes = shapes
         start, is_compiled = time.monotonic(), self._is_compiled
         with self._watchdog.limited(what, self.limit):
             yield
-        self._count += 1
+        self._counts[shapes] += 1
         if is_compiled:
             self._slowest = max(self._slowest, time.monotonic() - start)

@@ -5,13 +5,14 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gauss_vit.distributed import peers
 from gauss_vit.distributed.watchdog import Wait, Watchdog
 from gauss_vit.train.limits import Limits
 from gauss_vit.train.loop import fit
-from gauss_vit.train.waits import Waits
+from gauss_vit.train.waits import Waits, shapes_of
 from tests.train.incidents import with_batches
 from tests.train.toy import run_in
 
@@ -60,6 +61,16 @@ def test_every_wait_has_a_name_and_its_own_limit():
         with waits.saving(3):
             assert watchdog.current == ("checkpoint 3, or the one before it, to be saved", 6.0)
         assert watchdog.current == ("what comes before the next step", 2.0)
+
+
+def test_other_shapes_may_compile_at_any_time():
+    watchdog = Noted()
+    waits = Waits(watchdog, LIMITS)
+    limits = []
+    for step, side in enumerate((64, 64, 64, 96, 96, 96, 64)):
+        with waits.step(step, shapes=shapes_of({"image": np.zeros((2, side)), "size": 3})):
+            limits.append(watchdog.current[1])
+    assert limits == [2.0, 2.0, 4.0, 2.0, 2.0, 4.0, 4.0]
 
 
 def test_result_of_a_step_has_the_limit_of_a_step():
