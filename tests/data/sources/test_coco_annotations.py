@@ -93,6 +93,13 @@ def test_what_is_optional_may_be_missing(tmp_path: Path):
     assert found.outlines.is_missing.tolist() == [False, True, False, False]
 
 
+def test_polygons_of_two_corners_are_no_mask(tmp_path: Path):
+    found = read(tmp_path, change(1, segmentation=[[5, 40, 25, 40]]))
+    assert found.outlines[1] is None
+    mixed = read(tmp_path, change(1, segmentation=[[5, 40, 25, 40], [5, 40, 25, 40, 25, 58]])).outlines[1]
+    assert mixed is not None and mixed.to_coco(SIZES[0]) == [[5, 40, 25, 40, 25, 58]]
+
+
 @pytest.mark.parametrize(
     ("edit", "flaw"),
     [

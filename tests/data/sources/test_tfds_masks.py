@@ -108,6 +108,12 @@ def test_a_data_set_without_known_masks_is_refused(digits_root: Path):
     assert "oxford_iiit_pet" in caught.value.do
 
 
+def test_objects_are_not_read_from_tfds(digits_root: Path):
+    with pytest.raises(DataError, match=r"the objects of digits/1\.0\.0 are not read") as caught:
+        open_source(str(digits_root), "digits", "train", targets="objects")
+    assert "data.name=coco" in str(caught.value.do)
+
+
 @pytest.mark.parametrize("name", ["scene_parse150", "oxford_iiit_pet", "coco/2017_panoptic"])
 def test_real_masks_have_the_sizes_and_classes_of_their_images(real_data: Path, name: str):
     data = dataclasses.replace(DATA, name=name, targets="masks", data_dir=str(real_data / "tfds"))
