@@ -1,5 +1,6 @@
 """The sites of position terms in a backbone: their paths, their grids and their numbers of blocks."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -40,6 +41,7 @@ class BiasSite:
         return {f"{self.path}.{term.name}.{name}": leaf for name, leaf in params.items()}
 
 
+@functools.lru_cache(maxsize=8)  # Every parameter of a file is asked for its site, and a config builds all its stages.
 def bias_sites(config: BackboneConfig) -> tuple[BiasSite, ...]:
     """Lists the sites of a backbone: the shared one first, if all stages could share a table, then each stage's."""
     stages = config.stages()

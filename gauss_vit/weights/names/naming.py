@@ -208,8 +208,9 @@ def _places(rules: Sequence[Rule], target: PyTree) -> dict[str, _Place]:
     """Finds the place of each of their tensors in our tree."""
     places = {}
     unnamed = []
+    patterns = [(rule, re.compile(_pattern(rule.ours))) for rule in rules]
     for path, leaf in flatten_paths(target).items():
-        matches = [(rule, match) for rule in rules if (match := re.fullmatch(_pattern(rule.ours), path))]
+        matches = [(rule, match) for rule, pattern in patterns if (match := pattern.fullmatch(path))]
         if not matches:
             unnamed.append(path)
         parts = [each for each in matches if each[0].part[1] > 1 and each[0].ours == matches[0][0].ours]
