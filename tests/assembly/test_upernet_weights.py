@@ -1,6 +1,7 @@
 """A UPerNet leaves for transformers or MMSegmentation and comes back with the same numbers, classes and pixels."""
 
 import dataclasses
+import functools
 import json
 
 import chex
@@ -32,6 +33,7 @@ PIXELS = Normalization(mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
 GAUSSIAN = dataclasses.replace(TINY, backbone=with_terms(TINY.backbone, Gaussian()))
 
 
+@functools.cache
 def named(network: NetworkConfig) -> NamedModel:
     """A model whose parameters are all different, after seven updates."""
     random = np.random.default_rng(0)
