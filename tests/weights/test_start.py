@@ -1,6 +1,7 @@
 """Starting a model at another run's parameters: what is kept, what is new, what is refused."""
 
 import dataclasses
+import functools
 
 import jax
 import numpy as np
@@ -28,22 +29,30 @@ def params_of(config, seed: int = 7):
     return network_params(config, seed)
 
 
-DONOR = params_of(PLAIN)
-GIVEN = flatten_paths(jax.device_get(DONOR))
+@functools.cache
+def donor():
+    return params_of(PLAIN)
 
 
-def carried(config, head="fitting", given=DONOR, seed=0, num_classes=5, source=PLAIN, **classes):
+@functools.cache
+def donated():
+    return flatten_paths(jax.device_get(donor()))
+
+
+def carried(config, head="fitting", given=None, seed=0, num_classes=5, source=PLAIN, **classes):
     """The parameters by path, and which are fresh."""
-    imported = carry_over(given, classifier(config, num_classes), source=source, head=head, seed=seed, **classes)
+    imported = carry_over(
+        given or donor(), classifier(config, num_classes), source=source, head=head, seed=seed, **classes
+    )
     return flatten_paths(imported.params), set(imported.fresh)
 
 
 def test_an_equal_model_gets_every_parameter():
     params, fresh = carried(PLAIN)
     assert not fresh
-    assert list(params) == list(GIVEN)
+    assert list(params) == list(donated())
     for path, leaf in params.items():
-        np.testing.assert_array_equal(leaf, GIVEN[path])
+        np.testing.assert_array_equal(leaf, donated()[path])
 
 
 def test_a_gaussian_that_the_run_lacks_starts_at_its_start_values():
@@ -57,7 +66,7 @@ def test_a_gaussian_that_the_run_lacks_starts_at_its_start_values():
 def test_a_gaussian_that_the_model_lacks_is_left_behind():
     params, fresh = carried(PLAIN, given=params_of(GAUSSIAN), source=GAUSSIAN)
     assert not fresh
-    assert list(params) == list(GIVEN)
+    assert list(params) == list(donated())
 
 
 def test_a_head_of_other_classes_is_new_and_the_rest_is_kept():
@@ -65,13 +74,13 @@ def test_a_head_of_other_classes_is_new_and_the_rest_is_kept():
     assert {path for path in fresh if "gaussian" not in path} == {"head.linear.bias", "head.linear.kernel"}
     assert params["head.linear.kernel"].shape == (16, 3)
     for path in set(params) - fresh:
-        np.testing.assert_array_equal(params[path], GIVEN[path])
+        np.testing.assert_array_equal(params[path], donated()[path])
 
 
 def test_a_fresh_head_is_new_although_the_old_one_fits():
     params, fresh = carried(PLAIN, head="fresh")
     assert fresh == {"head.linear.bias", "head.linear.kernel"}
-    assert not np.array_equal(params["head.linear.kernel"], GIVEN["head.linear.kernel"])
+    assert not np.array_equal(params["head.linear.kernel"], donated()["head.linear.kernel"])
 
 
 def test_what_is_fresh_depends_on_the_seed_alone():
@@ -100,15 +109,15 @@ def test_the_head_of_the_run_can_be_demanded():
 
 
 def test_redrawing_changes_positions_and_nothing_else():
-    changed = flatten_paths(redraw(PLAIN, DONOR, "reinit", key=jax.random.key(0)))
-    differing = {path for path, leaf in changed.items() if not np.array_equal(leaf, GIVEN[path])}
-    assert differing == {path for path in GIVEN if "relative_mlp" in path}
+    changed = flatten_paths(redraw(PLAIN, donor(), "reinit", key=jax.random.key(0)))
+    differing = {path for path, leaf in changed.items() if not np.array_equal(leaf, donated()[path])}
+    assert differing == {path for path in donated() if "relative_mlp" in path}
     assert all(isinstance(leaf, np.ndarray) for leaf in changed.values())
 
 
 def test_no_redrawing_changes_nothing():
-    kept = flatten_paths(redraw(PLAIN, DONOR, "none", key=jax.random.key(0)))
-    assert all(np.array_equal(leaf, GIVEN[path]) for path, leaf in kept.items())
+    kept = flatten_paths(redraw(PLAIN, donor(), "none", key=jax.random.key(0)))
+    assert all(np.array_equal(leaf, donated()[path]) for path, leaf in kept.items())
 
 
 def test_a_start_without_weights_is_refused():
@@ -123,18 +132,18 @@ def test_classes_are_found_by_name():
     wanted = ("wren", "crow")
     params, fresh = carried(PLAIN, num_classes=2, given_classes=CLASSES, class_names=wanted)
     assert not fresh
-    np.testing.assert_array_equal(params["head.linear.kernel"], GIVEN["head.linear.kernel"][:, [4, 0]])
-    np.testing.assert_array_equal(params["head.linear.bias"], GIVEN["head.linear.bias"][[4, 0]])
+    np.testing.assert_array_equal(params["head.linear.kernel"], donated()["head.linear.kernel"][:, [4, 0]])
+    np.testing.assert_array_equal(params["head.linear.bias"], donated()["head.linear.bias"][[4, 0]])
     turned, fresh = carried(PLAIN, given_classes=CLASSES, class_names=CLASSES[::-1])
     assert not fresh
-    np.testing.assert_array_equal(turned["head.linear.bias"], GIVEN["head.linear.bias"][::-1])
+    np.testing.assert_array_equal(turned["head.linear.bias"], donated()["head.linear.bias"][::-1])
 
 
 def test_as_many_other_classes_get_a_new_head_or_are_refused():
     others = {"given_classes": CLASSES, "class_names": ("a", "b", "c", "d", "e")}
     params, fresh = carried(PLAIN, **others)
     assert fresh == {"head.linear.bias", "head.linear.kernel"}
-    assert not np.array_equal(params["head.linear.kernel"], GIVEN["head.linear.kernel"])
+    assert not np.array_equal(params["head.linear.kernel"], donated()["head.linear.kernel"])
     with pytest.raises(CheckpointError, match=r"it has crow, gull, .* and not a, b, c, d, e") as caught:
         carried(PLAIN, head="file", **others)
     assert "start.head" in caught.value.do

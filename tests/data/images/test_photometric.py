@@ -12,7 +12,12 @@ from tests.data.images.recorded_steps import STEPS
 
 RECORD = np.load(Path(__file__).parent / "opencv.npz")
 IMAGE = Image.fromarray(RECORD["undistorted"])
-DRAWN = [PhotometricDistortion().drawn(key) for key in range(4000)]
+
+
+@pytest.fixture(scope="module")
+def drawn() -> list[Distortion]:
+    """The steps of many images."""
+    return [PhotometricDistortion().drawn(key) for key in range(1500)]
 
 
 @pytest.mark.parametrize("index", range(len(STEPS)))
@@ -27,20 +32,20 @@ def test_without_steps_an_image_stays():
 @pytest.mark.parametrize(
     ("name", "low", "high"), [("brightness", -32, 32), ("contrast", 0.5, 1.5), ("saturation", 0.5, 1.5)]
 )
-def test_amounts_are_uniform_and_given_to_half_of_the_images(name, low, high):
-    amounts = np.asarray([vars(steps)[name] for steps in DRAWN if vars(steps)[name] is not None])
-    assert abs(len(amounts) / len(DRAWN) - 0.5) < 4 * 0.5 / len(DRAWN) ** 0.5
+def test_amounts_are_uniform_and_given_to_half_of_the_images(drawn, name, low, high):
+    amounts = np.asarray([vars(steps)[name] for steps in drawn if vars(steps)[name] is not None])
+    assert abs(len(amounts) / len(drawn) - 0.5) < 4 * 0.5 / len(drawn) ** 0.5
     assert low <= amounts.min() and amounts.max() < high
     quartiles = np.quantile((amounts - low) / (high - low), [0.25, 0.5, 0.75])
     np.testing.assert_allclose(quartiles, [0.25, 0.5, 0.75], atol=4 * 0.5 / len(amounts) ** 0.5)
 
 
-def test_hues_are_whole_numbers_without_the_last():
-    hues = {steps.hue for steps in DRAWN}
+def test_hues_are_whole_numbers_without_the_last(drawn):
+    hues = {steps.hue for steps in drawn}
     assert hues == {None, *range(-18, 18)}
 
 
-def test_coins_are_independent():
+def test_coins_are_independent(drawn):
     coins = np.asarray(
         [
             (
@@ -50,11 +55,11 @@ def test_coins_are_independent():
                 steps.saturation is None,
                 steps.hue is None,
             )
-            for steps in DRAWN
+            for steps in drawn
         ]
     )
     correlations = np.corrcoef(coins.T) - np.eye(coins.shape[1])
-    assert np.abs(correlations).max() < 4 / len(DRAWN) ** 0.5
+    assert np.abs(correlations).max() < 4 / len(drawn) ** 0.5
 
 
 def test_contrast_comes_first_or_last():
