@@ -5,7 +5,9 @@ from pathlib import Path
 
 from jaxtyping import install_import_hook
 
-install_import_hook("gauss_vit", "beartype.beartype")
+from tests.checking import checked_when_called
+
+install_import_hook("gauss_vit", f"{checked_when_called.__module__}.{checked_when_called.__name__}")
 
 import chex
 import jax
