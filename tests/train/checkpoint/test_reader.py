@@ -34,6 +34,8 @@ from gauss_vit.train.checkpoint.reader import (
 from gauss_vit.train.state import TrainState
 from tests.train.states import data_files, flip_byte, progress_at, save_steps, state_at, target, writer_in
 
+pytestmark = pytest.mark.usefixtures("settled_heap")
+
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
