@@ -4,8 +4,9 @@ Steps count from 0: the first update uses the value at step 0, as in torch's sch
 """
 
 import dataclasses
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import jax
@@ -22,6 +23,10 @@ Rates = Callable[[Int[Array, ""]], jax.typing.ArrayLike]
 def _check_rate(name: str, value: float) -> None:
     if not (math.isfinite(value) and value >= 0.0):
         raise ConfigError(f"{name} must be a finite number >= 0, got {value}")
+
+
+def _rises(values: Sequence[int] | Sequence[float]) -> bool:
+    return all(earlier < later for earlier, later in itertools.pairwise(values))
 
 
 def _check_steps(name: str, value: int) -> None:
@@ -95,23 +100,34 @@ class Step:
 
     Attributes:
       boundaries: steps of the run, in increasing order, at each of which the rate is multiplied by `factor`.
+      shares: the same as shares of the run up to its cooldown, such as 27 / 36 for epoch 27 of 36, instead of
+        `boundaries`.
       factor: factor on the rate at each boundary.
+
+    Raises:
+      ConfigError: the boundaries do not rise, or both or none of the two are given.
     """
 
-    boundaries: tuple[int, ...]
+    boundaries: tuple[int, ...] = ()
+    shares: tuple[float, ...] = ()
     factor: float = 0.1
 
     def __post_init__(self) -> None:
-        if any(later <= earlier for earlier, later in zip((0, *self.boundaries), self.boundaries, strict=False)):
+        if bool(self.boundaries) == bool(self.shares):
+            raise ConfigError(f"boundaries {self.boundaries} or shares {self.shares} must be given, and not both")
+        if not _rises((0, *self.boundaries)):
             raise ConfigError(f"boundaries must be positive and rising, got {self.boundaries}")
+        if not _rises((0.0, *self.shares, 1.0)):
+            raise ConfigError(f"shares must be between 0 and 1 and rising, got {self.shares}")
         if not 0.0 < self.factor <= 1.0:
             raise ConfigError(f"factor must be in (0, 1], got {self.factor}")
 
     def values(self, peak: float, *, begin: int, end: int) -> Rates:
         """Returns the learning rate of an int32 step, counted from the beginning of the run."""
-        del begin, end
-        rates = jnp.asarray([peak * self.factor**power for power in range(len(self.boundaries) + 1)], jnp.float32)
-        boundaries = jnp.asarray(self.boundaries, jnp.int32)
+        del begin
+        steps = self.boundaries or tuple(round(share * end) for share in self.shares)
+        rates = jnp.asarray([peak * self.factor**power for power in range(len(steps) + 1)], jnp.float32)
+        boundaries = jnp.asarray(steps, jnp.int32)
         return lambda step: rates[jnp.sum(step >= boundaries, dtype=jnp.int32)]
 
 

@@ -67,6 +67,20 @@ def test_step_multiplies_by_the_factor_from_each_boundary_on():
     np.testing.assert_allclose(actual, [1, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.25], **TOLERANCE)
 
 
+def test_shares_are_boundaries_of_a_run_of_any_length():
+    epochs = Step(shares=(27 / 36, 33 / 36))
+    for num_steps in (36, 360):
+        expected = Step(boundaries=(27 * num_steps // 36, 33 * num_steps // 36))
+        np.testing.assert_array_equal(
+            *(values(Schedule(curve=curve), 1.0, num_steps, up_to=num_steps) for curve in (epochs, expected))
+        )
+
+
+def test_shares_are_of_the_run_up_to_its_cooldown():
+    schedule = Schedule(curve=Step(shares=(0.5,)), warmup=Warmup(steps=1), cooldown=Cooldown(steps=2))
+    np.testing.assert_allclose(values(schedule, 1.0, 8, up_to=8), [0, 1, 1, 0.1, 0.1, 0.1, 0.1, 0.1], **TOLERANCE)
+
+
 def test_step_rises_to_the_peak_first():
     actual = values(Schedule(curve=CURVES["step"], warmup=Warmup(steps=2)), 1.0, 8, up_to=5)
     np.testing.assert_allclose(actual, [0, 0.5, 1, 1, 0.1], **TOLERANCE)
@@ -193,6 +207,10 @@ def test_configs_have_the_rates_that_they_had_before_schedules_were_composed(nam
         (lambda: Step(boundaries=(5, 5)), "rising"),
         (lambda: Step(boundaries=(0,)), "positive"),
         (lambda: Step(boundaries=(1,), factor=0.0), "factor must be"),
+        (lambda: Step(shares=(0.5, 0.5)), "rising"),
+        (lambda: Step(shares=(0.5, 1.0)), "between 0 and 1"),
+        (lambda: Step(), r"boundaries \(\) or shares \(\) must be given"),
+        (lambda: Step(boundaries=(1,), shares=(0.5,)), "and not both"),
         (lambda: Schedule(warmup=Warmup(steps=10)).learning_rate(1.0, 10), "leaves no step"),
         (
             lambda: Schedule(warmup=Warmup(steps=5), cooldown=Cooldown(steps=5)).learning_rate(1.0, 10),
