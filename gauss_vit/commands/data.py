@@ -1,4 +1,7 @@
-"""`data check`: which data of a run exist. `data prepare`: a folder or the ImageNet archives as a TFDS data set."""
+"""`data check`: which data of a run exist. `data prepare`: a folder or the ImageNet archives as a TFDS data set.
+
+`data prepare --name=drawn_shapes` draws a data set of objects in COCO's format.
+"""
 
 import dataclasses
 import time
@@ -10,7 +13,7 @@ from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.data import contents, inspection
 from gauss_vit.data.config import ADE20K, COCO, COCO_FOLDER, DIGITS, FOLDER, MASK_FOLDER, Data
 from gauss_vit.data.mask_counts import MaskCounts
-from gauss_vit.data.prepare import plans
+from gauss_vit.data.prepare import drawn_shapes, plans
 from gauss_vit.data.prepare.imagenet_archives import TRAIN_ARCHIVE, VALIDATION_ARCHIVE, archive_plan
 from gauss_vit.data.prepare.plans import Plan
 from gauss_vit.data.sources import splits
@@ -152,12 +155,17 @@ def _check_splits(data: Data, *, shows_masks: bool) -> tuple[list[DataError], in
 def prepare_data_set(invocation: Invocation) -> None:
     """Writes the TFDS data set `--name` below `--data_dir` from `--from`, and prints where it is.
 
+    The name drawn_shapes draws a data set of objects instead.
+
     Raises:
       ConfigError: a flag is missing or the name is not usable.
       DataError: the folder or an archive is damaged; nothing is left behind.
       StorageError: it cannot be written.
     """
     name, data_dir = invocation.text("name"), invocation.path("data_dir")
+    if name == drawn_shapes.NAME:
+        _draw_shapes(data_dir / name, seed=invocation.integer("seed") or 0)
+        return
     reserved = (FOLDER, DIGITS, MASK_FOLDER, ADE20K, COCO, COCO_FOLDER)
     if not name.isidentifier() or name != name.lower() or name in reserved:
         raise ConfigError(
@@ -172,6 +180,21 @@ def prepare_data_set(invocation: Invocation) -> None:
     with announced(f"writing {target}"):
         plans.write(plan if size is None else plans.resized(plan, size), data_dir)
     say(f"{target} is ready: data.name={name!r}, data.data_dir={str(data_dir)!r}, splits {', '.join(plan.splits)}")
+
+
+def _draw_shapes(target: Path, *, seed: int) -> None:
+    """Draws images with objects, unless they are there.
+
+    Raises:
+      StorageError: they cannot be written.
+    """
+    if target.is_dir():
+        say(f"{target} is there already; nothing was done")
+        return
+    with announced(f"drawing {target}"):
+        drawn_shapes.write(target, seed=seed)
+    splits_drawn = ", ".join(f"{split} with {number} images" for split, number in drawn_shapes.NUM_IMAGES.items())
+    say(f"{target} is ready: data.name='coco_folder', data.data_dir={str(target)!r}, splits {splits_drawn}")
 
 
 def plan_of(source: Path, name: str, *, labels_file: Path | None) -> Plan:

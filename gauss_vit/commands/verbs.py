@@ -314,15 +314,10 @@ _DATA = Verb(
     takes_arguments=True,
     flags=(
         Flag(name="from", value="DIR", help="Folder of images, or of the ImageNet archives."),
-        Flag(name="name", value="NAME", help="Name of the TFDS data set to write."),
+        Flag(name="name", value="NAME", help="Name of the TFDS data set to write; drawn_shapes draws objects instead."),
         Flag(name="data_dir", value="DIR", help="TFDS folder to write the data set to."),
-        Flag(
-            name="size",
-            type=int,
-            value="PIXELS",
-            lowest=1,
-            help="Length in pixels that the shorter side of larger images is reduced to.",
-        ),
+        Flag(name="seed", type=int, value="N", lowest=0, help="Seed of drawn_shapes (0 by default)."),
+        Flag(name="size", type=int, value="PIXELS", lowest=1, help="Pixels that shorter sides are reduced to."),
         Flag(
             name="deep",
             type=bool,
