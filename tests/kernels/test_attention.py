@@ -11,6 +11,7 @@ from gauss_vit.position.term import expand, offset_shape
 pytestmark = pytest.mark.optimized
 
 GRID = (2, 3)
+attention_of = jax.jit(attention, static_argnames=("grid", "prefix_tokens"))
 
 
 def inputs(tokens, dtype=jnp.float32):
@@ -30,28 +31,28 @@ def oracle(query, key, value, bias):
 @pytest.mark.parametrize("prefix", [0, 1])
 def test_bias_is_added_after_the_scaling(prefix):
     query, key, value, table = inputs(6 + prefix)
-    mixed = attention(query, key, value, table=table, grid=GRID, prefix_tokens=prefix)
+    mixed = attention_of(query, key, value, table=table, grid=GRID, prefix_tokens=prefix)
     expected = oracle(query, key, value, expand(table, GRID, prefix_tokens=prefix))
     np.testing.assert_allclose(mixed, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_no_table_is_a_table_of_zeros():
     query, key, value, table = inputs(6)
-    plain = attention(query, key, value, table=None, grid=GRID)
-    np.testing.assert_allclose(plain, attention(query, key, value, table=table * 0, grid=GRID), rtol=1e-6)
+    plain = attention_of(query, key, value, table=None, grid=GRID)
+    np.testing.assert_allclose(plain, attention_of(query, key, value, table=table * 0, grid=GRID), rtol=1e-6)
     np.testing.assert_allclose(plain, oracle(query, key, value, 0), rtol=1e-5, atol=1e-6)
 
 
 def test_a_constant_bias_changes_nothing():
     query, key, value, table = inputs(6)
-    shifted = attention(query, key, value, table=table + 3, grid=GRID)
-    np.testing.assert_allclose(shifted, attention(query, key, value, table=table, grid=GRID), rtol=1e-5, atol=1e-6)
+    shifted = attention_of(query, key, value, table=table + 3, grid=GRID)
+    np.testing.assert_allclose(shifted, attention_of(query, key, value, table=table, grid=GRID), rtol=1e-5, atol=1e-6)
 
 
 def test_one_table_serves_all_heads():
     query, key, value, table = inputs(6)
-    shared = attention(query, key, value, table=table[:1], grid=GRID)
-    repeated = attention(query, key, value, table=jnp.repeat(table[:1], 2, axis=0), grid=GRID)
+    shared = attention_of(query, key, value, table=table[:1], grid=GRID)
+    repeated = attention_of(query, key, value, table=jnp.repeat(table[:1], 2, axis=0), grid=GRID)
     np.testing.assert_allclose(shared, repeated, rtol=1e-6)
 
 
@@ -59,9 +60,9 @@ def test_the_table_has_a_gradient():
     query, key, value, table = inputs(6)
 
     def loss(table):
-        return jnp.sum(jnp.square(attention(query, key, value, table=table, grid=GRID)))
+        return jnp.sum(jnp.square(attention_of(query, key, value, table=table, grid=GRID)))
 
-    gradient = jax.grad(loss)(table)
+    gradient = jax.jit(jax.grad(loss))(table)
     step = 1e-3
     moved = table.at[1, 0, 2].add(step)
     assert float(gradient[1, 0, 2]) == pytest.approx(
@@ -72,10 +73,12 @@ def test_the_table_has_a_gradient():
 def test_bfloat16_stays_near_float32_and_keeps_its_type():
     exact = inputs(6)
     half = [each.astype(jnp.bfloat16) for each in exact[:3]]
-    mixed = attention(*half, table=exact[3], grid=GRID)
+    mixed = attention_of(*half, table=exact[3], grid=GRID)
     assert mixed.dtype == jnp.bfloat16
     # Eight bits of mantissa in the inputs and in the weights.
-    np.testing.assert_allclose(mixed.astype(jnp.float32), attention(*exact[:3], table=exact[3], grid=GRID), atol=0.04)
+    np.testing.assert_allclose(
+        mixed.astype(jnp.float32), attention_of(*exact[:3], table=exact[3], grid=GRID), atol=0.04
+    )
 
 
 @pytest.mark.parametrize("kernel", ["reference", "whole", "einsum", "rows"])
@@ -101,7 +104,7 @@ def test_gradients_in_bfloat16_stay_near_those_in_float32(kernel):
 
 def test_dropped_weights_keep_the_mean():
     query, key, value, table = inputs(6)
-    still = attention(query, key, value, table=table, grid=GRID)
+    still = attention_of(query, key, value, table=table, grid=GRID)
     draw = jax.jit(
         jax.vmap(lambda k: attention(query, key, value, table=table, grid=GRID, dropout_rate=0.3, dropout_key=k))
     )

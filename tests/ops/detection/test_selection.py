@@ -101,6 +101,7 @@ def test_detections_are_the_best_of_all_pairs():
 def test_candidates_without_a_place_are_counted():
     proposals, logits, codes = jax.tree.map(jnp.asarray, candidates_of(1))
     all_places = NUM_PROPOSALS * NUM_CLASSES
-    few, many = (detect(proposals, logits, codes, jnp.asarray(SIZE), num_candidates=n) for n in (8, all_places))
+    detect_of = jax.jit(detect, static_argnames="num_candidates")
+    few, many = (detect_of(proposals, logits, codes, jnp.asarray(SIZE), num_candidates=n) for n in (8, all_places))
     is_candidate = (jax.nn.softmax(logits, axis=-1)[:, :-1] > 0.05) & proposals.is_real[:, None]
     assert int(few.num_dropped) == int(np.sum(is_candidate)) - 8 and int(many.num_dropped) == 0
