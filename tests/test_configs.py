@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import functools
 import itertools
 import runpy
 from pathlib import Path
@@ -42,6 +43,16 @@ def arguments_of(path: Path) -> list[str | None]:
     return ["", *(",".join(chosen) for chosen in itertools.product(*pairs))]
 
 
+def file_of(source: str) -> str:
+    """The file that a source names, without its arguments."""
+    return source.partition(".py")[0]
+
+
+def in_full(source: str):
+    """A case of the full tier."""
+    return pytest.param(source, marks=pytest.mark.full)
+
+
 def sources() -> list[str]:
     """All that `--config` can name."""
     files = sorted(FOLDER.glob("*.py"))
@@ -51,11 +62,17 @@ def sources() -> list[str]:
 
 
 SOURCES = sources()
+loaded = functools.cache(experiments.load)
 # One data set and one size stand for all of a family: classes and widths do not change what is traced.
 TRACED = [
     source
     for source in SOURCES
     if not any(size in source for size in LARGE) and ("data=" not in source or "data=pet" in source)
+]
+# The first arguments of every file in the default tier, and all of them in the full one.
+TRACED_IN_TIERS = [
+    source if source == next(each for each in TRACED if file_of(each) == file_of(source)) else in_full(source)
+    for source in TRACED
 ]
 
 
@@ -66,7 +83,7 @@ def label(source: str) -> str:
 
 @pytest.mark.parametrize("source", SOURCES, ids=label)
 def test_every_argument_gives_an_experiment_that_json_keeps(source: str):
-    shown = experiments.load(source)
+    shown = loaded(source)
     assert experiments.from_json(shown.to_json()) == shown
     if shown.start is not None:
         check_applies(shown.model, shown.start.intervention)
@@ -82,22 +99,22 @@ def test_every_file_records_how_it_is_run_and_what_came_of_it(path: Path):
 
 def test_segmentation_normalises_pixels_as_its_weights_were_trained():
     for source in (source for source in SOURCES if "ade20k.py" in source):
-        shown = experiments.load(source)
+        shown = loaded(source)
         assert shown.data.normalization == preparation(Path(shown.start.weights).stem).normalization, source
 
 
 def test_different_arguments_give_different_experiments():
     by_value: dict[Experiment, list[str]] = {}
     for source in SOURCES:
-        by_value.setdefault(experiments.load(source), []).append(source)
+        by_value.setdefault(loaded(source), []).append(source)
     # What an argument leaves out is a default, so that an empty one has a twin; b16 stands in two files.
     twins = [names for names in by_value.values() if len(names) > 1]
     assert all(any(name.endswith(":") or "b16_gauss" in name for name in names) for names in twins)
 
 
-@pytest.mark.parametrize("source", TRACED, ids=label)
+@pytest.mark.parametrize("source", TRACED_IN_TIERS, ids=label)
 def test_training_and_evaluation_steps_trace(source: str):
-    shown = _shallow(completed(experiments.load(source), num_examples=5000, num_classes=10))
+    shown = _shallow(completed(loaded(source), num_examples=5000, num_classes=10))
     program = make_program(shown)
     state, outcome = jax.eval_shape(program.train_step, program.abstract, _batch(shown, shown.training.batch_size))
     shapes, expected = (jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree) for tree in (state, program.abstract))
@@ -108,10 +125,10 @@ def test_training_and_evaluation_steps_trace(source: str):
         assert jax.tree.leaves(jax.eval_shape(eval_step, program.abstract.params, batch))
 
 
-@pytest.mark.parametrize("source", TRACED, ids=label)
+@pytest.mark.parametrize("source", TRACED_IN_TIERS, ids=label)
 @pytest.mark.parametrize("size", [(40, 57), (500, 333)])
 def test_images_of_any_size_become_those_of_the_model(source: str, size: tuple[int, int]):
-    shown = experiments.load(source)
+    shown = loaded(source)
     pixels = np.random.RandomState(0).randint(0, 256, (*size, 3), np.uint8)
     if shown.data.name in ("digits", "cifar10"):  # All their images have one size already.
         pixels = pixels[: shown.model.image_size[0], : shown.model.image_size[1]]
