@@ -10,7 +10,7 @@ from gauss_vit import main as program
 from gauss_vit.assembly import smoke_test
 from gauss_vit.train.optim import Schedule, Warmup
 from gauss_vit.train.optim.optimizer import learning_rate
-from tests.tiny_config import FLAG, OBSERVED, get_config
+from tests.tiny_config import FLAG, OBSERVED, ONE_DEVICE, get_config
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_smoke_test_says_what_it_did_and_keeps_nothing(
 ):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     overrides = ["--config.training.num_steps=5000", "--config.optimizer.schedule.warmup.steps=2000"]
-    assert program.main(["train", "--smoke", FLAG, *observed, *overrides]) == 0
+    assert program.main(["train", "--smoke", FLAG, ONE_DEVICE, *observed, *overrides]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("smoke test passed in ")
     assert lines[1:] == [

@@ -253,7 +253,7 @@ def test_half_precision_and_the_bounded_fit_are_in_the_file_name(folder, tmp_pat
     assert 0 <= record["gaussian_fit"]["center_x"] <= 31
 
 
-@pytest.mark.parametrize("protocol", ["replknet", "luo2016"])
+@pytest.mark.parametrize("protocol", ["replknet", pytest.param("luo2016", marks=pytest.mark.full)])
 def test_other_protocols_are_measured_by_name(folder, tmp_path, protocol):
     run(folder, tmp_path, protocol=protocol, max_images=2)
     record = json.loads((tmp_path / f"tiny.v1_{protocol}.json").read_text())

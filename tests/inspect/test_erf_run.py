@@ -84,6 +84,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits_without_finished_images(
     np.testing.assert_array_equal(resumed.groups, whole.groups)
 
 
+@pytest.mark.full
 def test_a_run_that_was_killed_by_the_system_goes_on_to_the_same_bits(named, paths, whole, tmp_path):
     partial = tmp_path / "tiny.partial.npz"
     script = f"""

@@ -129,7 +129,7 @@ def test_a_layer_of_a_swin_transformer_has_the_grid_of_its_stage():
     pictures = jnp.asarray(np.random.default_rng(0).normal(size=(1, 32, 64, 3)), jnp.float32)
     stages = jax.jit(build(SWIN, jax.random.key(3)).intermediates)(pictures)
     expected = [tokens for stage in stages for tokens in stage.tokens]
-    for layer, grid in ((1, (8, 16)), (2, (8, 16)), (3, (4, 8)), (4, (2, 4))):
+    for layer, grid in ((2, (8, 16)), (3, (4, 8)), (4, (2, 4))):
         features = features_of(SWIN, params, layer=layer, protocol=BMVC2023)
         assert grid_of_layer(SWIN, layer) == feature_grid(features, (32, 64)) == grid
         np.testing.assert_allclose(

@@ -115,8 +115,9 @@ def test_annotations_may_be_text(config_file: Path, tmp_path: Path):
         experiment.override(experiment.load(str(late)), {"model.position.terms[1].norm": "max"})
 
 
-def test_the_position_verb_draws_the_sum_with_it(run: Path, config_file: Path, tmp_path: Path):
-    assert program.main(["position", f"--workdir={run}", f"--config={config_file}", f"--out={tmp_path}"]) == 0
+def test_the_position_verb_takes_the_sum_with_it(run: Path, config_file: Path, tmp_path: Path):
+    with undrawn():
+        assert program.main(["position", f"--workdir={run}", f"--config={config_file}", f"--out={tmp_path}"]) == 0
     assert (tmp_path / "sloped_position_tables.png").is_file()
 
 

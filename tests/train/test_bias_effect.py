@@ -83,7 +83,10 @@ def test_a_dead_amplitude_is_named_with_its_block():
     assert caught.value.code == "BIAS-DEAD"
 
 
-@pytest.mark.parametrize("name", test_swin.GAUSSIANS)
+@pytest.mark.parametrize(
+    "name",
+    ["v2, per head", *(pytest.param(name, marks=pytest.mark.full) for name in ("v1, shared", "v1, anisotropic"))],
+)
 def test_every_block_of_every_stage_of_windows_is_measured(name):
     config = test_swin.GAUSSIANS[name]
     model = test_swin.lively(config)

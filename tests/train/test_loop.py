@@ -31,7 +31,7 @@ from tests.train.incidents import final_state, interrupted_at, with_batches, wit
 from tests.train.states import data_files, flip_byte
 from tests.train.toy import NUM_EVAL, TRAINING, ToyRecipe, batch_of, run_in
 
-pytestmark = pytest.mark.optimized
+pytestmark = [pytest.mark.optimized, pytest.mark.usefixtures("settled_heap")]
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_signal_before_the_first_update_saves_nothing(tmp_path: Path):
     assert saved_steps(tmp_path) == []
 
 
-@pytest.mark.parametrize("which", [1, 2, 3])
+@pytest.mark.parametrize("which", [2, *(pytest.param(which, marks=pytest.mark.full) for which in (1, 3))])
 def test_interrupted_evaluation_is_done_again_and_counted_once(undisturbed: Path, tmp_path: Path, which: int):
     run, calls = run_in(tmp_path), []
 
@@ -267,7 +267,9 @@ def test_unknown_best_metric_is_refused(tmp_path: Path):
     ("log_every", "eval_every", "lines"),
     [
         (6, 4, [("eval", 4), ("train", 6), ("eval", 8), ("train", 12), ("eval", 12)]),
-        (5, 6, [("train", 5), ("eval", 6), ("train", 10), ("train", 12), ("eval", 12)]),
+        pytest.param(
+            *(5, 6, [("train", 5), ("eval", 6), ("train", 10), ("train", 12), ("eval", 12)]), marks=pytest.mark.full
+        ),
         (5, None, [("train", 5), ("train", 10), ("train", 12), ("eval", 12)]),
     ],
 )

@@ -266,7 +266,8 @@ def losses_on_one_device() -> np.ndarray:
     return losses(transformer_bench(1, 1).go(4)[1])
 
 
-@pytest.mark.parametrize(("data", "fsdp"), [pytest.param(8, 1, marks=pytest.mark.full), (2, 4)])
+@pytest.mark.full  # The default tier compares a model without blocks here, and a whole one in `test_sharded_steps.py`.
+@pytest.mark.parametrize(("data", "fsdp"), [(8, 1), (2, 4)])
 def test_vision_transformer_has_the_same_losses_on_one_and_on_eight_devices(
     data: int, fsdp: int, losses_on_one_device: np.ndarray
 ):

@@ -143,7 +143,7 @@ def test_swin_v2_is_refused_with_the_reason():
 
 
 @pytest.mark.parametrize("gaussian", [Gaussian(), ALL], ids=["shared", "every variant"])
-@pytest.mark.parametrize("name", ["table", "beit", "swin"])
+@pytest.mark.parametrize("name", ["table", "beit", pytest.param("swin", marks=pytest.mark.full)])
 def test_split_tables_compute_the_same_and_bake_back(name, gaussian):
     config, params, logits = baked_model(name)
     split, split_params = unbake(config, params, gaussian)

@@ -19,7 +19,7 @@ from tests.segmenter import segmenter
 NORMALIZATION = Normalization(mean=(0.5, 0.4, 0.3), std=(0.1, 0.2, 0.3))
 
 
-@pytest.mark.parametrize("config", [RELATIVE, V1], ids=["vit", "swin"])
+@pytest.mark.parametrize("config", [RELATIVE, pytest.param(V1, marks=pytest.mark.full)], ids=["vit", "swin"])
 def test_program_in_a_file_gives_the_logits_of_the_model(config, tmp_path):
     network, params = classifier(config, 5), network_params(config, num_classes=5)
     made = program(network, params, normalization=NORMALIZATION, platforms=["cpu", "cuda", "tpu"])
