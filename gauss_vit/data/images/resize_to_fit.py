@@ -28,7 +28,7 @@ def size_to_fit(image_size: tuple[int, int], *, scale: tuple[int, int]) -> tuple
     return max(1, int(height * factor + 0.5)), max(1, int(width * factor + 0.5))
 
 
-def check_scale(field: str, scale: tuple[int, int]) -> None:
+def check_scale(field: str, scale: tuple[int, ...]) -> None:
     """Refuses a scale that no image fits, or beyond the limit.
 
     Raises:
