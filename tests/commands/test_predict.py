@@ -26,6 +26,7 @@ from tests.analysis.photos import write_photos
 from tests.commands.predict_weights import SIDE, TOP, tensor
 from tests.commands.test_evaluate import evaluated
 from tests.data.samples import png
+from tests.detecting import detecting_model
 from tests.drawing import undrawn
 from tests.named_models import add_preset
 from tests.networks import classifier
@@ -146,6 +147,33 @@ def test_segmentation_writes_an_overlay_and_a_mask_of_each_photo(
             assert segment["share"] == pytest.approx(counts[segment["index"]] / classes.size, abs=1e-6)
             assert segment["name"] == CLASSES[segment["index"]]
     assert any(len(line["segments"]) > 1 for line in found)
+
+
+def test_objects_are_listed_drawn_and_written_as_coco_results(tmp_path: Path, monkeypatch, capsys):
+    folder, out = tmp_path / "photos", tmp_path / "out"
+    folder.mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (2, 50, 60, 3), dtype=np.uint8)
+    for name, pixels in zip(("000000000139", "000000000285"), noise, strict=True):
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+    # Images of 53 x 64 pixels in batches of 64 x 96.
+    named = dataclasses.replace(detecting_model(), eval_transform=ResizeToFit(scale=(64, 64)))
+    monkeypatch.setattr(predict, "named_model", lambda given: named)
+    with undrawn():
+        found = predicted(capsys, "--workdir=w", f"--out={out}", "--topk=100", folder)
+    entries = json.loads((out / "coco_results.json").read_text())
+    assert len(entries) == sum(len(line["boxes"]) for line in found) > 2
+    listed = [(Path(line["file"]).name, box) for line in found for box in line["boxes"]]
+    for entry, (name, box) in zip(entries, listed, strict=True):
+        assert (entry["file_name"], entry["image_id"]) == (name, int(name.removesuffix(".png")))
+        assert (entry["category_id"], entry["score"]) == (box["index"], box["probability"])
+        x, y, width, height = entry["bbox"]
+        edges = np.rint([x, y, x + width, y + height])
+        np.testing.assert_array_equal(edges[:2], [box["x"], box["y"]])
+        np.testing.assert_array_equal(edges[2:] - edges[:2], [box["width"], box["height"]])
+        assert entry["segmentation"]["size"] == [50, 60]
+        assert 0 <= x <= x + width <= 60.001 and 0 <= y <= y + height <= 50.001
+    with Image.open(found[0]["mask"]) as mask:
+        assert mask.size == (60, 50)
 
 
 def test_classes_of_whole_images_have_no_pictures(workdir: Path, photos: Path, tmp_path: Path, capsys):
