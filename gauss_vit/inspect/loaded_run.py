@@ -77,7 +77,7 @@ class LoadedRun:
 
         Args:
           layer: Number of the block whose output is read, from 1; "decoder" for the map that a segmentation head
-            classifies; None for the end of the backbone.
+            classifies; "p3" and the like for a level of a detector's pyramid; None for the end of the backbone.
           protocol: Definition of the field: it decides whether the end is read after the last normalisation.
 
         Raises:
