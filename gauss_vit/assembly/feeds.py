@@ -96,8 +96,8 @@ def open_sources(experiment: Experiment) -> Sources:
     }
     for name, source in {"training": train, **evaluation}.items():
         _LOGGER.info("%s: %d images of %d classes", name, len(source), source.num_classes)
-        for line in source.summary() if isinstance(source, SelectiveSource) else ():
-            _LOGGER.info("%s", line)
+    for line in train.summary() if isinstance(train, SelectiveSource) else ():
+        _LOGGER.info("%s", line)
     return Sources(train=train, evaluation=evaluation)
 
 
