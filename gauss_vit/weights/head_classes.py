@@ -1,6 +1,6 @@
 """The head of given weights for a model with classes of its own: which rows are taken, found by name."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -81,21 +81,51 @@ def choose_head(
     )
 
 
-def class_parameters(network: NetworkConfig) -> frozenset[str]:
-    """Finds the parameters of a network's head whose last axis is the classes: those that one more class makes larger.
+@dataclass(frozen=True, kw_only=True)
+class ClassEntries:
+    """The classes on the last axis of a parameter, one after the other.
+
+    Attributes:
+      per_class: Number of entries of each class: 1 for logits, 4 for boxes of every class.
+      others: Number of entries behind them, such as that of background.
+    """
+
+    per_class: int
+    others: int
+
+    def count(self, num_classes: int) -> int:
+        """Returns the length of the axis for a number of classes."""
+        return self.per_class * num_classes + self.others
+
+    def of(self, classes: Sequence[int], *, num_classes: int) -> list[int]:
+        """Returns the places of some of the classes on the axis, in their order, and of what is behind all of them.
+
+        >>> ClassEntries(per_class=2, others=1).of([2, 0], num_classes=3)
+        [4, 5, 0, 1, 6]
+        """
+        places = [self.per_class * each + place for each in classes for place in range(self.per_class)]
+        return places + list(range(self.per_class * num_classes, self.count(num_classes)))
+
+
+def class_parameters(network: NetworkConfig) -> Mapping[str, ClassEntries]:
+    """Finds the parameters of a network's head whose last axis has the classes: those that one more class makes larger.
 
     There are none where the config of the head has no number of classes.
     """
     head = network.head
     if not isinstance(head, ClassHeadConfig) or head.num_classes is None:
-        return frozenset()
+        return {}
 
-    def shapes(head: HeadConfig) -> dict[str, tuple[int, ...]]:
+    def lengths(head: HeadConfig) -> dict[str, int]:
         leaves = flatten_paths(abstract_of(lambda key: head.make(network.backbone, key=key))[1])
-        return {f"head.{path}": leaf.shape for path, leaf in leaves.items()}
+        return {f"head.{path}": leaf.shape[-1] for path, leaf in leaves.items()}
 
-    larger = shapes(replace(head, num_classes=head.num_classes + 1))
-    return frozenset(path for path, shape in shapes(head).items() if larger[path] != shape)
+    own, larger = lengths(head), lengths(replace(head, num_classes=head.num_classes + 1))
+    return {
+        path: ClassEntries(per_class=larger[path] - length, others=length - (larger[path] - length) * head.num_classes)
+        for path, length in own.items()
+        if larger[path] != length
+    }
 
 
 def _difference(match: ClassMatch, given: Sequence[str]) -> str:

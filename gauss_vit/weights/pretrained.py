@@ -22,7 +22,7 @@ from gauss_vit.weights.bias_sites import starts_fresh
 from gauss_vit.weights.detection import Detected, detect
 from gauss_vit.weights.file_metadata import class_names_of, grids_of_file, normalization_of, palette_of
 from gauss_vit.weights.fitting_presets import other_model
-from gauss_vit.weights.head_classes import Head, choose_head, class_parameters
+from gauss_vit.weights.head_classes import ClassEntries, Head, choose_head, class_parameters
 from gauss_vit.weights.names.naming import Expected, Tensor, from_theirs, refuse, shown_name
 from gauss_vit.weights.position_plan import plan_positions
 from gauss_vit.weights.resample_positions import Regrid, is_position
@@ -219,10 +219,10 @@ def _plan(
     }
     shapes = {name: entry.shape for name, entry in entries.items()}
     positions = plan_positions(shapes, wanted, config, stated=grids_of_file(file.metadata), source_grid=source_grid)
-    by_class = class_parameters(network) if given else frozenset()
-    heads = [name for name, each in wanted.items() if each.path in by_class]
-    rows = {} if choice.rows is None else dict.fromkeys(heads, choice.rows)
-    _check_head({name: shapes[name] for name in heads if name in shapes}, num_classes=len(given))
+    by_class = class_parameters(network) if given else {}
+    heads = {name: by_class[each.path] for name, each in wanted.items() if each.path in by_class}
+    rows = {} if choice.rows is None else _rows(heads, choice.rows, num_classes=len(given))
+    _check_head({name: shapes[name] for name in heads if name in shapes}, heads, num_classes=len(given))
     cut = {name for name in rows if name in shapes and shapes[name][1:] == wanted[name].shape[1:]}
     _check(entries, wanted, config, exempt={*positions.regrids, *cut}, unknown=positions.unknown)
     return _Plan(
@@ -236,14 +236,19 @@ def _plan(
     )
 
 
-def _check_head(shapes: Mapping[str, tuple[int, ...]], *, num_classes: int) -> None:
-    """Checks that the tensors of a head with a row for each class have as many as the file names, if it names any.
+def _rows(heads: Mapping[str, ClassEntries], classes: Sequence[int], *, num_classes: int) -> dict[str, tuple[int, ...]]:
+    """Returns the rows of some classes in the tensors of a head, by name."""
+    return {name: tuple(entries.of(classes, num_classes=num_classes)) for name, entries in heads.items()}
+
+
+def _check_head(shapes: Mapping[str, tuple[int, ...]], heads: Mapping[str, ClassEntries], *, num_classes: int) -> None:
+    """Checks that the tensors of a head have as many rows as the classes need that the file names, if it names any.
 
     Raises:
-      CheckpointError: it has another number (code CKPT-TREE).
+      CheckpointError: one has another number (code CKPT-TREE).
     """
     rows = {name: shape[0] for name, shape in shapes.items()} if num_classes else {}
-    others = [f"{name} has {count}" for name, count in rows.items() if count != num_classes]
+    others = [f"{name} has {count}" for name, count in rows.items() if count != heads[name].count(num_classes)]
     refuse({f"with other numbers of classes than the {num_classes} that the file states": others})
 
 

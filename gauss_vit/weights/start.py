@@ -97,7 +97,10 @@ def carry_over(
     )
     given |= moved
     if choice.rows is not None:
-        given |= {path: given[path][..., list(choice.rows)] for path in class_parameters(network)}
+        given |= {
+            path: given[path][..., entries.of(choice.rows, num_classes=len(given_classes))]
+            for path, entries in class_parameters(network).items()
+        }
     fresh = tuple(path for path in wanted if _may_be_fresh(path, given, network.backbone, keeps_head=choice.is_kept))
     taken = [path for path in wanted if path not in fresh]
     refuse(
