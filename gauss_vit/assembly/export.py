@@ -13,12 +13,13 @@ from gauss_vit.config.schema import JsonValue
 from gauss_vit.errors import ConfigError, StorageError
 from gauss_vit.files import replacing
 from gauss_vit.heads.network import NetworkConfig
-from gauss_vit.heads.upernet import UPerNetHead
+from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.weights import safetensors_file
 from gauss_vit.weights.bake import bake
 from gauss_vit.weights.export import stablehlo
-from gauss_vit.weights.export.hugging_face_folder import check_has_counterpart, hugging_face_config, preprocessor_config
-from gauss_vit.weights.export.stock_upernet import buffers, check_has_upernet, mmseg_call
+from gauss_vit.weights.export.hugging_face_folder import auto_class, hugging_face_config, preprocessor_config
+from gauss_vit.weights.export.stock_models import check_computes_alike, stock_call
+from gauss_vit.weights.export.stock_swin import buffers
 from gauss_vit.weights.export.timm_call import timm_model
 from gauss_vit.weights.export.timm_folder import timm_config
 from gauss_vit.weights.file_metadata import Origin, grids_of_tensors, to_metadata
@@ -27,6 +28,9 @@ from gauss_vit.weights.names.naming import Tensor, to_theirs
 
 WEIGHTS, CONFIG, PREPROCESSOR = "model.safetensors", "config.json", "preprocessor_config.json"
 """Names of the files in a folder."""
+
+_WITHOUT_FOLDERS: Mapping[str, str] = {"mmseg": "MMSegmentation", "mmdet": "MMDetection"}
+"""Libraries that load files alone, by the name of their table of names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +42,14 @@ class Exported:
       baked: Names of the terms that were baked into tables.
       tensors: Arrays by name.
       metadata: Texts for the header of the file.
+      normalization: Normalisation of the images' bytes.
     """
 
     network: NetworkConfig
     baked: tuple[str, ...]
     tensors: Mapping[str, Tensor]
     metadata: Mapping[str, str]
+    normalization: Normalization
 
 
 def exported(named: NamedModel, library: str) -> Exported:
@@ -59,10 +65,7 @@ def exported(named: NamedModel, library: str) -> Exported:
     if foreign:
         config, params = bake(config, params)
     network = NetworkConfig(backbone=config, head=named.head)
-    if library == "hugging_face":
-        check_has_counterpart(network)
-    if library == "mmseg" and isinstance(network.head, UPerNetHead):
-        check_has_upernet(network, library)
+    check_computes_alike(network, library)
     params: PyTree = jax.device_get(params)
     grids = grids_of_tensors(config, params, rules(network))
     tensors = to_theirs(params, rules(network))
@@ -71,6 +74,7 @@ def exported(named: NamedModel, library: str) -> Exported:
         baked=foreign,
         tensors=tensors | buffers(tensors, window=config.stages()[0].window, step=named.step),
         metadata=to_metadata(origin_of(named), grids),
+        normalization=named.normalization,
     )
 
 
@@ -138,8 +142,8 @@ def _configs(weights: Exported, library: str, origin: Origin) -> dict[str, Mappi
     network = weights.network
     if library == "hugging_face":
         return {CONFIG: hugging_face_config(network, origin), PREPROCESSOR: preprocessor_config(network, origin)}
-    if library == "mmseg":
-        raise ConfigError("MMSegmentation loads no folders", do="write a file, --out=FILE.safetensors")
+    if library in _WITHOUT_FOLDERS:
+        raise ConfigError(f"{_WITHOUT_FOLDERS[library]} loads no folders", do="write a file, --out=FILE.safetensors")
     model = timm_model(network.backbone, network.head)
     if model is None:
         raise ConfigError(
@@ -165,13 +169,12 @@ def _check_folder(out: Path) -> None:
 def _folder_code(weights: Exported, library: str, out: Path) -> list[str]:
     if library == "timm":
         return [f"timm.create_model({f'local-dir:{out}'!r}, pretrained=True)"]
-    kind = "SemanticSegmentation" if isinstance(weights.network.head, UPerNetHead) else "ImageClassification"
-    return [f"transformers.AutoModelFor{kind}.from_pretrained({str(out)!r})"]
+    return [f"transformers.{auto_class(weights.network.head)}.from_pretrained({str(out)!r})"]
 
 
 def _file_code(weights: Exported, library: str, out: Path) -> list[str]:
     """Returns the code that loads a file into a stock model; none if the library has no such model."""
-    call = _stock_call(weights.network, library)
+    call = stock_call(weights.network, library, weights.normalization)
     if not call:
         return []
     return [
@@ -179,14 +182,6 @@ def _file_code(weights: Exported, library: str, out: Path) -> list[str]:
         f"model = {call}",
         f"model.load_state_dict(load_file({str(out)!r}), strict=True)",
     ]
-
-
-def _stock_call(network: NetworkConfig, library: str) -> str:
-    """Returns the Python expression that makes the stock model, without weights; empty if a file alone has none."""
-    if library == "timm":
-        model = timm_model(network.backbone, network.head)
-        return "" if model is None else model.call
-    return mmseg_call(network) if library == "mmseg" else ""
 
 
 def _write_json(path: Path, content: Mapping[str, JsonValue]) -> None:

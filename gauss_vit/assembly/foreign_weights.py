@@ -8,10 +8,11 @@ from gauss_vit.assembly.preset_images import Pretrained
 from gauss_vit.command_line.console import warn
 from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.heads.network import NetworkConfig
-from gauss_vit.heads.upernet import UPerNetHead
+from gauss_vit.heads.stock import StockHead
 from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.ops.grid import Grid
-from gauss_vit.weights.export.stock_upernet import LIBRARIES, check_agrees, check_has_upernet
+from gauss_vit.weights.export.stock_models import check_computes_alike
+from gauss_vit.weights.export.stock_upernet import check_agrees
 from gauss_vit.weights.head_classes import Head
 from gauss_vit.weights.names.hugging_face_names import usual_epsilon
 from gauss_vit.weights.pretrained import Imported, load_weights
@@ -60,7 +61,7 @@ def load(
 
     Raises:
       CheckpointError: the file is refused, or does not fit.
-      ConfigError: the weights are of a UPerNet that computes something else than the network.
+      ConfigError: the weights are of a dense task, and the library's model computes something else than the network.
     """
     imported = load_weights(found.path, network, head=head, source_grid=source_grid, class_names=class_names, seed=seed)
     _check_computes_alike(imported, network, found)
@@ -68,8 +69,8 @@ def load(
     num_classes = vars(network.head).get("num_classes")
     is_named = not imported.has_fresh_head and len(found.class_names) == num_classes
     names = found.class_names if is_named else ()
-    # The classes of masks are words everywhere; those of images are identifiers in many data sets.
-    identifies = isinstance(network.head, UPerNetHead) and tuple(class_names) in ((), names)
+    # The classes of dense tasks are words everywhere; those of images are identifiers in many data sets.
+    identifies = not isinstance(network.head, StockHead) and tuple(class_names) in ((), names)
     return dataclasses.replace(
         imported,
         class_names=imported.class_names or names,
@@ -79,14 +80,16 @@ def load(
 
 
 def _check_computes_alike(imported: Imported, network: NetworkConfig, found: Published) -> None:
-    """Checks what the tensors of a UPerNet do not tell: that the model computes what the library's does.
+    """Checks what the tensors of a dense task's network do not tell: that the model computes what the library's does.
 
     Raises:
       CheckpointError: the config.json beside the weights is of another one.
-      ConfigError: no UPerNet of the library computes the same.
+      ConfigError: no model of the library computes the same.
     """
-    if isinstance(network.head, UPerNetHead) and imported.table in LIBRARIES and not imported.has_fresh_head:
-        check_has_upernet(network, imported.table)
+    if imported.has_fresh_head or isinstance(network.head, StockHead):
+        return
+    check_computes_alike(network, imported.table)
+    if imported.table == "hugging_face":
         check_agrees(found.upernet, network)
 
 

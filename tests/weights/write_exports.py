@@ -1,8 +1,8 @@
-"""Writes folders and files for timm, transformers and MMSegmentation, and what our models compute.
+"""Writes folders and files for timm, transformers, MMSegmentation and MMDetection, and what our models compute.
 
 python -m tests.weights.write_exports FOLDER    (needs JAX, and neither torch nor timm)
 
-`tests.weights.load_elsewhere` and `tests.weights.load_in_mmseg` load them.
+`tests.weights.load_elsewhere`, `tests.weights.load_in_mmseg` and `tests.weights.load_in_mmdet` load them.
 """
 
 import dataclasses
@@ -26,14 +26,20 @@ from gauss_vit.heads.upernet import UPerNetHead
 from gauss_vit.models.construct import abstract, build
 from gauss_vit.models.presets import PRESETS
 from gauss_vit.models.swin import SwinConfig
+from gauss_vit.ops.detection.masks import paste
 from gauss_vit.ops.map_resize import bilinear_resize
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import with_terms
 from gauss_vit.tasks.classification import Classification
+from gauss_vit.tasks.detection import Detection
 from gauss_vit.tasks.segmentation import Segmentation
 from gauss_vit.tasks.task import Task
-from gauss_vit.weights.safetensors_file import open_weights
+from gauss_vit.weights.pretrained import load_weights
+from gauss_vit.weights.safetensors_file import open_weights, write
+from tests.heads.mask_rcnn_case import IMAGES, NUM_CLASSES
+from tests.heads.mask_rcnn_network import NETWORK
+from tests.heads.mask_rcnn_record import tensors
 
 NORMALIZATION = Normalization(mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
 
@@ -125,6 +131,37 @@ def write_case(folder: Path, library: str, name: str, config) -> None:
     (place / "code.json").write_text(json.dumps({"folder": model_lines[1:], "file": file_lines[1:]}))
 
 
+def write_detector(folder: Path) -> None:
+    """Writes a Mask R-CNN with a Gaussian for MMDetection, and the objects that it finds in a drawn image."""
+    place, image = folder / "mmdet" / "mask_rcnn_gaussian", IMAGES[0]
+    place.mkdir(parents=True, exist_ok=True)
+    network = dataclasses.replace(NETWORK, backbone=with_terms(NETWORK.backbone, Gaussian()))
+    write(place / "given.safetensors", tensors())
+    model = NamedModel(
+        name="mask_rcnn",
+        config=network.backbone,
+        task=Detection(head=network.head),
+        params=load_weights(place / "given.safetensors", network).params,
+        step=7,
+        eval_transform=ResizeCenterCrop(),
+        normalization=NORMALIZATION,
+        class_names=tuple(f"class {index}" for index in range(NUM_CLASSES)),
+    )
+    _, *code = write_weights(model, "mmdet", place / "file.safetensors")
+    pixels = image.pixels()[None]
+    found = jax.device_get(jax.jit(nnx.merge(abstract(network)[0], model.params))(NORMALIZATION(jnp.asarray(pixels))))
+    boxes = found.objects.yxyx[0]
+    np.savez(
+        place / "reference.npz",
+        image=pixels[0],
+        boxes=boxes,
+        scores=found.objects.score[0],
+        labels=found.objects.label[0],
+        masks=np.stack([paste(mask, box, image.size) for mask, box in zip(found.masks[0], boxes, strict=True)]),
+    )
+    (place / "code.json").write_text(json.dumps({"file": code}))
+
+
 def write_pickle_remedy(folder: Path) -> None:
     """Writes the command that the refusal of a pickle advises."""
     path = folder / "it's a model.pth"
@@ -144,6 +181,7 @@ def main() -> None:
     for library, cases in CASES.items():
         for name, config in cases.items():
             write_case(folder, library, name, config)
+    write_detector(folder)
     write_pickle_remedy(folder)
 
 

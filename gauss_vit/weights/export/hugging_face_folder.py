@@ -42,6 +42,11 @@ def check_has_counterpart(network: NetworkConfig) -> None:
         )
 
 
+def auto_class(head: HeadConfig) -> str:
+    """Returns the class of transformers that loads a folder of a network with a head."""
+    return f"AutoModelFor{'SemanticSegmentation' if isinstance(head, UPerNetHead) else 'ImageClassification'}"
+
+
 def hugging_face_config(network: NetworkConfig, origin: Origin) -> dict[str, JsonValue]:
     """Returns the content of config.json.
 

@@ -4,33 +4,25 @@ Source: transformers 5, `UperNetConfig`, `modeling_upernet.py`; MMSegmentation 1
 `SwinTransformer`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-
-import numpy as np
+from collections.abc import Iterable, Mapping
 
 from gauss_vit.config.schema import JsonValue
 from gauss_vit.errors import CheckpointError, ConfigError
 from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.heads.upernet import UPerNetHead
+from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.swin import SwinConfig
-from gauss_vit.ops.grid import Grid
-from gauss_vit.position.relative import RelativeTable
-from gauss_vit.weights.names.naming import Tensor, shown_name
+from gauss_vit.weights.export.stock_swin import openmmlab_swin, swin_obstacle
+from gauss_vit.weights.names.naming import shown_name
 
 LIBRARIES: Mapping[str, str] = {"hugging_face": "transformers", "mmseg": "MMSegmentation"}
 """Libraries that have a UPerNet, by the name of their table of names."""
-
-_EPSILON = 1e-5
-"""Epsilon of the normalisations of Swin and of the stages, which not all can be set there."""
 
 _AUXILIARY_LEVEL = 2
 """Index of the stage that the auxiliary head reads, which transformers fixes."""
 
 _TOLD, _TOLD_OF_SWIN = ("pool_scales", "auxiliary_concat_input"), ("model_type", "hidden_act", "out_features")
 """What a config.json tells, and no shape of a tensor."""
-
-_TRACKED, _MEAN = "num_batches_tracked", "running_mean"
-_INDEX, _TABLE = "relative_position_index", "w_msa.relative_position_bias_table"
 
 
 def check_has_upernet(network: NetworkConfig, library: str) -> None:
@@ -44,10 +36,11 @@ def check_has_upernet(network: NetworkConfig, library: str) -> None:
       ConfigError: none does.
     """
     backbone, head = network.backbone, network.head
-    assert isinstance(head, UPerNetHead), "other heads have other counterparts"
-    obstacle = "it is not on a Swin"
-    if isinstance(backbone, SwinConfig):
-        obstacle = next((reason for reason, is_true in _OBSTACLES.items() if is_true(backbone, head)), "")
+    obstacle = swin_obstacle(backbone)
+    if not isinstance(head, UPerNetHead):
+        obstacle = "it has another head"
+    elif not obstacle and _has_other_level(backbone, head):
+        obstacle = f"its auxiliary head does not read stage {_AUXILIARY_LEVEL + 1}"
     if obstacle:
         raise ConfigError(
             f"no UPerNet of {LIBRARIES[library]} computes the same as the model: {obstacle}",
@@ -140,16 +133,7 @@ def mmseg_upernet(backbone: SwinConfig, head: UPerNetHead) -> dict[str, JsonValu
         }
     return {
         "type": "EncoderDecoder",
-        "backbone": {
-            "type": "SwinTransformer",
-            "embed_dims": backbone.width,
-            "patch_size": backbone.patch_size[0],
-            "depths": list(backbone.depths),
-            "num_heads": list(backbone.num_heads),
-            "window_size": backbone.window[0],
-            "mlp_ratio": backbone.mlp_ratio,
-            "out_indices": list(range(len(widths))),
-        },
+        "backbone": openmmlab_swin(backbone),
         "decode_head": {
             "type": "UPerHead",
             "in_channels": widths,
@@ -163,24 +147,6 @@ def mmseg_upernet(backbone: SwinConfig, head: UPerNetHead) -> dict[str, JsonValu
         "train_cfg": {},
         "test_cfg": {"mode": "whole"},
     }
-
-
-def buffers(names: Iterable[str], *, window: Grid, step: int) -> dict[str, Tensor]:
-    """Returns the tensors that these libraries store beside the weights, so that a strict loader misses none.
-
-    Args:
-      names: Names of the weights.
-      window: The (height, width) of an attention window.
-      step: Number of updates, which is what `num_batches_tracked` counts.
-    """
-    found = {}
-    for name in names:
-        start, _, last = name.rpartition(".")
-        if last == _MEAN:
-            found[f"{start}.{_TRACKED}"] = np.array(step, np.int64)
-        if name.endswith(_TABLE):
-            found[f"{start}.{_INDEX}"] = _offset_index(window)
-    return found
 
 
 def _transformers_auxiliary(backbone: SwinConfig, head: UPerNetHead) -> dict[str, JsonValue]:
@@ -204,30 +170,5 @@ def _differences(theirs: Mapping[str, JsonValue], ours: Mapping[str, JsonValue],
     ]
 
 
-def _offset_index(window: Grid) -> Tensor:
-    """Returns the row of the table for each (query, key) of a window, int64."""
-    height, width = window
-    rows, columns = np.indices(window).reshape(2, -1)
-    offset_rows = rows[:, None] - rows + height - 1
-    offset_columns = columns[:, None] - columns + width - 1
-    return (offset_rows * (2 * width - 1) + offset_columns).astype(np.int64)
-
-
-def _has_other_level(backbone: SwinConfig, head: UPerNetHead) -> bool:
-    return head.auxiliary is not None and head.auxiliary.level % len(backbone.depths) != _AUXILIARY_LEVEL
-
-
-_OBSTACLES: Mapping[str, Callable[[SwinConfig, UPerNetHead], bool]] = {
-    "its windows are fitted to the maps (windows is not fixed)": lambda backbone, _: backbone.windows != "fixed",
-    "it has no relative table, or other position biases": lambda backbone, _: (
-        [term for term in backbone.position.all_terms if term.is_in_foreign_files] != [RelativeTable()]
-    ),
-    "it is a SwinV2, or has no biases": lambda backbone, _: (
-        (backbone.similarity, backbone.norm, backbone.biases) != ("product", "before", "all")
-    ),
-    f"its LayerNorm epsilon is not {_EPSILON}": lambda backbone, _: backbone.norm_epsilon != _EPSILON,
-    "its windows or patches are not square": lambda backbone, _: (
-        len(set(backbone.window)) > 1 or len(set(backbone.patch_size)) > 1
-    ),
-    f"its auxiliary head does not read stage {_AUXILIARY_LEVEL + 1}": _has_other_level,
-}
+def _has_other_level(backbone: BackboneConfig, head: UPerNetHead) -> bool:
+    return head.auxiliary is not None and head.auxiliary.level % len(backbone.stages()) != _AUXILIARY_LEVEL

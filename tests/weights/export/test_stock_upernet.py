@@ -16,7 +16,8 @@ from gauss_vit.models.presets_swin import SWIN_TINY, SWINV2_SMALL
 from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import Position, with_terms
 from gauss_vit.weights.export.hugging_face_folder import hugging_face_config, preprocessor_config
-from gauss_vit.weights.export.stock_upernet import buffers, check_agrees, check_has_upernet, mmseg_upernet
+from gauss_vit.weights.export.stock_swin import buffers
+from gauss_vit.weights.export.stock_upernet import check_agrees, check_has_upernet, mmseg_upernet
 from tests.heads.upernet_networks import TINY, tensors_of
 from tests.weights.hugging_face_models import VIT
 from tests.weights.test_file_metadata import ORIGIN

@@ -87,3 +87,11 @@ def test_file_of_other_numbers_of_classes_is_refused(tmp_path):
     head = dataclasses.replace(NETWORK.head, num_classes=5)
     with pytest.raises(CheckpointError, match=r"fc_cls\.bias is \(8,\) in the file and \(6,\) in the model.*fresh"):
         load(tmp_path, {}, dataclasses.replace(NETWORK, head=head))
+
+
+def test_mask_rcnns_of_torchvision_are_refused(tmp_path):
+    """They are on a ResNet; these are some of their names."""
+    names = ("backbone.body.conv1.weight", "backbone.fpn.inner_blocks.0.0.weight", "roi_heads.box_head.fc6.weight")
+    write(tmp_path / "w.safetensors", {name: np.zeros((2, 2), np.float32) for name in names})
+    with pytest.raises(CheckpointError, match=r"has names of neither .*mmdet.* for this model: backbone\.body\.conv1"):
+        load_weights(tmp_path / "w.safetensors", NETWORK)
