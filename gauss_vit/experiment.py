@@ -15,7 +15,7 @@ from gauss_vit.models.vit import ViTConfig
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.tasks.detection import Detection
-from gauss_vit.tasks.evaluator import Evaluator, check_evaluators
+from gauss_vit.tasks.evaluator import Evaluator, TaskMetric, check_evaluators
 from gauss_vit.tasks.segmentation import Segmentation
 from gauss_vit.tasks.task import Task
 from gauss_vit.train.config import Training
@@ -54,8 +54,8 @@ class Experiment:
       limits: Longest waits of a run.
 
     Raises:
-      ConfigError: the seed is out of range, the evaluators do not fit together, or the data have other targets than the
-        task learns from.
+      ConfigError: the seed is out of range, the evaluators do not fit together or to the task, or the data have other
+        targets than the task learns from.
     """
 
     model: Model
@@ -74,6 +74,11 @@ class Experiment:
         if not 0 <= self.seed < 2**32:
             raise ConfigError(f"seed must be in 0 .. 2^32 - 1, got {self.seed}")
         check_evaluators(self.evaluators, self.training.best)
+        if isinstance(self.task, Detection) and any(isinstance(each.measure, TaskMetric) for each in self.evaluators):
+            raise ConfigError(
+                "what a detector finds is not measured by the metric of its training",
+                do="set the measure of every evaluator to CocoMeasure()",
+            )
         needed, given = self.task.targets, self.data.targets
         if needed not in (None, given):
             kind = type(self.task).__name__

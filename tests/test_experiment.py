@@ -18,6 +18,7 @@ from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import Position, with_terms, without_terms
 from gauss_vit.position.relative import RelativeTable
 from gauss_vit.tasks.classification import Classification
+from gauss_vit.tasks.evaluator import Evaluator
 from gauss_vit.train.optim import (
     LAMB,
     SGD,
@@ -31,6 +32,7 @@ from gauss_vit.train.optim import (
     Schedule,
     Step,
 )
+from tests.data import objects_config
 from tests.tiny_config import get_config
 
 TINY = get_config()
@@ -213,6 +215,11 @@ def test_values_out_of_range_are_refused_with_their_key(changes: dict, expected:
     with pytest.raises(ConfigError) as caught:
         experiment.override(TINY, changes)
     assert str(caught.value).startswith(expected)
+
+
+def test_a_detector_is_not_evaluated_by_the_metric_of_its_training():
+    with pytest.raises(ConfigError, match=r"every evaluator to CocoMeasure\(\)"):
+        dataclasses.replace(objects_config.get_config(), evaluators=(Evaluator(),))
 
 
 def test_problems_of_different_parts_are_named_together():
