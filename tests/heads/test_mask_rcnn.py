@@ -24,9 +24,10 @@ from gauss_vit.train.cost import image_flops
 from gauss_vit.train.state import AbstractModel
 from gauss_vit.tree import flatten_paths
 from tests.heads.detectors import BACKBONE, HEAD, NETWORK, NUM_CLASSES, SIZE, detector, images_of, targets_of
-from tests.models.test_toy_backbone import MixerConfig
+from tests.models.test_vit import RELATIVE
 
 KEY = jax.random.key(0)
+VIT = dataclasses.replace(RELATIVE, image_size=SIZE, patch_size=(8, 8))
 
 
 @pytest.mark.parametrize(
@@ -69,9 +70,8 @@ def test_multiply_adds_are_those_that_are_published():
     assert round(sum(flops.multiply_adds.values()) / 1e9, 1) == 358.6
 
 
-@pytest.mark.parametrize("backbone", [BACKBONE, MixerConfig(patch_size=(8, 8), image_size=SIZE)], ids=["four", "one"])
+@pytest.mark.parametrize("backbone", [BACKBONE, VIT], ids=["swin", "vit"])
 def test_every_cell_of_the_maps_has_its_anchors(backbone):
-    """Also for a backbone of one stage, whose only map is made finer twice."""
     graph, params = abstract(NetworkConfig(backbone=backbone, head=HEAD))
     images = images_of(1)
 
