@@ -191,10 +191,11 @@ def _draw_shapes(target: Path, *, seed: int) -> None:
     if target.is_dir():
         say(f"{target} is there already; nothing was done")
         return
+    num_images = drawn_shapes.NUM_IMAGES
     with announced(f"drawing {target}"):
-        drawn_shapes.write(target, seed=seed)
-    splits_drawn = ", ".join(f"{split} with {number} images" for split, number in drawn_shapes.NUM_IMAGES.items())
-    say(f"{target} is ready: data.name='coco_folder', data.data_dir={str(target)!r}, splits {splits_drawn}")
+        drawn_shapes.write(target, seed=seed, num_images=num_images)
+    counts = ", ".join(f"{split} with {number:,} images" for split, number in num_images.items())
+    say(f"{target} is ready: data.name='coco_folder', data.data_dir={str(target)!r}, splits {counts}")
 
 
 def plan_of(source: Path, name: str, *, labels_file: Path | None) -> Plan:

@@ -7,6 +7,7 @@ import pytest
 
 from gauss_vit import main as program
 from gauss_vit.data.inspection import inspect_split
+from gauss_vit.data.prepare import drawn_shapes
 from gauss_vit.data.sources import how_to_get
 from tests.data import masks_config, objects_config
 from tests.data.sources.coco_samples import make_coco
@@ -135,6 +136,18 @@ def test_masks_of_another_number_of_classes_are_refused(capsys, tmp_path):
     root = make_mask_folder(tmp_path, {"train": 1, "val": 1}, classes=("sky", "road"))
     assert program.main(["data", "check", masks_config.FLAG, f"--config.data.data_dir={root}"]) == 2
     assert "set task.head.num_classes to 2" in capsys.readouterr().err
+
+
+def test_prepare_draws_shapes_that_check_finds(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(drawn_shapes, "NUM_IMAGES", {"train": 3, "val": 2})
+    prepare = ["data", "prepare", "--name=drawn_shapes", f"--data_dir={tmp_path}", "--seed=1"]
+    assert program.main(prepare) == 0
+    assert "splits train with 3 images, val with 2 images" in capsys.readouterr().out
+    assert program.main(prepare) == 0
+    assert "is there already" in capsys.readouterr().out
+    where = [f"--config.data.data_dir={tmp_path / 'drawn_shapes'}"]
+    assert program.main(["data", "check", "--config=configs/drawn_shapes.py:", *where]) == 0
+    assert "train: 3 images, 3 classes" in capsys.readouterr().out
 
 
 def test_prepare_makes_a_data_set_that_check_finds(capsys, tmp_path):
