@@ -131,7 +131,9 @@ def _fitted(measurement: Measurement, maps: tuple[ErfMap, ...]) -> tuple[Result,
 def _write(
     out: Path, named: NamedModel, measurement: Measurement, results: tuple[Result, ...], formats: FigureFormats
 ) -> str:
-    path, context, title = out / measurement.stem, _context(named, measurement), title_of(named)
+    layer = measurement.layer
+    part = "" if layer is None or isinstance(layer, int) else str(layer)
+    path, context, title = out / measurement.stem, _context(named, measurement), title_of(named, part=part)
     records = [_record(result) for result in results]
     maps = tuple(result.erf for result in results)
     if len(results) == 1:

@@ -71,7 +71,7 @@ def part_lines(shown: Experiment, multiply_adds: Mapping[str, float]) -> list[st
         sizes[cost.part_of(path)] += 0 if path in model.statistics else leaf.size
     rows = [("  part", "parameters", "multiply-adds")]
     for part in dict.fromkeys([*multiply_adds, *sizes]):
-        rows.append((f"  {part}", f"{sizes[part]:,}", _giga(multiply_adds.get(part, 0))))
+        rows.append((f"  {part}", f"{sizes[part]:,}", _large(multiply_adds.get(part, 0))))
     return aligned(rows, ("left", "right", "right"))
 
 
@@ -139,13 +139,13 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:,.2f} MB"
 
 
-def _giga(count: float) -> str:
-    """Formats a number of operations.
+def _large(count: float) -> str:
+    """Formats a number of operations in units of 10^9 or, if there are fewer, of 10^6.
 
-    >>> _giga(187.6e9), _giga(1.25e6)
-    ('187.6 G', '0.00125 G')
+    >>> _large(187.6e9), _large(1.25e6)
+    ('187.6 G', '1.2 M')
     """
-    return f"{count / 1e9:,.1f} G" if count >= 1e8 else f"{count / 1e9:.3g} G"
+    return f"{count / 1e9:,.1f} G" if count >= 1e9 else f"{count / 1e6:,.1f} M"
 
 
 def _shape(shape: tuple[int, ...]) -> str:
