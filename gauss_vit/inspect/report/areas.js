@@ -1,7 +1,7 @@
 // The labelled areas of the image: painted over it, named under the pointer, listed for the patch and for the image.
 // The boxes of objects are framed.
 
-const AREA_TINT = 128, MOST_LISTED = 8;
+const AREA_TINT = 128, MOST_LISTED = 8, LEAST_CAPTIONED = 256;
 const areaTitles = [...new Set(data.images.flatMap((image) => image.areas.map((each) => each.title)))];
 // Of the chosen image, unpacked.
 let areas = [];
@@ -42,13 +42,14 @@ function paintAreas() {
   for (const box of [...shown.boxes].reverse()) frameBox(pen, ...box);
 }
 
-// Frames a box, with its caption above it, or inside where there is no room above.
+// Frames a box, with its caption above it, or inside where there is no room above; small images have no room at all.
 function frameBox(pen, caption, colour, [top, left, bottom, right]) {
   const size = Math.max(8, Math.max(width, height) / 40), line = Math.max(1, Math.max(width, height) / 300);
   const base = top >= size * 1.3 ? top : top + size * 1.3;
   pen.lineWidth = line;
   pen.strokeStyle = pen.fillStyle = `rgb(${colour.join(" ")})`;
   pen.strokeRect(left + line / 2, top + line / 2, right - left - line, bottom - top - line);
+  if (Math.max(width, height) < LEAST_CAPTIONED) return;
   pen.font = `${size}px sans-serif`;
   pen.fillRect(left, base - size * 1.3, pen.measureText(caption).width + size / 2, size * 1.3);
   pen.fillStyle = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] < 140 ? "white" : "black";

@@ -31,16 +31,25 @@ class ReportAreas:
 
 
 def report_areas(label_map: LabelMap, *, title: str) -> ReportAreas:
-    """Packs a label map, with the labels that have pixels alone, and its boxes."""
-    present, shares = label_map.by_share(), label_map.shares()
+    """Packs a label map, with the labels that have pixels alone, and its boxes; objects of one class have one label."""
+    merged = _merged(label_map)
+    present, shares = merged.by_share(), merged.shares()
     places = np.full(256, IGNORED, np.uint8)
     places[list(present)] = np.arange(len(present))
     return ReportAreas(
         title=title,
-        labels=tuple((label_map.labels[index].short_name, label_map.labels[index].colour) for index in present),
+        labels=tuple((merged.labels[index].short_name, merged.labels[index].colour) for index in present),
         shares=tuple(float(f"{shares[index]:.5g}") for index in present),
-        values=pack(places[label_map.values]),
+        values=pack(places[merged.values]),
         boxes=tuple(
             (box.caption, box.label.colour, tuple(round(side, 1) for side in box.yxyx)) for box in label_map.boxes
         ),
     )
+
+
+def _merged(label_map: LabelMap) -> LabelMap:
+    """Gives equal labels one index."""
+    labels = tuple(dict.fromkeys(label_map.labels))
+    places = np.full(256, IGNORED, np.uint8)
+    places[: len(label_map.labels)] = [labels.index(label) for label in label_map.labels]
+    return LabelMap(values=places[label_map.values], labels=labels)

@@ -17,6 +17,13 @@ def test_labels_are_ranked_by_share_and_pixels_point_to_them():
     np.testing.assert_array_equal(unpack(found.values), [[1, 1, 0, 0, 0], [1, IGNORED, 0, 0, 2]])
 
 
+def test_objects_of_one_class_have_one_label():
+    labels = tuple(Label(name=name, colour=(9, 0, 0)) for name in ("dog", "cat", "dog"))
+    found = report_areas(LabelMap(values=np.array([[0, 2, 1, IGNORED]], np.uint8), labels=labels), title="predicted")
+    assert ([name for name, _ in found.labels], found.shares) == (["dog", "cat"], (0.5, 0.25))
+    np.testing.assert_array_equal(unpack(found.values), [[0, 0, 1, IGNORED]])
+
+
 def test_boxes_have_captions_and_colours():
     label = Label(name="dog, hound", colour=(200, 40, 40))
     boxes = (LabelledBox(yxyx=(0.26, 1.0, 2.0, 3.0), label=label, share=0.5),)
