@@ -11,7 +11,7 @@ from benchmarks import timing
 from benchmarks.timing import Seconds
 from gauss_vit import experiment as experiments
 from gauss_vit.assembly.device import model_here
-from gauss_vit.batches import Batch, ClassTargets, Mask, MaskTargets
+from gauss_vit.batches import Batch, ClassTargets, Mask, MaskTargets, ObjectTargets, no_objects
 from gauss_vit.data.config import Data
 from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.experiment import Experiment
@@ -35,6 +35,7 @@ DATA = Data(
     num_threads=0,
 )
 TASK = Classification()
+_NUM_OBJECTS = 7  # As many as an image of COCO has on average.
 OPTIMIZER = Optimizer(rule=AdamW(), learning_rate=1e-4, weight_decay=0.05, schedule=Schedule(curve=Constant()))
 
 
@@ -64,21 +65,39 @@ def recipe_of(source: str, *, batch_size: int | None, image_size: int | None) ->
 
 
 def noise(experiment: Experiment) -> Batch:
-    """A batch of random bytes, with random classes of the images or of their pixels."""
+    """A batch of random bytes, with random classes of the images or of their pixels, or random objects."""
     random = np.random.default_rng(0)
     batch_size, image_size = experiment.training.batch_size, experiment.model.image_size
     num_classes = experiment.task.num_classes
     if experiment.data.targets == "masks":
         values = random.integers(0, num_classes, (batch_size, *image_size), np.uint8)
         targets = MaskTargets(mask=Mask(values=values))
+    elif experiment.data.targets == "objects":
+        targets = _random_objects(random, batch_size, image_size=image_size, num_classes=num_classes)
     else:
         targets = ClassTargets(label=random.integers(0, num_classes, batch_size, np.int32))
     return Batch(
         image=random.integers(0, 256, (batch_size, *image_size, 3), np.uint8),
         is_real=np.ones(batch_size, bool),
         targets=targets,
-        is_flipped=np.arange(batch_size) % 2 == 1,
+        # Images with objects are flipped when they are read.
+        is_flipped=None if experiment.data.targets == "objects" else np.arange(batch_size) % 2 == 1,
     )
+
+
+def _random_objects(
+    random: np.random.Generator, batch_size: int, *, image_size: tuple[int, int], num_classes: int
+) -> ObjectTargets:
+    """Objects of a few sizes in whole images, each of which fills its box; the other rows are padding."""
+    targets = jax.tree.map(lambda leaf: np.stack([leaf] * batch_size), no_objects())
+    size = np.asarray(image_size, np.float32)
+    sides = size * random.uniform(0.1, 0.5, (batch_size, _NUM_OBJECTS, 2)).astype(np.float32)
+    corners = (size - sides) * random.random((batch_size, _NUM_OBJECTS, 2), np.float32)
+    targets.boxes.yxyx[:, :_NUM_OBJECTS] = np.concatenate([corners, corners + sides], axis=-1)
+    targets.label[:, :_NUM_OBJECTS] = random.integers(0, num_classes, (batch_size, _NUM_OBJECTS))
+    targets.masks[:, :_NUM_OBJECTS] = 255
+    targets.size[:] = targets.original_size[:] = image_size
+    return targets
 
 
 def noise_shapes(experiment: Experiment) -> Batch:

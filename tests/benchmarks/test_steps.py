@@ -10,7 +10,9 @@ from benchmarks import overhead, steps
 from gauss_vit import experiment as experiments
 from gauss_vit.position.gaussian import Gaussian
 
-PETS = str(Path(__file__).parents[2] / "configs" / "pets_segmentation.py")
+PETS, SHAPES = (
+    str(Path(__file__).parents[2] / "configs" / name) for name in ("pets_segmentation.py", "drawn_shapes.py:")
+)
 
 
 def test_a_config_keeps_all_but_its_sizes_and_its_weights():
@@ -25,6 +27,16 @@ def test_noise_has_the_targets_of_the_task():
     assert batch.image.shape == (2, 64, 64, 3)
     values = batch.targets.mask.values
     assert values.shape == (2, 64, 64) and values.dtype == np.uint8 and set(np.unique(values)) == {0, 1, 2}
+
+
+def test_noise_has_objects_inside_its_images():
+    batch = steps.noise(steps.recipe_of(SHAPES, batch_size=2, image_size=64))
+    boxes = batch.targets.boxes.yxyx
+    assert boxes.shape == (2, 100, 4) and boxes.min() >= 0 and boxes.max() <= 64
+    is_object = np.all(boxes[..., 2:] > boxes[..., :2], axis=-1)
+    assert np.sum(is_object, axis=1).tolist() == [7, 7]
+    assert np.all(batch.targets.masks[is_object] == 255) and not batch.targets.masks[~is_object].any()
+    assert set(batch.targets.label[is_object].tolist()) <= {0, 1, 2}
 
 
 def test_shapes_of_noise_are_those_of_noise():
