@@ -64,8 +64,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return workdir
 
 
-def test_killed_runs_end_with_the_same_bits(undisturbed: Path, tmp_path: Path):
-    for after_step in (3, 15):
+@pytest.mark.parametrize("steps", [(9,), pytest.param((3, 15), marks=pytest.mark.full)])
+def test_killed_runs_end_with_the_same_bits(undisturbed: Path, tmp_path: Path, steps: tuple[int, ...]):
+    for after_step in steps:
         status, _ = interrupt(tmp_path, signal.SIGKILL, after_step=after_step)
         assert status == -signal.SIGKILL
         assert max(saved_steps(tmp_path)) >= after_step
