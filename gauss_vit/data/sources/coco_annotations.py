@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from gauss_vit.data.sources.coco_outlines import Outlines, OutlineWriter
+from gauss_vit.data.sources.coco_outlines import OutlineTable, OutlineWriter
 from gauss_vit.data.sources.json_arrays import read_arrays
 from gauss_vit.errors import DataError
 
@@ -29,10 +29,10 @@ Record = Mapping[str, object]
 
 @dataclass(frozen=True, kw_only=True)
 class Annotations:
-    """The images, classes and objects of an annotation file.
+    """Images, classes and objects, as a file of annotations lists them.
 
     Attributes:
-      path: the file.
+      name: what they are read from, such as the name of the file.
       class_names: one name for each class index; the classes are in the order of their ids.
       class_ids: int64 [classes], the ids of the classes in the file.
       file_names: for each image its file, relative to the folder of images.
@@ -47,7 +47,7 @@ class Annotations:
       outlines: their masks.
     """
 
-    path: Path
+    name: str
     class_names: tuple[str, ...]
     class_ids: Int[np.ndarray, " classes"]
     file_names: tuple[str, ...]
@@ -59,7 +59,7 @@ class Annotations:
     xywh: Float[np.ndarray, "annotations 4"]
     area: Float[np.ndarray, " annotations"]
     is_crowd: Bool[np.ndarray, " annotations"]
-    outlines: Outlines
+    outlines: OutlineTable
 
     def flaws(self) -> dict[str, Bool[np.ndarray, " annotations"]]:
         """Tells which annotations nothing is learned from, and why; one may have several flaws.
@@ -88,29 +88,53 @@ def read_annotations(path: Path) -> Annotations:
     Raises:
       DataError: DATA-ANN, the file cannot be read, is too large, is no such JSON, or contradicts itself.
     """
-    images, classes, objects = _Images(), _Classes(), _Objects()
-    add: dict[str, Callable[[Record], None]] = {
-        "images": images.add,
-        "categories": classes.add,
-        "annotations": objects.add,
-    }
-    missing = set(add)
+    writer = AnnotationWriter()
+    missing = {"images", "categories", "annotations"}
     try:
         num_bytes = path.stat().st_size
         if num_bytes > LARGEST_FILE:
             raise ValueError(f"it has {num_bytes / 2**30:.1f} GiB, the limit is {LARGEST_FILE / 2**30:g} GiB")
         for key, elements in read_arrays(path):
             missing.discard(key)
-            for element in elements if key in add else ():
-                add[key](_object(element, key))
+            for element in elements:
+                writer.add(key, element)
         if missing:
             raise ValueError(f"it has no array {' or '.join(sorted(missing))}")
-        return _joined(path, images, classes, objects)
+        return writer.finish(path.name)
     except OSError as error:
         message = f"{path} cannot be read: {error.strerror or error}"
         raise DataError(message, do="restore it", code="DATA-ANN") from error
     except ValueError as error:
         raise DataError(f"{path}: {error}", do="correct the file or write it again", code="DATA-ANN") from error
+
+
+class AnnotationWriter:
+    """Collects what a file of annotations lists, in any order."""
+
+    def __init__(self) -> None:
+        self._images, self._classes, self._objects = _Images(), _Classes(), _Objects()
+        self._add: dict[str, Callable[[Record], None]] = {
+            "images": self._images.add,
+            "categories": self._classes.add,
+            "annotations": self._objects.add,
+        }
+
+    def add(self, key: str, element: object) -> None:
+        """Adds an element of `images`, `categories` or `annotations`; those of other arrays are passed over.
+
+        Raises:
+          ValueError: a value is missing or impossible.
+        """
+        if key in self._add:
+            self._add[key](_object(element, key))
+
+    def finish(self, name: str) -> Annotations:
+        """Returns what was collected; `name` says what it was read from.
+
+        Raises:
+          ValueError: it contradicts itself.
+        """
+        return _joined(name, self._images, self._classes, self._objects)
 
 
 @dataclass(frozen=True)
@@ -203,7 +227,7 @@ class _Objects:
             raise ValueError(f"{name}: {error}") from error
 
 
-def _joined(path: Path, images: _Images, classes: _Classes, objects: _Objects) -> Annotations:
+def _joined(name: str, images: _Images, classes: _Classes, objects: _Objects) -> Annotations:
     """Puts the columns together.
 
     Raises:
@@ -223,7 +247,7 @@ def _joined(path: Path, images: _Images, classes: _Classes, objects: _Objects) -
     if (fault := outlines.faulty(sizes[image])) is not None:
         raise ValueError(f"annotation {ids[fault[0]]}: {fault[1]}")
     return Annotations(
-        path=path,
+        name=name,
         class_names=tuple(classes.names[number] for number in class_ids.tolist()),
         class_ids=class_ids,
         file_names=tuple(images.file_names),

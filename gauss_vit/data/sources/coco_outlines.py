@@ -6,6 +6,7 @@ Those of COCO's training split, 41 million numbers, take 330 MB; as Python's lis
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt32
@@ -15,6 +16,29 @@ from gauss_vit.data.images.outlines import Outline, Polygons, Runs, decoded_runs
 _FEWEST_NUMBERS = 6
 _LARGEST_COORDINATE = 2.0**15
 _LARGEST_RUN = 2**32 - 1
+
+
+@runtime_checkable
+class OutlineTable(Protocol):
+    """One outline, or none, for each annotation."""
+
+    @property
+    def is_missing(self) -> Bool[np.ndarray, " annotations"]:
+        """Which annotations have none."""
+        ...
+
+    @property
+    def columns(self) -> tuple[np.ndarray, ...]:
+        """What is held of the outlines, to tell them from others."""
+        ...
+
+    def of_image(self, places: Int[np.ndarray, " places"]) -> tuple[Outline | None, ...]:
+        """Returns the outlines of annotations that are all of one image. Called from several threads at once.
+
+        Raises:
+          DataError: they cannot be read.
+        """
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +69,15 @@ class Outlines:
             return Polygons(points=tuple(self.numbers[start:stop] for start, stop in spans))
         first, last = _span(self.last_runs, place)
         return Runs(lengths=self.runs[first:last]) if last > first else None
+
+    def of_image(self, places: Int[np.ndarray, " places"]) -> tuple[Outline | None, ...]:
+        """Returns the outlines of annotations, of one image or of several."""
+        return tuple(self[place] for place in places.tolist())
+
+    @property
+    def columns(self) -> tuple[np.ndarray, ...]:
+        """The numbers of all polygons and run lengths, and whose they are."""
+        return self.numbers, self.polygon_ends, self.last_polygons, self.runs, self.last_runs
 
     @property
     def is_missing(self) -> Bool[np.ndarray, " annotations"]:

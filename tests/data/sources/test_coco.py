@@ -14,7 +14,7 @@ from gauss_vit.batches import MAX_OBJECTS, no_objects
 from gauss_vit.data.config import Data
 from gauss_vit.data.examples import AnnotatedSource, SelectiveSource, learnable
 from gauss_vit.data.sources import splits
-from gauss_vit.data.sources.coco import CocoSource
+from gauss_vit.data.sources.coco_source import CocoSource
 from gauss_vit.errors import ConfigError, DataError
 from tests.data.sources.coco_samples import CLASS_NAMES, IDS, SIZES, document, make_coco
 from tests.data.test_config import DATA
