@@ -112,9 +112,7 @@ def classes_of(
     return np.repeat(classes[value_of_run], np.diff(starts, append=flat.size)).reshape(values.shape)
 
 
-def upright_mask(
-    mask: UInt8[np.ndarray, "height width"], image: Header, *, name: str
-) -> UInt8[np.ndarray, "image_height image_width"]:
+def upright_mask(mask: Values, image: Header, *, name: str) -> Integer[np.ndarray, "image_height image_width"]:
     """Turns a mask as the image beside it is turned, if it was drawn before that.
 
     Its size tells: a mask of the upright image's size is upright, and one of the stored image's size is turned with it.
@@ -122,7 +120,7 @@ def upright_mask(
     those who draw.
 
     Args:
-      mask: class indices as they are stored.
+      mask: class indices or numbers of segments as they are stored.
       image: header of the image.
       name: name of the mask in error messages.
 

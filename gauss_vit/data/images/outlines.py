@@ -67,7 +67,35 @@ class Runs:
         return {"size": list(size), "counts": self.lengths.tolist()}
 
 
-Outline = Polygons | Runs
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """An object as the pixels of a mask that hold its number.
+
+    Attributes:
+      values: integers [height, width], the numbers of the segments of an image.
+      number: int32, that of the object.
+    """
+
+    values: PyTree
+    number: PyTree
+
+    def bitmap(self, size: tuple[int, int]) -> Bool[np.ndarray, "height width"]:
+        """Returns the pixels of the object in its image, of that (height, width)."""
+        del size
+        return self.values == self.number
+
+    def to_coco(self, size: tuple[int, int]) -> dict[str, object]:
+        """Writes the value of an annotation's `segmentation`, compressed run lengths.
+
+        Raises:
+          ConfigError: pycocotools is not installed.
+        """
+        encoded = import_masks().encode(np.asfortranarray(self.bitmap(size), np.uint8))
+        return {"size": list(size), "counts": encoded["counts"].decode("ascii")}
+
+
+Outline = Polygons | Runs | Segment
 
 
 def rectangle(yxyx: Float[np.ndarray, "4"]) -> Polygons:

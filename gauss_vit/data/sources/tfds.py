@@ -19,6 +19,7 @@ from gauss_vit.data.examples import Example, Source
 from gauss_vit.data.file_reading import retry
 from gauss_vit.data.images.header import MAX_PIXELS, read_header
 from gauss_vit.data.sources.tfds_builder import file_instructions, open_builder
+from gauss_vit.data.sources.tfds_objects import annotated
 from gauss_vit.data.sources.tfds_targets import TargetReader, find_reader
 from gauss_vit.errors import DataError
 from gauss_vit.files import FileSet
@@ -218,7 +219,7 @@ def open_source(
         key: tfds.decode.SkipDecoding() for key, kind in features.items() if isinstance(kind, tfds.features.Image)
     }
     instructions = file_instructions(builder, split)
-    return TfdsSource(
+    source = TfdsSource(
         full_name=builder.info.full_name,
         split=split,
         targets=targets,
@@ -228,3 +229,6 @@ def open_source(
         reader=reader,
         file_name=next((key for key in FILE_NAME_KEYS if key in features), None),
     )
+    if targets == "objects":
+        return annotated(source, title=f"{source.full_name} {split}", max_pixels=max_pixels)
+    return source

@@ -1,4 +1,4 @@
-"""What is learned from a record of a TFDS data set: its class, or a class for each of its pixels."""
+"""What is learned from a record of a TFDS data set: its class, a class for each of its pixels, or objects."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,6 +15,7 @@ from gauss_vit.data.images.mask import classes_of, decode_mask, upright_mask
 from gauss_vit.data.sources import ade20k
 from gauss_vit.data.sources.how_to_get import SCENE_PARSE150
 from gauss_vit.data.sources.mask_classes import MaskClasses, indexed, padding_targets
+from gauss_vit.data.sources.tfds_objects import LAST_THING, OBJECT_FEATURES, SegmentReader
 from gauss_vit.errors import DataError
 from gauss_vit.palette import Palette, generated_palette
 
@@ -185,8 +186,7 @@ def find_reader(builder: tfds.core.DatasetBuilder, targets: Targets, *, max_pixe
     if targets == "classes":
         return _class_reader(full_name, features)
     if targets == "objects":
-        message = f"the objects of {full_name} are not read"
-        raise DataError(message, do="read COCO as it is downloaded, with data.name=coco", code="DATA-TFDS")
+        return _segment_reader(full_name, features, max_pixels=max_pixels)
     return _mask_reader(builder.info.name, full_name, features, max_pixels=max_pixels)
 
 
@@ -232,6 +232,20 @@ def _mask_reader(name: str, full_name: str, features: Features, *, max_pixels: i
     message = f"{full_name} has no masks that are known; it has {', '.join(sorted(features))}"
     do = "read scene_parse150, oxford_iiit_pet or coco/2017_panoptic, or a folder with data.name=mask_folder"
     raise DataError(message, do=do, code="DATA-TFDS")
+
+
+def _segment_reader(full_name: str, features: Features, *, max_pixels: int) -> SegmentReader:
+    """Finds a data set's panoptic segments, and which of their classes are of things.
+
+    Raises:
+      DataError: DATA-TFDS, it has none, or other classes than COCO's.
+    """
+    names = tuple(features[_PANOPTIC_OBJECTS]["label"].names) if features.keys() >= OBJECT_FEATURES else ()
+    if LAST_THING not in names:
+        message = f"{full_name} has no objects that are known; it has {', '.join(sorted(features))}"
+        do = "read coco/2017_panoptic, or COCO as it is downloaded, with data.name=coco"
+        raise DataError(message, do=do, code="DATA-TFDS")
+    return SegmentReader(class_names=names[: names.index(LAST_THING) + 1], max_pixels=max_pixels)
 
 
 def _scene_classes() -> MaskClasses:

@@ -108,8 +108,8 @@ def test_a_data_set_without_known_masks_is_refused(digits_root: Path):
     assert "oxford_iiit_pet" in caught.value.do
 
 
-def test_objects_are_not_read_from_tfds(digits_root: Path):
-    with pytest.raises(DataError, match=r"the objects of digits/1\.0\.0 are not read") as caught:
+def test_a_data_set_without_objects_is_refused(digits_root: Path):
+    with pytest.raises(DataError, match=r"digits/1\.0\.0 has no objects that are known; it has file_name") as caught:
         open_source(str(digits_root), "digits", "train", targets="objects")
     assert "data.name=coco" in str(caught.value.do)
 
