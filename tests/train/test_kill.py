@@ -20,8 +20,8 @@ SECONDS_A_STEP = 0.02
 NUM_KILLS = 50
 
 
-TOY, SHAPES = "tests.train.train_toy", "tests.tasks.train_shapes"
-"""Modules that train: a classifier, and a UPerNet with running statistics and a moving average."""
+TOY, SHAPES, OBJECTS = "tests.train.train_toy", "tests.tasks.train_shapes", "tests.tasks.train_objects"
+"""Modules that train: a classifier, a UPerNet with running statistics and a moving average, and a Mask R-CNN."""
 
 
 def start(workdir: Path, seconds_a_step: float, *, module: str = TOY) -> subprocess.Popen[str]:
@@ -76,13 +76,14 @@ def test_killed_runs_end_with_the_same_bits(undisturbed: Path, tmp_path: Path, s
 
 
 @pytest.mark.full
-def test_killed_segmentations_end_with_the_same_bits(tmp_path: Path):
+@pytest.mark.parametrize("module", [SHAPES, OBJECTS])
+def test_killed_dense_tasks_end_with_the_same_bits(tmp_path: Path, module: str):
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
-    finish(undisturbed, module=SHAPES)
+    finish(undisturbed, module=module)
     for after_step in (3, 11, 17):
-        status, said = interrupt(killed, signal.SIGKILL, after_step=after_step, seconds_a_step=0.1, module=SHAPES)
+        status, said = interrupt(killed, signal.SIGKILL, after_step=after_step, seconds_a_step=0.1, module=module)
         assert status == -signal.SIGKILL, said
-    assert "resumed from step" in finish(killed, module=SHAPES)
+    assert "resumed from step" in finish(killed, module=module)
     assert trace_of(killed) == trace_of(undisturbed)
 
 

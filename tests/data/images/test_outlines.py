@@ -44,10 +44,10 @@ def test_no_text_is_no_runs():
 
 
 def test_polygons_are_the_union_that_pycocotools_draws():
-    polygons = [[2.5, 3, 30, 4.25, 12, 18], [10, 2, 35, 2, 35, 20, 10, 20]]
+    polygons = [[2.5, 3.0, 30.0, 4.25, 12.0, 18.0], [10.0, 2.0, 35.0, 2.0, 35.0, 20.0, 10.0, 20.0]]
     parts = pycocotools_mask.frPyObjects(polygons, 24, 40)
     expected = pycocotools_mask.decode(pycocotools_mask.merge(parts))
-    outline = Polygons(points=tuple(map(np.asarray, polygons)))
+    outline = Polygons(points=tuple(np.asarray(points, np.float64) for points in polygons))
     np.testing.assert_array_equal(outline.bitmap((24, 40)), expected)
     assert outline.to_coco((24, 40)) == polygons
 
