@@ -291,7 +291,7 @@ class MaskRCNN(nnx.Module):
 def _of_class(
     values: Float[Array, "batch boxes *cells classes"], label: Int32[Array, "batch boxes"]
 ) -> Float[Array, "batch boxes *cells"]:
-    """Selects the values of a box's class; zeros for a label that is no class.
+    """Selects the values of a box's class; zeros for a label that is not a class.
 
     By comparison: on accelerators the gradient of an index is a slow scatter.
     """

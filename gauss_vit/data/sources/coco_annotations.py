@@ -86,7 +86,7 @@ def read_annotations(path: Path) -> Annotations:
     `segmentation` none. Everything else is passed over.
 
     Raises:
-      DataError: DATA-ANN, the file cannot be read, is too large, is no such JSON, or contradicts itself.
+      DataError: DATA-ANN, the file cannot be read, is too large, is not such JSON, or contradicts itself.
     """
     writer = AnnotationWriter()
     missing = {"images", "categories", "annotations"}
