@@ -40,9 +40,9 @@ from gauss_vit.experiment import Experiment
 from gauss_vit.kernels.choice import KernelChoice
 from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.compute import ActivationType
-from gauss_vit.models.presets import PRESETS_VIT
-from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.models.presets.vit import PRESETS_VIT
 from gauss_vit.position.position import with_terms
+from gauss_vit.position.terms.gaussian import Gaussian
 from gauss_vit.train.program import make_program
 
 IN_LOOP = ":loop"

@@ -14,9 +14,9 @@ from gauss_vit.kernels.attention import attention
 from gauss_vit.kernels.choice import AttentionShape, KernelChoice, cudnn_obstacle
 from gauss_vit.kernels.reference import attend, attention_logits, attention_weights
 from gauss_vit.ops.grid import Grid, num_patches, offset_shape
-from gauss_vit.position.gaussian import Gaussian
-from gauss_vit.position.relative import RelativeTable
 from gauss_vit.position.term import expand, table
+from gauss_vit.position.terms.gaussian import Gaussian
+from gauss_vit.position.terms.relative import RelativeTable
 
 HEADS, CHANNELS = 6, 64
 TERMS = (RelativeTable(), Gaussian())

@@ -24,9 +24,9 @@ from benchmarks.rows import Row
 from benchmarks.steps import Steps, experiment_of, time_compilation, varied
 from gauss_vit.experiment import Experiment
 from gauss_vit.models.compute import Compute
-from gauss_vit.models.presets import RELPOS_SMALL
-from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.models.presets.vit import RELPOS_SMALL
 from gauss_vit.position.position import with_terms
+from gauss_vit.position.terms.gaussian import Gaussian
 
 MODEL = with_terms(RELPOS_SMALL, Gaussian())
 

@@ -17,9 +17,9 @@ import jax.numpy as jnp
 from benchmarks import process, rows, timing
 from benchmarks.rows import Row
 from benchmarks.steps import Steps, experiment_of, varied
-from gauss_vit.models.presets import RELPOS_SMALL
-from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.models.presets.vit import RELPOS_SMALL
 from gauss_vit.position.position import with_terms
+from gauss_vit.position.terms.gaussian import Gaussian
 from gauss_vit.train.input_wait import InputWait
 from gauss_vit.train.step import Outcome
 from gauss_vit.train.wall_time import Pace, WallTime

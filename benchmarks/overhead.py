@@ -20,9 +20,9 @@ from benchmarks import kernel, process, rows, timing
 from benchmarks.rows import Row
 from benchmarks.steps import Steps, experiment_of, recipe_of, time_compilation, varied
 from gauss_vit.experiment import Experiment
-from gauss_vit.models.presets import RELPOS_SMALL
-from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.models.presets.vit import RELPOS_SMALL
 from gauss_vit.position.position import Position, with_terms, without_terms
+from gauss_vit.position.terms.gaussian import Gaussian
 
 PAIRS = (("Gaussian", "relative"), ("Gaussian", "none"), ("relative", "none"))
 

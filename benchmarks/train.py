@@ -44,10 +44,10 @@ from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.kernels.choice import KernelChoice
 from gauss_vit.models import construct
 from gauss_vit.models.compute import Compute
-from gauss_vit.models.presets import PRESETS_VIT
+from gauss_vit.models.presets.vit import PRESETS_VIT
 from gauss_vit.models.vit import ViTConfig
-from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import with_terms
+from gauss_vit.position.terms.gaussian import Gaussian
 from gauss_vit.train import cost
 from gauss_vit.train.state import AbstractModel
 

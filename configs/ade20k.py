@@ -38,8 +38,8 @@ from gauss_vit.experiment import Experiment
 from gauss_vit.heads.inference import Inference
 from gauss_vit.heads.upernet import UPerNetHead
 from gauss_vit.models.compute import Compute
-from gauss_vit.models.presets import RELPOS_SMALL
-from gauss_vit.models.presets_swin import SWIN_BASE, SWIN_SMALL, SWIN_TINY, for_dense_tasks
+from gauss_vit.models.presets.swin import SWIN_BASE, SWIN_SMALL, SWIN_TINY, for_dense_tasks
+from gauss_vit.models.presets.vit import RELPOS_SMALL
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position import Gaussian, with_terms
 from gauss_vit.tasks.evaluator import Best, Evaluator

@@ -19,7 +19,7 @@ from gauss_vit.data.images.augment import rand_augment
 from gauss_vit.data.images.transforms import RandomFlip, RandomShift, ResizeCenterCrop
 from gauss_vit.experiment import Experiment
 from gauss_vit.heads.linear import LinearHead
-from gauss_vit.models.presets import RELPOS_SMALL
+from gauss_vit.models.presets.vit import RELPOS_SMALL
 from gauss_vit.ops.erasing import Erasing
 from gauss_vit.ops.mixing import Mixing
 from gauss_vit.ops.pixel_normalization import Normalization

@@ -35,7 +35,7 @@ from gauss_vit.data.images.transforms import RandomFlip
 from gauss_vit.experiment import Experiment
 from gauss_vit.heads.mask_rcnn import MaskRCNNHead
 from gauss_vit.models.compute import Compute
-from gauss_vit.models.presets_swin import SWIN_BASE, SWIN_SMALL, SWIN_TINY, for_dense_tasks
+from gauss_vit.models.presets.swin import SWIN_BASE, SWIN_SMALL, SWIN_TINY, for_dense_tasks
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position import Gaussian, with_terms
 from gauss_vit.tasks.coco_measure import CocoMeasure

@@ -24,7 +24,7 @@ from gauss_vit.heads.box_head import BoxHead
 from gauss_vit.heads.mask_head import MaskHead
 from gauss_vit.heads.mask_rcnn import MaskRCNNHead
 from gauss_vit.heads.rpn import RPNHead
-from gauss_vit.models.presets_swin import SWIN_TINY, for_dense_tasks
+from gauss_vit.models.presets.swin import SWIN_TINY, for_dense_tasks
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position import Gaussian, with_terms
 from gauss_vit.tasks.coco_measure import CocoMeasure

@@ -14,9 +14,9 @@ from gauss_vit.experiment import Experiment
 from gauss_vit.models.presets import PRESETS
 from gauss_vit.ops.erasing import Erasing
 from gauss_vit.ops.mixing import Mixing
-from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import Position, with_terms, without_terms
-from gauss_vit.position.relative import RelativeTable
+from gauss_vit.position.terms.gaussian import Gaussian
+from gauss_vit.position.terms.relative import RelativeTable
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.tasks.evaluator import Evaluator
 from gauss_vit.train.optim import (

@@ -15,16 +15,16 @@ from gauss_vit.data.images.transforms import RandomResizedCrop
 from gauss_vit.kernels.attention import attention
 from gauss_vit.kernels.reference import attend, attention_logits, attention_weights
 from gauss_vit.models.compute import Compute
-from gauss_vit.models.presets import RELPOS_SMALL
+from gauss_vit.models.presets.vit import RELPOS_SMALL
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.ops.grid import offset_shape
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.position import term
-from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import Position
-from gauss_vit.position.relative import RelativeTable
-from gauss_vit.position.relative_mlp import RelativeMlp
+from gauss_vit.position.terms.gaussian import Gaussian
+from gauss_vit.position.terms.relative import RelativeTable
+from gauss_vit.position.terms.relative_mlp import RelativeMlp
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train import mesh as meshes
 from gauss_vit.train.mesh import MeshConfig

@@ -6,8 +6,8 @@ from gauss_vit.experiment import Experiment
 from gauss_vit.heads.linear import LinearHead
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.ops.pixel_normalization import Normalization
-from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import Position
+from gauss_vit.position.terms.gaussian import Gaussian
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.tasks.evaluator import Evaluator
 from gauss_vit.train.config import Training

@@ -32,8 +32,8 @@ from gauss_vit.models.presets import PRESETS, Preset
 from gauss_vit.ops.grid import Grid
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.palette import Palette
-from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import with_terms
+from gauss_vit.position.terms.gaussian import Gaussian
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.tasks.task import Task
 from gauss_vit.train import mesh

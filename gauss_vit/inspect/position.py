@@ -13,7 +13,7 @@ from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.stage import POSITION_EMBED, SHARED_BIAS, Stage
 from gauss_vit.ops.grid import Grid
 from gauss_vit.position import term
-from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.terms.gaussian import Gaussian
 from gauss_vit.tree import flatten_paths, subtree
 
 

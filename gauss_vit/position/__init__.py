@@ -1,11 +1,11 @@
 """Position terms: learnable biases of the attention logits as tables over patch offsets, and absolute embeddings."""
 
 from gauss_vit.position.absolute import AbsoluteEmbedding
-from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import Position, with_terms, without_terms
-from gauss_vit.position.relative import RelativeTable
-from gauss_vit.position.relative_mlp import RelativeMlp
 from gauss_vit.position.term import BiasTerm, expand, init, table
+from gauss_vit.position.terms.gaussian import Gaussian
+from gauss_vit.position.terms.relative import RelativeTable
+from gauss_vit.position.terms.relative_mlp import RelativeMlp
 
 __all__ = [
     "AbsoluteEmbedding",

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gauss_vit.ops.grid import Grid
-from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.terms.gaussian import Gaussian
 
 _NARROWEST = 0.3  # patches: a neighbour gets less than 1 % of the peak
 _WIDEST = 2.0  # sides of the grid: inside, the Gaussian is a parabola

@@ -6,10 +6,10 @@ from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.position.absolute import AbsoluteEmbedding
-from gauss_vit.position.gaussian import Gaussian
-from gauss_vit.position.relative import RelativeTable
-from gauss_vit.position.relative_mlp import RelativeMlp
 from gauss_vit.position.term import BiasTerm
+from gauss_vit.position.terms.gaussian import Gaussian
+from gauss_vit.position.terms.relative import RelativeTable
+from gauss_vit.position.terms.relative_mlp import RelativeMlp
 
 Term = Gaussian | RelativeMlp | RelativeTable | BiasTerm
 """The terms of this package, which stored configs may name, and any other that a config file defines."""

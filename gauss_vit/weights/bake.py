@@ -16,11 +16,11 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.stage import SHARED_BIAS
 from gauss_vit.position import term
-from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.gaussian_split import split_gaussian
 from gauss_vit.position.position import with_terms
-from gauss_vit.position.relative import RelativeTable
 from gauss_vit.position.term import BiasTerm
+from gauss_vit.position.terms.gaussian import Gaussian
+from gauss_vit.position.terms.relative import RelativeTable
 from gauss_vit.tree import flatten_paths, subtree, unflatten_paths
 from gauss_vit.weights.bias_sites import BiasSite, bias_sites
 

@@ -32,9 +32,9 @@ from jaxtyping import Array, PRNGKeyArray, PyTree
 from gauss_vit.errors import ConfigError
 from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.stage import POSITION_EMBED
-from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import without_terms
 from gauss_vit.position.term import BiasTerm
+from gauss_vit.position.terms.gaussian import Gaussian
 from gauss_vit.tree import flatten_paths, unflatten_paths
 from gauss_vit.weights.bias_sites import BiasSite, bias_sites
 

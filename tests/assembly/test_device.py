@@ -11,8 +11,8 @@ from gauss_vit.kernels import cudnn
 from gauss_vit.kernels.choice import choose
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.presets import PRESETS
-from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import with_terms
+from gauss_vit.position.terms.gaussian import Gaussian
 from tests.tiny_config import get_config
 
 HALF = with_terms(

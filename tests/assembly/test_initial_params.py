@@ -17,8 +17,8 @@ from gauss_vit.errors import CheckpointError, ConfigError
 from gauss_vit.heads.linear import LinearHead
 from gauss_vit.models import construct
 from gauss_vit.models.vit import ViTConfig
-from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import without_terms
+from gauss_vit.position.terms.gaussian import Gaussian
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train import mesh
 from gauss_vit.tree import flatten_paths, unflatten_paths

@@ -9,9 +9,9 @@ from flax import nnx
 
 from gauss_vit.assembly.named_model import intervened
 from gauss_vit.errors import ConfigError
-from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import Position
-from gauss_vit.position.relative import RelativeTable
+from gauss_vit.position.terms.gaussian import Gaussian
+from gauss_vit.position.terms.relative import RelativeTable
 from tests.named_models import named_of
 from tests.tiny_config import MODEL
 

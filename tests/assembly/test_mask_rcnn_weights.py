@@ -16,8 +16,8 @@ from gauss_vit.errors import CheckpointError, ConfigError
 from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.models.construct import abstract
 from gauss_vit.ops.pixel_normalization import Normalization
-from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import with_terms
+from gauss_vit.position.terms.gaussian import Gaussian
 from gauss_vit.tasks.detection import Detection
 from gauss_vit.weights.bake import bake
 from gauss_vit.weights.published import published

@@ -16,10 +16,10 @@ from gauss_vit.experiment import Experiment
 from gauss_vit.models import construct
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.position.absolute import AbsoluteEmbedding
-from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import Position
-from gauss_vit.position.relative import RelativeTable
-from gauss_vit.position.relative_mlp import RelativeMlp
+from gauss_vit.position.terms.gaussian import Gaussian
+from gauss_vit.position.terms.relative import RelativeTable
+from gauss_vit.position.terms.relative_mlp import RelativeMlp
 from gauss_vit.train import mesh
 from gauss_vit.train.checkpoint.reader import CHECKPOINTS, META
 from gauss_vit.tree import flatten_paths, unflatten_paths

@@ -13,9 +13,9 @@ from gauss_vit.assembly.trained_on import trained_on
 from gauss_vit.experiment import Experiment
 from gauss_vit.palette import generated_palette
 from gauss_vit.position.absolute import AbsoluteEmbedding
-from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import Position
-from gauss_vit.position.relative import RelativeTable
+from gauss_vit.position.terms.gaussian import Gaussian
+from gauss_vit.position.terms.relative import RelativeTable
 from gauss_vit.tasks.evaluator import Evaluator
 from gauss_vit.train.checkpoint.reader import read_record
 from gauss_vit.trained_on import TrainedOn, from_json

@@ -14,7 +14,7 @@ from benchmarks.traffic import Work
 from gauss_vit import experiment as experiments
 from gauss_vit.errors import ConfigError
 from gauss_vit.kernels import cudnn
-from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.terms.gaussian import Gaussian
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 GPU = Target(name="h200", platform="gpu", compiler="plugin 1", devices=())

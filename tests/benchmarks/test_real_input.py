@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import real_input
 from gauss_vit.experiment import Experiment
-from gauss_vit.models.presets import RELPOS_SMALL
+from gauss_vit.models.presets.vit import RELPOS_SMALL
 from gauss_vit.train import mesh as meshes
 from gauss_vit.train.mesh import MeshConfig
 from tests.data.samples import encode

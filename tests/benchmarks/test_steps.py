@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks import overhead, steps
 from gauss_vit import experiment as experiments
-from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.terms.gaussian import Gaussian
 
 PETS, SHAPES = (
     str(Path(__file__).parents[2] / "configs" / name) for name in ("pets_segmentation.py", "drawn_shapes.py:")

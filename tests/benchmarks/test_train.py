@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks import kernel, train
 from gauss_vit.models.compute import Compute
-from gauss_vit.models.presets import RELPOS_SMALL
-from gauss_vit.models.presets_swin import SWIN_TINY
+from gauss_vit.models.presets.swin import SWIN_TINY
+from gauss_vit.models.presets.vit import RELPOS_SMALL
 
 SMALL = "vit_relpos_small_patch16_224"
 

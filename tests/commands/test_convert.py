@@ -19,8 +19,8 @@ from gauss_vit.assembly.evaluation_data import open_source
 from gauss_vit.assembly.selection import Selection
 from gauss_vit.models.construct import abstract
 from gauss_vit.position import RelativeMlp
-from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import Position, without_terms
+from gauss_vit.position.terms.gaussian import Gaussian
 from gauss_vit.trained_on import UNKNOWN
 from gauss_vit.weights.bake import bake
 from gauss_vit.weights.names import naming

@@ -12,7 +12,7 @@ from gauss_vit.commands import erf
 from gauss_vit.errors import ConfigError, DataError
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.position import Position
-from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.position.terms.gaussian import Gaussian
 from tests.command_lines import invocation
 from tests.detecting import detecting_model
 from tests.drawing import undrawn

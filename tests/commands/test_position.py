@@ -10,8 +10,8 @@ from PIL import Image
 from gauss_vit.commands import position
 from gauss_vit.errors import ConfigError
 from gauss_vit.position.absolute import AbsoluteEmbedding
-from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import Position, without_terms
+from gauss_vit.position.terms.gaussian import Gaussian
 from tests.command_lines import invocation
 from tests.drawing import undrawn
 from tests.named_models import named_of

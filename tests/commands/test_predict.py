@@ -18,7 +18,7 @@ from gauss_vit.data.images.resize_to_fit import ResizeToFit
 from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.data.sources.splits import open_split
 from gauss_vit.models.construct import abstract
-from gauss_vit.models.presets import VIT_SMALL
+from gauss_vit.models.presets.vit import VIT_SMALL
 from gauss_vit.weights.names import naming
 from gauss_vit.weights.names.name_tables import timm_rules
 from gauss_vit.weights.safetensors_file import write

@@ -14,8 +14,8 @@ from gauss_vit import main as program
 from gauss_vit.assembly import feeds
 from gauss_vit.commands import train
 from gauss_vit.errors import ConfigError, DataError
-from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import with_terms, without_terms
+from gauss_vit.position.terms.gaussian import Gaussian
 from gauss_vit.train.bias_effect import TermEffect
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.optim import Schedule, Warmup

@@ -18,7 +18,7 @@ from gauss_vit.models.construct import ModelConfig, abstract
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.position import Gaussian
 from gauss_vit.position.position import Position
-from gauss_vit.position.relative import RelativeTable
+from gauss_vit.position.terms.relative import RelativeTable
 from gauss_vit.tree import path_of
 
 SIZE, NUM_CLASSES, NUM_OBJECTS = (64, 96), 3, 4

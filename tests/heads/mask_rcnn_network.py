@@ -7,7 +7,7 @@ from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.heads.rpn import RPNHead
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.position.position import Position
-from gauss_vit.position.relative import RelativeTable
+from gauss_vit.position.terms.relative import RelativeTable
 from tests.heads import mask_rcnn_case as case
 
 NETWORK = NetworkConfig(

@@ -18,7 +18,7 @@ from gauss_vit.heads.network import Head, HeadConfig, NetworkConfig, TargetReade
 from gauss_vit.heads.rpn import RPN, RPNHead
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.construct import abstract
-from gauss_vit.models.presets_swin import SWIN_BASE, SWIN_SMALL, SWIN_TINY, for_dense_tasks
+from gauss_vit.models.presets.swin import SWIN_BASE, SWIN_SMALL, SWIN_TINY, for_dense_tasks
 from gauss_vit.tasks.detection_losses import loss_terms
 from gauss_vit.train.cost import image_flops
 from gauss_vit.train.state import AbstractModel

@@ -17,7 +17,7 @@ from gauss_vit.heads.network import Head, HeadConfig, NetworkConfig
 from gauss_vit.heads.upernet import UPerNetHead
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.construct import abstract
-from gauss_vit.models.presets_swin import SWIN_BASE, SWIN_SMALL, SWIN_TINY, for_dense_tasks
+from gauss_vit.models.presets.swin import SWIN_BASE, SWIN_SMALL, SWIN_TINY, for_dense_tasks
 from gauss_vit.ops.map_resize import bilinear_resize
 from gauss_vit.position import Gaussian, with_terms
 from gauss_vit.tree import flatten_paths, path_of

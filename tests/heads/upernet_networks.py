@@ -10,7 +10,7 @@ from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.heads.upernet import UPerNetHead
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.position.position import Position
-from gauss_vit.position.relative import RelativeTable
+from gauss_vit.position.terms.relative import RelativeTable
 from tests.heads.upernet_cases import CASES, Case
 from tests.models import deterministic
 

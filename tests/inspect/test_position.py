@@ -10,10 +10,10 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.inspect.position import position_embedding, position_groups
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.position.absolute import AbsoluteEmbedding
-from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import Position, with_terms, without_terms
-from gauss_vit.position.relative import RelativeTable
-from gauss_vit.position.relative_mlp import RelativeMlp
+from gauss_vit.position.terms.gaussian import Gaussian
+from gauss_vit.position.terms.relative import RelativeTable
+from gauss_vit.position.terms.relative_mlp import RelativeMlp
 from tests.networks import network_params
 from tests.tiny_config import MODEL
 

@@ -11,9 +11,9 @@ from flax import nnx
 
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.swin import SwinConfig
-from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import Position
-from gauss_vit.position.relative import RelativeTable
+from gauss_vit.position.terms.gaussian import Gaussian
+from gauss_vit.position.terms.relative import RelativeTable
 from tests.models.built import build
 from tests.tiny_config import MODEL
 

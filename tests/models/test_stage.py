@@ -10,9 +10,9 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.models.construct import abstract
 from gauss_vit.models.presets import PRESETS
 from gauss_vit.models.stage import stage_of_block
-from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import Position
-from gauss_vit.position.relative_mlp import RelativeMlp
+from gauss_vit.position.terms.gaussian import Gaussian
+from gauss_vit.position.terms.relative_mlp import RelativeMlp
 from gauss_vit.tree import flatten_paths, subtree
 from tests.models import test_swin, test_vit
 from tests.networks import classifier

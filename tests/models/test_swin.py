@@ -12,7 +12,7 @@ from flax import nnx
 from gauss_vit.errors import ConfigError
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.construct import abstract
-from gauss_vit.models.presets_swin import PRESETS_SWIN, SWIN_TINY, for_dense_tasks
+from gauss_vit.models.presets.swin import PRESETS_SWIN, SWIN_TINY, for_dense_tasks
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.position import Gaussian, RelativeMlp, RelativeTable
 from gauss_vit.position.position import Position, with_terms

@@ -22,9 +22,9 @@ from gauss_vit.models.construct import ModelConfig
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.ops.dropout import dropout
 from gauss_vit.ops.pixel_normalization import Normalization
-from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import Position
-from gauss_vit.position.relative import RelativeTable
+from gauss_vit.position.terms.gaussian import Gaussian
+from gauss_vit.position.terms.relative import RelativeTable
 from gauss_vit.tasks.evaluator import Best, Evaluator
 from gauss_vit.tasks.segmentation import Segmentation
 from gauss_vit.train.config import Training

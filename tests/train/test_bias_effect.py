@@ -14,7 +14,7 @@ from gauss_vit.models.compute import Compute
 from gauss_vit.models.construct import abstract
 from gauss_vit.position import Gaussian, RelativeTable
 from gauss_vit.position.position import Position, with_terms
-from gauss_vit.position.relative_mlp import RelativeMlp
+from gauss_vit.position.terms.relative_mlp import RelativeMlp
 from gauss_vit.train import bias_effect
 from tests.models import test_swin
 from tests.models.built import build

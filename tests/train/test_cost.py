@@ -13,9 +13,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from gauss_vit.models import construct
 from gauss_vit.models.compute import Compute
-from gauss_vit.models.presets import PRESETS_VIT
-from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.models.presets.vit import PRESETS_VIT
 from gauss_vit.position.position import with_terms
+from gauss_vit.position.terms.gaussian import Gaussian
 from gauss_vit.train import cost, mesh
 from gauss_vit.train.state import AbstractModel, abstract_model
 from tests.networks import classifier

@@ -8,7 +8,7 @@ from flax import nnx
 
 from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.heads.upernet import UPerNetHead
-from gauss_vit.models.presets_swin import SWIN_BASE, SWIN_SMALL, SWIN_TINY, for_dense_tasks
+from gauss_vit.models.presets.swin import SWIN_BASE, SWIN_SMALL, SWIN_TINY, for_dense_tasks
 from gauss_vit.ops.convolution import convolve
 from gauss_vit.ops.map_resize import bilinear_resize
 from gauss_vit.train.operations import multiply_adds, multiply_adds_by_part, operations

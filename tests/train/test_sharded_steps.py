@@ -10,7 +10,7 @@ from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.errors import ConfigError
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.position.position import Position
-from gauss_vit.position.relative import RelativeTable
+from gauss_vit.position.terms.relative import RelativeTable
 from gauss_vit.train import mesh as meshes
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.program import fresh_state, make_program

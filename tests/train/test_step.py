@@ -13,12 +13,12 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from gauss_vit.models.compute import Compute
-from gauss_vit.models.presets import RELPOS_SMALL
+from gauss_vit.models.presets.vit import RELPOS_SMALL
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.ops.losses import cross_entropy
 from gauss_vit.ops.pixel_normalization import Normalization
-from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import with_terms
+from gauss_vit.position.terms.gaussian import Gaussian
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.tasks.evaluator import TaskMetric
 from gauss_vit.train import mesh as meshes

@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from gauss_vit.models.presets import VIT_SMALL
-from gauss_vit.models.presets_swin import SWIN_TINY
+from gauss_vit.models.presets.swin import SWIN_TINY
+from gauss_vit.models.presets.vit import VIT_SMALL
 
 VIT = dataclasses.replace(
     VIT_SMALL,

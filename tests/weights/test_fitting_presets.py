@@ -7,7 +7,8 @@ import pytest
 
 from gauss_vit.errors import CheckpointError
 from gauss_vit.models.construct import abstract
-from gauss_vit.models.presets import DEIT_TINY, PRESETS, VIT_SMALL
+from gauss_vit.models.presets import PRESETS
+from gauss_vit.models.presets.vit import DEIT_TINY, VIT_SMALL
 from gauss_vit.weights.names import naming
 from gauss_vit.weights.names.name_tables import hugging_face_rules, timm_rules
 from gauss_vit.weights.pretrained import load_weights

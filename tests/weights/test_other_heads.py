@@ -10,8 +10,8 @@ from gauss_vit.errors import CheckpointError
 from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.heads.stock import stock_head
 from gauss_vit.models.construct import abstract
-from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import with_terms
+from gauss_vit.position.terms.gaussian import Gaussian
 from gauss_vit.tree import flatten_paths
 from gauss_vit.weights.head_classes import class_parameters
 from gauss_vit.weights.names import naming

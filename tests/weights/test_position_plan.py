@@ -9,7 +9,7 @@ import pytest
 from gauss_vit.models.construct import abstract
 from gauss_vit.models.presets import PRESETS
 from gauss_vit.position.position import Position
-from gauss_vit.position.relative import RelativeTable
+from gauss_vit.position.terms.relative import RelativeTable
 from gauss_vit.weights.names.name_tables import timm_rules
 from gauss_vit.weights.names.naming import expected
 from gauss_vit.weights.position_plan import plan_positions

@@ -10,8 +10,8 @@ from gauss_vit.ops.grid import Grid
 from gauss_vit.ops.resize import resize_grid, resize_offset_table
 from gauss_vit.position import RelativeTable
 from gauss_vit.position.absolute import AbsoluteEmbedding
-from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import Position
+from gauss_vit.position.terms.gaussian import Gaussian
 from gauss_vit.tree import flatten_paths, unflatten_paths
 from gauss_vit.weights.names.naming import Expected
 from gauss_vit.weights.resample_positions import Regrid, grids_of, is_position, positions_of, regridded

@@ -11,10 +11,10 @@ from gauss_vit.errors import CheckpointError, ConfigError
 from gauss_vit.ops.grid import offset_shape
 from gauss_vit.ops.resize import resize_grid, resize_offset_table
 from gauss_vit.position.absolute import AbsoluteEmbedding
-from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import Position, with_terms
-from gauss_vit.position.relative import RelativeTable
-from gauss_vit.position.relative_mlp import RelativeMlp
+from gauss_vit.position.terms.gaussian import Gaussian
+from gauss_vit.position.terms.relative import RelativeTable
+from gauss_vit.position.terms.relative_mlp import RelativeMlp
 from gauss_vit.tree import flatten_paths
 from gauss_vit.weights.start import Start, carry_over, redraw
 from tests.networks import classifier, network_params

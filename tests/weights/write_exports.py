@@ -29,8 +29,8 @@ from gauss_vit.models.swin import SwinConfig
 from gauss_vit.ops.detection.masks import paste
 from gauss_vit.ops.map_resize import bilinear_resize
 from gauss_vit.ops.pixel_normalization import Normalization
-from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import with_terms
+from gauss_vit.position.terms.gaussian import Gaussian
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.tasks.detection import Detection
 from gauss_vit.tasks.segmentation import Segmentation

@@ -11,7 +11,7 @@ from gauss_vit.config.schema import JsonValue
 from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.ops.grid import Grid
-from gauss_vit.position.relative import RelativeTable
+from gauss_vit.position.terms.relative import RelativeTable
 from gauss_vit.weights.names.naming import Tensor
 
 _EPSILON = 1e-5

@@ -19,8 +19,8 @@ from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.ops.grid import Grid
 from gauss_vit.position.position import Position
-from gauss_vit.position.relative import RelativeTable
-from gauss_vit.position.relative_mlp import RelativeMlp
+from gauss_vit.position.terms.relative import RelativeTable
+from gauss_vit.position.terms.relative_mlp import RelativeMlp
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,8 @@ from gauss_vit.analysis.protocol import PRE_NORM
 from gauss_vit.inspect.photos import Photo
 from gauss_vit.inspect.report.layer_fields import FieldPlan
 from gauss_vit.models.swin import SwinConfig
-from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import Position
+from gauss_vit.position.terms.gaussian import Gaussian
 
 SWIN = SwinConfig(
     image_size=(16, 32),

@@ -5,8 +5,8 @@ import dataclasses
 from gauss_vit.inspect.report.contents import make_report
 from gauss_vit.inspect.report.layers import attention_start, layers_of
 from gauss_vit.inspect.report.page import render
-from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import without_terms
+from gauss_vit.position.terms.gaussian import Gaussian
 from tests.inspect.report.samples import SWIN, document, plan
 from tests.named_models import named_of
 from tests.tiny_config import MODEL

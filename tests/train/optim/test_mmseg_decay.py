@@ -10,8 +10,8 @@ import pytest
 from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.heads.upernet import UPerNetHead
 from gauss_vit.models.backbone import BackboneConfig
-from gauss_vit.models.presets import PRESETS_VIT
-from gauss_vit.models.presets_swin import SWIN_SMALL
+from gauss_vit.models.presets.swin import SWIN_SMALL
+from gauss_vit.models.presets.vit import PRESETS_VIT
 from gauss_vit.position import Gaussian, with_terms
 from gauss_vit.train.optim import NORMS_AND_POSITIONS, AdamW, Optimizer
 from gauss_vit.train.optim.optimizer import decay_mask

@@ -11,8 +11,8 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.heads.distilled import DistilledHead
 from gauss_vit.heads.linear import LinearHead
 from gauss_vit.heads.network import NetworkConfig
-from gauss_vit.models.presets import BEIT_BASE, DEIT3_SMALL, DEIT_TINY_DISTILLED, RELPOS_SMALL, VIT_SMALL
-from gauss_vit.models.presets_swin import SWIN_TINY, SWINV2_SMALL
+from gauss_vit.models.presets.swin import SWIN_TINY, SWINV2_SMALL
+from gauss_vit.models.presets.vit import BEIT_BASE, DEIT3_SMALL, DEIT_TINY_DISTILLED, RELPOS_SMALL, VIT_SMALL
 from gauss_vit.weights.export.hugging_face_folder import check_has_counterpart, hugging_face_config, preprocessor_config
 from gauss_vit.weights.export.timm_call import timm_model
 from gauss_vit.weights.export.timm_folder import timm_config

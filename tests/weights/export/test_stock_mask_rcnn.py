@@ -10,8 +10,8 @@ import pytest
 from gauss_vit.errors import ConfigError
 from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.ops.pixel_normalization import Normalization
-from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import with_terms
+from gauss_vit.position.terms.gaussian import Gaussian
 from gauss_vit.weights.export.stock_mask_rcnn import check_has_mask_rcnn, mmdet_call, mmdet_mask_rcnn
 from tests.heads import mask_rcnn_case as case
 from tests.heads.mask_rcnn_network import NETWORK

@@ -12,9 +12,9 @@ from gauss_vit.errors import CheckpointError, ConfigError
 from gauss_vit.heads.fcn import FCNHead
 from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.heads.upernet import UPerNetHead
-from gauss_vit.models.presets_swin import SWIN_TINY, SWINV2_SMALL
-from gauss_vit.position.gaussian import Gaussian
+from gauss_vit.models.presets.swin import SWIN_TINY, SWINV2_SMALL
 from gauss_vit.position.position import Position, with_terms
+from gauss_vit.position.terms.gaussian import Gaussian
 from gauss_vit.weights.export.hugging_face_folder import hugging_face_config, preprocessor_config
 from gauss_vit.weights.export.stock_swin import buffers
 from gauss_vit.weights.export.stock_upernet import check_agrees, check_has_upernet, mmseg_upernet

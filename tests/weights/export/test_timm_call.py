@@ -6,8 +6,9 @@ import pytest
 
 from gauss_vit.heads.linear import LinearHead
 from gauss_vit.heads.stock import stock_head
-from gauss_vit.models.presets import CAIT_XXS24, DEIT3_SMALL, PRESETS, RELPOS_SMALL, SHARED_SMALL, VIT_BASE, VIT_SMALL
-from gauss_vit.models.presets_swin import SWIN_TINY
+from gauss_vit.models.presets import PRESETS
+from gauss_vit.models.presets.swin import SWIN_TINY
+from gauss_vit.models.presets.vit import CAIT_XXS24, DEIT3_SMALL, RELPOS_SMALL, SHARED_SMALL, VIT_BASE, VIT_SMALL
 from gauss_vit.position import RelativeTable
 from gauss_vit.position.position import Position
 from gauss_vit.weights.export.timm_call import timm_family, timm_model

@@ -10,8 +10,8 @@ import pytest
 from gauss_vit.errors import CheckpointError
 from gauss_vit.models.construct import abstract
 from gauss_vit.position import RelativeTable
-from gauss_vit.position.gaussian import Gaussian
 from gauss_vit.position.position import Position, without_terms
+from gauss_vit.position.terms.gaussian import Gaussian
 from gauss_vit.tree import flatten_paths
 from gauss_vit.weights.names import naming, timm_names
 from tests.models.test_vit import PLAIN, RELATIVE

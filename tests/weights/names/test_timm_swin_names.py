@@ -7,7 +7,7 @@ import pytest
 
 from gauss_vit.errors import CheckpointError
 from gauss_vit.models.construct import abstract
-from gauss_vit.models.presets_swin import PRESETS_SWIN
+from gauss_vit.models.presets.swin import PRESETS_SWIN
 from gauss_vit.weights.names import naming
 from gauss_vit.weights.names.timm_swin_names import swin_rules
 from tests.models.test_swin import CONFIGS, GAUSSIANS

@@ -7,7 +7,7 @@ import pytest
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.position import AbsoluteEmbedding, RelativeMlp, RelativeTable
-from gauss_vit.position.relative_mlp import log_offsets
+from gauss_vit.position.terms.relative_mlp import log_offsets
 
 KEY = jax.random.key(1)
 

@@ -6,8 +6,8 @@ from types import MappingProxyType
 
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.position.position import Position
-from gauss_vit.position.relative import RelativeTable
-from gauss_vit.position.relative_mlp import RelativeMlp
+from gauss_vit.position.terms.relative import RelativeTable
+from gauss_vit.position.terms.relative_mlp import RelativeMlp
 
 
 def for_dense_tasks(

@@ -1,18 +1,14 @@
-"""Configs of backbones by timm's model names."""
+"""Configs of vision transformers by timm's model names."""
 
 import dataclasses
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from gauss_vit.models.presets_swin import PRESETS_SWIN
-from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.position.absolute import AbsoluteEmbedding
 from gauss_vit.position.position import Position
-from gauss_vit.position.relative import RelativeTable
-from gauss_vit.position.relative_mlp import RelativeMlp
-
-Preset = ViTConfig | SwinConfig
+from gauss_vit.position.terms.relative import RelativeTable
+from gauss_vit.position.terms.relative_mlp import RelativeMlp
 
 VIT_SMALL = ViTConfig(
     width=384,
@@ -144,6 +140,3 @@ PRESETS_VIT: Mapping[str, ViTConfig] = MappingProxyType(
     }
 )
 """Config of every vision transformer by timm's model name."""
-
-PRESETS: Mapping[str, Preset] = MappingProxyType({**PRESETS_VIT, **PRESETS_SWIN})
-"""Config of every backbone by timm's model name; `dataclasses.replace` derives variants."""

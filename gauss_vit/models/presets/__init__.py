@@ -1,0 +1,14 @@
+"""Configs of backbones by timm's model names, one file a family."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from gauss_vit.models.presets.swin import PRESETS_SWIN
+from gauss_vit.models.presets.vit import PRESETS_VIT
+from gauss_vit.models.swin import SwinConfig
+from gauss_vit.models.vit import ViTConfig
+
+Preset = ViTConfig | SwinConfig
+
+PRESETS: Mapping[str, Preset] = MappingProxyType({**PRESETS_VIT, **PRESETS_SWIN})
+"""Config of every backbone by timm's model name; `dataclasses.replace` derives variants."""

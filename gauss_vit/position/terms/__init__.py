@@ -1,0 +1,1 @@
+"""Bias terms, one a file; `gauss_vit.position` exports them."""
