@@ -16,15 +16,20 @@ from gauss_vit.errors import ConfigError
 Kind = Literal["bbox", "segm"]
 Entry = Mapping[str, Any]
 
-Backend = Literal["pycocotools", "faster_coco_eval"]
+Backend = Literal["pycocotools", "faster_coco_eval", "hotcoco"]
 """A library that compares detections: the reference, or one that gives equal numbers in less time."""
 
-_INDEX = {"pycocotools": ("pycocotools.coco", "COCO"), "faster_coco_eval": ("faster_coco_eval", "COCO")}
+_INDEX = {
+    "pycocotools": ("pycocotools.coco", "COCO"),
+    "faster_coco_eval": ("faster_coco_eval", "COCO"),
+    "hotcoco": ("hotcoco", "COCO"),
+}
 _COMPARISON = {
     "pycocotools": ("pycocotools.cocoeval", "COCOeval"),
     "faster_coco_eval": ("faster_coco_eval", "COCOeval_faster"),
+    "hotcoco": ("hotcoco", "COCOeval"),
 }
-_PACKAGES = {"pycocotools": "gauss_vit[coco]", "faster_coco_eval": "faster-coco-eval"}
+_EXTRAS = {"pycocotools": "coco", "faster_coco_eval": "coco-fast", "hotcoco": "coco-fast"}
 
 TITLES: Mapping[Kind, str] = {"bbox": "box", "segm": "mask"}
 """What the kinds of comparison are called in text."""
@@ -137,7 +142,7 @@ def _attribute(module: str, name: str, *, backend: Backend) -> Any:  # noqa: ANN
         return getattr(importlib.import_module(module), name)
     except ImportError as error:
         message = f"COCO's evaluation needs {backend}: {error}"
-        raise ConfigError(message, do=f"pip install '{_PACKAGES[backend]}'") from error
+        raise ConfigError(message, do=f"pip install 'gauss_vit[{_EXTRAS[backend]}]'") from error
 
 
 def _known(value: float) -> float:

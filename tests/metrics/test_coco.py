@@ -2,14 +2,12 @@
 
 import copy
 import math
-import sys
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
 
-from gauss_vit.errors import ConfigError
-from gauss_vit.metrics.coco import NAMES, Backend, encode, scores
+from gauss_vit.metrics.coco import NAMES, encode, scores
 
 SIDE, NUM_IMAGES, NUM_CLASSES = 200, 6, 3
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -130,25 +128,6 @@ def test_precision_is_that_of_a_plain_computation(seed: int):
     )
     np.testing.assert_allclose(found.values["AP"], np.nanmean(expected))
     np.testing.assert_allclose(found.values["AP50"], np.nanmean(np.array(expected)[:, 0]))
-
-
-@pytest.mark.parametrize("kind", ["bbox", "segm"])
-def test_the_faster_backend_gives_the_same_numbers(kind: str):
-    pytest.importorskip("faster_coco_eval")
-    for seed in range(3):
-        truth = truth_of(seed)
-        for results in (guesses(truth, seed), []):
-            reference, found = (scores(truth, results, kind=kind, backend=backend) for backend in get_args(Backend))
-            for name in ("values", "class_precision"):
-                expected = vars(reference)[name]
-                np.testing.assert_allclose(list(vars(found)[name].values()), list(expected.values()), rtol=1e-12)
-
-
-def test_a_backend_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(sys.modules, "faster_coco_eval", None)
-    with pytest.raises(ConfigError, match="needs faster_coco_eval") as refused:
-        scores(truth_of(), [], kind="bbox", backend="faster_coco_eval")
-    assert "pip install 'faster-coco-eval'" in refused.value.do
 
 
 def test_detections_in_a_crowd_cost_nothing():
