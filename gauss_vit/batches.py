@@ -110,8 +110,8 @@ class Boxes:
 class ObjectTargets:
     """The objects in an image, for detection; without the batch axis, of a single example.
 
-    An image is in the top left corner of its batch, whose images have one size. In training a row is an object, or is
-    zeros. In evaluation and prediction all rows are zeros: the truth is that of the source. Crowds are no objects.
+    An image is in the top left corner of its batch, whose images have one size. A row is an object, or is zeros. Where
+    whole images are evaluated all rows are zeros: the truth is that of the source. Crowds are no objects.
 
     Attributes:
       boxes: float32 [batch, objects, 4] in pixels of the batch's images, as transformed.

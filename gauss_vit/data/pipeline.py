@@ -280,15 +280,14 @@ def _evaluated(example: Example, planned: PlannedBatch, *, transform: Transform,
     Raises:
       DataError: it cannot be read.
     """
+    is_whole = isinstance(transform, WholeImageTransform)
     if isinstance(example.targets, AnnotatedObjects):
-        return preprocess_measured(
-            example,
-            transform=transform,
-            image_size=planned.image_size,
-            padded_size=planned.image_size,
-            max_pixels=max_pixels,
-        )
-    prepare = preprocess_whole if isinstance(transform, WholeImageTransform) else preprocess_for_evaluation
+        sizes = {"image_size": planned.image_size, "padded_size": planned.image_size}
+        if is_whole:
+            return preprocess_measured(example, transform=transform, max_pixels=max_pixels, **sizes)
+        # Images at the model's size are looked at, not measured, and what is in them is drawn.
+        return preprocess_learned(example, transforms=(transform,), key=0, max_pixels=max_pixels, **sizes)
+    prepare = preprocess_whole if is_whole else preprocess_for_evaluation
     view = prepare(example, transform=transform, image_size=planned.image_size, max_pixels=max_pixels)
     if planned.canvas is None:
         return view

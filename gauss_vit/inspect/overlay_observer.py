@@ -10,17 +10,16 @@ import numpy as np
 from jaxtyping import PyTree
 
 from gauss_vit.assembly.named_model import NamedModel, at_step
-from gauss_vit.batches import Batch, MaskTargets
+from gauss_vit.batches import Batch
 from gauss_vit.data.examples import palette_of
 from gauss_vit.data.sources import splits
 from gauss_vit.experiment import Experiment
 from gauss_vit.inspect.photos import unshuffled_batches
-from gauss_vit.inspect.predictions import label_map_of, labels_of
+from gauss_vit.inspect.predictions import label_map_of, labelled_map_of
 from gauss_vit.inspect.result_files import write_figures
 from gauss_vit.inspect.titles import title_of
 from gauss_vit.models.construct import abstract
 from gauss_vit.plots.overlay_rows import LabelledPhoto, overlay_rows_figure
-from gauss_vit.tasks.label_map import LabelMap
 from gauss_vit.train.run import Observer
 from gauss_vit.train.step import Forward
 
@@ -66,15 +65,9 @@ def _photos(named: NamedModel, batch: Batch, predictions: PyTree) -> list[Labell
     """Joins real images with what the data name and the model finds in them; empty if the model does not say where."""
     photos = []
     for row in np.flatnonzero(batch.is_real).tolist():
-        predicted = label_map_of(jax.tree.map(lambda leaf, row=row: leaf[row], predictions), named)
+        prediction, targets = jax.tree.map(lambda leaf, row=row: leaf[row], (predictions, batch.targets))
+        predicted = label_map_of(prediction, named)
         if predicted is not None:
-            photos.append(
-                LabelledPhoto(pixels=batch.image[row], predicted=predicted, labelled=_labelled(named, batch, row))
-            )
+            labelled = labelled_map_of(targets, named)
+            photos.append(LabelledPhoto(pixels=batch.image[row], predicted=predicted, labelled=labelled))
     return photos
-
-
-def _labelled(named: NamedModel, batch: Batch, row: int) -> LabelMap | None:
-    if not isinstance(batch.targets, MaskTargets):
-        return None
-    return LabelMap(values=np.asarray(batch.targets.mask.values[row]), labels=labels_of(named))

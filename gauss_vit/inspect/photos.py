@@ -7,13 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import jax
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import PyTree, UInt8
 from PIL import Image
 
 from gauss_vit.assembly import cpu_devices, feeds
 from gauss_vit.assembly.named_model import NamedModel, run_experiment
-from gauss_vit.batches import Batch, ClassTargets, MaskTargets
+from gauss_vit.batches import Batch, ClassTargets, MaskTargets, ObjectTargets
 from gauss_vit.command_line.console import warn
 from gauss_vit.data.images.header import LARGEST_MAX_PIXELS, LargeImageError
 from gauss_vit.data.images.image import load_image
@@ -37,13 +38,13 @@ class Photo:
       name: name of its file, or its place in the evaluation split.
       pixels: uint8 [height, width, 3], of the model's size.
       label: index of its class; None if it is unknown.
-      mask: uint8, index of each pixel's class, 255 where it is unknown; None if no pixel's is known.
+      targets: what the data say is where, `MaskTargets` or `ObjectTargets` of this image; None if they do not say so.
     """
 
     name: str
     pixels: UInt8[np.ndarray, "height width 3"]
     label: int | None = None
-    mask: UInt8[np.ndarray, "height width"] | None = None
+    targets: PyTree = None
 
 
 def pixels_of(named: NamedModel, image: Path | Photo) -> UInt8[np.ndarray, "height width 3"]:
@@ -164,8 +165,9 @@ def _photos_of_batch(batch: Batch) -> Iterator[Photo]:
         photo = Photo(name="", pixels=pixels[index])
         if isinstance(targets, ClassTargets):
             photo = dataclasses.replace(photo, label=int(targets.label[index]))
-        if isinstance(targets, MaskTargets):
-            photo = dataclasses.replace(photo, mask=np.asarray(targets.mask.values[index]))
+        if isinstance(targets, MaskTargets | ObjectTargets):
+            row = jax.tree.map(lambda leaf, index=index: np.asarray(leaf[index]), targets)
+            photo = dataclasses.replace(photo, targets=row)
         yield photo
 
 

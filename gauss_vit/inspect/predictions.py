@@ -12,7 +12,7 @@ from jaxtyping import PyTree
 from gauss_vit.analysis.microbatches import even_batch_size
 from gauss_vit.assembly.named_model import NamedModel
 from gauss_vit.assembly.preset_images import in_words
-from gauss_vit.batches import Batch
+from gauss_vit.batches import Batch, MaskTargets, ObjectTargets
 from gauss_vit.data import pipeline
 from gauss_vit.data.evaluation_plan import PlannedBatch, plan_batches
 from gauss_vit.data.images.transforms import WholeImageTransform
@@ -21,6 +21,7 @@ from gauss_vit.data.sources.image_files import FileSource
 from gauss_vit.errors import CheckpointError, DataError
 from gauss_vit.inspect.photos import with_remedies
 from gauss_vit.tasks.label_map import Drawable, Label, LabelMap, class_labels
+from gauss_vit.tasks.labelled_objects import labelled_objects
 from gauss_vit.tasks.task import Records
 from gauss_vit.train import mesh
 from gauss_vit.train.evaluation import pad
@@ -186,6 +187,13 @@ def label_map_of(prediction: PyTree, named: NamedModel) -> LabelMap | None:
     if not isinstance(prediction, Drawable):
         return None
     return prediction.label_map(labels_of(named))
+
+
+def labelled_map_of(targets: PyTree, named: NamedModel) -> LabelMap | None:
+    """Labels the pixels of an image as its targets say; None if they say nothing of places."""
+    if isinstance(targets, MaskTargets):
+        return LabelMap(values=np.asarray(targets.mask.values), labels=labels_of(named))
+    return labelled_objects(targets, labels_of(named)) if isinstance(targets, ObjectTargets) else None
 
 
 def labels_of(named: NamedModel) -> tuple[Label, ...]:

@@ -47,6 +47,9 @@ function frameBox(pen, caption, colour, [top, left, bottom, right]) {
   const size = Math.max(8, Math.max(width, height) / 40), line = Math.max(1, Math.max(width, height) / 300);
   const base = top >= size * 1.3 ? top : top + size * 1.3;
   pen.lineWidth = line;
+  // A white line around the frame, so that dark colours are seen on dark images.
+  pen.strokeStyle = "white";
+  pen.strokeRect(left - line / 2, top - line / 2, right - left + line, bottom - top + line);
   pen.strokeStyle = pen.fillStyle = `rgb(${colour.join(" ")})`;
   pen.strokeRect(left + line / 2, top + line / 2, right - left - line, bottom - top - line);
   if (Math.max(width, height) < LEAST_CAPTIONED) return;

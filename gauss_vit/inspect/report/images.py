@@ -15,12 +15,11 @@ from PIL import Image
 from gauss_vit.assembly.named_model import NamedModel
 from gauss_vit.batches import Batch
 from gauss_vit.inspect.photos import Photo
-from gauss_vit.inspect.predictions import label_map_of, labels_of
+from gauss_vit.inspect.predictions import label_map_of, labelled_map_of
 from gauss_vit.inspect.report.areas import ReportAreas, report_areas
 from gauss_vit.inspect.report.layers import attention_start
 from gauss_vit.inspect.report.packing import compand, half, pack, pack_maps
 from gauss_vit.ops.grid import Grid
-from gauss_vit.tasks.label_map import LabelMap
 
 NUM_CHOICES = 3
 _JPEG_QUALITY = 88
@@ -93,12 +92,8 @@ def shown_images(named: NamedModel, photos: tuple[Photo, ...]) -> Iterator[Repor
 
 def _areas(named: NamedModel, photo: Photo, prediction: PyTree) -> tuple[ReportAreas, ...]:
     """Packs where the model finds what, then where the data say what is."""
-    predicted, areas = label_map_of(prediction, named), []
-    if predicted is not None:
-        areas.append(report_areas(predicted, title="predicted"))
-    if photo.mask is not None:
-        areas.append(report_areas(LabelMap(values=photo.mask, labels=labels_of(named)), title="labelled"))
-    return tuple(areas)
+    found = {"predicted": label_map_of(prediction, named), "labelled": labelled_map_of(photo.targets, named)}
+    return tuple(report_areas(label_map, title=title) for title, label_map in found.items() if label_map is not None)
 
 
 def most_probable(probabilities: Float[np.ndarray, " classes"]) -> tuple[tuple[int, float], ...]:

@@ -73,6 +73,9 @@ def test_boxes_are_framed_in_the_colour_of_their_class(browser: webdriver.Chrome
     seen = opaque(driver)
     for place in ((16, 24), (16, 35), (19, 30)):
         np.testing.assert_allclose(seen[place][:3].astype(int), COLOURS[1], atol=2)
+    # Around it is a white line.
+    for place in ((16, 23), (16, 36), (20, 30)):
+        np.testing.assert_allclose(seen[place][:3].astype(int), 255, atol=2)
     # Inside, the area shows.
     np.testing.assert_allclose(seen[16, 30, :3].astype(int), COLOURS[0], atol=2)
     # A caption above would cover a small image.

@@ -8,6 +8,7 @@ import numpy as np
 from flax import nnx
 from PIL import Image
 
+from gauss_vit.batches import Mask, MaskTargets
 from gauss_vit.data.images.image import open_images
 from gauss_vit.inspect.photos import Photo, photos_of
 from gauss_vit.inspect.report.images import NUM_CHOICES, shown_images, spread_over_classes
@@ -51,7 +52,7 @@ def test_areas_are_those_of_the_prediction_and_of_the_mask():
     (photo,) = photos(1)
     mask = np.zeros((16, 32), np.uint8)
     mask[:, 20:] = 2
-    (image,) = shown_images(named, (dataclasses.replace(photo, mask=mask),))
+    (image,) = shown_images(named, (dataclasses.replace(photo, targets=MaskTargets(mask=Mask(values=mask))),))
     predicted, labelled = image.areas
     assert (predicted.title, labelled.title) == ("predicted", "labelled")
     assert labelled.labels == (("sky", PALETTE[0]), ("land", PALETTE[2]))
