@@ -27,6 +27,15 @@ FORMAT = Flag(
     default="png,pdf",
     help="Formats of the figures, of png, pdf (with fonts that journals take) and svg.",
 )
+COMPARISON = (
+    Flag(name="out", value="FILE", help="Path of the results, without a suffix.", required=True),
+    Flag(
+        name="metrics",
+        value="NAMES",
+        help="Metrics to draw over the steps of the runs in folders, such as eval/segm_AP,eval/bbox_AP.",
+    ),
+    FORMAT,
+)
 MODEL = (
     WORKDIR,
     BEST,

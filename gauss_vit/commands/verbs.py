@@ -4,6 +4,7 @@ from types import MappingProxyType
 
 from gauss_vit.command_line.flags import (
     BEST,
+    COMPARISON,
     DISTRIBUTED,
     EMA,
     FORMAT,
@@ -210,11 +211,11 @@ _ERF = Verb(
 )
 _COMPARE = Verb(
     name="compare",
-    summary="compares the receptive fields of several models",
-    usage="A.npz B.npz ... --out=FILE",
+    summary="compares receptive fields of several models, or metrics over the steps of runs",
+    usage="(A.npz B.npz ... | DIR ... --metrics=NAMES) --out=FILE",
     module="gauss_vit.commands.compare",
     takes_arguments=True,
-    flags=(Flag(name="out", value="FILE", help="Path of the results, without a suffix.", required=True), FORMAT),
+    flags=COMPARISON,
 )
 _POSITION = Verb(
     name="position",

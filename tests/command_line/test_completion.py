@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory):
         (["erf", "--proto"], ["--protocol="]),
         (["evaluate", "--b"], ["--best"]),
         (["erf", "--nob"], ["--nobands"]),
-        (["compare", "--"], ["--format=", "--help", "--out="]),
+        (["compare", "--"], ["--format=", "--help", "--metrics=", "--out="]),
         (["--work"], ["--workdir="]),
         (["erf", "--protocol", "=", "r"], ["random_projection", "replknet"]),
         (["erf", "--fit", "="], ["bounded", "free"]),

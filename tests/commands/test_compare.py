@@ -100,6 +100,19 @@ def test_what_cannot_be_compared_is_said_in_a_line(tmp_path, capsys, names, mess
     assert not (tmp_path / "both.png").exists()
 
 
+def test_metrics_of_runs_become_a_figure(tmp_path, capsys):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        line = {"step": 10, "split": "eval", "bbox_AP": 0.5, "segm_AP": 0.25}
+        (tmp_path / name / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+    flags = ("--metrics=eval/segm_AP,eval/bbox_AP", f"--out={tmp_path}/ap", "--format=png")
+    assert compare(tmp_path / "a", tmp_path / "b", *flags) == 0
+    assert "Mask AP (eval), a: 25 % at step 10" in capsys.readouterr().out
+    assert sorted(path.name for path in tmp_path.glob("ap.*")) == ["ap.json", "ap.png"]
+    assert compare(tmp_path / "a", "--metrics=eval/map", f"--out={tmp_path}/no") == 2
+    assert "none of 1 runs has logged eval/map" in capsys.readouterr().err
+
+
 def test_other_verbs_take_no_files(capsys):
     assert program.main(["erf", "a.npz"]) == 2
     assert "unexpected argument 'a.npz'" in capsys.readouterr().err

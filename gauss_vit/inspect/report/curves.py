@@ -2,65 +2,30 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from gauss_vit.inspect.metric_names import scale_of, title_of, unit_of
+from gauss_vit.metrics.coco import TITLES
+from gauss_vit.plots.curves import Chart, Curve
 from gauss_vit.train.workdir.metrics_log import LINES, Entry, entries
 
 MOST_POINTS = 400
-_TITLES = {
-    "top1": "Accuracy",
-    "miou": "Mean IoU",
-    "macc": "Mean accuracy of classes",
-    "aacc": "Accuracy of pixels",
-    "learning_rate": "Learning rate",
-    "erf/half_mass_radius": "Receptive field",
-}
-_UNITS = {"top1": "%", "miou": "%", "macc": "%", "aacc": "%", "erf/half_mass_radius": "half of the mass within, pixels"}
-_LEFT_OUT = ("num_", "top5", "loss")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Curve:
-    """A metric of one split over the steps of a run.
-
-    Attributes:
-      name: the split: "train", the name of an evaluator, or "observe".
-      steps: steps at which it was logged.
-      values: its values; None where it is not finite.
-    """
-
-    name: str
-    steps: tuple[int, ...]
-    values: tuple[float | None, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Chart:
-    """The curves of one metric.
-
-    Attributes:
-      name: key of the metric, with letters, digits and underscores alone.
-      title: name of the metric in words.
-      unit: unit of its values; empty if it has none.
-      curves: one for each split that has it.
-    """
-
-    name: str
-    title: str
-    unit: str
-    curves: tuple[Curve, ...]
+_LEFT_OUT = ("num_", "top5", "loss", *(f"{kind}_AR" for kind in TITLES))
+_OF_SIZES = ("_small", "_medium", "_large")
 
 
 def curves_of(workdir: Path) -> tuple[Chart, ...]:
-    """Reads loss, the measures of the evaluators, half-mass radius and learning rate; none if there is no log."""
+    """Reads loss, the measures of the evaluators, half-mass radius and learning rate; none if there is no log.
+
+    Of COCO's numbers precision over all sizes is read, not recall.
+    """
     logged = tuple(entries(workdir / LINES))
     measured = [
         key
         for entry in logged
         if entry["split"] not in ("train", "observe")
         for key in entry
-        if key not in ("step", "split") and not key.startswith(_LEFT_OUT)
+        if key not in ("step", "split") and not key.startswith(_LEFT_OUT) and not key.endswith(_OF_SIZES)
     ]
     keys = dict.fromkeys(["loss", *measured, "erf/half_mass_radius", "learning_rate"])
     charts = (_chart(key, logged) for key in keys)
@@ -72,11 +37,11 @@ def _chart(key: str, logged: Sequence[Entry]) -> Chart:
     for entry in logged:
         if key in entry:
             splits.setdefault(str(entry["split"]), []).append(entry)
-    scale = 100 if _UNITS.get(key) == "%" else 1
+    scale = scale_of(key)
     return Chart(
         name="".join(letter if letter.isalnum() else "_" for letter in key),
-        title=_TITLES.get(key, key.replace("_", " ").capitalize()),
-        unit=_UNITS.get(key, ""),
+        title=title_of(key),
+        unit=unit_of(key),
         curves=tuple(
             Curve(
                 name=split,

@@ -37,6 +37,13 @@ def test_measures_of_a_segmentation_are_named_in_percent(tmp_path: Path):
     assert charts[2:] == [("Mean accuracy of classes", "%", (None,)), ("Accuracy of pixels", "%", (80.0,))]
 
 
+def test_precision_of_a_detector_is_charted_without_the_numbers_by_size(tmp_path: Path):
+    numbers = {"bbox_AP": 0.5, "bbox_AP_small": 0.25, "bbox_AR_100": 0.75, "segm_AP50": 0.625, "num_detections": 7}
+    write(tmp_path, [{"step": 5, "split": "eval", **numbers}])
+    charts = [(chart.title, chart.unit, chart.curves[0].values) for chart in curves_of(tmp_path)]
+    assert charts == [("Box AP", "%", (50.0,)), ("Mask AP50", "%", (62.5,))]
+
+
 def test_long_runs_keep_few_points_and_the_last(tmp_path: Path):
     write(tmp_path, [{"step": step, "split": "train", "loss": 1.0} for step in range(1, 1002)])
     (chart,) = curves_of(tmp_path)
