@@ -45,7 +45,12 @@ class Sources:
 
 
 def open_split(
-    experiment: Experiment, split: str, *, class_names: Sequence[str] = (), reference: str = "the model"
+    experiment: Experiment,
+    split: str,
+    *,
+    class_names: Sequence[str] = (),
+    reference: str = "the model",
+    opened: Source | None = None,
 ) -> Source:
     """Opens a split of the experiment's data set and makes sure that its labels are those of the head.
 
@@ -55,6 +60,7 @@ def open_split(
       class_names: classes of the head in order, among which the split's are looked up by name. Without them the split
         must have as many classes as the head.
       reference: what these are the classes of, for messages.
+      opened: the split, if it has been opened before.
 
     Raises:
       DataError: it is missing or damaged; DATA-LABEL, it has classes that the head does not have.
@@ -64,7 +70,7 @@ def open_split(
     if data.targets == "objects" and not isinstance(data.eval_transform, WholeImageTransform):
         message = "objects are found in whole images, and data.eval_transform cuts parts off them"
         raise ConfigError(message, do="set data.eval_transform to ResizeToFit(scale=(1333, 800)), for example")
-    source = splits.open_split(data, split)
+    source = splits.open_split(data, split) if opened is None else opened
     if class_names:
         return with_classes(source, class_names, data_set=named(data, split), reference=reference)
     num_classes = experiment.task.num_classes
@@ -81,14 +87,18 @@ def named(data: Data, split: str) -> str:
     return f"{data.name} {split}" if data.name == DIGITS else f"{data.name} {split} in {data.data_dir}"
 
 
-def open_sources(experiment: Experiment) -> Sources:
+def open_sources(experiment: Experiment, *, train: Source | None = None) -> Sources:
     """Opens the training split and those of the evaluators.
+
+    Args:
+      experiment: whose data set is opened.
+      train: the training split, if it has been opened before.
 
     Raises:
       DataError: a split is missing or damaged; DATA-LABEL, that of an evaluator has classes of its own.
       ConfigError: the model has another number of classes.
     """
-    train = learnable(open_split(experiment, experiment.data.train_split))
+    train = learnable(open_split(experiment, experiment.data.train_split, opened=train))
     shown = {evaluator.name: evaluated(experiment, evaluator) for evaluator in experiment.evaluators}
     evaluation = {
         name: open_split(each, each.data.eval_split, class_names=train.class_names, reference="the training split")

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 
-from gauss_vit.data.examples import learnable
+from gauss_vit.data.examples import Source, learnable
 from gauss_vit.data.sources import splits
 from gauss_vit.errors import DataError
 from gauss_vit.experiment import Experiment, override
@@ -13,7 +13,20 @@ from gauss_vit.waiting import announced
 _NUM_CLASSES = "task.head.num_classes"
 
 
-def complete(experiment: Experiment) -> Experiment:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Completed:
+    """An experiment that says everything.
+
+    Attributes:
+      experiment: the experiment.
+      train: its training split, where that was opened for it: a file of annotations takes seconds to read.
+    """
+
+    experiment: Experiment
+    train: Source | None
+
+
+def complete(experiment: Experiment) -> Completed:
     """Fills in what the data decide; the training split is opened only if there is such a value.
 
     Raises:
@@ -21,16 +34,18 @@ def complete(experiment: Experiment) -> Experiment:
     """
     left_open = _left_open(experiment)
     if not left_open:
-        return experiment
+        return Completed(experiment=experiment, train=None)
     try:
         with announced("listing the training images"):
-            source = learnable(splits.open_split(experiment.data, experiment.data.train_split))
+            train = splits.open_split(experiment.data, experiment.data.train_split)
+            source = learnable(train)
     except DataError as error:
         keys = f"{' and '.join(left_open)} {'are' if len(left_open) > 1 else 'is'}"
         values = " ".join(f"--config.{key}={value}" for key, value in left_open.items())
         do = f"{error.do}; or give {values}" if error.do else f"give {values}"
         raise DataError(f"{keys} taken from the data: {error.message}", do=do, code=error.code) from error
-    return completed(experiment, num_examples=len(source), num_classes=source.num_classes)
+    filled_in = completed(experiment, num_examples=len(source), num_classes=source.num_classes)
+    return Completed(experiment=filled_in, train=train)
 
 
 def completed(experiment: Experiment, *, num_examples: int, num_classes: int) -> Experiment:

@@ -132,14 +132,16 @@ class Preflight:
 def _read(experiment: Experiment) -> _Prepared:
     """Opens every split and reads this process's part of the first batch of each."""
     complete = from_data.complete(experiment)
-    sources = feeds.open_sources(complete)
-    feed = feeds.feed(complete, sources)
+    sources = feeds.open_sources(complete.experiment, train=complete.train)
+    feed = feeds.feed(complete.experiment, sources)
     for batches in (feed.train(0), *(feed.evaluation(name) for name in sources.evaluation)):
         next(iter(batches), None)
     splits = {"training": sources.train, **sources.evaluation}
     sizes = ", ".join(f"{name} {len(source)}" for name, source in splits.items())
     found = f"{sizes} images of {sources.train.num_classes} classes; the first batch is {feed.digest(0)}"
-    return _Prepared(experiment=complete, feed=feed, class_names=tuple(sources.train.class_names), summary=found)
+    return _Prepared(
+        experiment=complete.experiment, feed=feed, class_names=tuple(sources.train.class_names), summary=found
+    )
 
 
 def _compare(experiment: Experiment, workdir: Path) -> None:

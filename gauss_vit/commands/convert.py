@@ -58,8 +58,9 @@ def _import(invocation: Invocation) -> None:
         found = found_weights(invocation)
         experiment = fine_tuning_experiment(name, with_epsilon(preset, found))
     else:
-        experiment = from_data.complete(experiment)
-        found, sources = found_weights(invocation), feeds.open_sources(experiment)
+        complete = from_data.complete(experiment)
+        experiment, found = complete.experiment, found_weights(invocation)
+        sources = feeds.open_sources(experiment, train=complete.train)
     class_names = () if sources is None else sources.train.class_names
     imported = import_weights(invocation, experiment.network, found, class_names=class_names)
     write_run(folder, experiment, imported, sources=sources)

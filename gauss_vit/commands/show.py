@@ -19,7 +19,7 @@ def run(invocation: Invocation) -> None:
       ConfigError: `--config` is missing, or the batch or the heads do not divide among the devices.
       DataError: the config leaves a value to its data, and these are missing or damaged.
     """
-    shown = from_data.complete(experiment_here(invocation.required_experiment()))
+    shown = from_data.complete(experiment_here(invocation.required_experiment())).experiment
     text = invocation.text("mesh") if invocation.is_given("mesh") else None
     devices = planned_mesh(shown.mesh, text, num_present=jax.device_count())
     check_fits(shown, devices)

@@ -15,6 +15,7 @@ from jaxtyping import PyTree
 
 from gauss_vit.assembly import feeds, from_data, initial_params, same_everywhere, smoke_test
 from gauss_vit.assembly.device import experiment_here
+from gauss_vit.assembly.from_data import Completed
 from gauss_vit.assembly.memory_advice import with_advice
 from gauss_vit.assembly.model_flops import utilization
 from gauss_vit.assembly.trained_on import trained_on
@@ -57,9 +58,10 @@ def run(invocation: Invocation) -> None:
             raise ConfigError(f"--smoke keeps nothing, and --{flag} is for what is kept", do=f"leave out --{flag}")
     given = experiment_here(invocation.required_experiment())
     same_everywhere.require_same_start(given)
-    experiment = from_data.complete(given)
+    complete = from_data.complete(given)
+    experiment = complete.experiment
     if invocation.switch("smoke"):
-        smoke(experiment)
+        smoke(complete)
     else:
         trace = _trace(invocation, experiment)
         resume: Resume = "override" if invocation.text("resume") == "override" else "same"
@@ -67,7 +69,7 @@ def run(invocation: Invocation) -> None:
         folder = invocation.path("workdir")
         train(
             experiment,
-            _sources(experiment),
+            _sources(complete),
             folder,
             prepare_feed=_unchanged,
             resume=resume,
@@ -84,14 +86,15 @@ def _trace(invocation: Invocation, experiment: Experiment) -> TraceSteps | None:
     return steps if steps.on_all or processes.is_first() else None
 
 
-def smoke(experiment: Experiment) -> None:
+def smoke(complete: Completed) -> None:
     """Trains two steps, evaluates, observes and saves in a temporary folder, and says what was done.
 
     Raises:
       UserError: as `run`; also where only the batches of the whole run would not fit.
     """
+    experiment = complete.experiment
     check_batch_sizes(experiment.training, meshes.make(experiment.mesh, jax.devices()))
-    sources = _sources(experiment)
+    sources = _sources(complete)
     pipeline.require_full_batch(sources.train, experiment.training.batch_size)
     short = smoke_test.shortened(experiment, num_devices=jax.device_count())
     start = time.monotonic()
@@ -180,9 +183,13 @@ def _trackers(invocation: Invocation, *, limit: float) -> Mapping[str, OpenTrack
     return chosen
 
 
-def _sources(experiment: Experiment) -> feeds.Sources:
+def _sources(complete: Completed) -> feeds.Sources:
     """Opens the data in every process; where one of them cannot, all end with its error."""
-    return processes.together("the data", lambda: feeds.open_sources(experiment), limit=experiment.limits.data)
+    return processes.together(
+        "the data",
+        lambda: feeds.open_sources(complete.experiment, train=complete.train),
+        limit=complete.experiment.limits.data,
+    )
 
 
 def _unchanged(feed: Feed) -> Feed:

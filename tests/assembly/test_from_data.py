@@ -8,11 +8,15 @@ import pytest
 
 from gauss_vit import experiment as experiments
 from gauss_vit import main as program
-from gauss_vit.assembly import from_data
+from gauss_vit.assembly import feeds, from_data
+from gauss_vit.assembly.from_data import Completed
+from gauss_vit.data.sources import coco
 from gauss_vit.errors import ConfigError, DataError
 from gauss_vit.heads.linear import LinearHead
 from gauss_vit.models import construct
 from gauss_vit.tasks.segmentation import Segmentation
+from tests.data import objects_config
+from tests.data.sources.coco_samples import make_coco
 from tests.data.sources.folder_samples import make_folder
 from tests.tasks.shapes import PatchHead
 from tests.tiny_config import FLAG, ONE_DEVICE, get_config
@@ -33,10 +37,23 @@ def left_open(**data: str) -> experiments.Experiment:
 
 def test_classes_and_steps_are_those_of_the_training_split(tmp_path: Path):
     make_folder(tmp_path, {"train/crow": 20, "train/owl": 21, "train/wren": 9, "val/owl": 1})
-    shown = from_data.complete(left_open(name="folder", data_dir=str(tmp_path)))
+    complete = from_data.complete(left_open(name="folder", data_dir=str(tmp_path)))
+    shown = complete.experiment
     assert shown.task.num_classes == 3
     assert (shown.training.num_steps, shown.training.num_epochs) == (7, None)
     assert experiments.from_json(shown.to_json()) == shown
+    assert complete.train is not None and len(complete.train) == 50
+
+
+def test_annotations_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    read, opened = coco.read_annotations, []
+    monkeypatch.setattr(coco, "read_annotations", lambda path: opened.append(path.name) or read(path))
+    shown = objects_config.get_config()
+    data = dataclasses.replace(shown.data, data_dir=str(make_coco(tmp_path)))
+    training = dataclasses.replace(shown.training, num_steps=None, num_epochs=2.0, batch_size=1)
+    complete = from_data.complete(dataclasses.replace(shown, data=data, training=training, evaluators=()))
+    feeds.open_sources(complete.experiment, train=complete.train)
+    assert opened == ["instances_train2017.json"]
 
 
 def test_head_of_any_task_takes_its_classes_from_the_data():
@@ -55,7 +72,7 @@ def test_what_is_given_is_not_looked_up(tmp_path: Path):
     shown = dataclasses.replace(
         get_config(), data=dataclasses.replace(get_config().data, data_dir=str(tmp_path / "no"))
     )
-    assert from_data.complete(shown) is shown
+    assert from_data.complete(shown) == Completed(experiment=shown, train=None)
 
 
 def test_missing_data_are_a_sentence_with_the_keys_that_need_them(tmp_path: Path):
