@@ -3,6 +3,7 @@
 python -m benchmarks.overhead [--depth=12] [--batch_size=8] [--rounds=9] [--compile_rounds=3] [--dtypes=float32]
     [--unrolled] [--onednn] [--huge_pages] [--threads=1] [--core=0] [--out=F.json]
 python -m benchmarks.overhead --config=configs/ade20k.py [--image_size=128] ...
+python -m benchmarks.overhead --config=configs/coco.py:model=swin_t --image_size=256 --batch_size=1 ...
 
 "Gaussian" is `vit_relpos_small_patch16_224`, or the model of a config, with the Gaussian bias beside its own relative
 one, "relative" is the model without the Gaussian, "none" has no bias at all. Ratios are of the time (of the

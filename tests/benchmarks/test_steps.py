@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import pytest
 
 from benchmarks import overhead, steps
 from gauss_vit import experiment as experiments
@@ -47,10 +48,11 @@ def test_shapes_of_noise_are_those_of_noise():
     )
 
 
-def test_the_overhead_of_a_config_is_that_of_its_position_terms():
-    options = argparse.Namespace(config=PETS, batch_size=2, image_size=None, depth=None, unrolled=False)
+@pytest.mark.parametrize("config", [PETS, SHAPES])
+def test_the_overhead_of_a_config_is_that_of_its_position_terms(config: str):
+    options = argparse.Namespace(config=config, batch_size=2, image_size=None, depth=None, unrolled=False)
     found = overhead.experiments(options, "float32")
     terms = {name: tuple(type(term) for term in each.model.position.terms) for name, each in found.items()}
-    own = tuple(type(term) for term in experiments.load(PETS).model.position.terms)
+    own = tuple(type(term) for term in experiments.load(config).model.position.terms)
     assert terms == {"Gaussian": own, "relative": tuple(kind for kind in own if kind is not Gaussian), "none": ()}
     assert len({(each.task, each.optimizer, each.training) for each in found.values()}) == 1
