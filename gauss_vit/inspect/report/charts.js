@@ -15,7 +15,7 @@ function drawChart(figure, lines, axis) {
   if (kept.length === 0) return;
   const { left, right, top, bottom } = CHART, [first, last] = axis.span;
   const most = Math.max(...kept.flatMap((line) => line.values.filter((value) => value !== null)), 1e-9);
-  const unit = niceStep(most), limit = Math.ceil(most / unit + 1e-9) * unit;
+  const unit = niceStep(most), limit = Math.ceil(most / unit - 1e-9) * unit;
   const x = (value) => (first === last ? (left + right) / 2 : left + ((right - left) * (value - first)) / (last - first));
   const y = (value) => bottom - ((bottom - top) * value) / limit;
   let drawn = "";

@@ -305,3 +305,8 @@ def test_phone_has_no_sideways_scroll(page: webdriver.Chrome):
         assert page.execute_script("return document.documentElement.scrollWidth") == 375
     finally:
         page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_an_axis_ends_at_a_largest_value_that_is_a_tick(page: webdriver.Chrome):
+    ticks = page.find_elements(By.CSS_SELECTOR, "#training-loss .chart text[text-anchor='end']")
+    assert [float(tick.text) for tick in ticks] == [0, 0.5, 1, 1.5, 2]
