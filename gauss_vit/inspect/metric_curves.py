@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from gauss_vit.class_names import listed
 from gauss_vit.config.schema import nearest
 from gauss_vit.errors import ConfigError, DataError
 from gauss_vit.inspect.metric_names import scale_of, title_of, unit_of
@@ -16,7 +17,7 @@ from gauss_vit.inspect.result_files import (
     write_record,
 )
 from gauss_vit.plots.curves import MAX_CURVES, Chart, Curve, curves_figure
-from gauss_vit.train.workdir.metrics_log import LINES, Entry, entries
+from gauss_vit.train.workdir.metrics_log import LINES, OBSERVE, TRAIN, Entry, entries
 
 
 def write_curves(
@@ -61,7 +62,8 @@ def charts_of(workdirs: Sequence[Path], names: Sequence[str]) -> tuple[Chart, ..
     for name in names:
         if name not in known:
             meant = nearest(name, known)
-            do = f"did you mean {meant}?" if meant else f"known: {', '.join(known)}"
+            measured_first = sorted(known, key=lambda each: each.startswith((f"{TRAIN}/", f"{OBSERVE}/")))
+            do = f"did you mean {meant}?" if meant else f"known: {listed(measured_first)}"
             raise ConfigError(f"none of {len(workdirs)} runs has logged {name}", do=do)
     return tuple(_chart(name, logs) for name in names)
 

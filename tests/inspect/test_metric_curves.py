@@ -63,6 +63,9 @@ def test_what_is_not_there_is_named(tmp_path: Path):
     with pytest.raises(ConfigError, match="none of 1 runs has logged eval/segm_A") as refused:
         charts_of([workdir], ["eval/segm_A"])
     assert refused.value.do == "did you mean eval/segm_AP?"
+    with pytest.raises(ConfigError) as refused:
+        charts_of([workdir], ["accuracy"])
+    assert refused.value.do == "known: eval/segm_AP, train/loss"
     with pytest.raises(DataError, match=r"has no metrics\.jsonl"):
         charts_of([tmp_path], ["eval/segm_AP"])
     with pytest.raises(ConfigError, match="takes 1 to 8 workdirs and got 0"):
