@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gauss_vit.command_line.console import say
 from gauss_vit.command_line.invocation import Invocation
-from gauss_vit.inspect.comparison import read, result_paths, write_comparison
+from gauss_vit.inspect.comparison import read_all, result_paths, write_comparison
 from gauss_vit.inspect.metric_curves import write_curves
 from gauss_vit.inspect.result_files import parse_formats
 
@@ -12,7 +12,8 @@ from gauss_vit.inspect.result_files import parse_formats
 def run(invocation: Invocation) -> None:
     """Writes OUT.json and a figure for the results that are named, or all in the folders named, and fields as OUT.npz.
 
-    The first field is the reference of the differences. With `--metrics` the folders are those of runs.
+    The first field is the reference of the differences. Fields of equal titles are told apart by their protocol,
+    token or file. With `--metrics` the folders are those of runs.
 
     Raises:
       ConfigError: `--out` is missing, or there are fewer than two fields, or too many, or of different sizes; or there
@@ -26,7 +27,7 @@ def run(invocation: Invocation) -> None:
         names = tuple(name.strip() for name in invocation.text("metrics").split(","))
         lines = write_curves(out, workdirs, names, formats=formats)
     else:
-        fields = tuple(read(path) for path in result_paths(invocation.arguments))
+        fields = read_all(result_paths(invocation.arguments))
         lines = write_comparison(out, fields, formats=formats)
     for line in lines:
         say(line)

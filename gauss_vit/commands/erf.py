@@ -12,7 +12,7 @@ from gauss_vit.analysis.token import Token, parse_tokens
 from gauss_vit.assembly import cpu_devices
 from gauss_vit.assembly.device import fastest_dtype
 from gauss_vit.assembly.named_model import NamedModel, intervened, named_model
-from gauss_vit.command_line.console import say
+from gauss_vit.command_line.console import say, warn
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.data.images.image import open_images
 from gauss_vit.errors import ConfigError
@@ -20,6 +20,7 @@ from gauss_vit.inspect import comparison
 from gauss_vit.inspect.detected_box import detected_box, in_a_line
 from gauss_vit.inspect.erf_results import strip_of, write_layers, write_strips, write_total
 from gauss_vit.inspect.erf_run import Measurement, has_one_grid, measure, measure_layers
+from gauss_vit.inspect.layer_scale import layer_scale_hint
 from gauss_vit.inspect.network_features import DECODER, Layer, is_level, network_grid
 from gauss_vit.inspect.photos import readable
 from gauss_vit.inspect.result_files import FigureFormats, parse_formats, suffixed
@@ -130,6 +131,8 @@ def _measurement(invocation: Invocation) -> tuple[Measurement, NamedModel]:
     named = named_model(invocation)
     if invocation.switch("skip_bad"):
         paths = readable(named, paths)
+    if hint := layer_scale_hint(named.config, named.params):
+        warn(hint)
     is_layered = invocation.text("layer") == ALL_LAYERS
     if is_layered and not has_one_grid(named.config) and invocation.text("token") != "center":
         raise ConfigError(

@@ -27,6 +27,7 @@ from gauss_vit.distributed import processes
 from gauss_vit.errors import ConfigError, OutOfMemoryError
 from gauss_vit.experiment import Experiment
 from gauss_vit.inspect import observers
+from gauss_vit.inspect.layer_scale import layer_scale_hint
 from gauss_vit.models import construct
 from gauss_vit.train import bias_effect, loop
 from gauss_vit.train import mesh as meshes
@@ -199,11 +200,14 @@ def _unchanged(feed: Feed) -> Feed:
 def check_bias(experiment: Experiment, program: Program, params: PyTree, batch: Batch) -> tuple[TermEffect, ...]:
     """Measures what every position bias does to training images of process 0 that are not of one colour, and logs it.
 
+    Where LayerScale hides the bias from the features, that is logged as well.
+
     Raises:
       ConfigError: a bias has no effect in some block.
       DataError: code NO-SIGNAL, all images of the batch are of one colour.
     """
     effects: list[TermEffect] = []
+    hint = ""
     if experiment.model.has_position_bias:
         whole = on_one_device(params, program.mesh)["backbone"]
 
@@ -216,7 +220,10 @@ def check_bias(experiment: Experiment, program: Program, params: PyTree, batch: 
             bias_effect.require_effect(effects, have_signal=bool(signal.any()))
 
         processes.on_first("the effect of the position bias", check, limit=experiment.limits.compile)
+        hint = layer_scale_hint(experiment.model, {"backbone": whole})
     _LOGGER.info("%s", summary(effects))
+    if hint:
+        _LOGGER.info("%s", hint)
     return tuple(effects)
 
 

@@ -1,5 +1,6 @@
 """Receptive fields that were measured before: read back, compared with the first one, and drawn in one figure."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,6 +74,37 @@ def result_paths(arguments: tuple[str, ...]) -> tuple[Path, ...]:
         else:
             raise DataError(f"{path} does not exist", do="name .npz files that erf has written, or folders of them")
     return tuple(paths)
+
+
+def read_all(paths: Sequence[Path]) -> tuple[MeasuredField, ...]:
+    """Reads receptive fields, and tells those of equal title, protocol and token apart by their files.
+
+    Files of equal names are told apart by as much of their folders as it takes, such as `a/erf/step_0000100` and
+    `b/erf/step_0000100`; a file that is named twice keeps its title.
+
+    Raises:
+      DataError: a file cannot be read; ERF-FILE, it does not contain a receptive field.
+    """
+    fields, names = [read(path) for path in paths], shortest_names(paths)
+    known = [(field.title, field.protocol, field.token) for field in fields]
+    return tuple(
+        replace(field, title=f"{field.title} ({name})") if known.count(key) > 1 and name else field
+        for field, name, key in zip(fields, names, known, strict=True)
+    )
+
+
+def shortest_names(paths: Sequence[Path]) -> tuple[str, ...]:
+    """Names files by their stem, preceded by as many folders as tell all of them apart; empty if nothing does.
+
+    >>> shortest_names([Path("runs/a/erf/map.npz"), Path("runs/b/erf/map.npz")])
+    ('a/erf/map', 'b/erf/map')
+    """
+    whole = [path.absolute().with_suffix("").parts for path in paths]
+    if len(set(whole)) < len(whole):
+        return ("",) * len(whole)
+    lengths = range(1, max(map(len, whole), default=1) + 1)
+    candidates = (tuple("/".join(parts[-length:]) for parts in whole) for length in lengths)
+    return next(names for names in candidates if len(set(names)) == len(names))
 
 
 def read(path: Path) -> MeasuredField:

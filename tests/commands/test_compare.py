@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gauss_vit import main as program
-from gauss_vit.inspect.comparison import read, result_paths
+from gauss_vit.inspect.comparison import read, read_all, result_paths
 from gauss_vit.inspect.result_files import write_arrays
 
 
@@ -71,6 +71,28 @@ def test_titles_that_are_equal_are_told_apart(tmp_path):
     compare(tmp_path / "a.npz", tmp_path / "b.npz", f"--out={tmp_path}/both")
     record = json.loads((tmp_path / "both.json").read_text())["fields"]
     assert [entry["title"] for entry in record] == ["tiny bmvc2023", "tiny replknet"]
+
+
+def test_equal_maps_of_equal_file_names_are_told_apart_by_their_folders(tmp_path, capsys):
+    paths = [tmp_path / run / "erf" / "step_0000100.npz" for run in ("a", "b")]
+    for seed, path in enumerate(paths):
+        write_field(path, seed=seed, title="tiny, step 100")
+    compare(*paths, f"--out={tmp_path}/both")
+    record = json.loads((tmp_path / "both.json").read_text())["fields"]
+    assert [entry["title"] for entry in record] == [f"tiny, step 100 ({run}/erf/step_0000100)" for run in ("a", "b")]
+    assert "tiny, step 100 (b/erf/step_0000100) against tiny, step 100 (a/erf/step_0000100)" in capsys.readouterr().out
+
+
+def test_only_fields_that_are_alike_are_named_by_their_files(tmp_path):
+    paths = [tmp_path / name for name in ("a.npz", "b.npz", "c.npz")]
+    for path, title in zip(paths, ("tiny", "tiny", "other"), strict=True):
+        write_field(path, title=title)
+    assert [field.title for field in read_all(paths)] == ["tiny (a)", "tiny (b)", "other"]
+
+
+def test_a_file_that_is_named_twice_keeps_its_title(tmp_path):
+    write_field(tmp_path / "a.npz")
+    assert [field.title for field in read_all([tmp_path / "a.npz"] * 2)] == ["tiny", "tiny"]
 
 
 def test_a_file_without_bands_is_read(tmp_path):

@@ -216,6 +216,13 @@ def test_a_damaged_image_is_named(folder, tmp_path):
         run(folder, tmp_path / "out")
 
 
+def test_a_bias_that_layer_scale_hides_is_said(folder, tmp_path, monkeypatch, capsys):
+    hidden = named_of(dataclasses.replace(MODEL, layer_scale=1e-6))
+    monkeypatch.setattr(erf, "named_model", lambda invocation: hidden)
+    run(folder, tmp_path, max_images=1, bands=False)
+    assert capsys.readouterr().err.count("LayerScale hides the position bias") == 1
+
+
 def test_an_empty_folder_is_refused(tmp_path):
     with pytest.raises(DataError, match="no images"):
         run(tmp_path, tmp_path / "out")

@@ -112,6 +112,14 @@ def test_live_bias_is_counted_block_by_block(data_flag: str):
     assert train.summary(effects) == "position bias live: gaussian in 2 of 2 blocks"
 
 
+def test_a_bias_that_layer_scale_hides_is_live_and_said(data_flag: str, caplog: pytest.LogCaptureFixture):
+    shown = _with_data(data_flag)
+    caplog.set_level("INFO")
+    effects = check_bias(dataclasses.replace(shown, model=dataclasses.replace(shown.model, layer_scale=1e-6)))
+    assert all(effect.is_live for effect in effects)
+    assert "LayerScale hides the position bias: gains of 1e-06" in caplog.text
+
+
 def test_images_of_one_colour_are_blamed_and_not_the_bias(data_flag: str):
     black = np.zeros((16, 16, 32, 3), np.uint8)
     with pytest.raises(DataError, match="the first training images have no signal") as caught:
