@@ -71,3 +71,28 @@ IMAGE_FILES = (
         help="Number of pixels above which an image is refused; 50 million by default, or the run's data.max_pixels.",
     ),
 )
+
+PREPARATION = (
+    Flag(
+        name="crop",
+        type=float,
+        value="FRACTION",
+        lowest=0.0,
+        highest=1.0,
+        help="Fraction of the resized image that the centre crop keeps; the model's own by default.",
+    ),
+    Flag(
+        name="interpolation",
+        choices=("bicubic", "bilinear"),
+        help="Filter that resizes images; the model's own by default.",
+    ),
+    Flag(name="mean", value="R,G,B", help="Mean of the pixels, in 0 to 1; the model's own by default."),
+    Flag(name="std", value="R,G,B", help="Standard deviation of the pixels; the model's own by default."),
+)
+"""How images are prepared, where that is not as the model's own."""
+
+IMAGE_SIZE = Flag(
+    name="image_size",
+    value="SIZE",
+    help="Image size in pixels, such as 384 or 256x320, with positions resampled; the model's own by default.",
+)

@@ -11,6 +11,7 @@ from gauss_vit.analysis.protocol import protocol_named
 from gauss_vit.analysis.token import Token, parse_tokens
 from gauss_vit.assembly import cpu_devices
 from gauss_vit.assembly.device import fastest_dtype
+from gauss_vit.assembly.image_choices import Size, as_asked, resized, sizes_asked
 from gauss_vit.assembly.named_model import NamedModel, intervened, named_model
 from gauss_vit.command_line.console import say, warn
 from gauss_vit.command_line.invocation import Invocation
@@ -20,10 +21,12 @@ from gauss_vit.inspect import comparison
 from gauss_vit.inspect.detected_box import detected_box, in_a_line
 from gauss_vit.inspect.erf_results import strip_of, write_layers, write_strips, write_total
 from gauss_vit.inspect.erf_run import Measurement, has_one_grid, measure, measure_layers
+from gauss_vit.inspect.image_sizes import write_sizes
 from gauss_vit.inspect.layer_scale import layer_scale_hint
 from gauss_vit.inspect.network_features import DECODER, Layer, is_level, network_grid
 from gauss_vit.inspect.photos import readable
 from gauss_vit.inspect.result_files import FigureFormats, parse_formats, suffixed
+from gauss_vit.inspect.titles import title_of
 from gauss_vit.models.compute import ActivationType
 from gauss_vit.weights.intervention import Intervention, parse_interventions
 
@@ -39,7 +42,7 @@ def run(invocation: Invocation) -> None:
     `--token=all` the arrays are stacked over tokens, the record has a list, and the figure is a mosaic; with
     `--layer=all` they are stacked over layers, and the figure is a strip. `--box=K` measures the score of a box that
     the model finds in one image. Several interventions are measured one after the other, and NAME_interventions.*
-    compares them. A command that was killed resumes where it last saved.
+    compares them; of several image sizes, NAME_sizes.* does. A command that was killed resumes where it last saved.
 
     Raises:
       ConfigError: a flag is wrong or missing, or the target is degenerate.
@@ -49,16 +52,17 @@ def run(invocation: Invocation) -> None:
     """
     formats = parse_formats(invocation.text("format"))
     names = parse_interventions(invocation.text("intervention"))
+    sizes = sizes_asked(invocation)
     is_layered = invocation.text("layer") == ALL_LAYERS
+    _check_sizes(invocation, names, sizes)
     _check_box(invocation, names)
-    is_of_backbone = not isinstance(parse_layer(invocation.text("layer")), str)
-    is_small = not is_layered and is_of_backbone and len(names) == 1
-    if invocation.text("token") == "all" and not is_small:
-        raise ConfigError(
-            "--token=all goes with one layer of the backbone and one intervention",
-            do="choose a token, such as --token=center",
-        )
-    measurement, named = _measurement(invocation)
+    _check_tokens(invocation, names)
+    paths, named = _images(invocation)
+    if len(sizes) > 1:
+        _measure_sizes(invocation, named, paths, sizes=sizes)
+        return
+    named = resized(named, sizes[0]) if sizes else named
+    measurement = _measurement(invocation, named, paths)
     seed = invocation.integer("seed") or 0
     variants = tuple(intervened(named, name, seed=seed) for name in names)
     measured = tuple(
@@ -121,18 +125,50 @@ def _target(invocation: Invocation, named: NamedModel, paths: Sequence[Path]) ->
     return box.score, (box.token,)
 
 
-def _measurement(invocation: Invocation) -> tuple[Measurement, NamedModel]:
-    """Reads what to measure on which model, before any intervention."""
-    protocol = protocol_named(invocation.text("protocol"))
-    paths = open_images(invocation.path("images"))[: invocation.integer("max_images")]
-    batch_size = invocation.integer("batch_size") or 1
-    cpu_devices.as_devices(batch_size=min(batch_size, len(paths)))
+def _check_tokens(invocation: Invocation, interventions: Sequence[Intervention]) -> None:
+    """Makes sure that all tokens are measured of one map alone.
+
+    Raises:
+      ConfigError: they are asked for of several.
+    """
+    layer = invocation.text("layer")
+    is_small = layer != ALL_LAYERS and not isinstance(parse_layer(layer), str) and len(interventions) == 1
+    if invocation.text("token") == "all" and not is_small:
+        raise ConfigError(
+            "--token=all goes with one layer of the backbone and one intervention",
+            do="choose a token, such as --token=center",
+        )
+
+
+def _check_sizes(invocation: Invocation, interventions: Sequence[Intervention], sizes: Sequence[Size]) -> None:
+    """Makes sure that of several sizes, one token's field is measured at the end of the backbone or of its head.
+
+    Raises:
+      ConfigError: something else is asked for as well.
+    """
+    is_plain = invocation.text("layer") != ALL_LAYERS and not invocation.is_given("box")
+    if len(sizes) > 1 and not (is_plain and invocation.text("token") != "all" and tuple(interventions) == ("none",)):
+        raise ConfigError(
+            "several --image_sizes go with one token, one layer and no intervention", do="measure size by size"
+        )
+
+
+def _images(invocation: Invocation) -> tuple[tuple[Path, ...], NamedModel]:
+    """Reads the image files and the model, as prepared for them."""
+    paths = tuple(open_images(invocation.path("images"))[: invocation.integer("max_images")])
+    cpu_devices.as_devices(batch_size=min(invocation.integer("batch_size") or 1, len(paths)))
     invocation.path("out")
-    named = named_model(invocation)
+    named = as_asked(named_model(invocation), invocation)
     if invocation.switch("skip_bad"):
         paths = readable(named, paths)
     if hint := layer_scale_hint(named.config, named.params):
         warn(hint)
+    return paths, named
+
+
+def _measurement(invocation: Invocation, named: NamedModel, paths: tuple[Path, ...]) -> Measurement:
+    """Reads what to measure on which model, before any intervention."""
+    protocol, batch_size = protocol_named(invocation.text("protocol")), invocation.integer("batch_size") or 1
     is_layered = invocation.text("layer") == ALL_LAYERS
     if is_layered and not has_one_grid(named.config) and invocation.text("token") != "center":
         raise ConfigError(
@@ -141,7 +177,7 @@ def _measurement(invocation: Invocation) -> tuple[Measurement, NamedModel]:
         )
     layer, tokens = _target(invocation, named, paths)
     has_bands = len(tokens) == 1 and not is_layered and invocation.switch("bands")
-    measurement = Measurement(
+    return Measurement(
         tokens=tokens,
         layer=layer,
         protocol=protocol,
@@ -154,7 +190,22 @@ def _measurement(invocation: Invocation) -> tuple[Measurement, NamedModel]:
         bounds=_bounds(invocation.text("fit"), named.config.image_size),
         unrolls=len(paths) * (named.config.depth if is_layered else 1) >= _UNROLLED_FROM,
     )
-    return measurement, named
+
+
+def _measure_sizes(
+    invocation: Invocation, named: NamedModel, paths: tuple[Path, ...], *, sizes: Sequence[Size]
+) -> None:
+    """Measures a model at several image sizes, and draws the fields and their numbers side by side."""
+    formats, out, stems = parse_formats(invocation.text("format")), invocation.path("out"), []
+    for size in sizes:
+        shown = resized(named, size)
+        measurement = dataclasses.replace(_measurement(invocation, shown, paths), stem=_stem(invocation, shown.name))
+        _measure_end(((shown, measurement),), out / measurement.stem, formats=formats)
+        stems.append(measurement.stem)
+    fields = tuple(comparison.read(suffixed(out / stem, "npz")) for stem in stems)
+    path = out / f"{_stem(invocation, named.name)}_sizes"
+    for line in write_sizes(path, fields, title=title_of(named), formats=formats):
+        say(line)
 
 
 def _measure_end(

@@ -1,6 +1,7 @@
 """`position`: what a model knows of positions, and what its attention makes of it on images."""
 
 from gauss_vit.analysis.embedding import analyse_embedding
+from gauss_vit.assembly.image_choices import as_asked
 from gauss_vit.assembly.named_model import named_model
 from gauss_vit.command_line.console import say
 from gauss_vit.command_line.invocation import Invocation
@@ -11,6 +12,7 @@ from gauss_vit.inspect.position import position_embedding
 from gauss_vit.inspect.position_results import (
     analyse_biases,
     one_token,
+    row_tokens,
     write_attention,
     write_biases,
     write_embedding,
@@ -34,7 +36,7 @@ def run(invocation: Invocation) -> None:
     out, text = invocation.path("out"), invocation.text("token")
     formats = parse_formats(invocation.text("format"))
     paths = open_images(invocation.path("images")) if invocation.is_given("images") else ()
-    named = named_model(invocation)
+    named = as_asked(named_model(invocation), invocation)
     paths = paths[: invocation.integer("max_images")]
     if paths and invocation.switch("skip_bad"):
         paths = readable(named, paths)
@@ -42,7 +44,8 @@ def run(invocation: Invocation) -> None:
     embedding = position_embedding(named.params)
     if named.config.has_position_bias or (embedding is None and not paths):
         for result in analyse_biases(named, token=text):
-            say(write_biases(out, named, result, formats=formats))
+            shown = row_tokens(invocation.text("rows"), result.analysis.grid, center=result.analysis.token)
+            say(write_biases(out, named, result, rows=shown, formats=formats))
     if embedding is not None:
         similarities = analyse_embedding(embedding, grid=grid, token=one_token(text, grid))
         say(write_embedding(out / f"{named.name}_embedding", named, similarities, formats=formats))

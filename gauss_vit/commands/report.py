@@ -3,6 +3,7 @@
 from typing import get_args
 
 from gauss_vit.analysis.protocol import protocol_named
+from gauss_vit.assembly.image_choices import as_asked
 from gauss_vit.assembly.named_model import NamedModel, known_classes, named_model
 from gauss_vit.command_line.console import say
 from gauss_vit.command_line.invocation import Invocation
@@ -28,7 +29,13 @@ def run(invocation: Invocation) -> None:
     """
     out, protocol = invocation.path("out"), protocol_named(invocation.text("protocol"))
     layers = _layers(invocation.text("layers"))
-    named = named_model(invocation)
+    usual = named_model(invocation)
+    named = as_asked(usual, invocation)
+    if named is not usual and not invocation.is_given("images"):
+        raise ConfigError(
+            "the images of a run are prepared as while it trained",
+            do="add --images=DIR for another size or preparation",
+        )
     plan = FieldPlan(
         photos=_photos(invocation, named),
         protocol=protocol,

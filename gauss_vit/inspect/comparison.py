@@ -20,6 +20,7 @@ from gauss_vit.inspect.result_files import (
     write_figures,
     write_record,
 )
+from gauss_vit.inspect.titles import shortest_names
 from gauss_vit.plots.comparison import MAX_FIELDS, comparison_figure
 
 _LONGEST_TITLE = 200
@@ -85,26 +86,13 @@ def read_all(paths: Sequence[Path]) -> tuple[MeasuredField, ...]:
     Raises:
       DataError: a file cannot be read; ERF-FILE, it does not contain a receptive field.
     """
-    fields, names = [read(path) for path in paths], shortest_names(paths)
+    fields = [read(path) for path in paths]
+    names = shortest_names([path.with_suffix("") for path in paths])
     known = [(field.title, field.protocol, field.token) for field in fields]
     return tuple(
         replace(field, title=f"{field.title} ({name})") if known.count(key) > 1 and name else field
         for field, name, key in zip(fields, names, known, strict=True)
     )
-
-
-def shortest_names(paths: Sequence[Path]) -> tuple[str, ...]:
-    """Names files by their stem, preceded by as many folders as tell all of them apart; empty if nothing does.
-
-    >>> shortest_names([Path("runs/a/erf/map.npz"), Path("runs/b/erf/map.npz")])
-    ('a/erf/map', 'b/erf/map')
-    """
-    whole = [path.absolute().with_suffix("").parts for path in paths]
-    if len(set(whole)) < len(whole):
-        return ("",) * len(whole)
-    lengths = range(1, max(map(len, whole), default=1) + 1)
-    candidates = (tuple("/".join(parts[-length:]) for parts in whole) for length in lengths)
-    return next(names for names in candidates if len(set(names)) == len(names))
 
 
 def read(path: Path) -> MeasuredField:

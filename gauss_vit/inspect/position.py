@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from gauss_vit.analysis.position import LearnedGaussian
 from gauss_vit.errors import ConfigError
 from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.stage import POSITION_EMBED, SHARED_BIAS, Stage
+from gauss_vit.ops.dropout import split_key
 from gauss_vit.ops.grid import Grid
 from gauss_vit.position import term
 from gauss_vit.position.terms.gaussian import Gaussian
@@ -36,8 +37,15 @@ class PositionGroup:
     numbers: Mapping[str, Float[np.ndarray, "depth _"]]
 
 
-def position_groups(config: BackboneConfig, params: PyTree) -> tuple[PositionGroup, ...]:
+def position_groups(
+    config: BackboneConfig, params: PyTree, *, key: PRNGKeyArray | None = None
+) -> tuple[PositionGroup, ...]:
     """Reads the position biases of a network, grouped by blocks of equal shape.
+
+    Args:
+      config: Config of the backbone; terms that it lacks are left out.
+      params: Parameters of the network.
+      key: Key of the dropout that some terms have in training; None reads them as in inference.
 
     Raises:
       ConfigError: the model has no position bias.
@@ -50,7 +58,10 @@ def position_groups(config: BackboneConfig, params: PyTree) -> tuple[PositionGro
         )
     stages, leaves = config.stages(), flatten_paths(params)
     names = [f"stage{index}" for index in range(len(stages))] if len(stages) > 1 else [""]
-    return tuple(_group(name, stage, leaves) for name, stage in zip(names, stages, strict=True))
+    keys = split_key(key, len(stages))
+    return tuple(
+        _group(name, stage, leaves, key=stage_key) for name, stage, stage_key in zip(names, stages, keys, strict=True)
+    )
 
 
 def position_embedding(params: PyTree) -> Float[np.ndarray, "tokens channels"] | None:
@@ -59,19 +70,22 @@ def position_embedding(params: PyTree) -> Float[np.ndarray, "tokens channels"] |
     return None if embedding is None else np.asarray(jax.device_get(embedding))
 
 
-def _group(name: str, stage: Stage, leaves: Mapping[str, Array]) -> PositionGroup:
+def _group(name: str, stage: Stage, leaves: Mapping[str, Array], *, key: PRNGKeyArray | None) -> PositionGroup:
     window, stacked = stage.window, subtree(leaves, stage.bias_path)
-    shared_tables = term.tables(stage.shared_terms, subtree(leaves, SHARED_BIAS), window)
+    shared_key, own_key = split_key(key, 2)
+    shared_tables = term.tables(stage.shared_terms, subtree(leaves, SHARED_BIAS), window, key=shared_key)
     shared = {"shared": term.add(shared_tables, window)} if shared_tables else {}
 
-    def table(params: PyTree) -> Float[Array, "#heads dy dx"]:
-        return term.add({**term.tables(stage.terms, params, window), **shared}, window)
+    def table(params: PyTree, layer_key: PRNGKeyArray | None) -> Float[Array, "#heads dy dx"]:
+        return term.add({**term.tables(stage.terms, params, window, key=layer_key), **shared}, window)
 
+    layer_keys = None if own_key is None else jax.random.split(own_key, stage.depth)
+    tables = jax.jit(jax.vmap(table, axis_size=stage.depth))(stacked, layer_keys)
     learned = [_learned(each, stacked[each.name], window) for each in stage.terms if isinstance(each, Gaussian)]
     return PositionGroup(
         name=name,
         grid=window,
-        tables=np.asarray(jax.device_get(jax.jit(jax.vmap(table, axis_size=stage.depth))(stacked))),
+        tables=np.asarray(jax.device_get(tables)),
         learned=learned[0] if learned else None,
         numbers=_numbers(stage, stacked),
     )

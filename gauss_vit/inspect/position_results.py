@@ -82,15 +82,56 @@ def one_token(text: str, grid: Grid) -> Token:
     return tokens[0]
 
 
-def write_biases(out: Path, named: NamedModel, result: BiasResult, *, formats: FigureFormats = DEFAULT_FORMATS) -> str:
+def row_tokens(text: str, grid: Grid, *, center: Token) -> tuple[Token, ...]:
+    """Reads patches whose rows are drawn, as numbers from 0, row by row, `center` and `last`; each is taken once.
+
+    Args:
+      text: words separated by commas; numbers beyond the grid, such as a small window's, are left out.
+      grid: (height, width) in patches.
+      center: the patch that `center` stands for.
+
+    Raises:
+      ConfigError: a word is something else, or all are beyond the grid.
+
+    >>> row_tokens("0,1,2,last", (14, 14), center=(6, 6))
+    ((0, 0), (0, 1), (0, 2), (13, 13))
+    """
+    words = [word.strip() for word in text.split(",")]
+    wrong = [word for word in words if not (word.isdecimal() or word in ("center", "last"))]
+    if wrong:
+        raise ConfigError(f"expected --rows as numbers of patches and got {wrong[0]!r}", do="write --rows=0,1,2,last")
+    height, width = grid
+    named = {"center": center, "last": (height - 1, width - 1)}
+    tokens = [named[word] if word in named else divmod(int(word), width) for word in words]
+    within = tuple(dict.fromkeys(token for token in tokens if token[0] < height))
+    if not within:
+        raise ConfigError(f"--rows={text} names no patch of a grid of {height} x {width}", do="write --rows=0,1,2,last")
+    return within
+
+
+def write_biases(
+    out: Path,
+    named: NamedModel,
+    result: BiasResult,
+    *,
+    rows: tuple[Token, ...] | None = None,
+    formats: FigureFormats = DEFAULT_FORMATS,
+) -> str:
     """Writes tables, fits and figures of one group of blocks to the folder `out`.
+
+    Args:
+      out: folder.
+      named: the model.
+      result: the biases.
+      rows: query patches whose rows of the first layer are drawn; the first two, that of the fit and the last by
+        default.
+      formats: formats of the figures.
 
     Raises:
       StorageError: a file cannot be written.
     """
     path, title, analysis = out / result.stem, result.title, result.analysis
-    height, width = analysis.grid
-    tokens = tuple(dict.fromkeys(((0, 0), (0, min(1, width - 1)), analysis.token, (height - 1, width - 1))))
+    tokens = rows or row_tokens("0,1,center,last", analysis.grid, center=analysis.token)
     write_arrays(suffixed(path, "npz"), {"tables": analysis.tables})
     write_record(suffixed(path, "json"), _source(named) | analysis.to_json())
     figures = {

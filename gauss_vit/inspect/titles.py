@@ -1,7 +1,24 @@
 """Titles of figures: which run at which step, and what model it is."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from gauss_vit.assembly.named_model import NamedModel
 from gauss_vit.models.backbone import BackboneConfig
+
+
+def shortest_names(paths: Sequence[Path]) -> tuple[str, ...]:
+    """Names files or folders, with as many of the folders above as tell all of them apart; empty if nothing does.
+
+    >>> shortest_names([Path("runs/a/erf"), Path("runs/b/erf")])
+    ('a/erf', 'b/erf')
+    """
+    whole = [path.absolute().parts for path in paths]
+    if len(set(whole)) < len(whole):
+        return ("",) * len(whole)
+    lengths = range(1, max(map(len, whole), default=1) + 1)
+    candidates = (tuple("/".join(parts[-length:]) for parts in whole) for length in lengths)
+    return next(names for names in candidates if len(set(names)) == len(names))
 
 
 def short_title(named: NamedModel) -> str:

@@ -223,6 +223,54 @@ def test_a_bias_that_layer_scale_hides_is_said(folder, tmp_path, monkeypatch, ca
     assert capsys.readouterr().err.count("LayerScale hides the position bias") == 1
 
 
+def test_several_image_sizes_are_measured_and_put_side_by_side(folder, tmp_path, capsys):
+    out = run(folder, tmp_path / "out", image_sizes="16x32,32x48", max_images=2, bands=False)
+    assert {path.name for path in out.iterdir()} >= {
+        "tiny.v1.npz",
+        "tiny.v1_size-32x48.npz",
+        "tiny.v1_sizes.json",
+        "tiny.v1_sizes.png",
+    }
+    assert read(out / "tiny.v1_size-32x48.npz")["erf"].shape == (32, 48)
+    sizes = json.loads((out / "tiny.v1_sizes.json").read_text())["sizes"]
+    assert [(size["image_size"], size["grid"]) for size in sizes] == [([16, 32], [2, 4]), ([32, 48], [4, 6])]
+    assert sizes[1]["half_mass_radius_share"] == pytest.approx(sizes[1]["half_mass_radius"] / 32)
+    assert sizes[1]["half_mass_radius_patches"] == pytest.approx(sizes[1]["half_mass_radius"] / 8)
+    assert "32 x 48    4 x 6" in capsys.readouterr().out
+
+
+def test_one_image_size_is_measured_by_itself(folder, tmp_path):
+    out = run(folder, tmp_path / "out", image_sizes="32x48", max_images=1, bands=False)
+    assert read(out / "tiny.v1_size-32x48.npz")["erf"].shape == (32, 48)
+    assert not (out / "tiny.v1_sizes.json").exists()
+
+
+def test_the_preparation_of_images_can_be_chosen(folder, tmp_path):
+    out = run(folder, tmp_path / "out", max_images=1, bands=False, crop=1.0, mean="0.5", std="0.1,0.2,0.3")
+    record = json.loads((out / "tiny.v1_crop-1.0_mean-0.5_std-0.1-0.2-0.3.json").read_text())
+    assert record["data_config"]["crop_pct"] == 1.0
+    assert record["data_config"]["mean"] == [0.5, 0.5, 0.5]
+    assert record["data_config"]["std"] == [0.1, 0.2, 0.3]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"image_sizes": "16x32,16x32"}, "names a size twice"),
+        ({"image_sizes": "large"}, "not an image size"),
+        ({"image_sizes": "16x32,32x48", "layer": "all"}, "several --image_sizes go with one token"),
+        ({"image_sizes": "16x32,32x48", "intervention": "none,zero"}, "several --image_sizes go with one token"),
+        ({"mean": "0.5,0.5"}, "expected --mean as R,G,B"),
+        ({"std": "white"}, "expected --std as R,G,B"),
+        ({"image_sizes": "15"}, "15"),
+    ],
+)
+def test_sizes_and_preparations_that_cannot_be_are_refused(folder, tmp_path, options, message):
+    with pytest.raises(ConfigError, match=message):
+        run(folder, tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_empty_folder_is_refused(tmp_path):
     with pytest.raises(DataError, match="no images"):
         run(tmp_path, tmp_path / "out")

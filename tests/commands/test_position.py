@@ -9,6 +9,8 @@ from PIL import Image
 
 from gauss_vit.commands import position
 from gauss_vit.errors import ConfigError
+from gauss_vit.inspect import position_results
+from gauss_vit.inspect.position_results import row_tokens
 from gauss_vit.position.absolute import AbsoluteEmbedding
 from gauss_vit.position.position import Position, without_terms
 from gauss_vit.position.terms.gaussian import Gaussian
@@ -122,3 +124,29 @@ def test_tokens_that_cannot_be_are_refused(monkeypatch, tmp_path, word, message)
     with pytest.raises(ConfigError, match=message):
         run(monkeypatch, tmp_path / "out", token=word)
     assert not (tmp_path / "out").exists()
+
+
+def test_figure_5_of_the_paper_has_patches_0_1_2_and_the_last():
+    assert row_tokens("0,1,2,last", (14, 14), center=(6, 6)) == ((0, 0), (0, 1), (0, 2), (13, 13))
+    assert row_tokens("0,1,2,last", (1, 2), center=(0, 0)) == ((0, 0), (0, 1))
+    assert row_tokens("0,5,center", (2, 4), center=(0, 1)) == ((0, 0), (1, 1), (0, 1))
+
+
+def test_the_rows_that_are_asked_for_are_drawn(monkeypatch, tmp_path):
+    drawn = []
+    monkeypatch.setattr(position_results, "rows_figure", lambda analysis, tokens, **words: drawn.append(tokens))
+    monkeypatch.setattr(position_results, "write_figures", lambda *arguments, **words: None)
+    run(monkeypatch, tmp_path, rows="0,1,2,last")
+    run(monkeypatch, tmp_path)
+    assert drawn == [((0, 0), (0, 1), (0, 2), (1, 3)), ((0, 0), (0, 1), (1, 3))]
+
+
+@pytest.mark.parametrize(("rows", "message"), [("first", "got 'first'"), ("8,9", "names no patch")])
+def test_rows_that_are_no_patches_are_refused(monkeypatch, tmp_path, rows, message):
+    with pytest.raises(ConfigError, match=message):
+        run(monkeypatch, tmp_path / "out", rows=rows)
+
+
+def test_tables_of_another_image_size_are_those_of_its_grid(monkeypatch, tmp_path):
+    run(monkeypatch, tmp_path, image_size="32x48")
+    assert json.loads((tmp_path / "tiny_size-32x48_position.json").read_text())["grid"] == [4, 6]

@@ -18,6 +18,7 @@ VERBS: Verbs = MappingProxyType(
             looking.POSITION,
             looking.REPORT,
             looking.MOVIE,
+            looking.TABLE,
             material.CONVERT,
             material.DATA,
             runs.PREFLIGHT,

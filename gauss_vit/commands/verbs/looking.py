@@ -5,9 +5,11 @@ from gauss_vit.command_line.flags import (
     DISTRIBUTED,
     FORMAT,
     IMAGE_FILES,
+    IMAGE_SIZE,
     MAX_IMAGES,
     MODEL,
     OUT,
+    PREPARATION,
     PROTOCOL,
     WORKDIR,
 )
@@ -70,6 +72,13 @@ ERF = Verb(
             "`without_gaussian`; several are separated by commas.",
         ),
         Flag(name="seed", type=int, value="N", default=0, lowest=0, help="Seed of what an intervention draws."),
+        Flag(
+            name="image_sizes",
+            value="SIZES",
+            help="Image sizes in pixels to measure at, such as 224,384,256x320, with positions resampled; several are"
+            " compared in one figure.",
+        ),
+        *PREPARATION,
         *IMAGE_FILES,
         Flag(name="bands", type=bool, default=True, help="Draw no confidence bands over images."),
         Flag(
@@ -107,8 +116,17 @@ POSITION = Verb(
             default="center",
             help="Query token of the pictures: `center` or `row,column` in patches from 0.",
         ),
+        Flag(
+            name="rows",
+            value="PATCHES",
+            default="0,1,center,last",
+            help="Patches whose rows of the first layer are drawn, by their numbers from 0, row by row; `center` is"
+            " --token. The paper's figure 5 has 0,1,2,last.",
+        ),
+        IMAGE_SIZE,
         Flag(name="images", value="DIR", help="Folder of images, to measure attention distances on."),
         MAX_IMAGES,
+        *PREPARATION,
         *IMAGE_FILES,
         DISTRIBUTED,
     ),
@@ -130,6 +148,8 @@ REPORT = Verb(
             lowest=1,
             help="Number of images to average receptive fields over (all by default).",
         ),
+        IMAGE_SIZE,
+        *PREPARATION,
         *IMAGE_FILES,
         Flag(name="show_images", type=int, value="N", default=8, lowest=1, help="Number of images on the page."),
         Flag(name="batch_size", type=int, value="N", default=8, lowest=1, help="Number of images in a batch."),
@@ -154,5 +174,38 @@ MOVIE = Verb(
         WORKDIR,
         Flag(name="out", value="FILE", help="The .gif file to write (WORKDIR/erf.gif by default)."),
         Flag(name="fps", type=float, value="RATE", default=4.0, lowest=0.1, highest=50.0, help="Frames per second."),
+    ),
+)
+TABLE = Verb(
+    name="table",
+    summary="computes a table of the paper for models and runs at hand",
+    usage="(1|2|3|4|s1|s2|s3|s4) (WORKDIR | MODEL[=FILE]) ... [--images=DIR] [--out=FILE]",
+    module="gauss_vit.commands.table",
+    config="optional",
+    takes_arguments=True,
+    flags=(
+        *MODEL,
+        Flag(
+            name="variant",
+            default="text",
+            choices=("text", "code"),
+            help="What is computed where the paper's code differs from its text: `code` fits position biases with"
+            " dropout on (table 1), and keeps the signs of learned amplitudes (table s3).",
+        ),
+        Flag(name="seed", type=int, value="N", default=0, lowest=0, help="Seed of the dropout of --variant=code."),
+        Flag(
+            name="images",
+            value="DIR",
+            help="Folder of images, for receptive fields; where its folders are named after classes, for accuracies as"
+            " well (table s1).",
+        ),
+        MAX_IMAGES,
+        Flag(name="batch_size", type=int, value="N", default=64, lowest=1, help="Largest number of images in a batch."),
+        PROTOCOL,
+        Flag(name="out", value="FILE", help="Path of the results, without a suffix: CSV, JSON and Markdown."),
+        IMAGE_SIZE,
+        *PREPARATION,
+        *IMAGE_FILES,
+        DISTRIBUTED,
     ),
 )
