@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from itertools import chain, islice
 
 import jax
+from jaxtyping import PyTree
 
 from gauss_vit.batches import Batch
 from gauss_vit.class_names import changes_of_classes
@@ -12,7 +13,7 @@ from gauss_vit.distributed import processes
 from gauss_vit.errors import CheckpointError
 from gauss_vit.tasks.evaluator import Evaluator
 from gauss_vit.train.checkpoint.origin import Origin, Override, changed_versions, resharding
-from gauss_vit.train.checkpoint.reader import Restored, set_aside, unfinished_steps
+from gauss_vit.train.checkpoint.reader import Restored, best_step, restore_params, set_aside, unfinished_steps
 from gauss_vit.train.checkpoint.retention import Retention
 from gauss_vit.train.checkpoint.writer import CheckpointWriter
 from gauss_vit.train.program import fresh_state
@@ -21,7 +22,7 @@ from gauss_vit.train.state import TrainState
 from gauss_vit.train.workdir import lock, resume
 from gauss_vit.train.workdir.environment import describe_environment
 from gauss_vit.train.workdir.lock import Hold
-from gauss_vit.train.workdir.metrics_log import splits_at
+from gauss_vit.train.workdir.metrics_log import OBSERVE, splits_at
 from gauss_vit.train.workdir.resume import Differences
 from gauss_vit.waiting import announced
 
@@ -44,9 +45,10 @@ def compare_with_recorded(run: Run) -> Differences:
 
 
 def is_complete(run: Run, restored: Restored | None) -> bool:
-    """Returns whether the last step was made, evaluated and saved."""
+    """Returns whether the last step was made, evaluated and saved, and the best one observed."""
     num_steps = run.recipe.training.total_steps
-    return restored is not None and restored.step >= num_steps and not missing_evaluators(run, restored.step)
+    is_trained = restored is not None and restored.step >= num_steps and not missing_evaluators(run, restored.step)
+    return is_trained and unobserved_best(run) is None
 
 
 def epochs_at(run: Run, step: int) -> float | None:
@@ -65,6 +67,41 @@ def missing_evaluators(run: Run, step: int) -> tuple[Evaluator, ...]:
     """Lists the evaluators that are due at a step and were interrupted, or never reached."""
     logged = splits_at(run.workdir, step)
     return tuple(evaluator for evaluator in due_evaluators(run, step) if evaluator.name not in logged)
+
+
+def observes_start(run: Run) -> bool:
+    """Returns whether the parameters of step 0 are to be observed: with a period, and not by an earlier attempt."""
+    if not run.observers or run.recipe.training.observe_every is None:
+        return False
+    return not processes.gather("the first observation", _is_observed(run, 0), limit=run.recipe.limits.observe)[0]
+
+
+def unobserved_best(run: Run) -> int | None:
+    """Finds the step of the best checkpoint if it is to be observed still; None if there is nothing to do.
+
+    Its numbers are logged at its step, after those of later ones.
+    """
+    if not run.observers or run.recipe.training.best is None:
+        return None
+    try:
+        step = best_step(run.workdir)
+    except CheckpointError:
+        step = None
+    found = None if step is None or _is_observed(run, step) else step
+    return processes.gather("the best checkpoint", found, limit=run.recipe.limits.observe)[0]
+
+
+def best_params(run: Run, step: int) -> PyTree:
+    """Restores the parameters of the best checkpoint.
+
+    Raises:
+      CheckpointError: it does not verify.
+    """
+    return restore_params(run.workdir, run.program.abstract.params, step=step).arrays
+
+
+def _is_observed(run: Run, step: int) -> bool:
+    return OBSERVE in splits_at(run.workdir, step)
 
 
 def origin_of(run: Run, restored: Restored | None) -> Origin:

@@ -18,7 +18,8 @@ class Training:
       eval_batch_size: Examples per evaluation step, over all devices.
       log_every: Steps between progress lines.
       checkpoint_every: Steps between checkpoints.
-      observe_every: Steps between calls of the observers; None observes at the end only.
+      observe_every: Steps between calls of the observers, from step 0; None observes at the end only. With a rule for
+        the best checkpoint, that is observed as well.
       observe_images: Evaluation images over which an observer averages; 0 observes nothing, not even at the end.
       keep_checkpoints: Number of the newest checkpoints that are kept on disk, besides the best.
       keep_every: Number whose multiples are steps of checkpoints that are kept for good, such as 10000; a multiple of

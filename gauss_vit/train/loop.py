@@ -19,6 +19,7 @@ from gauss_vit.errors import ConfigError, DataError, DivergedError
 from gauss_vit.tasks.evaluator import Best, Evaluator, describe
 from gauss_vit.train import memory
 from gauss_vit.train.beginning import (
+    best_params,
     checkpoint_writer,
     compare_with_recorded,
     due_evaluators,
@@ -26,9 +27,11 @@ from gauss_vit.train.beginning import (
     fresh_start,
     is_complete,
     missing_evaluators,
+    observes_start,
     open_batches,
     origin_of,
     resumed,
+    unobserved_best,
     write_records,
 )
 from gauss_vit.train.checkpoint.metadata import Progress
@@ -146,6 +149,8 @@ class _Loop:
         logged = splits_at(self._run.workdir, self._step) if self._step > 0 else set()
         if self._step > 0 and (missing := missing_evaluators(self._run, self._step)):
             self._measure(missing, is_observed=OBSERVE in logged)
+        if self._step == 0 and observes_start(self._run):
+            self._observe(0, self._state.params)
         with contextlib.closing(self._trace):
             self._train(batches)
         self._finish()
@@ -251,20 +256,30 @@ class _Loop:
             if not is_complete:
                 return
         if is_observing:
-            with self._wall.within("observation"), memory.memory_faults("observation"):
-                self._observe()
+            self._observe(self._step, self._state.params)
 
-    def _observe(self) -> None:
-        """Calls the observers and logs their numbers, if any."""
-        with announced("measuring and drawing what is observed"), self._waits.observing(self._step):
-            values = {
-                name: value
-                for observer in self._run.observers
-                for name, value in observer(self._step, self._state.params).items()
-            }
-        if values:
-            self._loggers.write(OBSERVE, self._step, values)
-        self._loggers.show(self._step, self._run.pictures(self._step))
+    def _observe(self, step: int, params: PyTree) -> None:
+        """Calls the observers with the parameters of a step, and logs their numbers, if any.
+
+        An earlier step, the best one, is logged in any case, so that it is not observed again.
+        """
+        with (
+            self._wall.within("observation"),
+            memory.memory_faults("observation"),
+            announced("measuring and drawing what is observed"),
+            self._waits.observing(step),
+        ):
+            values = {name: value for observer in self._run.observers for name, value in observer(step, params).items()}
+        if values or step != self._step:
+            self._loggers.write(OBSERVE, step, values)
+        self._loggers.show(step, self._run.pictures(step))
+
+    def _observe_best(self) -> None:
+        """Observes the best checkpoint, unless that was done when the run was there."""
+        step = unobserved_best(self._run)
+        if step is not None:
+            self._observe(step, best_params(self._run, step))
+            self._loggers.sync()
 
     def _evaluate(self, evaluator: Evaluator) -> bool:
         """Runs one evaluator; returns False, and reports nothing, if it was interrupted."""
@@ -330,6 +345,8 @@ class _Loop:
             self._save()
         with self._wall.within("save"), announced("saving"), self._waits.saving(self._step):
             self._writer.wait()
+        if not name:
+            self._observe_best()
         timing = self._timing()
         self._loggers.write_timing(self._step, timing)
         _LOGGER.info("%s", summary(timing))

@@ -71,8 +71,8 @@ class Run:
       trained_on: Classes, pixel statistics, grids and data of the run, stored with every checkpoint.
       resume: Whether a run in the workdir continues with the recipe and the data that it had only ("same"), or also
         with others ("override"), which is logged and recorded.
-      observers: Functions that are called with the step and the parameters every `observe_every` steps and at the end;
-        the numbers that they return are logged as one line.
+      observers: Functions that are called with the step and the parameters every `observe_every` steps from 0, at the
+        end, and of the best checkpoint; the numbers that they return are logged as one line.
       pictures: Function from a step to the PNG files that the observers wrote at it, by name, for the trackers.
       trackers: Services that numbers and pictures go to besides TensorBoard, by name.
       utilization: What the speed is compared with; None reports no utilisation.

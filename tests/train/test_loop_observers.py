@@ -13,7 +13,8 @@ import pytest
 from jaxtyping import PyTree
 
 from gauss_vit.batches import Batch
-from gauss_vit.tasks.evaluator import Evaluator
+from gauss_vit.errors import StorageError
+from gauss_vit.tasks.evaluator import Best, Evaluator
 from gauss_vit.train.loop import Run, fit
 from gauss_vit.train.tracking.tracker import TrackedRun
 from gauss_vit.train.workdir.metrics_log import entries
@@ -23,7 +24,7 @@ from tests.train.toy import TRAINING, run_in, with_recipe
 from tests.train.tracking.recorder import Recorder
 
 
-@pytest.mark.parametrize(("every", "steps"), [(None, [12]), (5, [5, 10, 12]), (6, [6, 12])])
+@pytest.mark.parametrize(("every", "steps"), [(None, [12]), (5, [0, 5, 10, 12]), (6, [0, 6, 12])])
 def test_observers_see_steps_and_parameters(tmp_path: Path, every: int | None, steps: list[int]):
     seen: list[tuple[int, PyTree]] = []
     run = run_in(tmp_path, dataclasses.replace(TRAINING, observe_every=every))
@@ -54,8 +55,8 @@ def observed(workdir: Path) -> Run:
 def test_what_observers_say_is_one_line_of_the_log(tmp_path: Path):
     fit(observed(tmp_path))
     lines = [entry for entry in entries(tmp_path / "metrics.jsonl") if entry["split"] == "observe"]
-    assert [line["step"] for line in lines] == [3, 6, 9, 12]
-    assert [sorted(line) for line in lines[:2]] == [
+    assert [line["step"] for line in lines] == [0, 3, 6, 9, 12]
+    assert [sorted(line) for line in lines[1:3]] == [
         ["norm", "split", "step"],
         ["gaussian/amplitude", "norm", "split", "step"],
     ]
@@ -90,6 +91,68 @@ def test_observation_after_an_interrupted_evaluation_is_logged_once(tmp_path: Pa
     assert [line for line in lines if line[0] == 3] == [(3, "eval"), (3, "observe")]
 
 
+BEST = Best(metric="eval/num_examples", mode="max")
+"""Of equal numbers, the earlier: step 4 is the best of evaluations at 4, 8 and 12."""
+
+
+def with_best(workdir: Path, **changes: object) -> Run:
+    training = dataclasses.replace(TRAINING, checkpoint_every=4, best=BEST, observe_every=None)
+    run = dataclasses.replace(observed(workdir), recipe=run_in(workdir, training).recipe)
+    return dataclasses.replace(run, **changes)
+
+
+def test_the_best_checkpoint_is_observed_once_at_the_end(tmp_path: Path):
+    seen: list[tuple[int, float]] = []
+    run = with_best(tmp_path)
+
+    def keep(step: int, params: PyTree) -> dict[str, float]:
+        seen.append((step, float(jax.device_get(params)["amplitude"][0])))
+        return {"amplitude": seen[-1][1]}
+
+    fit(dataclasses.replace(run, observers=(keep,)))
+    assert [step for step, _ in seen] == [12, 4]
+    assert seen[0][1] != seen[1][1]
+    lines = [entry for entry in entries(tmp_path / "metrics.jsonl") if entry["split"] == "observe"]
+    assert [(line["step"], line["amplitude"]) for line in lines] == seen
+    fit(dataclasses.replace(run, observers=(keep,)))
+    assert len(seen) == 2
+
+
+def test_a_best_step_that_was_observed_is_not_observed_again(tmp_path: Path):
+    run = with_best(tmp_path)
+    fit(with_recipe(run, training=dataclasses.replace(run.recipe.training, observe_every=4)))
+    lines = [entry["step"] for entry in entries(tmp_path / "metrics.jsonl") if entry["split"] == "observe"]
+    assert lines == [0, 4, 8, 12]
+
+
+def test_a_run_that_ended_before_its_best_was_observed_does_it_when_run_again(tmp_path: Path):
+    run = with_best(tmp_path)
+
+    def fail_at_best(step: int, params: PyTree) -> dict[str, float]:
+        if step == 4:
+            raise StorageError("disk full")
+        return {"norm": 1.0}
+
+    with pytest.raises(StorageError):
+        fit(dataclasses.replace(run, observers=(fail_at_best,)))
+    fit(run)
+    lines = [entry["step"] for entry in entries(tmp_path / "metrics.jsonl") if entry["split"] == "observe"]
+    assert lines == [12, 4]
+
+
+def test_an_observer_that_says_nothing_of_the_best_is_asked_once(tmp_path: Path):
+    seen: list[int] = []
+
+    def silent(step: int, params: PyTree) -> dict[str, float]:
+        seen.append(step)
+        return {}
+
+    run = dataclasses.replace(with_best(tmp_path), observers=(silent,))
+    fit(run)
+    fit(run)
+    assert seen == [12, 4]
+
+
 def test_pictures_of_observers_and_numbers_go_to_the_trackers(tmp_path: Path):
     opened: list[Recorder] = []
 
@@ -103,6 +166,6 @@ def test_pictures_of_observers_and_numbers_go_to_the_trackers(tmp_path: Path):
     fit(run)
     (recorder,) = opened
     assert (recorder.run.step, recorder.run.config) == (0, run.recipe.to_json())
-    assert recorder.pictures == [(step, "erf", tmp_path / f"{step}.png") for step in (3, 6, 9, 12)]
+    assert recorder.pictures == [(step, "erf", tmp_path / f"{step}.png") for step in (0, 3, 6, 9, 12)]
     assert "observe/norm" in {name for _, numbers in recorder.numbers for name in numbers}
     assert recorder.is_closed
