@@ -11,6 +11,7 @@ from gauss_vit.analysis.erf import ErfBatch, ErfMap, ErfSum, accumulate, batch_o
 from gauss_vit.analysis.gaussian_fit import FitBounds, GaussianFit, fit_position_rows, fit_receptive_fields
 from gauss_vit.analysis.layout import on_grid
 from gauss_vit.analysis.metrics import ErfMetrics, erf_metrics
+from gauss_vit.analysis.paired import Estimate, estimate, image_band, times_right
 from gauss_vit.analysis.position import PositionAnalysis, analyse_position
 from gauss_vit.analysis.protocol import (
     BMVC2023,
@@ -38,6 +39,7 @@ __all__ = [
     "ErfProtocol",
     "ErfSum",
     "ErfSummary",
+    "Estimate",
     "FieldDifference",
     "FitBounds",
     "GaussianFit",
@@ -53,9 +55,11 @@ __all__ = [
     "difference",
     "entropy",
     "erf_metrics",
+    "estimate",
     "feature_grid",
     "fit_position_rows",
     "fit_receptive_fields",
+    "image_band",
     "lower_center_token",
     "mean_distance",
     "on_grid",
@@ -64,4 +68,5 @@ __all__ = [
     "receptive_field",
     "rollout",
     "summarize",
+    "times_right",
 ]

@@ -120,9 +120,15 @@ def confidence_bands(
     )
 
 
-def drawn_counts(num_draws: int, num_groups: int) -> Int64[np.ndarray, "draws groups"]:
-    """Counts how often each group is taken in each draw; every row sums to the number of groups."""
-    places = np.arange(num_draws * num_groups, dtype=np.uint64)
+def drawn_counts(num_draws: int, num_groups: int, *, first: int = 0) -> Int64[np.ndarray, "draws groups"]:
+    """Counts how often each group is taken in each draw; every row sums to the number of groups.
+
+    Args:
+      num_draws: number of draws to return.
+      num_groups: number of groups that are drawn from.
+      first: index of the first of these draws, so that many can be made a part at a time.
+    """
+    places = np.arange(first * num_groups, (first + num_draws) * num_groups, dtype=np.uint64)
     taken = (_hash(places) >> np.uint64(32)) * np.uint64(num_groups) >> np.uint64(32)
     rows = taken.astype(np.int64).reshape(num_draws, num_groups)
     return np.stack([np.bincount(row, minlength=num_groups) for row in rows]).astype(np.int64)

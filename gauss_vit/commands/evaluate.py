@@ -25,7 +25,8 @@ from gauss_vit.data.examples import Source
 from gauss_vit.distributed import processes
 from gauss_vit.experiment import Experiment
 from gauss_vit.inspect.detection_results import detection_summary, write_detections
-from gauss_vit.inspect.evaluation_results import summary, values, write_confusion
+from gauss_vit.inspect.evaluation_results import RESULT, summary, values, write_confusion, write_predictions
+from gauss_vit.metrics.by_image import AssessedImages, ImagePredictions
 from gauss_vit.metrics.class_report import ClassReport
 from gauss_vit.metrics.class_subsets import CLASS_SUBSETS, ClassSubset
 from gauss_vit.metrics.detection_report import DetectionReport
@@ -39,7 +40,7 @@ from gauss_vit.train.waits import Waits, watched
 from gauss_vit.train.workdir import lock
 from gauss_vit.waiting import announced
 
-RESULT, RESOLUTIONS = "evaluation.json", "resolutions.json"
+RESOLUTIONS = "resolutions.json"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,11 +51,13 @@ class Evaluation:
       result: step, data set, split and metrics, for JSON; a metric that is not finite is None.
       report: the counts by class, or the detections; None of a task that has neither.
       class_names: of the classes in question, in the order of the report.
+      predictions: the class that is predicted for each image; None of a task that predicts something else.
     """
 
     result: dict[str, JsonValue]
     report: ClassReport | DetectionReport | None
     class_names: tuple[str, ...]
+    predictions: ImagePredictions | None
 
 
 def run(invocation: Invocation) -> None:
@@ -62,11 +65,12 @@ def run(invocation: Invocation) -> None:
 
     What is measured is the task's own assessment. Of a task with classes the confusion matrix is written beside it, as
     `confusion.npz`, `confusion.csv` and `confusion.png`, the accuracy of every class, and its IoU where pixels are
-    classified, as `classes.csv`, and the confused pairs of classes as `confused_pairs.csv`. Of a detector it is the
-    average precision of every class, as `classes.csv`, and all detections, as `coco_results.json`. `--config`, such as
-    `--config=W/config.json --config.data.eval_split=test`, replaces the run's own config; `--best` measures the
-    checkpoint that was best while training (the paper's choice, with that split), `--ema` the moving average,
-    `--subset` among the classes of ImageNet-A or ImageNet-R alone.
+    classified, as `classes.csv`, and the confused pairs of classes as `confused_pairs.csv`; of a classifier also the
+    class of every image, as `predictions.npz`. Of a detector it is the average precision of every class, as
+    `classes.csv`, and all detections, as `coco_results.json`. `--config`, such as `--config=W/config.json
+    --config.data.eval_split=test`, replaces the run's own config; `--best` measures the checkpoint that was best while
+    training (the paper's choice, with that split), `--ema` the moving average, `--subset` among the classes of
+    ImageNet-A or ImageNet-R alone.
 
     `--image_sizes`, with or without `--crop`, measures at each of these sizes, with positions resampled: a line each on
     standard output, all of them in `resolutions.json`, and nothing else.
@@ -99,8 +103,9 @@ def run(invocation: Invocation) -> None:
     say(json.dumps(evaluated.result))
 
     def write() -> None:
-        lock.write_json(folder / RESULT, evaluated.result)
         _write_report(folder, evaluated)
+        # Last: whoever finds it finds the others too.
+        lock.write_json(folder / RESULT, evaluated.result)
 
     processes.on_first("the results", write, limit=experiment.limits.observe)
 
@@ -120,6 +125,8 @@ def _write_report(folder: Path, evaluated: Evaluation) -> None:
         write_confusion(folder, evaluated.result, report, class_names=names)
     elif report is not None:
         write_detections(folder, report, class_names=names)
+    if evaluated.predictions is not None:
+        write_predictions(folder, evaluated.predictions)
 
 
 def asked_resolutions(invocation: Invocation, experiment: Experiment) -> tuple[Resolution, ...]:
@@ -199,6 +206,7 @@ def evaluate_run(
         result={"step": restored.step, "data": data.name, "split": data.eval_split, **choices, **metrics},
         report=report,
         class_names=names,
+        predictions=found.predictions() if isinstance(found, AssessedImages) else None,
     )
 
 
@@ -231,5 +239,5 @@ def _measure(
 
 def _report(collector: Collector) -> ClassReport | DetectionReport | None:
     """Returns what was collected if there are tables for it."""
-    found = collector.metric if isinstance(collector, Sums) else collector
+    found = collector.metric if isinstance(collector, Sums | AssessedImages) else collector
     return found if isinstance(found, ClassReport | DetectionReport) else None

@@ -11,11 +11,13 @@ from gauss_vit.config.schema import JsonValue
 from gauss_vit.escaping import escaped
 from gauss_vit.inspect.result_files import suffixed, write_arrays, write_bytes, write_text
 from gauss_vit.inspect.result_tables import MEASURED, csv_text, listed_classes, measured, share_cell, share_text
+from gauss_vit.metrics.by_image import ImagePredictions
 from gauss_vit.metrics.class_report import ClassReport, Overall
 from gauss_vit.metrics.percent import percent
 from gauss_vit.plots.canvas import encode
 from gauss_vit.plots.confusion import confusion_figure
 
+RESULT, PREDICTIONS = "evaluation.json", "predictions.npz"
 MATRIX, CLASSES, PAIRS = "confusion", "classes.csv", "confused_pairs.csv"
 _NUM_PAIRS = 5
 
@@ -61,6 +63,15 @@ def write_confusion(
     write_text(folder / PAIRS, pair_table(class_names, report))
     figure = confusion_figure(counts, class_names=class_names, title=f"{folder.absolute().name}: {measured(result)}")
     write_bytes(suffixed(folder / MATRIX, "png"), encode(figure, "png"))
+
+
+def write_predictions(folder: Path, predictions: ImagePredictions) -> None:
+    """Writes the class of every image and the one that is predicted for it, in the order of the data.
+
+    Raises:
+      StorageError: the file cannot be written.
+    """
+    write_arrays(folder / PREDICTIONS, {"label": predictions.label, "predicted": predictions.predicted})
 
 
 def class_table(class_names: Sequence[str], report: ClassReport) -> str:

@@ -7,10 +7,10 @@ from jaxtyping import Array, Float
 
 from gauss_vit.annotations import Annotated
 from gauss_vit.batches import Batch, ClassTargets
+from gauss_vit.metrics.by_image import AssessedBatch, AssessedImages, predicted_classes
 from gauss_vit.metrics.class_subsets import ClassSubset
 from gauss_vit.metrics.classification_report import ClassificationReport
 from gauss_vit.metrics.confusion import Confusion
-from gauss_vit.metrics.metric import Sums
 from gauss_vit.metrics.real_labels import ReassessedMetric
 from gauss_vit.ops.class_subset import subset_columns, subset_labels
 from gauss_vit.tasks.task import Task
@@ -26,8 +26,8 @@ class Assessment:
 
     subset: ClassSubset | None = None
 
-    def results(self, task: Task, outputs: Float[Array, "batch classes"], batch: Batch) -> ClassificationReport:
-        """Counts one batch.
+    def results(self, task: Task, outputs: Float[Array, "batch classes"], batch: Batch) -> AssessedBatch:
+        """Counts one batch, and returns the classes of its images.
 
         Args:
           task: Task whose metric is the main one.
@@ -43,16 +43,22 @@ class Assessment:
         reassessed = None
         if batch.targets.accepted is not None:
             reassessed = ReassessedMetric.of_batch(logits, batch.targets.accepted, is_real=batch.is_real)
-        return ClassificationReport(
+        report = ClassificationReport(
             classification=task.measure(logits, batch),
             confusion=Confusion.of_batch(logits, batch.targets.label, is_real=batch.is_real),
             reassessed=reassessed,
         )
+        return AssessedBatch(
+            report=report,
+            label=batch.targets.label,
+            predicted=predicted_classes(logits),
+            is_real=batch.is_real,
+        )
 
-    def collector(self, source: Annotated | None) -> Sums:
-        """Returns an empty collector of sums; batches hold what they need."""
+    def collector(self, source: Annotated | None) -> AssessedImages:
+        """Returns an empty collector of sums and of classes by image; batches hold what they need."""
         del source
-        return Sums()
+        return AssessedImages()
 
 
 def _within(

@@ -85,6 +85,13 @@ def test_folder_without_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert f"{tmp_path} does not contain a run" in capsys.readouterr().err
 
 
+def test_class_of_every_image_is_written(workdir: Path, capsys: pytest.CaptureFixture[str]):
+    result = evaluated(capsys, f"--workdir={workdir}")
+    with np.load(workdir / "predictions.npz") as found:
+        assert (found["label"] == found["predicted"]).mean() == result["top1"]
+        assert len(found["label"]) == 50
+
+
 def test_confusion_is_written_by_class(workdir: Path, capsys: pytest.CaptureFixture[str]):
     result = evaluated_and_drawn(capsys, f"--workdir={workdir}")
     with np.load(workdir / "confusion.npz") as tables:

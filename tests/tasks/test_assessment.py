@@ -24,7 +24,7 @@ CHOSEN = (1, 3, 4)
 
 
 def assess(batch: Batch, subset: ClassSubset | None = None) -> ClassificationReport:
-    return Assessment(subset=subset).results(Classification(), LOGITS, batch)
+    return Assessment(subset=subset).results(Classification(), LOGITS, batch).report
 
 
 def test_report_has_the_task_s_metric_and_the_confusion():
@@ -76,3 +76,28 @@ def test_examples_of_other_classes_do_not_count():
 def test_subset_of_something_else_is_refused(subset: ClassSubset):
     with pytest.raises(ConfigError, match="the subset is"):
         assess(BATCH, subset)
+
+
+def test_classes_of_images_come_to_the_accuracy_that_is_counted():
+    measure = Assessment()
+    collector = measure.collector(None)
+    rows = [slice(0, 13), slice(13, 30)]
+    for part in rows:
+        batch = Batch(
+            image=BATCH.image[part], is_real=BATCH.is_real[part], targets=ClassTargets(label=BATCH.targets.label[part])
+        )
+        collector.add(measure.results(Classification(), LOGITS[part], batch))
+    found = collector.predictions()
+    assert found.label.tolist() == np.asarray(BATCH.targets.label)[:26].tolist()
+    assert (found.label == found.predicted).mean() == collector.compute()["top1"]
+
+
+def test_collector_without_images_has_no_classes():
+    assert Assessment().collector(None).predictions().label.shape == (0,)
+
+
+def test_no_class_is_predicted_from_a_nan():
+    logits = LOGITS.at[3, 2].set(jnp.nan)
+    found = Assessment().results(Classification(), logits, BATCH).predicted
+    assert found[3] == -1
+    assert (found[:3] == jnp.argmax(LOGITS[:3], axis=1)).all()
