@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from gauss_vit.inspect import evaluation_results, prediction_pictures, result_files
+from gauss_vit.studies import page
 
 
 @contextlib.contextmanager
@@ -16,6 +17,6 @@ def undrawn() -> Iterator[None]:
     pixel = io.BytesIO()
     Image.new("RGB", (1, 1)).save(pixel, "png")
     with pytest.MonkeyPatch.context() as patch:
-        for module in (result_files, evaluation_results, prediction_pictures):
+        for module in (result_files, evaluation_results, prediction_pictures, page):
             patch.setattr(module, "encode", lambda figure, file_format: pixel.getvalue())
         yield

@@ -6,7 +6,7 @@ A verb's module only composes functions of other modules. It reads flags with th
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gauss_vit import experiment as experiments
@@ -26,12 +26,16 @@ class Invocation:
       experiment: The experiment of `--config` and its overrides; None without `--config`.
       options: Value of every flag of the verb, by name; None for a flag that has no default and is not given.
       arguments: Words that are not flags, such as file names.
+      config: The value of `--config`; None without it.
+      overrides: Texts of `--config.KEY=VALUE` by key; True and False for `--config.KEY` and `--noconfig.KEY`.
     """
 
     verb: str
     experiment: Experiment | None
     options: Mapping[str, OptionValue]
     arguments: tuple[str, ...]
+    config: str | None = None
+    overrides: Mapping[str, str | bool] = field(default_factory=dict)
 
     def is_given(self, name: str) -> bool:
         """Returns whether the flag has a value."""
@@ -78,8 +82,21 @@ class Invocation:
           ConfigError: `--config` is not given.
         """
         if self.experiment is None:
-            raise ConfigError(f"{self.verb} needs --config", do="add --config=configs/digits_gauss.py")
+            raise self._lacks_config()
         return self.experiment
+
+    def required_config(self) -> str:
+        """Returns the value of `--config`.
+
+        Raises:
+          ConfigError: it is not given.
+        """
+        if self.config is None:
+            raise self._lacks_config()
+        return self.config
+
+    def _lacks_config(self) -> ConfigError:
+        return ConfigError(f"{self.verb} needs --config", do="add --config=configs/digits_gauss.py")
 
 
 def invoke(line: CommandLine) -> Invocation:
@@ -91,4 +108,11 @@ def invoke(line: CommandLine) -> Invocation:
     experiment = None if line.config is None else experiments.load(line.config)
     if experiment is not None and line.overrides:
         experiment = experiments.override(experiment, line.overrides)
-    return Invocation(verb=line.verb, experiment=experiment, options=line.options, arguments=line.arguments)
+    return Invocation(
+        verb=line.verb,
+        experiment=experiment,
+        options=line.options,
+        arguments=line.arguments,
+        config=line.config,
+        overrides=line.overrides,
+    )

@@ -4,6 +4,7 @@ A Python config is code that the user runs on purpose; an error in it is reporte
 is checked against the same annotations and can only become values of these types.
 """
 
+import functools
 import importlib.abc
 import importlib.util
 import inspect
@@ -29,13 +30,14 @@ class _SourceLoader(importlib.abc.FileLoader, importlib.abc.SourceLoader):
     """Compiles a file on every load, so that bytecode is never stale and none is written beside the user's file."""
 
 
-def load(source: str, config_type: type[Config]) -> Config:
+def load(source: str, config_type: type[Config], *, function: str = "get_config") -> Config:
     """Builds the config that a file describes.
 
     Args:
       source: `FILE.json`, `FILE.py`, or `FILE.py:ARGUMENT`, where the file defines `get_config()` or, with an argument,
         `get_config(argument)` and the argument is passed as text.
       config_type: Dataclass that the file must return or describe in a ConfigDict.
+      function: Function of a Python file that returns it.
 
     Raises:
       ConfigError: the file is missing, fails, or returns something else; one line names everything that is wrong.
@@ -48,7 +50,7 @@ def load(source: str, config_type: type[Config]) -> Config:
         return read_json(path, config_type)
     if path.suffix != ".py":
         raise ConfigError(f"config file {path} is neither .py nor .json")
-    return _load_python(path, argument, config_type)
+    return _load_python(path, argument, config_type, function=function)
 
 
 def read_json(path: Path, config_type: type[Config], *, known: Sequence[type] = ()) -> Config:
@@ -109,40 +111,41 @@ def argument_of(source: str) -> str | None:
     return argument if separator else None
 
 
-def _load_python(path: Path, argument: str | None, config_type: type[Config]) -> Config:
+def _load_python(path: Path, argument: str | None, config_type: type[Config], *, function: str) -> Config:
+    run = functools.partial(_run, path, argument, function)
     try:
-        value = _run(path, argument)
+        value = run()
     except ConfigFileError as error:
         raise ConfigError(f"{path}: {error}") from error
     except (Exception, SystemExit) as error:
-        raise _located_error(error, path, _complaints(path, argument, config_type)) from error
+        raise _located_error(error, path, _complaints(run, config_type)) from error
     if isinstance(value, ConfigDict):
         value = value.to_dict()
     elif type(value) is not config_type:
         name = config_type.__name__
-        raise ConfigError(f"{path}: get_config must return {name}, got {type(value).__name__}")
+        raise ConfigError(f"{path}: {function} must return {name}, got {type(value).__name__}")
     return build(value, config_type, where=str(path))
 
 
 class ConfigFileError(ValueError):
-    """A config file has no usable `get_config`."""
+    """A config file has no usable function."""
 
 
-def _run(path: Path, argument: str | None) -> object:
-    """Executes the file and calls its `get_config`."""
+def _run(path: Path, argument: str | None, function: str) -> object:
+    """Executes the file and calls its function."""
     module = _execute(path)
-    if "get_config" not in vars(module):
-        raise ConfigFileError("there is no function get_config")
-    get_config: Callable[..., object] = vars(module)["get_config"]
-    if not callable(get_config):
-        raise ConfigFileError("get_config is not a function")
+    if function not in vars(module):
+        raise ConfigFileError(f"there is no function {function}")
+    get: Callable[..., object] = vars(module)[function]
+    if not callable(get):
+        raise ConfigFileError(f"{function} is not a function")
     arguments = () if argument is None else (argument,)
     try:
-        inspect.signature(get_config).bind(*arguments)
+        inspect.signature(get).bind(*arguments)
     except TypeError as error:
         problem = "needs an argument, as in --config=FILE.py:ARGUMENT" if argument is None else "takes no argument"
-        raise ConfigFileError(f"get_config {problem}") from error
-    return get_config(*arguments)
+        raise ConfigFileError(f"{function} {problem}") from error
+    return get(*arguments)
 
 
 def _execute(path: Path) -> ModuleType:
@@ -180,7 +183,7 @@ def _line_of(error: BaseException, path: Path) -> int | None:
     return lines[-1] if lines else None
 
 
-def _complaints(path: Path, argument: str | None, config_type: type) -> tuple[schema.Problem, ...]:
+def _complaints(run: Callable[[], object], config_type: type) -> tuple[schema.Problem, ...]:
     """Lists everything that is wrong with the values of a file whose first wrong value has already raised.
 
     The exception is often not the cause: a text in place of a number fails in a comparison inside a constructor. So the
@@ -189,7 +192,7 @@ def _complaints(path: Path, argument: str | None, config_type: type) -> tuple[sc
     """
     try:
         with _recording(schema.config_types(config_type)):
-            value = _run(path, argument)
+            value = run()
     except (Exception, SystemExit):
         return ()
     try:

@@ -185,3 +185,21 @@ def test_a_study_is_one_run_a_task(cluster: Cluster):
     text = said(cluster, study)
     assert "started with train --workdir=/my runs/3 --config.seed=3" in text
     assert "started with train --workdir=/my runs/5 --config.seed=5" in text
+
+
+def test_a_study_as_an_array_has_the_rows_of_one_in_turn(cluster: Cluster, tmp_path: Path):
+    study = ("study", "--config=tests/studies/tiny_study.py", "--config.training.observe_images=0")
+
+    def in_turn(name: str) -> bytes:
+        """Carries out what is left of a study on this machine, and returns its rows."""
+        command = [sys.executable, "-m", "gauss_vit.main", *study, f"--workdir={tmp_path / name}"]
+        environment = {**os.environ, **ONE_DEVICE}
+        subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=PATIENCE_SECONDS)
+        return (tmp_path / name / "ledger.json").read_bytes()
+
+    arguments = (*study, f"--workdir={tmp_path / 'array'}", "--run={task}")
+    job = submit(cluster, "--array=0-3", "--nodes=1", program="real", arguments=arguments)
+    wait_until(cluster, job, lambda: not cluster.call("squeue", "--noheader", "--jobs", job), "all tasks")
+    assert [len(list((tmp_path / "array").glob(f"*/seed_{seed}/evaluation.json"))) for seed in (0, 5)] == [2, 2]
+    assert not (tmp_path / "array" / "ledger.json").exists()
+    assert in_turn("array") == in_turn("alone")

@@ -22,6 +22,7 @@ VERBS: Verbs = MappingProxyType(
             material.CONVERT,
             material.DATA,
             runs.PREFLIGHT,
+            runs.STUDY,
             runs.SHOW,
             material.MODELS,
         )

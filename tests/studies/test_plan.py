@@ -1,0 +1,67 @@
+"""The runs of a study and their commands."""
+
+from pathlib import Path
+
+import pytest
+
+from gauss_vit.errors import ConfigError
+from gauss_vit.studies.plan import Plan, flags, make_plan, process_command, shown_commands, study_command
+
+SOURCE = "tests/studies/tiny_study.py"
+
+
+def planned(**overrides: str | bool) -> Plan:
+    return make_plan(
+        SOURCE, overrides={key.replace("__", "."): value for key, value in overrides.items()}, workdir=Path("/runs/t")
+    )
+
+
+def test_arms_of_a_seed_come_together():
+    assert [(run.arm, run.seed) for run in planned().runs] == [
+        ("none", 0),
+        ("with-gauss", 0),
+        ("none", 5),
+        ("with-gauss", 5),
+    ]
+    assert [run.index for run in planned().runs] == [0, 1, 2, 3]
+
+
+def test_run_is_trained_by_an_ordinary_command():
+    run = planned(training__num_steps="3").runs[3]
+    assert run.train == (
+        "train",
+        f"--config={SOURCE}:gauss",
+        "--config.training.num_steps=3",
+        "--config.seed=5",
+        "--workdir=/runs/t/with-gauss/seed_5",
+    )
+    assert run.evaluate == ("evaluate", "--workdir=/runs/t/with-gauss/seed_5")
+    assert process_command(run.train)[1:3] == ("-m", "gauss_vit.main")
+
+
+def test_experiment_of_a_run_has_its_seed_and_the_changes():
+    experiment = planned(training__num_steps="3").runs[3].experiment
+    assert (experiment.seed, experiment.training.num_steps) == (5, 3)
+    assert experiment.model.has_position_bias
+
+
+def test_seed_cannot_be_changed_for_all_runs():
+    with pytest.raises(ConfigError, match="would give all runs one seed"):
+        planned(seed="3")
+
+
+def test_wrong_change_is_one_line():
+    with pytest.raises(ConfigError, match=r"did you mean training\.num_steps"):
+        planned(training__num_step="3")
+
+
+def test_places_of_this_machine_are_not_shown():
+    plan = planned(data__data_dir="/home/me/sets", training__num_steps="3")
+    shown = f"{study_command(plan)} {shown_commands(plan, plan.runs[0])}"
+    assert "/home" not in shown and "/runs" not in shown
+    assert "--config.data.data_dir=DATA_DIR --config.training.num_steps=3" in shown
+    assert shown_commands(plan, plan.runs[0]).endswith("--config.seed=0 --workdir=W && gauss-vit evaluate --workdir=W")
+
+
+def test_switches_are_flags():
+    assert flags({"a.b": True, "c": False, "d": "x y"}) == ("--config.a.b", "--noconfig.c", "--config.d=x y")
