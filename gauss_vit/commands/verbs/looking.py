@@ -94,7 +94,7 @@ ERF = Verb(
 )
 COMPARE = Verb(
     name="compare",
-    summary="compares receptive fields of several models, or metrics over the steps of runs",
+    summary="compares receptive fields, or metrics over the steps of runs",
     usage="(A.npz B.npz ... | DIR ... --metrics=NAMES) --out=FILE",
     module="gauss_vit.commands.compare",
     takes_arguments=True,
