@@ -14,8 +14,9 @@ from gauss_vit.errors import ConfigError, StorageError
 from gauss_vit.files import replacing
 from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.ops.pixel_normalization import Normalization
-from gauss_vit.weights import safetensors_file
+from gauss_vit.weights import baked_gaussian, safetensors_file
 from gauss_vit.weights.bake import bake
+from gauss_vit.weights.baked_gaussian import gaussian_of
 from gauss_vit.weights.export import stablehlo
 from gauss_vit.weights.export.hugging_face_folder import auto_class, hugging_face_config, preprocessor_config
 from gauss_vit.weights.export.stock_models import check_computes_alike, stock_call
@@ -62,6 +63,8 @@ def exported(named: NamedModel, library: str) -> Exported:
     rules = rules_named(library)
     config, params = named.config, named.params
     foreign = tuple(term.name for term in config.position.all_terms if not term.is_in_foreign_files)
+    gaussian = gaussian_of(config, params) if foreign else None
+    recorded = {} if gaussian is None else baked_gaussian.to_metadata(gaussian)
     if foreign:
         config, params = bake(config, params)
     network = NetworkConfig(backbone=config, head=named.head)
@@ -73,7 +76,7 @@ def exported(named: NamedModel, library: str) -> Exported:
         network=network,
         baked=foreign,
         tensors=tensors | buffers(tensors, window=config.stages()[0].window, step=named.step),
-        metadata=to_metadata(origin_of(named), grids),
+        metadata=to_metadata(origin_of(named), grids) | recorded,
         normalization=named.normalization,
     )
 

@@ -1,15 +1,24 @@
 """`convert`: a run's weights as a file for stock libraries, or a file's weights as a run at step 0."""
 
+import dataclasses
+from collections.abc import Sequence
+
 from gauss_vit.assembly import feeds, from_data
 from gauss_vit.assembly.export import write_program, write_weights
 from gauss_vit.assembly.foreign_weights import with_epsilon
 from gauss_vit.assembly.imported_run import fine_tuning_experiment, write_run
 from gauss_vit.assembly.named_model import found_weights, import_weights, preset_config, trained_as_asked
+from gauss_vit.assembly.unbaking import Unbaked, recorded_gaussian, with_gaussian
 from gauss_vit.command_line.console import say
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.errors import ConfigError
+from gauss_vit.experiment import Experiment
+from gauss_vit.position.position import without_terms
+from gauss_vit.position.terms.gaussian import Gaussian
+from gauss_vit.weights.bake import with_table
 from gauss_vit.weights.names.name_tables import rules_named
 from gauss_vit.weights.pretrained import Imported
+from gauss_vit.weights.published import Published
 
 
 def run(invocation: Invocation) -> None:
@@ -19,7 +28,8 @@ def run(invocation: Invocation) -> None:
     your own is baked into relative tables first, so that the stock model computes the same. `--out` is a file that ends
     in .safetensors, or a folder that timm or transformers load as it is; `--to=stablehlo` writes the run as a program
     for the `--platforms`. With `--weights`, a file is imported for the preset of `--model`,
-    or for `--config`, and `train` can continue from it.
+    or for `--config`, and `train` can continue from it. With `--unbake`, the relative tables of the file are
+    split into a Gaussian, the one that was baked if the file says so and otherwise a fitted one, and a rest.
 
     Raises:
       ConfigError: a flag is wrong or missing, or the model has no stock counterpart.
@@ -28,6 +38,8 @@ def run(invocation: Invocation) -> None:
     """
     if invocation.is_given("to") == invocation.is_given("weights"):
         raise ConfigError("convert needs either --to=timm, to write weights, or --weights=F, to read one")
+    if invocation.switch("unbake") and invocation.is_given("to"):
+        raise ConfigError("--unbake is for the way in", do="leave it out, or give --weights instead of --to")
     if invocation.is_given("to"):
         _export(invocation)
     else:
@@ -62,9 +74,37 @@ def _import(invocation: Invocation) -> None:
         experiment, found = complete.experiment, found_weights(invocation)
         sources = feeds.open_sources(experiment, train=complete.train)
     class_names = () if sources is None else sources.train.class_names
-    imported = import_weights(invocation, experiment.network, found, class_names=class_names)
+    if invocation.switch("unbake"):
+        unbaked = _unbaked(invocation, experiment, found, class_names)
+        imported, model = unbaked.imported, unbaked.config
+        experiment = experiment if invocation.experiment else dataclasses.replace(experiment, model=model)
+        say(unbaked.line)
+    else:
+        imported = import_weights(invocation, experiment.network, found, class_names=class_names)
     write_run(folder, experiment, imported, sources=sources)
     say(f"{folder}: {_summary(imported)}")
+
+
+def _unbaked(invocation: Invocation, experiment: Experiment, found: Published, class_names: Sequence[str]) -> Unbaked:
+    """Reads weights with a table in every block, and splits off the Gaussian of the config, or of the file.
+
+    Raises:
+      ConfigError: the config has no Gaussian, or another position bias than tables beside it.
+    """
+    wanted = _gaussian_of(experiment) if invocation.experiment else None
+    tables = without_terms(experiment.model, Gaussian) if invocation.experiment else with_table(experiment.model)
+    recorded = recorded_gaussian(found, tables, wanted=wanted)
+    read = dataclasses.replace(experiment, model=tables)
+    imported = import_weights(invocation, read.network, found, class_names=class_names)
+    fallback = Gaussian() if recorded is None else recorded.term
+    return with_gaussian(tables, imported, wanted or fallback, recorded)
+
+
+def _gaussian_of(experiment: Experiment) -> Gaussian:
+    found = [term for term in experiment.model.position.terms if isinstance(term, Gaussian)]
+    if not found:
+        raise ConfigError("the config has no Gaussian to split off", do="add one to model.position.terms")
+    return found[0]
 
 
 def _summary(imported: Imported) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gauss_vit.ops.grid import Grid
+from gauss_vit.position.term import TermParams
 from gauss_vit.position.terms.gaussian import Gaussian
 
 _NARROWEST = 0.3  # patches: a neighbour gets less than 1 % of the peak
@@ -62,9 +63,22 @@ def split_gaussian(tables: Float[np.ndarray, "layers heads dy dx"], gaussian: Ga
         "amplitude": jnp.asarray(amplitude, jnp.float32),
         "sigma": jnp.asarray(sigma if gaussian.anisotropic else sigma[:, 0], jnp.float32),
     }
-    drawn = jax.vmap(lambda layer: gaussian.table(layer, grid))(params)
-    exact = jnp.asarray(tables, jnp.float32)
-    return GaussianSplit(params=params, residual=exact - jnp.broadcast_to(drawn, exact.shape))
+    return without_gaussian(jnp.asarray(tables, jnp.float32), gaussian, params, grid=grid)
+
+
+def without_gaussian(
+    tables: Float[Array, "layers heads dy dx"], gaussian: Gaussian, params: TermParams, *, grid: Grid
+) -> GaussianSplit:
+    """Subtracts a Gaussian that is known from tables.
+
+    Args:
+      tables: Logits over offsets, of every layer.
+      gaussian: Variant of the Gaussian.
+      params: Its parameters, stacked over layers.
+      grid: The (height, width) of the patches.
+    """
+    drawn = jax.vmap(lambda layer: gaussian.table(layer, grid))(dict(params))
+    return GaussianSplit(params=params, residual=tables - jnp.broadcast_to(drawn, tables.shape))
 
 
 def _axes(gaussian: Gaussian, grid: Grid) -> Axes:

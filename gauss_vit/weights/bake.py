@@ -16,7 +16,7 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.stage import SHARED_BIAS
 from gauss_vit.position import term
-from gauss_vit.position.gaussian_split import split_gaussian
+from gauss_vit.position.gaussian_split import split_gaussian, without_gaussian
 from gauss_vit.position.position import with_terms
 from gauss_vit.position.term import BiasTerm
 from gauss_vit.position.terms.gaussian import Gaussian
@@ -25,6 +25,9 @@ from gauss_vit.tree import flatten_paths, subtree, unflatten_paths
 from gauss_vit.weights.bias_sites import BiasSite, bias_sites
 
 Config = TypeVar("Config", bound=BackboneConfig)
+
+KnownParams = Mapping[str, Mapping[str, Float[np.ndarray, "..."]]]
+"""Parameters of a term by the path of the blocks' position terms, stacked over blocks."""
 
 
 def bake(config: Config, params: PyTree) -> tuple[Config, PyTree]:
@@ -69,13 +72,38 @@ def bake(config: Config, params: PyTree) -> tuple[Config, PyTree]:
     return replace(config, position=replace(position, terms=(table,), shared=())), unflatten_paths(kept)
 
 
-def unbake(config: Config, params: PyTree, gaussian: Gaussian) -> tuple[Config, PyTree]:
+def with_table(config: Config) -> Config:
+    """Returns a backbone with a separate table in every block in place of its position biases, as `bake` makes it.
+
+    Raises:
+      ConfigError: it has no position bias, or cosine attention (SwinV2).
+    """
+    stages = config.stages()
+    if not config.has_position_bias or any(
+        stage.attention is not None and stage.attention.similarity == "cosine" for stage in stages
+    ):
+        raise ConfigError(
+            "the model has no relative tables that a Gaussian could be split off",
+            do="choose a ViT with relative positions, BEiT, or a Swin of the first version",
+        )
+    table = RelativeTable(has_prefix=any(stage.prefix_tokens > 0 for stage in stages))
+    return replace(config, position=replace(config.position, terms=(table,), shared=()))
+
+
+def unbake(
+    config: Config,
+    params: PyTree,
+    gaussian: Gaussian,
+    *,
+    known: KnownParams | None = None,
+) -> tuple[Config, PyTree]:
     """Splits the relative table of every block into a Gaussian and a rest with the same sum, to train both.
 
     Args:
       config: Config of a backbone whose only position bias is a separate `RelativeTable` in every block.
       params: Parameters of its network.
-      gaussian: Variant of the Gaussian to fit.
+      gaussian: Variant of the Gaussian.
+      known: Its parameters, by the path of the blocks' position terms; None fits them by least squares.
 
     Raises:
       ConfigError: the backbone has another position bias; `bake` returns a backbone that can be split.
@@ -90,7 +118,11 @@ def unbake(config: Config, params: PyTree, gaussian: Gaussian) -> tuple[Config, 
     for site in (site for site in bias_sites(both) if site.depth is not None):
         fitted = next(each for each in site.terms if isinstance(each, Gaussian))
         tables, prefix = _sums(site, subtree(leaves, site.path), None, (table,))
-        split = split_gaussian(np.asarray(tables), fitted, grid=site.grid)
+        split = (
+            split_gaussian(np.asarray(tables), fitted, grid=site.grid)
+            if known is None
+            else without_gaussian(tables, fitted, jax.tree.map(jnp.asarray, dict(known[site.path])), grid=site.grid)
+        )
         leaves |= _table_leaves(site.path, split.residual, prefix, has_prefix=table.has_prefix)
         leaves |= site.paths(fitted, split.params)
     return both, unflatten_paths(leaves)

@@ -21,6 +21,7 @@ from gauss_vit.models.construct import abstract
 from gauss_vit.position import RelativeMlp
 from gauss_vit.position.position import Position, without_terms
 from gauss_vit.position.terms.gaussian import Gaussian
+from gauss_vit.position.terms.relative import RelativeTable
 from gauss_vit.trained_on import UNKNOWN
 from gauss_vit.weights.bake import bake
 from gauss_vit.weights.names import naming
@@ -115,6 +116,54 @@ def test_training_goes_on_from_a_file(weights: Path, tmp_path: Path, data_flag: 
     # Four steps of 1e-3 leave the imported weights near where they were.
     kernel = deterministic.tensor("blocks.0.mlp.fc1.weight", (64, 16)).T
     np.testing.assert_allclose(trained.params["backbone"]["blocks"]["mlp"]["fc1"]["kernel"][0], kernel, atol=0.01)
+
+
+TABLES = dataclasses.replace(MODEL, position=Position(terms=(RelativeMlp(hidden=4),)))
+
+
+def test_a_gaussian_that_was_baked_comes_back_as_a_term(
+    workdir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    add_preset(monkeypatch, "vit_tables", TABLES)
+    out, back = tmp_path / "w.safetensors", tmp_path / "back"
+    assert program.main(["convert", f"--workdir={workdir}", "--to=timm", f"--out={out}"]) == 0
+    arguments = ["convert", f"--weights={out}", "--head=fresh", "--model=vit_tables", "--unbake", f"--workdir={back}"]
+    assert program.main(arguments) == 0
+    assert "the Gaussian is split off as it was baked" in capsys.readouterr().out
+    before, after = named_model.trained(workdir), named_model.trained(back)
+    assert [type(term).__name__ for term in after.config.position.terms] == ["RelativeTable", "Gaussian"]
+    bias = "blocks", "attention", "bias", "gaussian"
+    known, found = (named.params["backbone"] for named in (before, after))
+    for key in bias:
+        known, found = known[key], found[key]
+    jax.tree.map(np.testing.assert_array_equal, dict(found), dict(known))
+    # Equal features: only the head is fresh.
+    head = {"head": before.params["head"]}
+    np.testing.assert_allclose(
+        logits_of(after.config, {**after.params, **head}), logits_of(before.config, before.params), atol=1e-6
+    )
+
+
+def test_a_table_of_others_gets_a_fitted_gaussian_and_says_so(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    add_preset(monkeypatch, "vit_tables", TABLES)
+    baked = dataclasses.replace(TABLES, position=Position(terms=(RelativeTable(),)))
+    names = naming.expected(timm_rules(classifier(baked)), abstract(classifier(baked, 1000))[1])
+    write(weights, {name: deterministic.tensor(name, each.shape) for name, each in names.items()})
+    arguments = ["convert", f"--weights={weights}", "--model=vit_tables", "--unbake", "--source_grid=2,4"]
+    assert program.main([*arguments, f"--workdir={tmp_path / 'run'}"]) == 0
+    out = capsys.readouterr().out
+    assert "does not say which Gaussian was baked into it: one is fitted to every block" in out
+    split = named_model.trained(tmp_path / "run")
+    given = load_weights(weights, classifier(baked, 1000))
+    whole, _ = bake(split.config, split.params)
+    assert whole == baked
+    np.testing.assert_allclose(
+        bake(split.config, split.params)[1]["backbone"]["blocks"]["attention"]["bias"]["relative"]["table"],
+        given.params["backbone"]["blocks"]["attention"]["bias"]["relative"]["table"],
+        atol=1e-5,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -226,6 +275,7 @@ def test_run_becomes_a_program(workdir: Path, tmp_path: Path, capsys: pytest.Cap
         (["--weights=F", "--workdir=W"], 2, "needs either --model=NAME or --config=FILE"),
         (["--weights=F", "--workdir=W", "--model=os:system"], 2, "unknown model 'os:system'"),
         (["--weights=/none", "--workdir=W", "--model=vit_tiny"], 4, "error[IMPORT]: there is no file /none"),
+        (["--to=timm", "--workdir=W", "--out=F", "--unbake"], 2, "--unbake is for the way in"),
         (["--weights=F", "--workdir=W", "--model=vit_tiny", "--head=new"], 2, "--head must be file or fresh"),
         (["--weights=F", "--workdir=W", "--model=vit_tiny", "--source_grid=x"], 2, "expected a grid as HEIGHT,WIDTH"),
     ],

@@ -17,6 +17,7 @@ from gauss_vit.position import Gaussian, RelativeMlp, RelativeTable
 from gauss_vit.position.position import Position, with_terms, without_terms
 from gauss_vit.tree import flatten_paths, unflatten_paths
 from gauss_vit.weights.bake import bake, unbake
+from gauss_vit.weights.baked_gaussian import gaussian_of
 from gauss_vit.weights.names import naming
 from gauss_vit.weights.names.name_tables import timm_rules
 from tests.models import deterministic
@@ -164,6 +165,18 @@ def test_split_finds_the_gaussian_that_was_baked():
     for name in ("amplitude", "sigma"):
         path = f"backbone.blocks.attention.bias.gaussian.{name}"
         np.testing.assert_allclose(found[path], np.abs(leaves[path]), rtol=1e-2)
+
+
+def test_a_gaussian_that_is_known_comes_back_bit_by_bit():
+    plain = dataclasses.replace(RELATIVE, position=Position(terms=(Gaussian(),)))
+    params = params_for(plain)
+    known = gaussian_of(plain, params)
+    _, split_params = unbake(*bake(plain, params), Gaussian(), known=known.params)
+    leaves, found = flatten_paths(params), flatten_paths(split_params)
+    for name in ("amplitude", "sigma"):
+        path = f"backbone.blocks.attention.bias.gaussian.{name}"
+        np.testing.assert_array_equal(found[path], leaves[path])
+    np.testing.assert_allclose(found["backbone.blocks.attention.bias.relative.table"], 0, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["mlp", "mlp alone", "shared alone"])

@@ -20,6 +20,13 @@ CONVERT = Verb(
             help="Folder for the weights with their config.json, or the .safetensors or StableHLO file to write.",
         ),
         Flag(
+            name="unbake",
+            type=bool,
+            default=False,
+            help="Split the relative tables of --weights into a Gaussian and a rest: the Gaussian that was baked, if"
+            " the file says so, and otherwise a fitted one.",
+        ),
+        Flag(
             name="platforms",
             value="NAMES",
             default="cpu,cuda,tpu",
