@@ -17,7 +17,7 @@ from gauss_vit.train.workdir.progress import duration
 
 _REDRAW_SECONDS = 2.0
 _UP, _ERASE_BELOW = "\x1b[{}A", "\x1b[J"
-_HEADING = ("run", "arm", "seed", "", "step", "value", "time")
+_HEADING = ("run", "arm", "seed", "state", "step", "value", "time")
 _SIDES = ("right", "left", "right", "left", "right", "right", "right")
 
 
