@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from gauss_vit.analysis.comparison import MeasuredField
-from gauss_vit.analysis.token import patch_box
+from gauss_vit.analysis.summary import half_mass_radius
+from gauss_vit.analysis.token import patch_box, patch_center
 from gauss_vit.plots.canvas import (
     LABEL_SIZE,
     TWO_COLUMNS_INCHES,
@@ -22,7 +23,7 @@ from gauss_vit.plots.canvas import (
 from gauss_vit.plots.comparison import LINE_COLOURS
 from gauss_vit.plots.erf import COLOURS, DISPLAY_EXPONENT, PATCH_COLOUR
 
-_COLUMNS = 4
+_COLUMNS = 3
 _CURVES_INCHES = 2.3
 
 
@@ -66,7 +67,9 @@ def _draw_map(axes: Axes, field: MeasuredField, *, norm: PowerNorm, reach: float
     axes.set_xlim(-reach, reach)
     axes.set_ylim(reach, -reach)
     size, grid = f"{height} x {width} px", f"{field.grid[0]} x {field.grid[1]} patches"
-    axes.set_title(f"{size}\n{grid}", fontsize=LABEL_SIZE)
+    center = patch_center(field.token, grid=field.grid, image_size=field.values.shape)
+    half = f"half of the mass within {half_mass_radius(field.values, center):.1f} px"
+    axes.set_title(f"{size}, {grid}\n{half}", fontsize=LABEL_SIZE)
     style_axes(axes, x_label="", y_label="pixels from the middle" if is_outer else "")
     axes.tick_params(labelleft=is_outer)
 
