@@ -89,6 +89,7 @@ def origin_of(named: NamedModel) -> Origin:
         normalization=named.normalization,
         crop_fraction=named.transform.crop_fraction,
         interpolation=named.transform.interpolation,
+        stretches=named.transform.stretches,
         palette=named.palette,
     )
 

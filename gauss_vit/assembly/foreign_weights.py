@@ -35,6 +35,7 @@ def images_for(found: Published, usual: Pretrained) -> Pretrained:
     transform = ResizeCenterCrop(
         crop_fraction=found.crop_fraction or usual.transform.crop_fraction,
         interpolation=found.interpolation or usual.transform.interpolation,
+        stretches=usual.transform.stretches if found.stretches is None else found.stretches,
     )
     normalization = found.normalization or usual.normalization
     images = dataclasses.replace(usual, transform=transform, normalization=normalization)
@@ -42,9 +43,8 @@ def images_for(found: Published, usual: Pretrained) -> Pretrained:
         warn(
             f"images are prepared as the files beside {found.path} say: mean {normalization.mean}, std "
             f"{normalization.std}, {transform.interpolation}, crop {transform.crop_fraction:g}"
+            f"{', without keeping their proportions' if transform.stretches else ''}"
         )
-    if found.stretches:
-        warn(f"the files beside {found.path} stretch images that are not square; here their middle is cropped instead")
     return images
 
 

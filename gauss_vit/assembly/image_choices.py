@@ -82,6 +82,7 @@ def prepared(named: NamedModel, invocation: Invocation) -> NamedModel:
     transform = ResizeCenterCrop(
         crop_fraction=float(invocation.text("crop")) if "crop" in given else known.crop_fraction,
         interpolation=_filter(invocation.text("interpolation")) if "interpolation" in given else known.interpolation,
+        stretches=known.stretches,
     )
     usual = named.normalization
     normalization = Normalization(

@@ -187,7 +187,7 @@ def _data_config(named: NamedModel) -> dict[str, object]:
         "mean": list(named.normalization.mean),
         "std": list(named.normalization.std),
         "crop_pct": named.transform.crop_fraction,
-        "crop_mode": "center",
+        "crop_mode": "squash" if named.transform.stretches else "center",
     }
 
 

@@ -30,6 +30,7 @@ class Origin:
       normalization: Normalisation of the images' bytes.
       crop_fraction: Size of the central crop as a fraction of the resized image.
       interpolation: Filter of the resizing: "bicubic" or "bilinear".
+      stretches: Whether each side of an image is resized on its own.
       palette: Colours of the classes; empty if they have none.
     """
 
@@ -38,6 +39,7 @@ class Origin:
     normalization: Normalization
     crop_fraction: float
     interpolation: str
+    stretches: bool = False
     palette: Palette = ()
 
 

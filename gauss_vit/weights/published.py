@@ -28,6 +28,8 @@ _INTERPOLATIONS: dict[str | int, Interpolation] = {
     2: "bilinear",
     3: "bicubic",
 }
+_CROP_MODES: dict[str, bool] = {"center": False, "border": False, "squash": True}
+"""Whether images are stretched, by timm's names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +44,7 @@ class Published:
       normalization: Normalisation of the images' bytes.
       crop_fraction: Size of the central crop as a fraction of the resized image.
       interpolation: Filter of the resizing: "bicubic" or "bilinear".
-      stretches: Whether images are resized to the model's size without keeping their proportions.
+      stretches: Whether each side of an image is resized on its own; None if it is unknown.
       upernet: Content of the config.json of a UPerNet of Hugging Face; empty for any other model.
     """
 
@@ -53,7 +55,7 @@ class Published:
     normalization: Normalization | None = None
     crop_fraction: float | None = None
     interpolation: Interpolation | None = None
-    stretches: bool = False
+    stretches: bool | None = None
     upernet: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
@@ -106,6 +108,7 @@ def _timm(weights: Path, config: dict[str, JsonValue], names: tuple[str, ...]) -
         normalization=_normalization(images.get("mean"), images.get("std")),
         crop_fraction=_fraction(images.get("crop_pct")),
         interpolation=_interpolation(images.get("interpolation")),
+        stretches=_CROP_MODES.get(mode) if isinstance(mode := images.get("crop_mode"), str) else None,
     )
 
 
@@ -123,7 +126,7 @@ def _hugging_face(weights: Path, config: dict[str, JsonValue], images: dict[str,
         normalization=_normalization(images.get("image_mean"), images.get("image_std")),
         crop_fraction=_crop(images) if images and not is_upernet else None,
         interpolation=_interpolation(images.get("resample")),
-        stretches=_stretches(images) and not is_upernet,
+        stretches=_stretches(images) if images and not is_upernet else None,
         upernet=config if is_upernet else {},
     )
 
@@ -142,7 +145,7 @@ def _crop(images: dict[str, JsonValue]) -> float | None:
 def _stretches(images: dict[str, JsonValue]) -> bool:
     size = images.get("size")
     keeps_proportions = isinstance(size, dict) and "shortest_edge" in size
-    return bool(images) and not keeps_proportions
+    return not keeps_proportions
 
 
 def _texts(value: object) -> tuple[str, ...]:

@@ -53,7 +53,7 @@ def test_epsilon_classes_and_images_come_from_the_folder(folder, capsys):
     model = named(f"--weights={folder}")
     said = capsys.readouterr().err
     assert "LayerNorm epsilon 1e-12 is taken from the config.json" in said and "the model's own is 1e-06" in said
-    assert "stretch images that are not square; here their middle is cropped instead" in said
+    assert "crop 1, without keeping their proportions" in said and model.transform.stretches
     assert "the prefix module. is taken off every name" in said and "images are prepared as the files beside" in said
     assert model.config == VIT and model.class_names == tuple(f"class {index}" for index in range(5))
     assert model.normalization == Normalization(mean=(0.4,) * 3, std=(0.2,) * 3)

@@ -78,7 +78,7 @@ def test_a_folder_of_transformers_says_what_was_trained_on(tmp_path):
     write_weights(named(TINY), "hugging_face", tmp_path)
     found = published(tmp_path)
     assert (found.class_names, found.num_classes, found.norm_epsilon) == (CLASSES, 5, 1e-5)
-    assert (found.normalization, found.crop_fraction, found.stretches) == (PIXELS, None, False)
+    assert (found.normalization, found.crop_fraction, found.stretches) == (PIXELS, None, None)
 
 
 def test_labels_are_the_classes_of_a_run_unless_its_data_have_others(tmp_path):

@@ -47,6 +47,13 @@ def test_folder_of_timm(folder):
     assert published(folder) == published(folder / "model.safetensors") == wanted
 
 
+@pytest.mark.parametrize(("mode", "stretches"), [("squash", True), ("center", False), ("unheard of", None), (3, None)])
+def test_crop_mode_of_timm_says_whether_images_are_stretched(folder, mode, stretches):
+    images = {**TIMM["pretrained_cfg"], "crop_mode": mode}
+    (folder / "config.json").write_text(json.dumps({**TIMM, "pretrained_cfg": images}))
+    assert published(folder).stretches is stretches
+
+
 def test_folder_of_hugging_face(folder):
     (folder / "config.json").write_text(json.dumps(HUGGING_FACE))
     (folder / "preprocessor_config.json").write_text(json.dumps(IMAGES))
@@ -58,6 +65,7 @@ def test_folder_of_hugging_face(folder):
         normalization=NORMALIZATION,
         crop_fraction=0.8,
         interpolation="bilinear",
+        stretches=False,
     )
 
 

@@ -109,6 +109,15 @@ def resize(image: Image.Image, *, size: tuple[int, int], interpolation: Literal[
     return image.resize((width, height), resample=FILTERS[interpolation])
 
 
+def stretched_size(size: tuple[int, int], *, crop_fraction: float) -> tuple[int, int]:
+    """Computes the size to resize any image to, so that a central crop of `size` is that fraction of both sides.
+
+    Source: timm 1.0.31, transforms_imagenet_eval with crop_mode "squash".
+    """
+    height, width = size
+    return math.floor(height / crop_fraction), math.floor(width / crop_fraction)
+
+
 def size_before_crop(image_size: tuple[int, int], *, size: tuple[int, int], crop_fraction: float) -> tuple[int, int]:
     """Computes the size to resize to, so that a central crop of `size` is that fraction of the image's tighter side.
 

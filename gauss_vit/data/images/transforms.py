@@ -311,12 +311,15 @@ class ResizeCenterCrop:
     Attributes:
       crop_fraction: size of the crop as a share of the resized image; 0.9 at 224 px resizes to 248 px.
       interpolation: "bicubic" or "bilinear", both antialiased.
+      stretches: whether each side is resized on its own, so that images lose their proportions (timm's crop mode
+        "squash").
 
     Source: timm.data.create_transform for evaluation (torchvision Resize and CenterCrop of a PIL image).
     """
 
     crop_fraction: float = 0.9
     interpolation: Interpolation = "bicubic"
+    stretches: bool = False
 
     def __post_init__(self):
         """Checks the range.
@@ -336,14 +339,20 @@ class ResizeCenterCrop:
     def __call__(self, image: Image.Image, *, size: tuple[int, int], key: int = 0) -> Image.Image:
         """Resizes and crops to `size`."""
         del key
-        resized_size = images.size_before_crop(image.size[::-1], size=size, crop_fraction=self.crop_fraction)
+        resized_size = self._size_before_crop(image.size[::-1], size)
         return images.center_crop(images.resize(image, size=resized_size, interpolation=self.interpolation), size=size)
 
     def moves(self, image_size: tuple[int, int], *, size: tuple[int, int], key: int = 0) -> tuple[Move, ...]:
         """Scales, then crops the middle."""
         del key
-        resized_size = images.size_before_crop(image_size, size=size, crop_fraction=self.crop_fraction)
+        resized_size = self._size_before_crop(image_size, size)
         return Scale(size=resized_size), _central(resized_size, size)
+
+    def _size_before_crop(self, image_size: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+        """Computes the size to resize to."""
+        if self.stretches:
+            return images.stretched_size(size, crop_fraction=self.crop_fraction)
+        return images.size_before_crop(image_size, size=size, crop_fraction=self.crop_fraction)
 
 
 def _central(image_size: tuple[int, int], size: tuple[int, int]) -> Crop:

@@ -68,8 +68,9 @@ def hugging_face_config(network: NetworkConfig, origin: Origin) -> dict[str, Jso
 def preprocessor_config(network: NetworkConfig, origin: Origin) -> dict[str, JsonValue]:
     """Returns the content of preprocessor_config.json.
 
-    For a classifier: resize the shorter side, crop the middle, normalise. For an image size that is not square the crop
-    is resized to: their processors cannot scale to cover a rectangle. A UPerNet takes images of any size: normalise.
+    For a classifier: resize the shorter side, or both, crop the middle, normalise. For an image size that is not square
+    the crop is resized to: their processors cannot scale to cover a rectangle. A UPerNet takes images of any size:
+    normalise.
     """
     if isinstance(network.head, UPerNetHead):
         resizing = {"image_processor_type": "SegformerImageProcessor", "do_resize": False, "do_reduce_labels": False}
@@ -88,7 +89,10 @@ def preprocessor_config(network: NetworkConfig, origin: Origin) -> dict[str, Jso
 def _resize_and_crop(image_size: Grid, origin: Origin) -> dict[str, JsonValue]:
     height, width = image_size
     crop: dict[str, JsonValue] = {"height": height, "width": width}
-    resized = {"shortest_edge": int(height / origin.crop_fraction)} if height == width else crop
+    larger_height, larger_width = int(height / origin.crop_fraction), int(width / origin.crop_fraction)
+    resized: dict[str, JsonValue] = {"shortest_edge": larger_height} if height == width else crop
+    if origin.stretches:
+        resized = {"height": larger_height, "width": larger_width}
     return {
         "image_processor_type": "ViTImageProcessor",
         "do_resize": True,

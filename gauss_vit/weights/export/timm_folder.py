@@ -35,7 +35,7 @@ def timm_config(model: TimmModel, config: BackboneConfig, *, num_classes: int, o
             "fixed_input_size": True,
             "interpolation": origin.interpolation,
             "crop_pct": origin.crop_fraction,
-            "crop_mode": "center",
+            "crop_mode": "squash" if origin.stretches else "center",
             "mean": list(origin.normalization.mean),
             "std": list(origin.normalization.std),
             "num_classes": num_classes,

@@ -19,11 +19,13 @@ from timm.data.transforms_factory import transforms_imagenet_eval
 
 IMAGE_SIZES = ((40, 57), (61, 47), (20, 90))
 CASES = (
-    ((32, 32), 0.9, "bicubic"),
-    ((31, 31), 0.875, "bilinear"),
-    ((24, 40), 0.9, "bicubic"),
-    ((41, 18), 0.8, "bilinear"),
-    ((48, 48), 0.95, "bicubic"),
+    ((32, 32), 0.9, "bicubic", "center"),
+    ((31, 31), 0.875, "bilinear", "center"),
+    ((24, 40), 0.9, "bicubic", "center"),
+    ((41, 18), 0.8, "bilinear", "center"),
+    ((48, 48), 0.95, "bicubic", "center"),
+    ((32, 32), 0.95, "bicubic", "squash"),
+    ((24, 40), 0.9, "bilinear", "squash"),
 )
 
 
@@ -40,13 +42,13 @@ def main() -> None:
     for height, width in IMAGE_SIZES:
         image = synthetic(height, width)
         record[f"input_{height}x{width}"] = image
-        for size, crop_fraction, interpolation in CASES:
+        for size, crop_fraction, interpolation, mode in CASES:
             transform = transforms_imagenet_eval(
-                size, crop_pct=crop_fraction, interpolation=interpolation, normalize=False
+                size, crop_pct=crop_fraction, interpolation=interpolation, crop_mode=mode, normalize=False
             )
             result = transform(Image.fromarray(image)).permute(1, 2, 0).numpy()
-            name = f"output_{height}x{width}_{size[0]}x{size[1]}_{math.floor(crop_fraction * 1000)}_{interpolation}"
-            record[name] = result
+            settings = f"{size[0]}x{size[1]}_{math.floor(crop_fraction * 1000)}_{interpolation}_{mode}"
+            record[f"output_{height}x{width}_{settings}"] = result
     np.savez_compressed(Path(__file__).parent / "timm_eval.npz", **record)
 
 

@@ -150,20 +150,22 @@ def test_mutated_files_give_an_image_or_an_error():
 
 
 def recorded():
-    """timm's results: (input pixels, crop size, crop fraction, filter, output pixels)."""
+    """timm's results: (input pixels, crop size, crop fraction, filter, crop mode, output pixels)."""
     with np.load(Path(__file__).parent / "timm_eval.npz") as record:
         for name in record.files:
             kind, image, *settings = name.split("_")
             if kind == "output":
                 size = tuple(int(side) for side in settings[0].split("x"))
-                yield pytest.param(
-                    record[f"input_{image}"], size, int(settings[1]) / 1000, settings[2], record[name], id=name
-                )
+                fraction = int(settings[1]) / 1000
+                yield pytest.param(record[f"input_{image}"], size, fraction, *settings[2:], record[name], id=name)
 
 
-@pytest.mark.parametrize(("pixels", "size", "crop_fraction", "interpolation", "expected"), list(recorded()))
-def test_resize_and_center_crop_give_the_pixels_of_timm(pixels, size, crop_fraction, interpolation, expected):
-    resized_size = images.size_before_crop(pixels.shape[:2], size=size, crop_fraction=crop_fraction)
+@pytest.mark.parametrize(("pixels", "size", "crop_fraction", "interpolation", "mode", "expected"), list(recorded()))
+def test_resize_and_center_crop_give_the_pixels_of_timm(pixels, size, crop_fraction, interpolation, mode, expected):
+    if mode == "squash":
+        resized_size = images.stretched_size(size, crop_fraction=crop_fraction)
+    else:
+        resized_size = images.size_before_crop(pixels.shape[:2], size=size, crop_fraction=crop_fraction)
     resized = images.resize(Image.fromarray(pixels), size=resized_size, interpolation=interpolation)
     result = images.to_array(images.center_crop(resized, size=size))
     np.testing.assert_array_equal(result, expected)  # The same Pillow calls: not a bit may differ.
