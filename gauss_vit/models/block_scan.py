@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int32, PRNGKeyArray, PyTree
 from gauss_vit.models.blocks import Block, ClassBlock, Layout
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.layers import layers_per_turn, scan_layers
+from gauss_vit.models.tokens import repeated
 
 
 def run_blocks(
@@ -122,6 +123,20 @@ def run_class_blocks(
         return nnx.merge(graph, params)(token, patches, key=block_key), None
 
     return jax.lax.scan(body, class_token, (stacked, keys))[0]
+
+
+def with_class_token(
+    blocks: ClassBlock | None,
+    class_token: nnx.Param | None,
+    patches: Float[Array, "batch tokens channels"],
+    *,
+    key: PRNGKeyArray | None,
+) -> Float[Array, "batch tokens_and_class channels"]:
+    """Runs the blocks of the class token, if there are any, and puts the token before the patches."""
+    if blocks is None or class_token is None:
+        return patches
+    token = run_class_blocks(blocks, repeated(class_token, patches), patches, key=key)
+    return jnp.concatenate([token, patches], axis=1)
 
 
 def block_at(blocks: Block, index: Int32[Array, ""] | np.int32 | int) -> Block:

@@ -11,7 +11,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from gauss_vit.kernels.reference import attend, attention_logits, attention_weights
 from gauss_vit.models.attention import Attention, AttentionConfig
-from gauss_vit.models.layers import LayerNorm, Linear, Mlp
+from gauss_vit.models.layers import LayerNorm, Linear, stack
+from gauss_vit.models.mlp import Mlp, MlpKind
 from gauss_vit.ops.channels import scale_channels
 from gauss_vit.ops.dropout import split_key, stochastic_depth
 
@@ -23,14 +24,19 @@ class BlockConfig:
     Attributes:
       attention: Config of its attention; width, dropout and initialiser are those of the MLP, too.
       mlp_ratio: Ratio of the hidden channels of the MLP to the width.
-      norm: Place of normalisation: "before" each residual branch, or "after" it with an initial scale of 0 (SwinV2).
+      mlp: Nonlinearity of the MLP.
+      mlp_norm: Whether the hidden channels of the MLP are normalised before its second layer (EVA-02).
+      norm: Place of normalisation: "before" each residual branch, or "after" it (SwinV2, `vit_relpos_*_rpn`).
       norm_epsilon: Constant added to the variance in every normalisation.
-      layer_scale: Initial gain of each residual branch (LayerScale); None for no gain.
+      layer_scale: Initial gain of each residual branch (LayerScale); None for no gain. With normalisation after the
+        branch, it is the initial scale of that normalisation instead, 0 for None.
       drops_paths: Whether stochastic depth is used in training.
     """
 
     attention: AttentionConfig
     mlp_ratio: float = 4.0
+    mlp: MlpKind = "gelu"
+    mlp_norm: bool = False
     norm: Literal["before", "after"] = "before"
     norm_epsilon: float = 1e-6
     layer_scale: float | None = None
@@ -65,7 +71,7 @@ class Block(nnx.Module):
         attention_key, mlp_key = jax.random.split(key)
         attention = config.attention
         # With normalisation after each branch, a scale of 0 makes the initial block the identity (SwinV2, section 3.2).
-        start = 0.0 if config.norm == "after" else 1.0
+        start = (config.layer_scale or 0.0) if config.norm == "after" else 1.0
         self.norm1 = LayerNorm(attention.width, epsilon=config.norm_epsilon, start=start)
         self.attention = Attention(attention, key=attention_key)
         self.norm2 = LayerNorm(attention.width, epsilon=config.norm_epsilon, start=start)
@@ -198,16 +204,30 @@ class ClassBlock(nnx.Module):
         return class_token + scale(self.mlp(self.norm2(class_token), key=key), self.layer_scale2)
 
 
+def make_class_blocks(config: BlockConfig, depth: int, *, key: PRNGKeyArray) -> ClassBlock | None:
+    """Builds blocks of the class token, with stacked parameters; None for a depth of 0."""
+    if depth == 0:
+        return None
+    return stack(lambda block_key: ClassBlock(config, key=block_key), jax.random.split(key, depth))
+
+
 def make_mlp(config: BlockConfig, *, key: PRNGKeyArray) -> Mlp:
     """Builds the MLP of a block."""
     attention = config.attention
-    hidden = int(attention.width * config.mlp_ratio)
-    return Mlp(attention.width, hidden, start=attention.start, dropout_rate=attention.projection_dropout, key=key)
+    return Mlp(
+        attention.width,
+        int(attention.width * config.mlp_ratio),
+        start=attention.start,
+        dropout_rate=attention.projection_dropout,
+        key=key,
+        kind=config.mlp,
+        norm_epsilon=config.norm_epsilon if config.mlp_norm else None,
+    )
 
 
 def make_gain(config: BlockConfig) -> nnx.Param | None:
     """Builds the LayerScale gain of a residual branch, or None (Touvron et al., CaiT, ICCV 2021, equation 4)."""
-    if config.layer_scale is None:
+    if config.layer_scale is None or config.norm == "after":
         return None
     return nnx.Param(jnp.full((config.attention.width,), config.layer_scale, jnp.float32))
 

@@ -11,9 +11,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree
 
 from gauss_vit.models.compute import Compute, Remat
-from gauss_vit.ops.activation import gelu
 from gauss_vit.ops.dense import DENSE, dense
-from gauss_vit.ops.dropout import dropout, split_key
 from gauss_vit.ops.initializers import fan_in_uniform, truncated_normal, xavier_uniform
 from gauss_vit.ops.layer_norm import layer_norm
 from gauss_vit.ops.placement import Dimension, placed
@@ -76,26 +74,6 @@ class LayerNorm(nnx.Module):
     def __call__(self, inputs: Float[Array, "*batch channels"]) -> Float[Array, "*batch channels"]:
         """Normalises over the last axis, with statistics in float32."""
         return layer_norm(inputs, self.scale[...], self.bias[...], epsilon=self.epsilon)
-
-
-class Mlp(nnx.Module):
-    """Two dense layers with the exact GELU between them."""
-
-    def __init__(self, width: int, hidden: int, *, start: Init, dropout_rate: float, key: PRNGKeyArray):
-        first, second = jax.random.split(key)
-        self.fc1 = Linear(width, hidden, start=start, key=first, split="outputs")
-        self.fc2 = Linear(hidden, width, start=start, key=second, split="inputs")
-        self.dropout_rate = dropout_rate
-
-    def __call__(
-        self, tokens: Float[Array, "batch tokens channels"], *, key: PRNGKeyArray | None = None
-    ) -> Float[Array, "batch tokens channels"]:
-        """Applies both layers to every token; a key enables dropout after each of them."""
-        first, second = split_key(key, 2)
-        hidden = gelu(placed(self.fc1(tokens), "batch", None, "heads"))
-        hidden = dropout(hidden, rate=self.dropout_rate, key=first)
-        outputs = placed(self.fc2(hidden), "batch")
-        return dropout(outputs, rate=self.dropout_rate, key=second)
 
 
 def stack(make: Callable[[PRNGKeyArray], Module], keys: Key[Array, " depth"]) -> Module:

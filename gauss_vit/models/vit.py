@@ -5,22 +5,23 @@ from dataclasses import dataclass
 from typing import Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int, Int32, PRNGKeyArray
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.models.attention import AttentionConfig, PositionBias
-from gauss_vit.models.block_scan import run_class_blocks
-from gauss_vit.models.blocks import Block, BlockConfig, ClassBlock
+from gauss_vit.models.block_scan import with_class_token
+from gauss_vit.models.blocks import Block, BlockConfig, make_class_blocks
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.features import AttentionInputs, Features, Intermediates
 from gauss_vit.models.global_stage import GlobalStage
 from gauss_vit.models.layers import Init, LayerNorm, stack
+from gauss_vit.models.mlp import MlpKind
 from gauss_vit.models.observed import intermediates
+from gauss_vit.models.pooling import AttentionPool, Pool, pool_tokens
 from gauss_vit.models.stage import Stage, stage_of_block
-from gauss_vit.models.tokens import learned_token, patch_embedding, repeated
+from gauss_vit.models.tokens import joined, learned_tokens, patch_embedding, position_embedding
 from gauss_vit.ops.dropout import dropout, split_key
 from gauss_vit.ops.grid import Grid, grid_of
 from gauss_vit.ops.patches import patchify
@@ -43,17 +44,25 @@ class ViTConfig:
       depth: Number of blocks.
       num_heads: Number of attention heads; must divide the width.
       mlp_ratio: Ratio of the hidden channels of the MLP to the width.
+      mlp: Nonlinearity of the MLP: "gelu", "gelu_tanh", "quick_gelu" (CLIP), or "swiglu", whose gate has hidden
+        channels of its own.
+      mlp_norm: Whether the hidden channels of the MLP are normalised before its second layer (EVA-02).
       class_token: Whether there is a learned class token before the patches.
       distillation_token: Whether a second learned token follows the class token (DeiT), which a
         `DistilledHead` reads.
-      pool: Input of the head: the class "token" or the "mean" of the patches.
+      register_tokens: Number of learned tokens between the class token and the patches that no head reads (DINOv2).
+      input_norm: Whether embedded tokens are normalised before the first block; patches then have no bias (CLIP).
+      block_norm: Place of normalisation in a block: "before" each residual branch, or "after" it (`vit_relpos_*_rpn`).
+      pool: Input of the head: the class "token", the "mean" of the patches, or what "attention" of a learned query
+        reads of them (SigLIP).
       norm: Place of the final normalisation: "before_pool" (over every token) or "after_pool".
       norm_epsilon: Constant added to the variance in every normalisation.
       position: Position information: bias terms of every block, shared terms, and an absolute embedding.
       biases: Which of the query, key and value layers have a bias: "all", "none", or "query_value" (BEiT).
       mixes_heads: Whether heads are mixed before and after the softmax (talking heads, CaiT).
       class_blocks: Number of final blocks that update only the class token (CaiT); if not 0, the token enters there.
-      layer_scale: Initial gain of every residual branch (LayerScale); None for no gain.
+      layer_scale: Initial gain of every residual branch (LayerScale), or of its normalisation if that comes after the
+        branch; None for no gain.
       start: Initialiser of the dense layers.
       position_dropout: Dropout rate after the embedding; like the rates below, for training only.
       projection_dropout: Dropout rate after the attention's projection and each layer of the MLP.
@@ -73,9 +82,14 @@ class ViTConfig:
     depth: int
     num_heads: int
     mlp_ratio: float = 4.0
+    mlp: MlpKind = "gelu"
+    mlp_norm: bool = False
     class_token: bool
     distillation_token: bool = False
-    pool: Literal["token", "mean"]
+    register_tokens: int = 0
+    input_norm: bool = False
+    block_norm: Literal["before", "after"] = "before"
+    pool: Pool
     norm: Literal["before_pool", "after_pool"]
     norm_epsilon: float = 1e-6
     position: Position
@@ -106,8 +120,13 @@ class ViTConfig:
             raise ConfigError("pool 'token' needs a class token", do="set class_token or pool 'mean'")
         if self.class_blocks < 0 or (self.class_blocks and not self.class_token):
             raise ConfigError(f"class_blocks {self.class_blocks} needs a class token and must not be negative")
-        if self.distillation_token and not self.prefix_tokens > 1:
-            raise ConfigError("distillation_token needs a class token in all blocks")
+        if self.class_blocks and self.block_norm == "after":
+            raise ConfigError("class_blocks normalise before their branches", do="set block_norm to 'before'")
+        if self.register_tokens < 0:
+            raise ConfigError(f"register_tokens must not be negative, got {self.register_tokens}")
+        for name in ("distillation_token", "register_tokens"):
+            if vars(self)[name] and (not self.class_token or self.class_blocks):
+                raise ConfigError(f"{name} needs a class token in all blocks")
 
     @property
     def has_position_bias(self) -> bool:
@@ -122,7 +141,7 @@ class ViTConfig:
     @property
     def prefix_tokens(self) -> int:
         """Number of tokens before the patches in the blocks."""
-        return int(self.class_token and not self.class_blocks) + int(self.distillation_token)
+        return int(self.class_token and not self.class_blocks) + int(self.distillation_token) + self.register_tokens
 
     @property
     def num_features(self) -> int:
@@ -174,6 +193,9 @@ class ViTConfig:
         return BlockConfig(
             attention=attention,
             mlp_ratio=self.mlp_ratio,
+            mlp=self.mlp,
+            mlp_norm=self.mlp_norm,
+            norm=self.block_norm,
             norm_epsilon=self.norm_epsilon,
             layer_scale=self.layer_scale,
             drops_paths=self.stochastic_depth > 0,
@@ -185,20 +207,26 @@ class ViT(nnx.Module):
 
     def __init__(self, config: ViTConfig, *, key: PRNGKeyArray):
         keys = jax.random.split(key, _NUM_KEYS)
-        self.patch_embed = patch_embedding(config.patch_size, config.width, key=keys[0])
-        self.class_token = learned_token(config.width, key=keys[1]) if config.class_token else None
-        distillation_key = jax.random.fold_in(keys[1], 1)
-        is_distilled = config.distillation_token
-        self.distillation_token = learned_token(config.width, key=distillation_key) if is_distilled else None
-        self.position_embed = _position_embed(config, keys[2])
+        has_bias = not config.input_norm
+        self.patch_embed = patch_embedding(config.patch_size, config.width, key=keys[0], use_bias=has_bias)
+        counts = (int(config.class_token), int(config.distillation_token), config.register_tokens)
+        token_keys = (keys[1], jax.random.fold_in(keys[1], 1), jax.random.fold_in(keys[1], 2))
+        self.class_token, self.distillation_token, self.register_tokens = (
+            learned_tokens(config.width, key=token_key, count=count)
+            for token_key, count in zip(token_keys, counts, strict=True)
+        )
+        self.position_embed = position_embedding(config.position.absolute, config.stages()[0], key=keys[2])
         self.shared_bias = PositionBias(
             config.position.shared, grid=config.grid, num_heads=config.num_heads, key=keys[3]
         )
+        self.input_norm = LayerNorm(config.width, epsilon=config.norm_epsilon) if config.input_norm else None
         self.blocks = stack(
             lambda block_key: Block(config.block(), key=block_key), jax.random.split(keys[4], config.depth)
         )
-        self.class_blocks = _class_blocks(config, keys[5])
+        self.class_blocks = make_class_blocks(config.block(), config.class_blocks, key=keys[5])
         self.norm = LayerNorm(config.width, epsilon=config.norm_epsilon)
+        pool_key, reads = jax.random.fold_in(keys[5], 1), config.pool == "attention"
+        self.attention_pool = AttentionPool(config.block(), key=pool_key) if reads else None
         self.config = config
 
     def features(self, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None = None) -> Features:
@@ -209,11 +237,12 @@ class ViT(nnx.Module):
         config = self.config
         embed_key, blocks_key, class_key = split_key(key, 3)
         stream, _ = self.scan_blocks(self.embed(images, key=embed_key), key=blocks_key)
-        stream = self._join_class_token(stream, key=class_key)
+        stream = with_class_token(self.class_blocks, self.class_token, stream, key=class_key)
         tokens = self.norm(stream) if config.norm == "before_pool" else stream
-        prefix_tokens = int(config.class_token) + int(config.distillation_token)
+        # A class token that enters after the blocks of the patches is no prefix of theirs.
+        prefix_tokens = max(config.prefix_tokens, int(config.class_token))
         prefix, patches = tokens[:, :prefix_tokens], tokens[:, prefix_tokens:]
-        pooled = tokens[:, 0] if config.pool == "token" else jnp.mean(patches, axis=1)
+        pooled = pool_tokens(config.pool, tokens, prefix_tokens=prefix_tokens, reader=self.attention_pool)
         shape = (images.shape[0], *config.grid, config.width)
         return Features(
             last=patches.reshape(shape),
@@ -292,7 +321,7 @@ class ViT(nnx.Module):
     def embed(
         self, images: Float[Array, "batch height width 3"], *, key: PRNGKeyArray | None = None
     ) -> Float[Array, "batch tokens channels"]:
-        """Embeds the patches and adds the class token and the position embedding.
+        """Embeds the patches, joins the learned tokens and adds the position embedding.
 
         Raises:
           ConfigError: the images are not of the model's size.
@@ -304,17 +333,15 @@ class ViT(nnx.Module):
                 do="set image_size; a dense head can predict from windows of that crop, with inference.mode=slide",
             )
         tokens = self.patch_embed(patchify(images.astype(config.compute.dtype), config.patch_size))
-        position = None if self.position_embed is None else self.position_embed[...].astype(tokens.dtype)
-        embeds_prefix = config.position.absolute is not None and config.position.absolute.embeds_prefix
-        if position is not None and not embeds_prefix:
-            tokens = tokens + jnp.broadcast_to(position, tokens.shape)
-        if self.distillation_token is not None:
-            tokens = jnp.concatenate([repeated(self.distillation_token, tokens), tokens], axis=1)
-        if self.class_token is not None and config.prefix_tokens:
-            tokens = jnp.concatenate([repeated(self.class_token, tokens), tokens], axis=1)
-        if position is not None and embeds_prefix:
-            tokens = tokens + jnp.broadcast_to(position, tokens.shape)
-        return dropout(tokens, rate=config.position_dropout, key=key)
+        class_token, absolute = None if config.class_blocks else self.class_token, config.position.absolute
+        tokens = joined(
+            tokens,
+            (class_token, self.distillation_token, self.register_tokens),
+            position=self.position_embed,
+            embeds_prefix=absolute is not None and absolute.embeds_prefix,
+        )
+        tokens = dropout(tokens, rate=config.position_dropout, key=key)
+        return tokens if self.input_norm is None else self.input_norm(tokens)
 
     def shared_table(self, *, key: PRNGKeyArray | None = None) -> Float[Array, "#heads dy dx"] | None:
         """Computes the offset table that all blocks share, or None."""
@@ -346,26 +373,3 @@ class ViT(nnx.Module):
         last, entering = self.scan_blocks(self.embed(images), collect=True)
         assert entering is not None, "the streams were collected"
         return last, entering
-
-    def _join_class_token(
-        self, patches: Float[Array, "batch tokens channels"], *, key: PRNGKeyArray | None
-    ) -> Float[Array, "batch tokens_and_class channels"]:
-        """Runs the blocks of the class token, if there are any, and puts the token before the patches."""
-        if self.class_blocks is None or self.class_token is None:
-            return patches
-        token = run_class_blocks(self.class_blocks, repeated(self.class_token, patches), patches, key=key)
-        return jnp.concatenate([token, patches], axis=1)
-
-
-def _position_embed(config: ViTConfig, key: PRNGKeyArray) -> nnx.Param | None:
-    if config.position.absolute is None:
-        return None
-    drawn = config.position.absolute.init(key, grid=config.grid, prefix_tokens=config.prefix_tokens, width=config.width)
-    return nnx.Param(drawn)
-
-
-def _class_blocks(config: ViTConfig, key: PRNGKeyArray) -> ClassBlock | None:
-    if config.class_blocks == 0:
-        return None
-    keys = jax.random.split(key, config.class_blocks)
-    return stack(lambda block_key: ClassBlock(config.block(), key=block_key), keys)

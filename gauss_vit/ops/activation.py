@@ -43,3 +43,40 @@ def _backward(inputs: Float[Array, "*values"], cotangent: Float[Array, "*values"
 
 
 gelu.defvjp(_forward, _backward)
+
+
+def gelu_tanh(inputs: Float[Array, "*values"]) -> Float[Array, "*values"]:
+    """Computes GELU's approximation by tanh, in float32; the result has the input's type.
+
+    Source: Hendrycks and Gimpel (arXiv 1606.08415), section 2; torch's `GELU(approximate="tanh")`.
+
+    >>> [round(value, 3) for value in gelu_tanh(jnp.array([-1.0, 0.0, 1.0])).tolist()]
+    [-0.159, 0.0, 0.841]
+    """
+    values = inputs.astype(jnp.float32)
+    inner = math.sqrt(2 / math.pi) * (values + 0.044715 * values * values * values)
+    return (0.5 * values * (1 + jnp.tanh(inner))).astype(inputs.dtype)
+
+
+def quick_gelu(inputs: Float[Array, "*values"]) -> Float[Array, "*values"]:
+    """Computes x sigmoid(1.702 x) in float32; the result has the input's type.
+
+    Source: Hendrycks and Gimpel (arXiv 1606.08415), section 2; the image towers of OpenAI's CLIP.
+
+    >>> [round(value, 3) for value in quick_gelu(jnp.array([-1.0, 0.0, 1.0])).tolist()]
+    [-0.154, 0.0, 0.846]
+    """
+    values = inputs.astype(jnp.float32)
+    return (values * jax.nn.sigmoid(1.702 * values)).astype(inputs.dtype)
+
+
+def silu(inputs: Float[Array, "*values"]) -> Float[Array, "*values"]:
+    """Computes x sigmoid(x) in float32; the result has the input's type.
+
+    Source: Hendrycks and Gimpel (arXiv 1606.08415), section 4.
+
+    >>> [round(value, 3) for value in silu(jnp.array([-1.0, 0.0, 1.0])).tolist()]
+    [-0.269, 0.0, 0.731]
+    """
+    values = inputs.astype(jnp.float32)
+    return (values * jax.nn.sigmoid(values)).astype(inputs.dtype)

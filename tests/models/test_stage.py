@@ -57,6 +57,7 @@ def test_prefix_tokens_and_mixed_heads_are_said():
     (stage,) = test_vit.PLAIN.stages()
     assert (stage.prefix_tokens, stage.mixes_heads, stage.is_global) == (1, False, True)
     assert dataclasses.replace(test_vit.PLAIN, mixes_heads=True).stages()[0].mixes_heads
+    assert test_vit.VARIANTS["registers"].stages()[0].prefix_tokens == 5
 
 
 def test_terms_that_serve_all_blocks_are_apart_from_those_of_each():

@@ -175,6 +175,30 @@ def test_embeddings_without_prefix_leave_the_class_token_alone():
     assert tokens.shape == (2, 7, 16)
 
 
+def test_registers_stand_between_the_class_token_and_the_patches():
+    config = VARIANTS["registers"]
+    model, images = build(config, KEY), images_for(config)
+    tokens, learned = model.embed(images), [model.class_token[...][0], model.register_tokens[...][0]]
+    assert config.prefix_tokens == 5 and learned[1].shape == (4, 16)
+    np.testing.assert_array_equal(tokens[:, :5], jnp.broadcast_to(jnp.concatenate(learned), (2, 5, 16)))
+    features = features_of(model, images)
+    assert features.prefix.shape == (2, 5, 16) and features.last.shape == (2, 2, 3, 16)
+    np.testing.assert_array_equal(features.pooled, features.prefix[:, 0])
+
+
+def test_a_norm_of_the_input_takes_the_place_of_the_bias_of_patches():
+    config = VARIANTS["attention pooling"]
+    model, images = build(config, KEY), images_for(config)
+    assert model.patch_embed.bias is None
+    np.testing.assert_allclose(jnp.mean(model.embed(images), axis=-1), 0, atol=1e-6)
+
+
+def test_layer_scale_of_a_norm_after_the_branch_is_its_initial_scale():
+    model = build(VARIANTS["normalised after"], KEY)
+    assert model.blocks.layer_scale1 is None
+    np.testing.assert_array_equal(model.blocks.norm2.scale[...], jnp.full((3, 16), 0.5))
+
+
 def test_blocks_can_be_collected_on_the_way():
     model, images = build(RELATIVE, KEY), images_for(RELATIVE)
     tokens = model.embed(images)
@@ -234,6 +258,18 @@ VARIANTS = {
     "one bias for all blocks": dataclasses.replace(
         RELATIVE, norm="before_pool", position=Position(terms=(Gaussian(),), shared=(RelativeMlp(hidden=8),))
     ),
+    "registers": dataclasses.replace(
+        PLAIN,
+        register_tokens=4,
+        mlp="swiglu",
+        mlp_norm=True,
+        layer_scale=0.5,
+        position=Position(terms=(Gaussian(),), absolute=AbsoluteEmbedding(embeds_prefix=False)),
+    ),
+    "attention pooling": dataclasses.replace(
+        PLAIN, input_norm=True, class_token=False, pool="attention", mlp="gelu_tanh", start="xavier_uniform"
+    ),
+    "normalised after": dataclasses.replace(RELATIVE, block_norm="after", norm="before_pool", mlp="quick_gelu"),
     "plain": PLAIN,
     "relative": RELATIVE,
 }
@@ -317,6 +353,10 @@ def test_the_class_token_sees_its_own_three_biases():
     ("change", "message"),
     [
         ({"class_blocks": 1}, "class_blocks 1 needs a class token"),
+        ({"class_blocks": 1, "class_token": True, "block_norm": "after"}, "class_blocks normalise before"),
+        ({"register_tokens": 1}, "register_tokens needs a class token in all blocks"),
+        ({"register_tokens": -1}, "register_tokens must not be negative, got -1"),
+        ({"distillation_token": True}, "distillation_token needs a class token in all blocks"),
     ],
 )
 def test_variants_that_do_not_fit_are_refused(change, message):

@@ -18,7 +18,7 @@ from gauss_vit.position.terms.relative_mlp import RelativeMlp
 from gauss_vit.train import bias_effect
 from tests.models import test_swin
 from tests.models.built import build
-from tests.models.test_vit import PLAIN, RELATIVE, images_for
+from tests.models.test_vit import PLAIN, RELATIVE, VARIANTS, images_for
 
 KEY = jax.random.key(0)
 
@@ -42,6 +42,11 @@ def test_every_term_of_every_block_is_measured():
 def test_effect_is_seen_whatever_layer_scale_hides(layer_scale):
     effects = effects_of(dataclasses.replace(RELATIVE, layer_scale=layer_scale))
     assert all(effect.change > 1e-3 for effect in effects if effect.term == "gaussian")
+
+
+def test_a_gaussian_beside_register_tokens_is_seen():
+    effects = effects_of(VARIANTS["registers"])
+    assert [effect.layer for effect in effects if effect.is_live] == [0, 1, 2]
 
 
 def test_bfloat16_models_are_measured_too():

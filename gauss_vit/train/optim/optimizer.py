@@ -16,7 +16,7 @@ from gauss_vit.train.optim.rules import Rule
 from gauss_vit.train.optim.schedule import LearningRate, Schedule
 from gauss_vit.tree import match_rules
 
-VECTORS = (r"(.*\.)?((\w+_)?(bias|scale)\d?|class_token|position_embed)",)
+VECTORS = (r"(.*\.)?((\w+_)?(bias|scale)\d?|(class|distillation)_token|register_tokens|position_embed)",)
 """Biases, scales and embeddings, the parameters that timm does not decay."""
 
 NORMS_AND_POSITIONS = (

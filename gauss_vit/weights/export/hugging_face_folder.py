@@ -179,6 +179,11 @@ def _is_unlike_vit(config: _Config) -> bool:
     return timm_family(config) not in ("vit", "distilled") or not vars(config)["class_token"]
 
 
+def _has_other_parts(config: _Config) -> bool:
+    fields = vars(config)
+    return fields["register_tokens"] > 0 or fields["input_norm"] or fields["mlp"] != "gelu" or fields["mlp_norm"]
+
+
 def _lacks_prefix_positions(config: _Config) -> bool:
     absolute = config.position.absolute
     return absolute is None or not absolute.embeds_prefix
@@ -187,6 +192,7 @@ def _lacks_prefix_positions(config: _Config) -> bool:
 _VIT_OBSTACLES: dict[str, Callable[[_Config], bool]] = {
     "it has position biases": lambda config: bool(config.position.all_terms),
     "it is not a plain transformer with a class token": _is_unlike_vit,
+    "it has register tokens, a norm of its input, or another MLP": _has_other_parts,
     "its head does not read the normalised class token": lambda config: (
         (vars(config)["pool"], config.norm) != ("token", "before_pool")
     ),

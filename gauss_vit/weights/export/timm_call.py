@@ -14,6 +14,7 @@ from gauss_vit.heads.linear import LinearHead
 from gauss_vit.heads.network import HeadConfig
 from gauss_vit.heads.stock import IMAGENET_CLASSES
 from gauss_vit.models.backbone import BackboneConfig
+from gauss_vit.models.pooling import Pool
 from gauss_vit.models.presets import PRESETS, Preset
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
@@ -88,20 +89,39 @@ def _from_preset(name: str, preset: Preset, config: BackboneConfig) -> TimmModel
 
 
 def _is_plain(config: ViTConfig) -> bool:
-    return not (config.position.all_terms or _has_other_blocks(config) or config.distillation_token)
+    has_others = config.position.all_terms or _has_other_attention(config) or config.distillation_token
+    return not has_others and config.block_norm == "before"
+
+
+def _is_vit(config: ViTConfig) -> bool:
+    return _is_plain(config) and config.mlp != "swiglu"
+
+
+def _is_gated(config: ViTConfig) -> bool:
+    # timm takes the class of the MLP as an argument, which no file can hold: the name has to bring it.
+    return _is_plain(config) and config.mlp == "swiglu" and config.pool != "attention"
 
 
 def _is_distilled(config: ViTConfig) -> bool:
     absolute = config.position.absolute
     is_stock = absolute is not None and absolute.embeds_prefix and _reads_token(config)
-    return is_stock and config.distillation_token and not (config.position.all_terms or _has_other_blocks(config))
+    has_others = config.position.all_terms or _has_other_attention(config) or _has_other_parts(config)
+    return is_stock and config.distillation_token and config.block_norm == "before" and not has_others
 
 
 def _is_relpos(config: ViTConfig) -> bool:
+    return _is_relative(config) and config.block_norm == "before"
+
+
+def _is_relpos_normalised_after(config: ViTConfig) -> bool:
+    return _is_relative(config) and config.block_norm == "after"
+
+
+def _is_relative(config: ViTConfig) -> bool:
     match config.position.all_terms:
         case (RelativeTable() | RelativeMlp(mode="cr"),):
-            has_absolute = config.position.absolute is not None
-            return not (has_absolute or _has_other_blocks(config) or config.distillation_token)
+            has_others = _has_other_attention(config) or _has_other_parts(config) or config.pool == "attention"
+            return not (config.position.absolute is not None or has_others or config.distillation_token)
         case _:
             return False
 
@@ -111,7 +131,8 @@ def _is_beit(config: ViTConfig) -> bool:
         case Position(terms=(RelativeTable(),), shared=(), absolute=None):
             ends_alike = _reads_token(config) or (config.pool, config.norm) == ("mean", "after_pool")
             has_parts = config.class_token and config.layer_scale is not None and not config.distillation_token
-            return config.biases == "query_value" and has_parts and ends_alike and not config.class_blocks
+            is_stock = has_parts and ends_alike and config.block_norm == "before" and not _has_other_parts(config)
+            return config.biases == "query_value" and is_stock and not config.class_blocks
         case _:
             return False
 
@@ -119,6 +140,7 @@ def _is_beit(config: ViTConfig) -> bool:
 def _is_cait(config: ViTConfig) -> bool:
     absolute = config.position.absolute
     is_stock = absolute is not None and not absolute.embeds_prefix and not config.position.all_terms
+    is_stock = is_stock and config.block_norm == "before" and not _has_other_parts(config)
     has_parts = config.mixes_heads and config.class_blocks > 0 and config.layer_scale is not None
     return is_stock and has_parts and _reads_token(config) and config.biases != "query_value"
 
@@ -127,8 +149,14 @@ def _reads_token(config: ViTConfig) -> bool:
     return (config.pool, config.norm) == ("token", "before_pool")
 
 
-def _has_other_blocks(config: ViTConfig) -> bool:
+def _has_other_attention(config: ViTConfig) -> bool:
+    """Returns whether attention is not that of timm's `VisionTransformer`."""
     return config.mixes_heads or config.class_blocks > 0 or config.biases == "query_value"
+
+
+def _has_other_parts(config: ViTConfig) -> bool:
+    """Returns whether there are parts that timm's older classes lack: registers, and other MLPs and input norms."""
+    return config.register_tokens > 0 or config.input_norm or config.mlp != "gelu" or config.mlp_norm
 
 
 def _is_swin(config: SwinConfig) -> bool:
@@ -150,8 +178,17 @@ def _is_swin_v2(config: SwinConfig) -> bool:
 
 
 _VIT_FAMILIES: Mapping[str, Callable[[ViTConfig], bool]] = MappingProxyType(
-    {"vit": _is_plain, "distilled": _is_distilled, "relpos": _is_relpos, "beit": _is_beit, "cait": _is_cait}
+    {
+        "vit": _is_vit,
+        "vit_swiglu": _is_gated,
+        "distilled": _is_distilled,
+        "relpos": _is_relpos,
+        "relpos_rpn": _is_relpos_normalised_after,
+        "beit": _is_beit,
+        "cait": _is_cait,
+    }
 )
+_POOLS: Mapping[Pool, str] = MappingProxyType({"token": "token", "mean": "avg", "attention": "map"})
 _SWIN_FAMILIES: Mapping[str, Callable[[SwinConfig], bool]] = MappingProxyType({"swin": _is_swin, "swinv2": _is_swin_v2})
 
 
@@ -175,12 +212,16 @@ def _arguments(config: BackboneConfig) -> dict[str, JsonValue]:
 
 def _family_arguments(config: ViTConfig) -> dict[str, JsonValue]:
     bias: dict[str, JsonValue] = {"qkv_bias": config.biases == "all"}
-    pool: dict[str, JsonValue] = {"global_pool": "token" if config.pool == "token" else "avg"}
+    pool: dict[str, JsonValue] = {"global_pool": _POOLS[config.pool]}
     end: dict[str, JsonValue] = {"fc_norm": config.norm == "after_pool", "class_token": config.class_token}
     match timm_family(config):
         case "vit":
-            return {**bias, **pool, **end, **_absolute(config)}
-        case "relpos":
+            return {**bias, **pool, **end, **_absolute(config), **_parts(config), "act_layer": config.mlp}
+        case "vit_swiglu":
+            # timm counts the channels of the gate, too.
+            packed: dict[str, JsonValue] = {"mlp_ratio": 2 * config.mlp_ratio}
+            return {**bias, **pool, **end, **_absolute(config), **_parts(config), **packed}
+        case "relpos" | "relpos_rpn":
             return {**bias, **pool, **end, **_relative(config)}
         case "beit":
             return pool
@@ -204,6 +245,14 @@ def _absolute(config: ViTConfig) -> dict[str, JsonValue]:
     if absolute is None:
         return {"pos_embed": "none", "no_embed_class": False}
     return {"pos_embed": "learn", "no_embed_class": config.class_token and not absolute.embeds_prefix}
+
+
+def _parts(config: ViTConfig) -> dict[str, JsonValue]:
+    return {
+        "reg_tokens": config.register_tokens,
+        "pre_norm": config.input_norm,
+        "scale_mlp_norm": config.mlp_norm,
+    }
 
 
 def _relative(config: ViTConfig) -> dict[str, JsonValue]:

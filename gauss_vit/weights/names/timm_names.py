@@ -16,12 +16,15 @@ def vit_rules(config: ViTConfig) -> tuple[Rule, ...]:
         *patch_embedding("patch_embed.proj", config.patch_size),
         Rule(theirs="cls_token", ours="backbone.class_token"),
         Rule(theirs="dist_token", ours="backbone.distillation_token"),
+        Rule(theirs="reg_token", ours="backbone.register_tokens"),
         Rule(theirs="pos_embed", ours="backbone.position_embed", transform=BATCH_OF_ONE),
+        *normalization("norm_pre", "backbone.input_norm"),
         *_attention(config),
         *trunk("blocks", "backbone.blocks", gain=_gain_name(config)),
         *_class_attention(),
         *trunk("blocks_token_only", "backbone.class_blocks", gain=_gain_name(config)),
         *normalization(_final_norm(config), "backbone.norm"),
+        *_attention_pool(),
         *dense("head", "head.linear"),
         *dense("head", "head.class_linear"),
         *dense("head_dist", "head.distillation_linear"),
@@ -67,10 +70,18 @@ def trunk(theirs: str, ours: str, *, gain: str) -> tuple[Rule, ...]:
     return (
         *normalization(f"{block}.norm1", f"{ours}.norm1"),
         *normalization(f"{block}.norm2", f"{ours}.norm2"),
-        *dense(f"{block}.mlp.fc1", f"{ours}.mlp.fc1"),
-        *dense(f"{block}.mlp.fc2", f"{ours}.mlp.fc2"),
+        *mlp(f"{block}.mlp", f"{ours}.mlp"),
         Rule(theirs=f"{block}.{gain.format(index=1)}", ours=f"{ours}.layer_scale1"),
         Rule(theirs=f"{block}.{gain.format(index=2)}", ours=f"{ours}.layer_scale2"),
+    )
+
+
+def mlp(theirs: str, ours: str) -> tuple[Rule, ...]:
+    """Returns the names of an MLP."""
+    return (
+        *dense(f"{theirs}.fc1", f"{ours}.fc1"),
+        *normalization(f"{theirs}.norm", f"{ours}.norm"),
+        *dense(f"{theirs}.fc2", f"{ours}.fc2"),
     )
 
 
@@ -121,6 +132,18 @@ def _class_attention() -> tuple[Rule, ...]:
         *dense(f"{theirs}.k", f"{ours}.key"),
         *dense(f"{theirs}.v", f"{ours}.value"),
         *dense(f"{theirs}.proj", f"{ours}.projection"),
+    )
+
+
+def _attention_pool() -> tuple[Rule, ...]:
+    theirs, ours = "attn_pool", "backbone.attention_pool"
+    return (
+        Rule(theirs=f"{theirs}.latent", ours=f"{ours}.latent"),
+        *dense(f"{theirs}.q", f"{ours}.query"),
+        *dense(f"{theirs}.kv", f"{ours}.key_value"),
+        *dense(f"{theirs}.proj", f"{ours}.projection"),
+        *normalization(f"{theirs}.norm", f"{ours}.norm"),
+        *mlp(f"{theirs}.mlp", f"{ours}.mlp"),
     )
 
 

@@ -136,11 +136,14 @@ def test_stacked_blocks_move_like_separate_arrays(optimizer: Optimizer):
     np.testing.assert_allclose(together, jnp.stack([apart["first"], apart["second"]]), rtol=1e-5, atol=1e-6)
 
 
+TOKENS = ("class_token", "distillation_token", "register_tokens")
+
+
 def test_vectors_are_what_timm_spares():
     paths = {"bias": 0, "fc1_bias": 0, "scale": 0, "layer_scale1": 0, "logit_scale": 0, "kernel": 0, "table": 0}
-    mask = decay_mask(dataclasses.replace(ADAMW, no_decay=VECTORS), {"blocks": paths, "class_token": 0})
+    mask = decay_mask(dataclasses.replace(ADAMW, no_decay=VECTORS), {"blocks": paths, **dict.fromkeys(TOKENS, 0)})
     assert [path for path, decays in mask["blocks"].items() if decays] == ["kernel", "table"]
-    assert not mask["class_token"]
+    assert not any(mask[name] for name in TOKENS)
 
 
 def test_frozen_parameters_keep_their_bits_and_have_no_moments():
