@@ -1,6 +1,7 @@
 """Models by timm's names, `MODEL` or `MODEL.TAG`: how images are prepared for each published set of weights.
 
-`timm_tags.csv` beside this file holds the tags of every preset with mean, standard deviation, interpolation and crop.
+`timm_tags.csv` beside this file holds the tags of every preset with mean, standard deviation, interpolation and crop,
+whose mode is "center", or "squash" where images are stretched.
 Source: timm 1.0.31's `default_cfgs`, written by `tests/assembly/record_timm_tags.py`.
 """
 
@@ -123,7 +124,11 @@ def _pretrained(row: dict[str, str]) -> Pretrained:
         model=row["model"],
         tag=row["tag"],
         num_classes=int(row["num_classes"]),
-        transform=ResizeCenterCrop(crop_fraction=float(row["crop_fraction"]), interpolation=interpolation),
+        transform=ResizeCenterCrop(
+            crop_fraction=float(row["crop_fraction"]),
+            interpolation=interpolation,
+            stretches=row["crop_mode"] == "squash",
+        ),
         normalization=Normalization(mean=_three(row["mean"]), std=_three(row["std"])),
     )
 

@@ -18,7 +18,7 @@ _LIBRARY.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor
 import timm
 
 TABLE = Path(__file__).parents[2] / "gauss_vit" / "assembly" / "timm_tags.csv"
-HEADER = ("model", "tag", "num_classes", "crop_fraction", "interpolation", "mean", "std")
+HEADER = ("model", "tag", "num_classes", "crop_fraction", "crop_mode", "interpolation", "mean", "std")
 
 
 def rows(name: str) -> list[tuple[object, ...]]:
@@ -28,11 +28,12 @@ def rows(name: str) -> list[tuple[object, ...]]:
     found = []
     for full in sorted(full_names, key=lambda full: full.partition(".")[2] != default.tag):
         config = timm.get_pretrained_cfg(full)
-        if config.crop_mode != "center" or config.input_size[1:] != default.input_size[1:]:
+        if config.crop_mode not in ("center", "squash") or config.input_size[1:] != default.input_size[1:]:
             raise ValueError(f"{full} prepares images in a way that the table does not describe: {config}")
         numbers = (" ".join(map(str, values)) for values in (config.mean, config.std))
         tag = full.partition(".")[2]
-        found.append((name, tag, config.num_classes, config.crop_pct, config.interpolation, *numbers))
+        crop = (config.crop_pct, config.crop_mode)
+        found.append((name, tag, config.num_classes, *crop, config.interpolation, *numbers))
     return found
 
 

@@ -26,6 +26,16 @@ EXPECTED = {
 }
 
 
+# Architectures whose weights timm does not publish.
+UNTRAINED = (
+    "vit_relpos_base_patch16_cls_224",
+    "vit_relpos_base_patch16_plus_240",
+    "vit_relpos_small_patch16_rpn_224",
+    "vit_relpos_base_patch16_rpn_224",
+)
+DINO_SIDES = {"dinov2": 518}
+
+
 @pytest.mark.parametrize("name", EXPECTED)
 def test_preparation_is_timms(name):
     found = preparation(name)
@@ -36,10 +46,26 @@ def test_preparation_is_timms(name):
 def test_every_preset_has_weights_of_timm_and_the_default_is_the_first():
     for name, config in PRESETS.items():
         tags = pretrained_of(name)
-        assert tags and preparation(name) == tags[0]
+        assert bool(tags) == (name not in UNTRAINED)
+        assert preparation(name) == tags[0] if tags else preparation(name).tag == ""
         assert len({weights.tag for weights in tags}) == len(tags)
-        assert config.image_size == (int(name.rsplit("_", 1)[1]),) * 2
+        assert config.image_size == ((DINO_SIDES.get(name.rsplit("_", 1)[1]) or int(name.rsplit("_", 1)[1])),) * 2
         assert all(preparation(f"{name}.{weights.tag}") == weights for weights in tags)
+
+
+@pytest.mark.parametrize(
+    ("name", "crop_fraction", "stretches"),
+    [
+        ("vit_base_patch16_clip_384", 1.0, True),
+        ("vit_base_patch16_clip_384.openai_ft_in12k_in1k", 0.95, True),
+        ("vit_base_patch16_clip_224", 0.95, False),
+        ("vit_so400m_patch14_siglip_378", 0.9, False),
+        ("vit_so400m_patch14_siglip_378.webli_ft_in1k", 1.0, True),
+    ],
+)
+def test_some_weights_stretch_their_images(name, crop_fraction, stretches):
+    transform = preparation(name).transform
+    assert (transform.crop_fraction, transform.stretches) == (crop_fraction, stretches)
 
 
 def test_tag_decides_the_number_of_classes_and_their_names():

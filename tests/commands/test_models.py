@@ -25,7 +25,7 @@ def test_sizes_are_those_of_timm(name: str):
     [
         (["deit_tiny_patch"], ("deit_tiny_patch16_224",)),
         (["*clsgap*", "deit_tiny_patch"], ("deit_tiny_patch16_224", "vit_relpos_base_patch16_clsgap_224")),
-        (["cait_*_384"], ("cait_xxs24_384", "cait_s24_384")),
+        (["cait_*_384"], ("cait_xxs24_384", "cait_xxs36_384", "cait_s24_384")),
         ([], tuple(PRESETS)),
     ],
 )

@@ -41,16 +41,14 @@ def image(shape: tuple[int, int, int, int]) -> np.ndarray:
     return values("image", shape).astype(np.float32)
 
 
-def split_depth(name: str) -> tuple[str, dict[str, int]]:
-    """Splits the name of a case, such as "beit_base_patch16_224 at depth 2", into timm's name and what it changes."""
-    name, _, depth = name.partition(" at depth ")
-    return name, {"depth": int(depth)} if depth else {}
+def split_case(case: str) -> tuple[str, int | None, int | None]:
+    """Splits the name of a case, "NAME at depth 2 on 98 px", into timm's name, its depth and the side of its images.
 
-
-def image_size_of(name: str) -> tuple[int, int]:
-    """Reads the image size from the end of a timm name."""
-    side = int(name.rsplit("_", 1)[1])
-    return side, side
+    A depth or a side that the case does not state is None: that of the model.
+    """
+    case, _, side = case.removesuffix(" px").partition(" on ")
+    name, _, depth = case.partition(" at depth ")
+    return name, int(depth) if depth else None, int(side) if side else None
 
 
 def central_token(grid: tuple[int, int]) -> tuple[int, int]:

@@ -23,7 +23,7 @@ from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.weights.names import naming, timm_names, timm_swin_names
 from tests.models import deterministic
-from tests.models.deterministic import central_token, image_size_of, sample, sample_error, split_depth
+from tests.models.deterministic import central_token, sample, sample_error, split_case
 from tests.models.swin_cases import CASES
 
 QUANTITIES = ("logits", "features", "gradient")
@@ -54,9 +54,12 @@ def case_of(name: str) -> tuple[NetworkConfig, tuple[int, int, int, int]]:
         backbone = dataclasses.replace(PRESETS[case.name], **case.changes)
         head = LinearHead(num_classes=case.num_classes)
         return NetworkConfig(backbone=backbone, head=head), (case.batch, *case.size, 3)
-    name, changes = split_depth(name)
-    backbone = dataclasses.replace(PRESETS[name], **changes)
-    return NetworkConfig(backbone=backbone, head=stock_head(backbone)), (1, *image_size_of(name), 3)
+    name, depth, side = split_case(name)
+    preset = PRESETS[name]
+    backbone = dataclasses.replace(
+        preset, depth=depth or preset.depth, image_size=preset.image_size if side is None else (side, side)
+    )
+    return NetworkConfig(backbone=backbone, head=stock_head(backbone)), (1, *backbone.image_size, 3)
 
 
 def compute(name: str) -> dict[str, np.ndarray]:

@@ -19,7 +19,7 @@ _LIBRARY.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor
 import timm
 
 from tests.models import deterministic
-from tests.models.deterministic import central_token, image_size_of, sample, split_depth
+from tests.models.deterministic import central_token, sample, split_case
 
 REFERENCE = Path(__file__).with_name("timm_reference.npz")
 NAMES = (
@@ -44,6 +44,7 @@ NAMES = (
     "deit_tiny_distilled_patch16_224",
     "deit_small_distilled_patch16_224",
     "deit_base_distilled_patch16_224",
+    "deit_base_distilled_patch16_384",
     "deit3_small_patch16_224",
     "deit3_small_patch16_384",
     "deit3_base_patch16_224",
@@ -54,7 +55,13 @@ NAMES = (
     "vit_relpos_medium_patch16_224",
     "vit_relpos_base_patch16_224",
     "vit_relpos_medium_patch16_cls_224",
+    "vit_relpos_base_patch16_cls_224",
     "vit_relpos_base_patch16_clsgap_224",
+    "vit_relpos_base_patch16_plus_240",
+    "vit_relpos_base_patch32_plus_rpn_256",
+    "vit_relpos_small_patch16_rpn_224",
+    "vit_relpos_medium_patch16_rpn_224",
+    "vit_relpos_base_patch16_rpn_224",
     "vit_srelpos_small_patch16_224",
     "vit_srelpos_medium_patch16_224",
     "beit_base_patch16_224",
@@ -63,8 +70,76 @@ NAMES = (
     "beit_large_patch16_384",
     "cait_xxs24_224",
     "cait_xxs24_384",
+    "cait_xxs36_224",
+    "cait_xxs36_384",
     "cait_s24_224",
     "cait_s24_384",
+    "vit_small_patch14_dinov2",
+    "vit_base_patch14_dinov2",
+    "vit_large_patch14_dinov2 at depth 4",
+    "vit_giant_patch14_dinov2 at depth 2",
+    "vit_small_patch14_reg4_dinov2",
+    "vit_base_patch14_reg4_dinov2",
+    "vit_large_patch14_reg4_dinov2 at depth 4",
+    "vit_giant_patch14_reg4_dinov2 at depth 2",
+    "vit_xsmall_patch16_clip_224",
+    "vit_medium_patch32_clip_224",
+    "vit_medium_patch16_clip_224",
+    "vit_betwixt_patch32_clip_224",
+    "vit_base_patch32_clip_224",
+    "vit_base_patch32_clip_256",
+    "vit_base_patch32_clip_384",
+    "vit_base_patch32_clip_448",
+    "vit_base_patch16_clip_224",
+    "vit_base_patch16_clip_384",
+    "vit_base_patch16_plus_clip_240",
+    "vit_large_patch14_clip_224",
+    "vit_large_patch14_clip_336 at depth 4",
+    "vit_huge_patch14_clip_224 at depth 2",
+    "vit_huge_patch14_clip_336 at depth 2",
+    "vit_huge_patch14_clip_378 at depth 2",
+    "vit_giant_patch14_clip_224 at depth 2",
+    "vit_gigantic_patch14_clip_224 at depth 2",
+    "vit_gigantic_patch14_clip_378 at depth 2",
+    "vit_base_patch32_clip_quickgelu_224",
+    "vit_base_patch16_clip_quickgelu_224",
+    "vit_large_patch14_clip_quickgelu_224 at depth 4",
+    "vit_large_patch14_clip_quickgelu_336 at depth 4",
+    "vit_huge_patch14_clip_quickgelu_224 at depth 2",
+    "vit_huge_patch14_clip_quickgelu_378 at depth 2",
+    "vit_gigantic_patch14_clip_quickgelu_224 at depth 2",
+    "vit_base_patch32_siglip_256",
+    "vit_base_patch16_siglip_224",
+    "vit_base_patch16_siglip_256",
+    "vit_base_patch16_siglip_384",
+    "vit_base_patch16_siglip_512",
+    "vit_large_patch16_siglip_256 at depth 4",
+    "vit_large_patch16_siglip_384 at depth 4",
+    "vit_large_patch16_siglip_512 at depth 2",
+    "vit_so400m_patch14_siglip_224 at depth 4",
+    "vit_so400m_patch14_siglip_378 at depth 2",
+    "vit_so400m_patch16_siglip_256 at depth 2",
+    "vit_so400m_patch16_siglip_384 at depth 2",
+    "vit_so400m_patch16_siglip_512 at depth 2",
+    "vit_giantopt_patch16_siglip_256 at depth 2",
+    "vit_giantopt_patch16_siglip_384 at depth 2",
+    "vit_base_patch32_siglip_gap_256",
+    "vit_base_patch16_siglip_gap_224",
+    "vit_base_patch16_siglip_gap_256",
+    "vit_base_patch16_siglip_gap_384",
+    "vit_base_patch16_siglip_gap_512",
+    "vit_large_patch16_siglip_gap_256 at depth 4",
+    "vit_large_patch16_siglip_gap_384 at depth 4",
+    "vit_large_patch16_siglip_gap_512 at depth 2",
+    "vit_so400m_patch14_siglip_gap_224 at depth 4",
+    "vit_so400m_patch14_siglip_gap_378 at depth 2",
+    "vit_so400m_patch16_siglip_gap_256 at depth 2",
+    "vit_so400m_patch16_siglip_gap_384 at depth 2",
+    "vit_so400m_patch16_siglip_gap_512 at depth 2",
+    "vit_giantopt_patch16_siglip_gap_256 at depth 2",
+    "vit_giantopt_patch16_siglip_gap_384 at depth 2",
+    "vit_so400m_patch14_siglip_gap_448 at depth 2",
+    "vit_so400m_patch14_siglip_gap_896 at depth 1",
     # One of each kind with few blocks, for the tests that run every time.
     "vit_small_patch16_224 at depth 2",
     "vit_base_patch32_384 at depth 2",
@@ -76,19 +151,27 @@ NAMES = (
     "vit_srelpos_small_patch16_224 at depth 2",
     "beit_base_patch16_224 at depth 2",
     "cait_xxs24_224 at depth 2",
+    "vit_relpos_small_patch16_rpn_224 at depth 2",
+    "vit_small_patch14_dinov2 at depth 2 on 98 px",
+    "vit_small_patch14_reg4_dinov2 at depth 2 on 98 px",
+    "vit_giant_patch14_reg4_dinov2 at depth 1 on 98 px",
+    "vit_base_patch32_clip_quickgelu_224 at depth 2",
+    "vit_base_patch16_siglip_224 at depth 2",
+    "vit_base_patch32_siglip_256 at depth 2",
 )
 
 
 def reference(case: str) -> dict[str, np.ndarray]:
     """Returns samples of the logits, the last feature map and the gradient of the target, float32, and their norms."""
-    name, changes = split_depth(case)
-    model = timm.create_model(name, num_classes=1000, **changes).eval()
+    name, depth, side = split_case(case)
+    model = timm.create_model(name, num_classes=1000, depth=depth, img_size=side).eval()
     state = {key: torch.from_numpy(deterministic.tensor(key, tuple(v.shape))) for key, v in model.state_dict().items()}
     model.load_state_dict(state, strict=True)
-    size = image_size_of(name)
+    size = model.patch_embed.img_size
     images = torch.from_numpy(deterministic.image((1, *size, 3))).permute(0, 3, 1, 2).requires_grad_()
     features = model.forward_features(images)
-    patches = features[:, ("cls_token" in state) + ("dist_token" in state) :]
+    num_registers = state["reg_token"].shape[1] if "reg_token" in state else 0
+    patches = features[:, ("cls_token" in state) + ("dist_token" in state) + num_registers :]
     grid = (size[0] // model.patch_embed.patch_size[0], size[1] // model.patch_embed.patch_size[1])
     target = patches.reshape(1, *grid, -1)[0][central_token(grid)].mean()
     (gradient,) = torch.autograd.grad(target, images, retain_graph=True)

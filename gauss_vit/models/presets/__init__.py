@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from gauss_vit.models.presets.clip import PRESETS_CLIP
+from gauss_vit.models.presets.dino import PRESETS_DINO
+from gauss_vit.models.presets.siglip import PRESETS_SIGLIP
 from gauss_vit.models.presets.swin import PRESETS_SWIN
 from gauss_vit.models.presets.vit import PRESETS_VIT
 from gauss_vit.models.swin import SwinConfig
@@ -10,5 +13,7 @@ from gauss_vit.models.vit import ViTConfig
 
 Preset = ViTConfig | SwinConfig
 
-PRESETS: Mapping[str, Preset] = MappingProxyType({**PRESETS_VIT, **PRESETS_SWIN})
+PRESETS: Mapping[str, Preset] = MappingProxyType(
+    {**PRESETS_VIT, **PRESETS_DINO, **PRESETS_CLIP, **PRESETS_SIGLIP, **PRESETS_SWIN}
+)
 """Config of every backbone by timm's model name; `dataclasses.replace` derives variants."""

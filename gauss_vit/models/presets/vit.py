@@ -47,7 +47,16 @@ RELPOS_MEDIUM_CLASS = dataclasses.replace(
     norm="before_pool",
     position=Position(terms=(RelativeMlp(hidden=256),)),
 )
+RELPOS_BASE_CLASS = dataclasses.replace(RELPOS_BASE, class_token=True, pool="token", norm="before_pool")
 RELPOS_BASE_CLASS_MEAN = dataclasses.replace(RELPOS_BASE, class_token=True)
+RELPOS_BASE_PLUS = dataclasses.replace(RELPOS_BASE, width=896, num_heads=14, norm="before_pool", biases="all")
+
+
+def _normalised_after(config: ViTConfig) -> ViTConfig:
+    """Returns a config whose blocks normalise after each residual branch (timm's residual post-norm, "rpn")."""
+    return dataclasses.replace(config, block_norm="after", norm="before_pool")
+
+
 SHARED_SMALL = dataclasses.replace(
     RELPOS_SMALL, norm="before_pool", position=Position(shared=(RelativeMlp(hidden=384),))
 )
@@ -85,6 +94,7 @@ CAIT_XXS24 = dataclasses.replace(
     class_blocks=2,
     layer_scale=1e-5,
 )
+CAIT_XXS36 = dataclasses.replace(CAIT_XXS24, depth=36)
 CAIT_S24 = dataclasses.replace(CAIT_XXS24, width=384, num_heads=8)
 
 
@@ -126,7 +136,13 @@ PRESETS_VIT: Mapping[str, ViTConfig] = MappingProxyType(
         "vit_relpos_medium_patch16_224": RELPOS_MEDIUM,
         "vit_relpos_base_patch16_224": RELPOS_BASE,
         "vit_relpos_medium_patch16_cls_224": RELPOS_MEDIUM_CLASS,
+        "vit_relpos_base_patch16_cls_224": RELPOS_BASE_CLASS,
         "vit_relpos_base_patch16_clsgap_224": RELPOS_BASE_CLASS_MEAN,
+        "vit_relpos_base_patch16_plus_240": _sized(RELPOS_BASE_PLUS, patch=16, image=240),
+        "vit_relpos_base_patch32_plus_rpn_256": _sized(_normalised_after(RELPOS_BASE_PLUS), patch=32, image=256),
+        "vit_relpos_small_patch16_rpn_224": _normalised_after(RELPOS_SMALL),
+        "vit_relpos_medium_patch16_rpn_224": _normalised_after(RELPOS_MEDIUM),
+        "vit_relpos_base_patch16_rpn_224": _normalised_after(RELPOS_BASE),
         "vit_srelpos_small_patch16_224": SHARED_SMALL,
         "vit_srelpos_medium_patch16_224": SHARED_MEDIUM,
         "beit_base_patch16_224": BEIT_BASE,
@@ -135,6 +151,8 @@ PRESETS_VIT: Mapping[str, ViTConfig] = MappingProxyType(
         "beit_large_patch16_384": _sized(BEIT_LARGE, patch=16, image=384),
         "cait_xxs24_224": CAIT_XXS24,
         "cait_xxs24_384": _sized(CAIT_XXS24, patch=16, image=384),
+        "cait_xxs36_224": CAIT_XXS36,
+        "cait_xxs36_384": _sized(CAIT_XXS36, patch=16, image=384),
         "cait_s24_224": CAIT_S24,
         "cait_s24_384": _sized(CAIT_S24, patch=16, image=384),
     }

@@ -42,7 +42,22 @@ COUNTS = {
     "beit_base_patch16_224": 86_530_984,
     "beit_large_patch16_224": 304_430_568,
     "cait_xxs24_224": 11_956_264,
+    "cait_xxs36_224": 17_299_720,
     "cait_s24_224": 46_916_200,
+    "vit_relpos_small_patch16_rpn_224": 21_974_704,
+    "vit_relpos_base_patch16_plus_240": 117_380_880,
+    "vit_relpos_base_patch32_plus_rpn_256": 119_423_760,
+    "vit_relpos_base_patch16_cls_224": 86_430_328,
+    "vit_small_patch14_dinov2": 22_441_192,
+    "vit_giant_patch14_dinov2": 1_138_016_232,
+    "vit_small_patch14_reg4_dinov2": 22_442_344,
+    "vit_giant_patch14_reg4_dinov2": 1_138_020_840,
+    "vit_base_patch16_clip_224": 86_568_424,
+    "vit_gigantic_patch14_clip_224": 1_844_442_344,
+    "vit_base_patch32_clip_quickgelu_224": 88_225_000,
+    "vit_base_patch16_siglip_224": 93_653_224,
+    "vit_so400m_patch14_siglip_224": 428_833_704,
+    "vit_base_patch16_siglip_gap_224": 86_566_120,
     "swin_tiny_patch4_window7_224": 28_288_354,
     "swin_small_patch4_window7_224": 49_606_258,
     "swin_base_patch4_window7_224": 87_768_224,
@@ -65,6 +80,10 @@ KINDS = (
     "vit_srelpos_small_patch16_224",
     "beit_base_patch16_224",
     "cait_xxs24_224",
+    "vit_relpos_small_patch16_rpn_224",
+    "vit_giant_patch14_reg4_dinov2",
+    "vit_base_patch32_clip_quickgelu_224",
+    "vit_base_patch16_siglip_224",
     "swin_tiny_patch4_window7_224",
     "swinv2_small_window16_256",
 )
@@ -93,9 +112,10 @@ def test_the_gaussian_adds_two_parameters_a_block_to_every_model(name):
 
 @pytest.mark.parametrize("name", OF_EVERY_KIND)
 def test_every_model_takes_a_rectangle_and_a_batch_of_one(name):
-    config = with_terms(dataclasses.replace(PRESETS[name], image_size=(160, 288)), Gaussian())
+    size = (140, 280) if PRESETS[name].patch_size == (14, 14) else (160, 288)
+    config = with_terms(dataclasses.replace(PRESETS[name], image_size=size), Gaussian())
     graph, params = abstract(stock(config))
-    image = jax.ShapeDtypeStruct((1, 160, 288, 3), jnp.float32)
+    image = jax.ShapeDtypeStruct((1, *size, 3), jnp.float32)
 
     def run(params, image):
         model = nnx.merge(graph, params)

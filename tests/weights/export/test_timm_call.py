@@ -50,6 +50,21 @@ TABLE = Position(terms=(RelativeTable(),))
         ),
         (dataclasses.replace(CAIT_XXS24, class_blocks=1), 1000, "'cait_xxs24_224', depth_token_only=1"),
         (
+            dataclasses.replace(VIT_SMALL, register_tokens=2, mlp="quick_gelu", mlp_norm=True),
+            1000,
+            "'vit_small_patch16_224', reg_tokens=2, scale_mlp_norm=True, act_layer='quick_gelu'",
+        ),
+        (
+            dataclasses.replace(PRESETS["vit_giant_patch14_dinov2"], mlp_ratio=2.0),
+            1000,
+            "'vit_giant_patch14_dinov2', mlp_ratio=4.0",
+        ),
+        (
+            dataclasses.replace(PRESETS["vit_relpos_small_patch16_rpn_224"], position=TABLE, layer_scale=1.0),
+            1000,
+            "'vit_relpos_small_patch16_rpn_224', rel_pos_type='bias'",
+        ),
+        (
             dataclasses.replace(VIT_SMALL, norm_epsilon=1e-12),
             1000,
             "'vit_small_patch16_224', norm_layer=functools.partial(torch.nn.LayerNorm, eps=1e-12)",
@@ -68,8 +83,21 @@ def test_what_differs_becomes_an_argument(config, num_classes, call):
         dataclasses.replace(VIT_SMALL, biases="query_value"),
         dataclasses.replace(VIT_SMALL, distillation_token=True),
         dataclasses.replace(SWIN_TINY, windows="fixed"),
+        dataclasses.replace(VIT_SMALL, block_norm="after"),
+        dataclasses.replace(RELPOS_SMALL, mlp="swiglu"),
+        dataclasses.replace(CAIT_XXS24, input_norm=True),
+        dataclasses.replace(VIT_SMALL, mlp="swiglu", pool="attention"),
     ],
-    ids=["gaussian", "biases", "one head for two tokens", "fixed windows"],
+    ids=[
+        "gaussian",
+        "biases",
+        "one head for two tokens",
+        "fixed windows",
+        "post-norm",
+        "gated relpos",
+        "normed cait",
+        "gated pool",
+    ],
 )
 def test_other_architectures_have_no_name(config):
     assert timm_model(config, LinearHead()) is None
