@@ -1,12 +1,7 @@
 """Models by timm's names, `MODEL` or `MODEL.TAG`: how images are prepared for each published set of weights.
 
-<<<<<<< ours
 `timm_tags.csv` beside this file holds the tags of every preset with mean, standard deviation, interpolation and crop,
 whose mode is "center", or "squash" where images are stretched.
-=======
-`timm_tags.csv` beside this file holds the tags of every preset with mean, standard deviation, interpolation and crop; a
-model that timm publishes no weights of has one row without a tag.
->>>>>>> theirs
 Source: timm 1.0.31's `default_cfgs`, written by `tests/assembly/record_timm_tags.py`.
 """
 
@@ -37,7 +32,7 @@ class Pretrained:
 
     Attributes:
       model: timm's name of the architecture, that of a preset.
-      tag: name of the weights among those of the architecture; empty if timm publishes none.
+      tag: name of the weights among those of the architecture.
       num_classes: number of classes of their classifier; 0 if they have none.
       transform: resizing to the model's size, on the host.
       normalization: normalisation of the bytes, on the device.
@@ -72,9 +67,9 @@ def preparation(name: str) -> Pretrained:
         suggestion = nearest(model, PRESETS)
         remedy = f"try {suggestion}" if suggestion else "choose one that `gauss-vit models` lists"
         raise ConfigError(f"unknown model {model!r}", do=remedy)
-    if not tag:
-        return _rows_of(model)[0]
     known = pretrained_of(model)
+    if not tag:
+        return known[0] if known else _unpublished(model)
     found = next((weights for weights in known if weights.tag == tag), None)
     if found is None:
         tags = [weights.tag for weights in known]
@@ -87,7 +82,8 @@ def preparation(name: str) -> Pretrained:
 
 def pretrained_of(model: str) -> tuple[Pretrained, ...]:
     """Lists the weights that timm publishes for a preset, the default ones first."""
-    return tuple(weights for weights in _rows_of(model) if weights.tag)
+    rows = csv.DictReader(_text(_TAGS).splitlines())
+    return tuple(_pretrained(row) for row in rows if row["model"] == model)
 
 
 def imagenet_classes() -> tuple[str, ...]:
@@ -111,9 +107,9 @@ def _imagenet() -> tuple[tuple[str, str], ...]:
     return tuple((synset, name) for synset, name in pairs)
 
 
-def _rows_of(model: str) -> tuple[Pretrained, ...]:
-    rows = csv.DictReader(_text(_TAGS).splitlines())
-    return tuple(_pretrained(row) for row in rows if row["model"] == model)
+def _unpublished(model: str) -> Pretrained:
+    """Returns timm's default preparation, for a model that it publishes no weights of."""
+    return Pretrained(model=model, tag="", num_classes=0, transform=ResizeCenterCrop(), normalization=CENTERED)
 
 
 def _text(name: str) -> str:

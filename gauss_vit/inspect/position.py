@@ -50,7 +50,6 @@ def position_groups(
     Raises:
       ConfigError: the model has no position bias.
     """
-    check_has_attention(config)
     if not config.has_position_bias:
         raise ConfigError(
             "the model has no position bias to draw",
@@ -63,21 +62,6 @@ def position_groups(
     return tuple(
         _group(name, stage, leaves, key=stage_key) for name, stage, stage_key in zip(names, stages, keys, strict=True)
     )
-
-
-def check_has_attention(config: BackboneConfig) -> None:
-    """Refuses a model without attention between patches, such as XCiT, whose attention mixes channels.
-
-    Raises:
-      ConfigError: no block has such attention.
-    """
-    if all(stage.attention is None for stage in config.stages()):
-        raise ConfigError(
-            "the model has no attention between patches, so that there are neither position biases nor distances of "
-            "attention (cross-covariance attention mixes channels)",
-            do="look at its receptive fields with erf",
-            code="NO-BIAS",
-        )
 
 
 def position_embedding(params: PyTree) -> Float[np.ndarray, "tokens channels"] | None:

@@ -28,6 +28,7 @@ from gauss_vit.position.position import Position
 
 _COMPUTE = Compute()
 _RATES = ("projection_dropout", "attention_dropout", "stochastic_depth")
+_START = "truncated_normal"
 _NUM_KEYS = 2
 
 
@@ -55,11 +56,8 @@ class SwinConfig:
       position: Bias terms of every block, on the window. Terms in units of the image use the map of `image_size`.
       biases: Which of the query, key and value layers have a bias: "all", "none", or "query_value" (SwinV2).
       similarity: Attention logits by dot "product" or by "cosine" (SwinV2).
-      norm: Place of normalisation: "before" each residual branch and patch merging, "after" both (SwinV2), or "mixed":
-        after each branch and before patch merging (SwinV2-CR).
-      stage_norms: Whether the stream is also normalised between stages (`ns`); maps of blocks are read before that.
+      norm: Place of normalisation: "before" each residual branch and patch merging, or "after" it (SwinV2).
       norm_epsilon: Constant added to the variance in every normalisation.
-      start: Initialiser of the dense layers.
       projection_dropout: Dropout rate after the attention's projection and each layer of the MLP; like the rates below,
         for training only.
       attention_dropout: Dropout rate of the attention weights.
@@ -69,8 +67,8 @@ class SwinConfig:
     Raises:
       ConfigError: a value is out of range, or two values do not fit together.
 
-    Source: Liu et al., Swin Transformer (ICCV 2021) and Swin Transformer V2 (CVPR 2022); timm `swin_transformer.py`,
-    `swin_transformer_v2.py` and `swin_transformer_v2_cr.py`. The Gaussian in windows: Kim et al., BMVC 2023, section 5.
+    Source: Liu et al., Swin Transformer (ICCV 2021) and Swin Transformer V2 (CVPR 2022); timm `swin_transformer.py`
+    and `swin_transformer_v2.py`. The Gaussian in windows: Kim et al., BMVC 2023, section 5.
     """
 
     image_size: tuple[int, int] = (224, 224)
@@ -85,10 +83,8 @@ class SwinConfig:
     position: Position
     biases: Literal["all", "none", "query_value"]
     similarity: Literal["product", "cosine"]
-    norm: Literal["before", "after", "mixed"]
-    stage_norms: bool = False
+    norm: Literal["before", "after"]
     norm_epsilon: float = 1e-5
-    start: Init = "truncated_normal"
     projection_dropout: float = 0.0
     attention_dropout: float = 0.0
     stochastic_depth: float = 0.0
@@ -129,7 +125,7 @@ class SwinConfig:
     @property
     def dense_init(self) -> Init:
         """Initialiser of dense layers."""
-        return self.start
+        return _START
 
     @property
     def has_position_bias(self) -> bool:
@@ -173,13 +169,13 @@ class SwinConfig:
             similarity=self.similarity,
             attention_dropout=self.attention_dropout,
             projection_dropout=self.projection_dropout,
-            start=self.start,
+            start=_START,
             compute=self.compute,
         )
         block = BlockConfig(
             attention=attention,
             mlp_ratio=self.mlp_ratio,
-            norm="before" if self.norm == "before" else "after",
+            norm=self.norm,
             norm_epsilon=self.norm_epsilon,
             drops_paths=self.stochastic_depth > 0,
         )
@@ -197,8 +193,6 @@ class SwinConfig:
             stage=stage,
             block=block,
             merges=index > 0,
-            merging_norm="after" if self.norm == "after" else "before",
-            norms_entry=self.stage_norms and index > 0,
         )
 
     def rates(self, index: int) -> Float[np.ndarray, " depth"]:

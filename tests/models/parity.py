@@ -19,18 +19,11 @@ from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.heads.stock import stock_head
 from gauss_vit.models.construct import abstract
 from gauss_vit.models.presets import PRESETS
-<<<<<<< ours
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.weights.names import naming, timm_names, timm_swin_names
 from tests.models import deterministic
 from tests.models.deterministic import central_token, sample, sample_error, split_case
-=======
-from gauss_vit.weights.names import naming
-from gauss_vit.weights.names.name_tables import timm_rules
-from tests.models import deterministic, xcit_cases
-from tests.models.deterministic import central_token, image_size_of, sample, sample_error, split_depth
->>>>>>> theirs
 from tests.models.swin_cases import CASES
 
 QUANTITIES = ("logits", "features", "gradient")
@@ -38,14 +31,18 @@ _FOLDER = Path(__file__).parent
 RECORDED: Mapping[str, np.ndarray] = {
     **np.load(_FOLDER / "timm_reference.npz"),
     **np.load(_FOLDER / "timm_swin_reference.npz"),
-    **np.load(_FOLDER / "timm_xcit_reference.npz"),
 }
 NAMES = tuple(dict.fromkeys(key.rsplit(".", 1)[0] for key in RECORDED))
 
 
+def rules_of(config: ViTConfig | SwinConfig) -> tuple[naming.Rule, ...]:
+    """timm's names for a config."""
+    return timm_swin_names.swin_rules(config) if isinstance(config, SwinConfig) else timm_names.vit_rules(config)
+
+
 def deterministic_params(network: NetworkConfig) -> dict:
     """The weights of the recording in our tree; their names and shapes follow from our abstract parameters."""
-    rules, (_, target) = timm_rules(network), abstract(network)
+    rules, (_, target) = rules_of(network.backbone), abstract(network)
     tensors = {name: deterministic.tensor(name, each.shape) for name, each in naming.expected(rules, target).items()}
     return naming.from_theirs(tensors, rules, target)
 
@@ -57,23 +54,12 @@ def case_of(name: str) -> tuple[NetworkConfig, tuple[int, int, int, int]]:
         backbone = dataclasses.replace(PRESETS[case.name], **case.changes)
         head = LinearHead(num_classes=case.num_classes)
         return NetworkConfig(backbone=backbone, head=head), (case.batch, *case.size, 3)
-<<<<<<< ours
     name, depth, side = split_case(name)
     preset = PRESETS[name]
     backbone = dataclasses.replace(
         preset, depth=depth or preset.depth, image_size=preset.image_size if side is None else (side, side)
     )
     return NetworkConfig(backbone=backbone, head=stock_head(backbone)), (1, *backbone.image_size, 3)
-=======
-    if name in xcit_cases.CASES:
-        case = xcit_cases.CASES[name]
-        changes = {} if case.depth is None else {"depth": case.depth}
-        backbone = dataclasses.replace(PRESETS[case.name], image_size=case.size, **changes)
-        return NetworkConfig(backbone=backbone, head=stock_head(backbone)), (case.batch, *case.size, 3)
-    name, changes = split_depth(name)
-    backbone = dataclasses.replace(PRESETS[name], **changes)
-    return NetworkConfig(backbone=backbone, head=stock_head(backbone)), (1, *image_size_of(name), 3)
->>>>>>> theirs
 
 
 def compute(name: str) -> dict[str, np.ndarray]:

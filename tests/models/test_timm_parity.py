@@ -11,7 +11,6 @@ from tests.models import parity
 
 FEW_BLOCKS = tuple(name for name in parity.NAMES if " at depth " in name or " with few blocks" in name)
 TINY = tuple(name for name in parity.NAMES if name.startswith("tiny "))
-<<<<<<< ours
 # Too wide for the default tier, but for a case of few patches.
 WIDE = tuple(
     name
@@ -19,10 +18,6 @@ WIDE = tuple(
     if any(size in name for size in ("large", "huge", "gian", "gigantic", "so400m", "_7b_")) and " px" not in name
 )
 # In the default tier windows are padded in version 1 and cut in version 2, and registers stand beside SwiGLU alone.
-=======
-RECTANGLE = "xcit_tiny_12_p8_224 on a rectangle"
-# In the default tier windows are padded in version 1 and cut in version 2.
->>>>>>> theirs
 OF_A_KIND = (
     "vit_small_patch14_dinov2 at depth 2 on 98 px",
     "vit_small_patch14_reg4_dinov2 at depth 2 on 98 px",
@@ -31,8 +26,6 @@ OF_A_KIND = (
     "swinv2_small_window8_256 with few blocks",
     "tiny with cut windows",
     "tiny v2 with padding",
-    "swinv2_cr_tiny_ns_224 with few blocks",
-    "tiny cr with padding",
 )
 FULL = (
     *OF_A_KIND,
@@ -62,17 +55,10 @@ FULL = (
     "swin_small_patch4_window7_224",
     "swinv2_small_window8_256",
     "swin_tiny_patch4_window7_224 on a rectangle",
-    "swinv2_tiny_window8_256",
-    "swinv2_cr_tiny_ns_224",
-    "xcit_tiny_12_p16_224",
 )
 
 
-<<<<<<< ours
 DEFAULT = tuple(name for name in (*FEW_BLOCKS, *TINY) if name not in (*OF_A_KIND, *WIDE))
-=======
-DEFAULT = tuple(name for name in (*FEW_BLOCKS, *TINY, RECTANGLE) if name not in OF_A_KIND)
->>>>>>> theirs
 
 
 @pytest.mark.parametrize("name", [*DEFAULT, *(pytest.param(name, marks=pytest.mark.full) for name in FULL)])

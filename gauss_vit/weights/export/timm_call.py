@@ -1,7 +1,7 @@
 """Finds the stock model of timm for a config: its name, the arguments that differ from it, and the call that makes it.
 
 Source: the signatures of timm 1.0's `VisionTransformer`, `VisionTransformerRelPos`, `VisionTransformerDistilled`,
-`Beit`, `Cait`, `SwinTransformer`, `SwinTransformerV2`, `SwinTransformerV2Cr` and `Xcit`.
+`Beit`, `Cait`, `SwinTransformer` and `SwinTransformerV2`.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,9 +18,7 @@ from gauss_vit.models.pooling import Pool
 from gauss_vit.models.presets import PRESETS, Preset
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
-from gauss_vit.models.xcit import XCiTConfig
 from gauss_vit.ops.grid import Grid
-from gauss_vit.position.fourier import FourierEmbedding
 from gauss_vit.position.position import Position
 from gauss_vit.position.terms.relative import RelativeTable
 from gauss_vit.position.terms.relative_mlp import RelativeMlp
@@ -73,9 +71,6 @@ def timm_family(config: BackboneConfig) -> str | None:
             return next((family for family, belongs in _VIT_FAMILIES.items() if belongs(config)), None)
         case SwinConfig():
             return next((family for family, belongs in _SWIN_FAMILIES.items() if belongs(config)), None)
-        case XCiTConfig():
-            is_stock = config.embedding == FourierEmbedding() and config.patch_size in ((16, 16), (8, 8))
-            return "xcit" if is_stock else None
         case _:
             return None
 
@@ -165,34 +160,21 @@ def _has_other_parts(config: ViTConfig) -> bool:
 
 
 def _is_swin(config: SwinConfig) -> bool:
-    parts = _swin_parts(config)
+    parts = (config.windows, config.similarity, config.biases, config.norm)
     match config.position.terms:
         case (RelativeTable(),):
-            return parts == ("fitted", "product", "all", "before", False)
+            return parts == ("fitted", "product", "all", "before")
         case _:
             return False
 
 
 def _is_swin_v2(config: SwinConfig) -> bool:
-    parts = _swin_parts(config)
+    parts = (config.windows, config.similarity, config.biases, config.norm)
     match config.position.terms:
         case (RelativeMlp(mode="swin", hidden=512, reference=None),):
-            return parts == ("fitted", "cosine", "query_value", "after", False)
+            return parts == ("fitted", "cosine", "query_value", "after")
         case _:
             return False
-
-
-def _is_swin_v2_cr(config: SwinConfig) -> bool:
-    parts = _swin_parts(config)
-    match config.position.terms:
-        case (RelativeMlp(mode="cr", hidden=384),):
-            return parts == ("fitted", "cosine", "all", "mixed", config.stage_norms)
-        case _:
-            return False
-
-
-def _swin_parts(config: SwinConfig) -> tuple[str | bool, ...]:
-    return config.windows, config.similarity, config.biases, config.norm, config.stage_norms
 
 
 _VIT_FAMILIES: Mapping[str, Callable[[ViTConfig], bool]] = MappingProxyType(
@@ -206,14 +188,8 @@ _VIT_FAMILIES: Mapping[str, Callable[[ViTConfig], bool]] = MappingProxyType(
         "cait": _is_cait,
     }
 )
-<<<<<<< ours
 _POOLS: Mapping[Pool, str] = MappingProxyType({"token": "token", "mean": "avg", "attention": "map"})
 _SWIN_FAMILIES: Mapping[str, Callable[[SwinConfig], bool]] = MappingProxyType({"swin": _is_swin, "swinv2": _is_swin_v2})
-=======
-_SWIN_FAMILIES: Mapping[str, Callable[[SwinConfig], bool]] = MappingProxyType(
-    {"swin": _is_swin, "swinv2": _is_swin_v2, "swinv2_cr": _is_swin_v2_cr}
-)
->>>>>>> theirs
 
 
 def _arguments(config: BackboneConfig) -> dict[str, JsonValue]:
@@ -224,26 +200,14 @@ def _arguments(config: BackboneConfig) -> dict[str, JsonValue]:
                 **_sizes(config),
                 "depths": list(config.depths),
                 "num_heads": list(config.num_heads),
-                **_windows(config),
+                "window_size": _side(config.window),
             }
         case ViTConfig():
             sizes = {**_sizes(config), "depth": config.depth, "num_heads": config.num_heads}
             # timm drops arguments that are None; 0 has the same effect.
             return {**sizes, "init_values": config.layer_scale or 0.0, **_family_arguments(config)}
-        case XCiTConfig():
-            sizes = {**_sizes(config), "depth": config.depth, "num_heads": config.num_heads}
-            return {**sizes, "cls_attn_layers": config.class_blocks}
         case _:
             return {}
-
-
-def _windows(config: SwinConfig) -> dict[str, JsonValue]:
-    """Returns the window, and what SwinV2-CR has besides; its windows are an eighth of the first map by default."""
-    if timm_family(config) != "swinv2_cr":
-        return {"window_size": _side(config.window)}
-    rows, columns = config.embedded_grid(config.image_size)
-    is_usual = config.window == (rows // 8, columns // 8)
-    return {"window_size": None if is_usual else _side(config.window), "extra_norm_stage": config.stage_norms}
 
 
 def _family_arguments(config: ViTConfig) -> dict[str, JsonValue]:
@@ -267,7 +231,7 @@ def _family_arguments(config: ViTConfig) -> dict[str, JsonValue]:
             return bias
 
 
-def _sizes(config: ViTConfig | SwinConfig | XCiTConfig) -> dict[str, JsonValue]:
+def _sizes(config: ViTConfig | SwinConfig) -> dict[str, JsonValue]:
     return {
         "img_size": _side(config.image_size),
         "patch_size": _side(config.patch_size),

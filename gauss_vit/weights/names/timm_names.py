@@ -21,7 +21,7 @@ def vit_rules(config: ViTConfig) -> tuple[Rule, ...]:
         *normalization("norm_pre", "backbone.input_norm"),
         *_attention(config),
         *trunk("blocks", "backbone.blocks", gain=_gain_name(config)),
-        *class_attention("blocks_token_only.{layer}.attn", "backbone.class_blocks"),
+        *_class_attention(),
         *trunk("blocks_token_only", "backbone.class_blocks", gain=_gain_name(config)),
         *normalization(_final_norm(config), "backbone.norm"),
         *_attention_pool(),
@@ -94,8 +94,8 @@ def _attention(config: ViTConfig) -> tuple[Rule, ...]:
         *dense(f"{theirs}.proj", f"{ours}.projection"),
         *dense(f"{theirs}.proj_l", f"{ours}.logits_mixing"),
         *dense(f"{theirs}.proj_w", f"{ours}.weights_mixing"),
-        *relative_mlp(f"{theirs}.rel_pos.mlp", f"{ours}.bias.relative_mlp"),
-        *relative_mlp("shared_rel_pos.mlp", "backbone.shared_bias.relative_mlp"),
+        *_relative_mlp(f"{theirs}.rel_pos.mlp", f"{ours}.bias.relative_mlp"),
+        *_relative_mlp("shared_rel_pos.mlp", "backbone.shared_bias.relative_mlp"),
         Rule(
             theirs=f"{theirs}.rel_pos.relative_position_bias_table",
             ours=f"{ours}.bias.relative.table",
@@ -114,8 +114,7 @@ def _attention(config: ViTConfig) -> tuple[Rule, ...]:
     )
 
 
-def relative_mlp(theirs: str, ours: str) -> tuple[Rule, ...]:
-    """Returns the names of both layers of a `RelativeMlp` of mode "cr"."""
+def _relative_mlp(theirs: str, ours: str) -> tuple[Rule, ...]:
     return tuple(
         rule
         for layer in ("fc1", "fc2")
@@ -126,8 +125,8 @@ def relative_mlp(theirs: str, ours: str) -> tuple[Rule, ...]:
     )
 
 
-def class_attention(theirs: str, ours: str) -> tuple[Rule, ...]:
-    """Returns the names of the attention of a block of the class token."""
+def _class_attention() -> tuple[Rule, ...]:
+    theirs, ours = "blocks_token_only.{layer}.attn", "backbone.class_blocks"
     return (
         *dense(f"{theirs}.q", f"{ours}.query"),
         *dense(f"{theirs}.k", f"{ours}.key"),

@@ -56,18 +56,6 @@ def test_names_and_shapes_of_version_2_are_timms():
     assert "layers.0.blocks.0.attn.qkv.bias" not in shapes
 
 
-def test_names_and_shapes_of_cr_are_timms():
-    shapes = shapes_of("swinv2_cr_small_ns_224")
-    assert shapes["stages.2.blocks.17.norm3.weight"] == (384,)
-    assert shapes["stages.3.blocks.1.norm3.bias"] == (768,)
-    assert shapes["stages.1.downsample.norm.weight"] == (384,)
-    assert shapes["stages.0.blocks.1.attn.logit_scale"] == (3,)
-    assert shapes["stages.0.blocks.1.attn.meta_mlp.fc1.weight"] == (384, 2)
-    assert shapes["stages.0.blocks.1.attn.meta_mlp.fc2.bias"] == (3,)
-    assert "stages.2.blocks.16.norm3.weight" not in shapes and "norm.weight" not in shapes
-    assert "stages.0.blocks.1.norm3.weight" not in shapes_of("swinv2_cr_small_224")
-
-
 def test_a_gaussian_has_no_name_there():
     config = GAUSSIANS["v1, shared"]
     with pytest.raises(CheckpointError, match=r"backbone\.stages\.0\.blocks\.attention\.bias\.gaussian\.amplitude"):
