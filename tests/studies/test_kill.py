@@ -53,7 +53,7 @@ def test_a_killed_study_ends_with_the_rows_of_one_that_was_not(tmp_path: Path):
     seconds, moments = finish(undisturbed), random.Random(SEED)
     for _ in range(NUM_KILLS):
         process = start(killed)
-        time.sleep(moments.uniform(0.05, 0.4) * seconds)
+        time.sleep(moments.uniform(0.03, 0.17) * seconds)
         assert process.poll() is None, "the study was finished before it was killed as often as it should be"
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
