@@ -198,17 +198,19 @@ def _unchanged(feed: Feed) -> Feed:
 
 
 def check_bias(experiment: Experiment, program: Program, params: PyTree, batch: Batch) -> tuple[TermEffect, ...]:
-    """Measures what every position bias does to training images of process 0 that are not of one colour, and logs it.
+    """Measures what the position information of attention does to training images of process 0, and logs it.
+
+    Images of one colour are left out, if there are others.
 
     Where LayerScale hides the bias from the features, that is logged as well.
 
     Raises:
-      ConfigError: a bias has no effect in some block.
+      ConfigError: a bias or a rotary embedding has no effect in some block.
       DataError: code NO-SIGNAL, all images of the batch are of one colour.
     """
     effects: list[TermEffect] = []
     hint = ""
-    if experiment.model.has_position_bias:
+    if experiment.model.position.acts_in_attention:
         whole = on_one_device(params, program.mesh)["backbone"]
 
         def check() -> None:

@@ -15,11 +15,13 @@ from gauss_vit.kernels.choice import AttentionShape
 from gauss_vit.kernels.reference import HeadMixing, attend, attention_logits, attention_weights
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.layers import Init, Linear
+from gauss_vit.models.rotation import Rotation
 from gauss_vit.ops.dense import dense
 from gauss_vit.ops.dropout import dropout, split_key
 from gauss_vit.ops.grid import Grid, num_patches
 from gauss_vit.ops.placement import placed, splits_heads
 from gauss_vit.position import term
+from gauss_vit.position.rotary import Rotary
 from gauss_vit.position.term import BiasTerm
 
 _COMPUTE = Compute()
@@ -36,6 +38,7 @@ class AttentionConfig:
       grid: The (height, width) of the patches, or of a window of them.
       prefix_tokens: Number of tokens before the patches, such as a class token.
       terms: Position biases of the logits; their sum is added.
+      rotary: Rotary embedding of queries and keys, or None.
       biases: Which of the query, key and value layers have a bias: "all", "none", or "query_value" (BEiT, SwinV2).
       similarity: Whether logits are dot products over the square root of the channels of a head ("product"), or cosines
         times a learned scale of each head, at most 100 ("cosine", SwinV2).
@@ -46,7 +49,7 @@ class AttentionConfig:
       compute: Settings of the computation: dtype, kernels and loops.
 
     Raises:
-      ConfigError: the width is not divisible by the number of heads.
+      ConfigError: the width is not divisible by the number of heads, or the channels of a rotated head are not by 4.
     """
 
     width: int
@@ -54,6 +57,7 @@ class AttentionConfig:
     grid: Grid
     prefix_tokens: int = 0
     terms: tuple[BiasTerm, ...] = ()
+    rotary: Rotary | None = None
     biases: Literal["all", "none", "query_value"] = "all"
     similarity: Literal["product", "cosine"] = "product"
     mixes_heads: bool = False
@@ -70,6 +74,16 @@ class AttentionConfig:
                 f"width {self.width} is not divisible by num_heads {self.num_heads}",
                 do=f"choose {nearest}, for example",
             )
+        if self.rotary is not None and self.head_channels % 4:
+            raise ConfigError(
+                f"a rotary embedding needs heads of a multiple of 4 channels, and these have {self.head_channels}",
+                do="change width or num_heads",
+            )
+
+    @property
+    def head_channels(self) -> int:
+        """Number of channels of a head."""
+        return self.width // self.num_heads
 
     def shape(self, *, has_mask: bool = False, is_training: bool = True) -> AttentionShape:
         """Returns the properties that the choice of a kernel depends on."""
@@ -79,7 +93,7 @@ class AttentionConfig:
             has_mask=has_mask,
             mixes_heads=self.mixes_heads,
             drops_weights=is_training and self.attention_dropout > 0,
-            head_channels=self.width // self.num_heads,
+            head_channels=self.head_channels,
             dtype=self.compute.dtype,
             platform=self.compute.platform,
         )
@@ -113,12 +127,25 @@ class PositionBias(nnx.Module):
         return term.prefix(self.terms, self.params())
 
 
+@dataclass(frozen=True, kw_only=True)
+class LayerPosition:
+    """What the position information of an attention layer comes to.
+
+    Attributes:
+      table: Sum of the offset tables, in logits; None for no bias.
+      angles: Angles that queries and keys are rotated by, in radians; None for no rotation.
+    """
+
+    table: Float[Array, "#heads dy dx"] | None
+    angles: Float[Array, "#heads tokens pairs"] | None
+
+
 class Attention(nnx.Module):
-    """Self-attention with the sum of its position terms added to the logits.
+    """Self-attention with the sum of its position terms added to the logits of queries and keys, rotated or not.
 
     Parameters: `query_key_value` [width, 3 width] (query, key and value in this order, each grouped by head),
-    `projection` [width, width], `bias.<term>.<parameter>`, and, depending on the config, `query_bias` and `value_bias`
-    [width], `logit_scale` [heads], `logits_mixing` and `weights_mixing` [heads, heads].
+    `projection` [width, width], `bias.<term>.<parameter>`, and, depending on the config, `rotary.<parameter>`,
+    `query_bias` and `value_bias` [width], `logit_scale` [heads], `logits_mixing` and `weights_mixing` [heads, heads].
     """
 
     def __init__(self, config: AttentionConfig, *, key: PRNGKeyArray):
@@ -130,6 +157,7 @@ class Attention(nnx.Module):
         self.value_bias = nnx.Param(jnp.zeros((width,), jnp.float32)) if has_two else None
         self.projection = Linear(width, width, start=start, key=keys[1], split="inputs")
         self.bias = PositionBias(config.terms, grid=config.grid, num_heads=heads, key=keys[2])
+        self.rotary = _rotation(config, key=jax.random.fold_in(keys[2], 1))
         is_cosine = config.similarity == "cosine"
         self.logit_scale = nnx.Param(jnp.full((heads,), jnp.log(10.0), jnp.float32)) if is_cosine else None
         self.logits_mixing = Linear(heads, heads, start=start, key=keys[3]) if config.mixes_heads else None
@@ -153,7 +181,15 @@ class Attention(nnx.Module):
           key: Random key; None means inference.
         """
         bias_key, mix_key = split_key(key, 2)
-        return self.mix(tokens, table=self.table(shared=shared, key=bias_key), mask=mask, key=mix_key)
+        return self.mix(tokens, self.position(shared=shared, key=bias_key), mask=mask, key=mix_key)
+
+    def position(
+        self, *, shared: Float[Array, "#heads dy dx"] | None = None, key: PRNGKeyArray | None = None
+    ) -> LayerPosition:
+        """Computes what this layer's position information, and a shared offset table, come to."""
+        prefix_tokens = self.config.prefix_tokens
+        angles = None if self.rotary is None else self.rotary.angles(prefix_tokens=prefix_tokens)
+        return LayerPosition(table=self.table(shared=shared, key=key), angles=angles)
 
     def table(
         self, *, shared: Float[Array, "#heads dy dx"] | None = None, key: PRNGKeyArray | None = None
@@ -167,20 +203,20 @@ class Attention(nnx.Module):
     def mix(
         self,
         tokens: Float[Array, "batch tokens channels"],
+        position: LayerPosition,
         *,
-        table: Float[Array, "#heads dy dx"] | None,
         mask: Float[Array, "windows tokens tokens"] | None = None,
         key: PRNGKeyArray | None = None,
     ) -> Float[Array, "batch tokens channels"]:
-        """Applies attention to the tokens with a given offset table."""
+        """Applies attention to the tokens with given position information."""
         config = self.config
         weights_key, output_key = split_key(key, 2)
-        query, keys, value = self._project(tokens)
+        query, keys, value = self._project(tokens, position.angles)
         mixed = attention(
             query,
             keys,
             value,
-            table=table,
+            table=position.table,
             grid=config.grid,
             prefix_tokens=config.prefix_tokens,
             prefix_bias=self.bias.prefix(),
@@ -210,7 +246,7 @@ class Attention(nnx.Module):
         mask: Float[Array, "windows tokens tokens"] | None = None,
     ) -> Float[Array, "batch heads query key"]:
         """Computes the attention weights, float32, by the reference formula, whichever kernel the layer uses."""
-        query, keys, _ = self._project(tokens)
+        query, keys, _ = self._project(tokens, self.position().angles)
         bias = self.logits_bias(shared=shared)
         logits = attention_logits(query, keys, scale=self._scale(), bias=bias, mask=mask)
         return attention_weights(logits, self._mixing(query.dtype))
@@ -232,15 +268,29 @@ class Attention(nnx.Module):
         (query,) = self._heads(jax.lax.dynamic_slice_in_dim(tokens, index, 1, axis=1), slice(0, 1))
         keys, value = self._heads(tokens, slice(1, 3))
         query, keys = self._compared(query, keys)
+        angles = self.position().angles
+        if angles is not None:
+            query = self._rotated(query, jax.lax.dynamic_slice_in_dim(angles, index, 1, axis=1))
+        keys = self._rotated(keys, angles)
         bias = jax.lax.dynamic_slice_in_dim(self.logits_bias(shared=shared), index, 1, axis=1)
         logits = attention_logits(query, keys, scale=self._scale(), bias=bias)
         mixed = attend(attention_weights(logits, self._mixing(query.dtype)), value)
         return self.projection(mixed.reshape(tokens.shape[0], 1, tokens.shape[2]))
 
-    def _project(self, tokens: Float[Array, "batch tokens channels"]) -> tuple[Array, Array, Array]:
-        """Computes query, key and value, each [batch, tokens, heads, channels of a head]."""
+    def _project(
+        self, tokens: Float[Array, "batch tokens channels"], angles: Float[Array, "#heads tokens pairs"] | None
+    ) -> tuple[Array, Array, Array]:
+        """Computes query and key, rotated, and value, each [batch, tokens, heads, channels of a head]."""
         query, keys, value = self._heads(tokens, slice(0, 3))
-        return *self._compared(query, keys), value
+        query, keys = self._compared(query, keys)
+        return self._rotated(query, angles), self._rotated(keys, angles), value
+
+    def _rotated(
+        self,
+        values: Float[Array, "batch tokens heads channels"],
+        angles: Float[Array, "#heads tokens pairs"] | None,
+    ) -> Float[Array, "batch tokens heads channels"]:
+        return values if self.rotary is None or angles is None else self.rotary(values, angles)
 
     def _heads(self, tokens: Float[Array, "batch tokens channels"], parts: slice) -> tuple[Array, ...]:
         """Computes a slice of (query, key, value), each [batch, tokens, heads, channels of a head]."""
@@ -254,7 +304,7 @@ class Attention(nnx.Module):
         columns = slice(parts.start * config.width, parts.stop * config.width)
         whole = placed(kernel[:, columns], None, None)
         joint = dense(tokens, whole, None if config.biases == "none" else bias[columns])
-        split = joint.reshape(*tokens.shape[:2], -1, config.num_heads, config.width // config.num_heads)
+        split = joint.reshape(*tokens.shape[:2], -1, config.num_heads, config.head_channels)
         return tuple(part[:, :, 0] for part in jnp.split(split, split.shape[2], axis=2))
 
     def _split_heads(
@@ -272,7 +322,7 @@ class Attention(nnx.Module):
         columns = slice(part * config.width, (part + 1) * config.width)
         own = placed(kernel[:, columns], None, "heads")
         values = dense(tokens, own, None if config.biases == "none" else placed(bias[columns], "heads"))
-        return values.reshape(*tokens.shape[:2], config.num_heads, config.width // config.num_heads)
+        return values.reshape(*tokens.shape[:2], config.num_heads, config.head_channels)
 
     def _compared(
         self,
@@ -289,7 +339,7 @@ class Attention(nnx.Module):
         return scaled.astype(query.dtype), _normalised(key).astype(key.dtype)
 
     def _scale(self) -> float:
-        channels = self.config.width // self.config.num_heads
+        channels = self.config.head_channels
         return channels**-0.5 if self.config.similarity == "product" else 1.0
 
     def _mixing(self, dtype: jnp.dtype) -> HeadMixing | None:
@@ -298,6 +348,12 @@ class Attention(nnx.Module):
             return None
         (before, before_bias), (after, after_bias) = self.logits_mixing.arrays(), self.weights_mixing.arrays()
         return HeadMixing(before.astype(dtype), before_bias, after.astype(dtype), after_bias)
+
+
+def _rotation(config: AttentionConfig, *, key: PRNGKeyArray) -> Rotation | None:
+    if config.rotary is None:
+        return None
+    return Rotation(config.rotary, grid=config.grid, num_heads=config.num_heads, channels=config.head_channels, key=key)
 
 
 def _normalised(vectors: Float[Array, "batch tokens heads channels"]) -> Float[Array, "batch tokens heads channels"]:

@@ -7,6 +7,7 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.models.attention import AttentionConfig
 from gauss_vit.ops.grid import Grid
 from gauss_vit.ops.windows import WindowLayout
+from gauss_vit.position.rotary import Rotary
 from gauss_vit.position.term import BiasTerm
 
 SHARED_BIAS = "backbone.shared_bias"
@@ -71,6 +72,16 @@ class Stage:
     def terms(self) -> tuple[BiasTerm, ...]:
         """Position terms with parameters of their own in every block."""
         return () if self.attention is None else self.attention.terms
+
+    @property
+    def rotary(self) -> Rotary | None:
+        """Rotary embedding of every block, or None."""
+        return None if self.attention is None else self.attention.rotary
+
+    @property
+    def rotary_path(self) -> str:
+        """Path of the parameters of `rotary`."""
+        return f"{self.path}.attention.rotary"
 
     @property
     def bias_path(self) -> str:

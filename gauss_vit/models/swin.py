@@ -53,7 +53,8 @@ class SwinConfig:
       num_heads: Number of attention heads in each stage; must divide its width.
       window: Window (height, width) in tokens.
       mlp_ratio: Ratio of the hidden channels of the MLP to the width.
-      position: Bias terms of every block, on the window. Terms in units of the image use the map of `image_size`.
+      position: Bias terms and rotary embedding of every block, on the window. Terms in units of the image use the map
+        of `image_size`.
       biases: Which of the query, key and value layers have a bias: "all", "none", or "query_value" (SwinV2).
       similarity: Attention logits by dot "product" or by "cosine" (SwinV2).
       norm: Place of normalisation: "before" each residual branch and patch merging, or "after" it (SwinV2).
@@ -165,6 +166,7 @@ class SwinConfig:
             num_heads=self.num_heads[index],
             grid=window,
             terms=tuple(term.on_image(grid) for term in self.position.terms),
+            rotary=self.position.rotary,
             biases=self.biases,
             similarity=self.similarity,
             attention_dropout=self.attention_dropout,

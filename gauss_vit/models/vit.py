@@ -57,7 +57,7 @@ class ViTConfig:
         reads of them (SigLIP).
       norm: Place of the final normalisation: "before_pool" (over every token) or "after_pool".
       norm_epsilon: Constant added to the variance in every normalisation.
-      position: Position information: bias terms of every block, shared terms, and an absolute embedding.
+      position: Position information: bias terms of every block, shared terms, an absolute and a rotary embedding.
       biases: Which of the query, key and value layers have a bias: "all", "none", or "query_value" (BEiT).
       mixes_heads: Whether heads are mixed before and after the softmax (talking heads, CaiT).
       class_blocks: Number of final blocks that update only the class token (CaiT); if not 0, the token enters there.
@@ -183,6 +183,7 @@ class ViTConfig:
             grid=self.grid,
             prefix_tokens=self.prefix_tokens,
             terms=self.position.terms,
+            rotary=self.position.rotary,
             biases=self.biases,
             mixes_heads=self.mixes_heads,
             attention_dropout=self.attention_dropout,

@@ -1,7 +1,10 @@
-"""Position terms: learnable biases of the attention logits as tables over patch offsets, and absolute embeddings."""
+"""Position terms: biases of the attention logits as tables over patch offsets; rotary and absolute embeddings."""
 
 from gauss_vit.position.absolute import AbsoluteEmbedding
 from gauss_vit.position.position import Position, with_terms, without_terms
+from gauss_vit.position.rotary import Rotary
+from gauss_vit.position.rotary_axial import AxialRotary
+from gauss_vit.position.rotary_mixed import MixedRotary
 from gauss_vit.position.term import BiasTerm, expand, init, table
 from gauss_vit.position.terms.gaussian import Gaussian
 from gauss_vit.position.terms.relative import RelativeTable
@@ -9,11 +12,14 @@ from gauss_vit.position.terms.relative_mlp import RelativeMlp
 
 __all__ = [
     "AbsoluteEmbedding",
+    "AxialRotary",
     "BiasTerm",
     "Gaussian",
+    "MixedRotary",
     "Position",
     "RelativeMlp",
     "RelativeTable",
+    "Rotary",
     "expand",
     "init",
     "table",

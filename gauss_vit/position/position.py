@@ -1,4 +1,4 @@
-"""Position information of a backbone: its bias terms and its absolute embedding, as one value of the config."""
+"""Position information of a backbone: bias terms, rotary and absolute embedding, as one value of the config."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -6,6 +6,9 @@ from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.position.absolute import AbsoluteEmbedding
+from gauss_vit.position.rotary import Rotary
+from gauss_vit.position.rotary_axial import AxialRotary
+from gauss_vit.position.rotary_mixed import MixedRotary
 from gauss_vit.position.term import BiasTerm
 from gauss_vit.position.terms.gaussian import Gaussian
 from gauss_vit.position.terms.relative import RelativeTable
@@ -13,6 +16,9 @@ from gauss_vit.position.terms.relative_mlp import RelativeMlp
 
 Term = Gaussian | RelativeMlp | RelativeTable | BiasTerm
 """The terms of this package, which stored configs may name, and any other that a config file defines."""
+
+RotaryEmbedding = AxialRotary | MixedRotary | Rotary
+"""The rotary embeddings of this package, and any other that a config file defines."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +29,7 @@ class Position:
       terms: Position biases of the attention logits with separate parameters in every block; their sum is added.
       shared: Position biases with one set of parameters for all blocks.
       absolute: Learned embedding added to the patches, or None.
+      rotary: Rotary embedding of the queries and keys of every block, or None.
 
     Raises:
       ConfigError: two terms have the same name.
@@ -34,6 +41,7 @@ class Position:
     terms: tuple[Term, ...] = ()
     shared: tuple[Term, ...] = ()
     absolute: AbsoluteEmbedding | None = None
+    rotary: RotaryEmbedding | None = None
 
     def __post_init__(self):
         for group in (self.terms, self.shared):
@@ -45,6 +53,11 @@ class Position:
     def all_terms(self) -> tuple[BiasTerm, ...]:
         """Terms of every block and shared terms."""
         return (*self.terms, *self.shared)
+
+    @property
+    def acts_in_attention(self) -> bool:
+        """Whether attention itself has position information: terms or a rotary embedding."""
+        return bool(self.all_terms) or self.rotary is not None
 
     def with_terms(self, *terms: Term) -> "Position":
         """Returns a copy with terms added to every block; a term of the same name is replaced."""

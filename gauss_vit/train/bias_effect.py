@@ -1,12 +1,12 @@
-"""The check before training that every position term affects the attention and gets a gradient.
+"""The check before training that all position information of the attention affects it and gets a gradient.
 
 A bias that is configured but bypassed (by a fused kernel, a renamed function, an amplitude of 0) trains without a
 warning, with the results of a model without it. So each block's attention is run, on real images and before any
-LayerScale can hide it, with and without each term.
+LayerScale can hide it, with and without each term and the rotary embedding.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -15,25 +15,26 @@ from flax import nnx
 from jaxtyping import Array, Float, PyTree
 
 from gauss_vit.errors import ConfigError, DataError
-from gauss_vit.models.attention import Attention
+from gauss_vit.models.attention import Attention, LayerPosition
 from gauss_vit.models.backbone import Backbone
 from gauss_vit.position.term import add
 
 # Float32 rounding between two fused programs is about 1e-6; a bias that matters changes a per cent or more.
 _SMALLEST_CHANGE = 1e-5
 _SHARED = "shared"
+_ROTARY = "rotary"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TermEffect:
-    """What one term does in one block.
+    """What one term, or the rotary embedding, does in one block.
 
     Attributes:
       layer: index of the block in the model, from 0.
-      term: name of the term.
+      term: name of the term; "shared" for the table of all blocks, "rotary" for the rotary embedding.
       change: relative L2 change of the attention's output when the term is removed.
       gradient: L2 norm of the gradient of a fixed random projection of that output with respect to the term's
-        parameters.
+        parameters, or, where it has none, to the angles of its rotation.
       is_zero: whether the term's table is zero everywhere, as when it is initialised with zeros.
     """
 
@@ -122,31 +123,56 @@ def _effects(
     mask: Float[Array, "windows tokens tokens"] | None,
     shared: Float[Array, "#heads dy dx"] | None,
 ) -> dict[str, tuple[Array, Array, Array]]:
-    """Computes, for each term of one attention layer, the change, the gradient norm, and whether its table is zero.
+    """Computes, for each part of one attention layer's position, the change, the gradient norm, and whether it is zero.
 
     A table that all layers share counts as a term of each layer, named "shared".
     """
     tables = attention.bias.tables()
     tables = tables if shared is None else {**tables, _SHARED: shared}
-    graph, state = nnx.split(attention)
-    params = nnx.to_pure_dict(state)
+    position = attention.position(shared=shared)
     outputs = attention(tokens, shared=shared, mask=mask).astype(jnp.float32)
     probe = jax.random.normal(jax.random.key(0), outputs.shape, jnp.float32)
 
-    def change(name: str) -> Float[Array, ""]:
-        others = {other: table for other, table in tables.items() if other != name}
-        without = attention.mix(tokens, table=add(others, attention.config.grid), mask=mask).astype(jnp.float32)
-        return jnp.linalg.norm(outputs - without) / jnp.maximum(jnp.linalg.norm(outputs), 1e-30)
+    def change(without: LayerPosition) -> Float[Array, ""]:
+        other = attention.mix(tokens, without, mask=mask).astype(jnp.float32)
+        return jnp.linalg.norm(outputs - other) / jnp.maximum(jnp.linalg.norm(outputs), 1e-30)
 
     def gradient(name: str) -> Float[Array, ""]:
-        def projection(term_params: PyTree) -> Float[Array, ""]:
-            own = params if name == _SHARED else {**params, "bias": {**params["bias"], name: term_params}}
-            outside = term_params if name == _SHARED else shared
-            outputs = nnx.merge(graph, own)(tokens, shared=outside, mask=mask)
-            return jnp.sum(outputs.astype(jnp.float32) * probe)
-
-        start = shared if name == _SHARED else params["bias"][name]
-        leaves = jax.tree.leaves(jax.grad(projection)(start))
+        start, output = _as_function(attention, tokens, name, mask=mask, shared=shared)
+        leaves = jax.tree.leaves(jax.grad(lambda part: jnp.sum(output(part).astype(jnp.float32) * probe))(start))
         return jnp.sqrt(sum(jnp.sum(jnp.square(leaf)) for leaf in leaves))
 
-    return {name: (change(name), gradient(name), jnp.all(table == 0)) for name, table in tables.items()}
+    effects = {}
+    for name, table in tables.items():
+        others = {other: each for other, each in tables.items() if other != name}
+        without = replace(position, table=add(others, attention.config.grid))
+        effects[name] = change(without), gradient(name), jnp.all(table == 0)
+    if position.angles is not None:
+        effects[_ROTARY] = change(replace(position, angles=None)), gradient(_ROTARY), jnp.all(position.angles == 0)
+    return effects
+
+
+def _as_function(
+    attention: Attention,
+    tokens: Float[Array, "batch tokens channels"],
+    name: str,
+    *,
+    mask: Float[Array, "windows tokens tokens"] | None,
+    shared: Float[Array, "#heads dy dx"] | None,
+) -> tuple[PyTree, Callable[[PyTree], Array]]:
+    """Returns the parameters of a part, or what stands for them, and the layer's output as a function of these."""
+    graph, state = nnx.split(attention)
+    params = nnx.to_pure_dict(state)
+    if name == _SHARED:
+        return shared, lambda table: attention(tokens, shared=table, mask=mask)
+    if name == _ROTARY and _ROTARY not in params:
+        position = attention.position(shared=shared)
+        return position.angles, lambda angles: attention.mix(tokens, replace(position, angles=angles), mask=mask)
+    own = params if name == _ROTARY else params["bias"]
+
+    def output(part: PyTree) -> Array:
+        changed = {**own, name: part}
+        whole = changed if name == _ROTARY else {**params, "bias": changed}
+        return nnx.merge(graph, whole)(tokens, shared=shared, mask=mask)
+
+    return own[name], output

@@ -12,6 +12,7 @@ from jaxtyping import PRNGKeyArray, PyTree
 from gauss_vit.models import construct
 from gauss_vit.models.attention import Attention, PositionBias
 from gauss_vit.models.construct import Make
+from gauss_vit.models.rotation import Rotation
 from gauss_vit.train.mesh import tree_shardings
 from gauss_vit.tree import flatten_paths
 
@@ -54,10 +55,10 @@ class AbstractModel:
 
     @property
     def undecayed(self) -> tuple[str, ...]:
-        """Paths of the parameters that the model's position terms exempt from weight decay."""
+        """Paths of the parameters that the model's position information exempts from weight decay."""
         modules = nnx.iter_graph(nnx.merge(self.graph, self.params))
-        biases = [(path, module) for path, module in modules if isinstance(module, PositionBias)]
-        return tuple(".".join((*map(str, path), name)) for path, module in biases for name in module.undecayed)
+        positions = [(path, module) for path, module in modules if isinstance(module, PositionBias | Rotation)]
+        return tuple(".".join((*map(str, path), name)) for path, module in positions for name in module.undecayed)
 
     @property
     def statistics(self) -> tuple[str, ...]:

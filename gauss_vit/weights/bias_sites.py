@@ -72,6 +72,8 @@ def term_at(path: str, config: BackboneConfig) -> tuple[BiasSite, BiasTerm] | No
 
 
 def starts_fresh(path: str, config: BackboneConfig) -> bool:
-    """Returns whether a parameter belongs to a term that foreign weights may lack, so that it is newly drawn."""
+    """Returns whether a parameter is position information that foreign weights may lack, so that it is newly drawn."""
     found = term_at(path, config)
-    return found is not None and not found[1].is_in_foreign_files
+    if found is not None:
+        return not found[1].is_in_foreign_files
+    return any(path.startswith(f"{stage.rotary_path}.") for stage in config.stages())

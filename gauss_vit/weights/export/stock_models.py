@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from gauss_vit.errors import ConfigError
 from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.weights.export.hugging_face_folder import check_has_counterpart
@@ -24,6 +25,11 @@ def check_computes_alike(network: NetworkConfig, library: str) -> None:
     Raises:
       ConfigError: none does.
     """
+    if network.backbone.position.rotary is not None:
+        raise ConfigError(
+            f"no table expresses a rotary embedding, and {library} has no model with this one",
+            do="write a program, --to=stablehlo, or keep the run",
+        )
     if library in _CHECKS:
         _CHECKS[library](network)
 
