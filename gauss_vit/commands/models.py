@@ -18,6 +18,7 @@ from gauss_vit.heads.stock import stock_head
 from gauss_vit.models import construct
 from gauss_vit.models.presets import PRESETS, Preset
 from gauss_vit.position.absolute import AbsoluteEmbedding
+from gauss_vit.position.rotary import Rotary
 from gauss_vit.position.term import BiasTerm
 
 _HEADER = ("model", "size", "patch", "depth", "width", "parameters", "position")
@@ -71,7 +72,8 @@ def cells(config: Preset) -> tuple[str, ...]:
 
 
 def positions(config: Preset) -> tuple[str, ...]:
-    """Names the position information of a model: embeddings, then bias terms."""
+    """Names the position information of a model: embeddings, absolute and rotary ones, then bias terms."""
     parts = [key.value for key in keys_of(config) if is_dataclass(key.value)]
     absolute = ["absolute" for part in parts if isinstance(part, AbsoluteEmbedding)]
-    return (*absolute, *(part.name for part in parts if isinstance(part, BiasTerm)))
+    rotary = ["rotary" for part in parts if isinstance(part, Rotary)]
+    return (*absolute, *rotary, *(part.name for part in parts if isinstance(part, BiasTerm)))

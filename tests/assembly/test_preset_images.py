@@ -33,7 +33,7 @@ UNTRAINED = (
     "vit_relpos_small_patch16_rpn_224",
     "vit_relpos_base_patch16_rpn_224",
 )
-DINO_SIDES = {"dinov2": 518}
+DINO_SIDES = {"dinov2": 518, "dinov3": 256, "qkvb": 256}
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -60,6 +60,7 @@ def test_every_preset_has_weights_of_timm_and_the_default_is_the_first():
         ("vit_base_patch16_clip_384.openai_ft_in12k_in1k", 0.95, True),
         ("vit_base_patch16_clip_224", 0.95, False),
         ("vit_so400m_patch14_siglip_378", 0.9, False),
+        ("eva02_base_patch14_448", 1.0, True),
         ("vit_so400m_patch14_siglip_378.webli_ft_in1k", 1.0, True),
     ],
 )

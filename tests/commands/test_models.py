@@ -10,6 +10,7 @@ from gauss_vit.models.presets import PRESETS
 TIMM = {
     "vit_small_patch16_224": ("224x224", "16x16", "12", "384", "22,050,664", "absolute"),
     "vit_relpos_small_patch16_224": ("224x224", "16x16", "12", "384", "21,983,920", "relative_mlp"),
+    "eva02_small_patch14_224": ("224x224", "14x14", "12", "384", "22,006,120", "absolute + rotary"),
     "cait_xxs24_224": ("224x224", "16x16", "24", "192", "11,956,264", "absolute"),
     "swin_tiny_patch4_window7_224": ("224x224", "4x4", "12", "96", "28,288,354", "relative"),
 }

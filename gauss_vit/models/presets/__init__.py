@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from gauss_vit.models.presets.clip import PRESETS_CLIP
 from gauss_vit.models.presets.dino import PRESETS_DINO
+from gauss_vit.models.presets.eva import PRESETS_EVA
 from gauss_vit.models.presets.siglip import PRESETS_SIGLIP
 from gauss_vit.models.presets.swin import PRESETS_SWIN
 from gauss_vit.models.presets.vit import PRESETS_VIT
@@ -14,6 +15,6 @@ from gauss_vit.models.vit import ViTConfig
 Preset = ViTConfig | SwinConfig
 
 PRESETS: Mapping[str, Preset] = MappingProxyType(
-    {**PRESETS_VIT, **PRESETS_DINO, **PRESETS_CLIP, **PRESETS_SIGLIP, **PRESETS_SWIN}
+    {**PRESETS_VIT, **PRESETS_DINO, **PRESETS_EVA, **PRESETS_CLIP, **PRESETS_SIGLIP, **PRESETS_SWIN}
 )
 """Config of every backbone by timm's model name; `dataclasses.replace` derives variants."""

@@ -25,7 +25,8 @@ def check_computes_alike(network: NetworkConfig, library: str) -> None:
     Raises:
       ConfigError: none does.
     """
-    if network.backbone.position.rotary is not None:
+    is_timms = library == "timm" and timm_model(network.backbone, network.head) is not None
+    if network.backbone.position.rotary is not None and not is_timms:
         raise ConfigError(
             f"no table expresses a rotary embedding, and {library} has no model with this one",
             do="write a program, --to=stablehlo, or keep the run",

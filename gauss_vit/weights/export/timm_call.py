@@ -20,8 +20,10 @@ from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.ops.grid import Grid
 from gauss_vit.position.position import Position
+from gauss_vit.position.rotary_axial import AxialRotary
 from gauss_vit.position.terms.relative import RelativeTable
 from gauss_vit.position.terms.relative_mlp import RelativeMlp
+from gauss_vit.weights.export.timm_eva import eva_arguments
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +92,7 @@ def _from_preset(name: str, preset: Preset, config: BackboneConfig) -> TimmModel
 
 def _is_plain(config: ViTConfig) -> bool:
     has_others = config.position.all_terms or _has_other_attention(config) or config.distillation_token
-    return not has_others and config.block_norm == "before"
+    return not has_others and config.block_norm == "before" and config.position.rotary is None
 
 
 def _is_vit(config: ViTConfig) -> bool:
@@ -105,6 +107,7 @@ def _is_gated(config: ViTConfig) -> bool:
 def _is_distilled(config: ViTConfig) -> bool:
     absolute = config.position.absolute
     is_stock = absolute is not None and absolute.embeds_prefix and _reads_token(config)
+    is_stock = is_stock and config.position.rotary is None
     has_others = config.position.all_terms or _has_other_attention(config) or _has_other_parts(config)
     return is_stock and config.distillation_token and config.block_norm == "before" and not has_others
 
@@ -121,14 +124,15 @@ def _is_relative(config: ViTConfig) -> bool:
     match config.position.all_terms:
         case (RelativeTable() | RelativeMlp(mode="cr"),):
             has_others = _has_other_attention(config) or _has_other_parts(config) or config.pool == "attention"
-            return not (config.position.absolute is not None or has_others or config.distillation_token)
+            has_others = has_others or config.position.absolute is not None or config.position.rotary is not None
+            return not (has_others or config.distillation_token)
         case _:
             return False
 
 
 def _is_beit(config: ViTConfig) -> bool:
     match config.position:
-        case Position(terms=(RelativeTable(),), shared=(), absolute=None):
+        case Position(terms=(RelativeTable(),), shared=(), absolute=None, rotary=None):
             ends_alike = _reads_token(config) or (config.pool, config.norm) == ("mean", "after_pool")
             has_parts = config.class_token and config.layer_scale is not None and not config.distillation_token
             is_stock = has_parts and ends_alike and config.block_norm == "before" and not _has_other_parts(config)
@@ -141,8 +145,25 @@ def _is_cait(config: ViTConfig) -> bool:
     absolute = config.position.absolute
     is_stock = absolute is not None and not absolute.embeds_prefix and not config.position.all_terms
     is_stock = is_stock and config.block_norm == "before" and not _has_other_parts(config)
+    is_stock = is_stock and config.position.rotary is None
     has_parts = config.mixes_heads and config.class_blocks > 0 and config.layer_scale is not None
     return is_stock and has_parts and _reads_token(config) and config.biases != "query_value"
+
+
+def _is_eva(config: ViTConfig) -> bool:
+    return _is_rotated(config) and config.layer_scale is None
+
+
+def _is_eva_with_gains(config: ViTConfig) -> bool:
+    # No argument of timm's takes LayerScale away from a model that has it.
+    return _is_rotated(config) and config.layer_scale is not None
+
+
+def _is_rotated(config: ViTConfig) -> bool:
+    has_others = bool(config.position.all_terms) or config.input_norm or config.distillation_token or config.mixes_heads
+    has_parts = config.mlp in ("gelu", "swiglu") and config.biases != "all" and config.pool != "attention"
+    is_stock = has_parts and config.block_norm == "before" and not config.class_blocks
+    return isinstance(config.position.rotary, AxialRotary) and is_stock and not has_others
 
 
 def _reads_token(config: ViTConfig) -> bool:
@@ -186,6 +207,8 @@ _VIT_FAMILIES: Mapping[str, Callable[[ViTConfig], bool]] = MappingProxyType(
         "relpos_rpn": _is_relpos_normalised_after,
         "beit": _is_beit,
         "cait": _is_cait,
+        "eva": _is_eva,
+        "eva_layer_scale": _is_eva_with_gains,
     }
 )
 _POOLS: Mapping[Pool, str] = MappingProxyType({"token": "token", "mean": "avg", "attention": "map"})
@@ -225,6 +248,8 @@ def _family_arguments(config: ViTConfig) -> dict[str, JsonValue]:
             return {**bias, **pool, **end, **_relative(config)}
         case "beit":
             return pool
+        case "eva" | "eva_layer_scale":
+            return {**pool, **eva_arguments(config)}
         case "cait":
             return {**bias, "depth_token_only": config.class_blocks, "mlp_ratio_token_only": config.mlp_ratio}
         case _:

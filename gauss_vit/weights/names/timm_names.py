@@ -4,11 +4,11 @@ import numpy as np
 
 from gauss_vit.models.vit import ViTConfig
 from gauss_vit.ops.grid import Grid, offset_shape
-from gauss_vit.weights.names.naming import TRANSPOSED, Rule, Tensor, Transform
+from gauss_vit.weights.names.naming import SAME, TRANSPOSED, Rule, Tensor, Transform
 
 
 def vit_rules(config: ViTConfig) -> tuple[Rule, ...]:
-    """Returns the names of `vision_transformer`, `vision_transformer_relpos`, `beit` or `cait` for a config.
+    """Returns the names of `vision_transformer`, `vision_transformer_relpos`, `beit`, `cait` or `eva` for a config.
 
     The Gaussian has no name in timm: it must be baked into a relative table first.
     """
@@ -20,6 +20,7 @@ def vit_rules(config: ViTConfig) -> tuple[Rule, ...]:
         Rule(theirs="pos_embed", ours="backbone.position_embed", transform=BATCH_OF_ONE),
         *normalization("norm_pre", "backbone.input_norm"),
         *_attention(config),
+        *_gates(config),
         *trunk("blocks", "backbone.blocks", gain=_gain_name(config)),
         *_class_attention(),
         *trunk("blocks_token_only", "backbone.class_blocks", gain=_gain_name(config)),
@@ -44,8 +45,20 @@ def _final_norm(config: ViTConfig) -> str:
 
 
 def _gain_name(config: ViTConfig) -> str:
-    """Returns the template of LayerScale's name: `ls1.gamma` in most models, `gamma_1` in BEiT and CaiT."""
-    return "gamma_{index}" if config.biases == "query_value" or config.class_blocks else "ls{index}.gamma"
+    """Returns the template of LayerScale's name: `ls1.gamma` in most models, `gamma_1` in BEiT, CaiT and EVA."""
+    has_gammas = config.biases == "query_value" or config.class_blocks or config.position.rotary is not None
+    return "gamma_{index}" if has_gammas else "ls{index}.gamma"
+
+
+def has_projections_apart(config: ViTConfig) -> bool:
+    """Returns whether query, key and value are separate tensors: in `eva`, those with a norm in the MLP."""
+    return config.position.rotary is not None and config.mlp_norm and config.biases == "query_value"
+
+
+def has_gates_apart(config: ViTConfig) -> bool:
+    """Returns whether the gate and the values of an MLP are separate tensors: in `eva`, EVA-02 base and DINOv3."""
+    is_eva = config.position.rotary is not None and config.mlp == "swiglu"
+    return is_eva and (config.mlp_norm or config.position.absolute is None)
 
 
 def dense(theirs: str, ours: str) -> tuple[Rule, ...]:
@@ -88,9 +101,7 @@ def mlp(theirs: str, ours: str) -> tuple[Rule, ...]:
 def _attention(config: ViTConfig) -> tuple[Rule, ...]:
     theirs, ours = "blocks.{layer}.attn", "backbone.blocks.attention"
     return (
-        *dense(f"{theirs}.qkv", f"{ours}.query_key_value"),
-        Rule(theirs=f"{theirs}.q_bias", ours=f"{ours}.query_bias"),
-        Rule(theirs=f"{theirs}.v_bias", ours=f"{ours}.value_bias"),
+        *(_projections_apart(theirs, ours) if has_projections_apart(config) else _projections(theirs, ours)),
         *dense(f"{theirs}.proj", f"{ours}.projection"),
         *dense(f"{theirs}.proj_l", f"{ours}.logits_mixing"),
         *dense(f"{theirs}.proj_w", f"{ours}.weights_mixing"),
@@ -111,6 +122,46 @@ def _attention(config: ViTConfig) -> tuple[Rule, ...]:
             ours=f"{ours}.bias.relative.table_and_prefix",
             transform=TRANSPOSED,
         ),
+    )
+
+
+def _projections(theirs: str, ours: str) -> tuple[Rule, ...]:
+    return (
+        *dense(f"{theirs}.qkv", f"{ours}.query_key_value"),
+        Rule(theirs=f"{theirs}.q_bias", ours=f"{ours}.query_bias"),
+        Rule(theirs=f"{theirs}.v_bias", ours=f"{ours}.value_bias"),
+    )
+
+
+def _projections_apart(theirs: str, ours: str) -> tuple[Rule, ...]:
+    return (
+        *(
+            Rule(
+                theirs=f"{theirs}.{name}_proj.weight",
+                ours=f"{ours}.query_key_value.kernel",
+                transform=TRANSPOSED,
+                part=(index, 3),
+            )
+            for index, name in enumerate("qkv")
+        ),
+        Rule(theirs=f"{theirs}.q_proj.bias", ours=f"{ours}.query_bias"),
+        Rule(theirs=f"{theirs}.v_proj.bias", ours=f"{ours}.value_bias"),
+    )
+
+
+def _gates(config: ViTConfig) -> tuple[Rule, ...]:
+    """Returns the names of the first layer of gated MLPs, where it is two layers of theirs."""
+    if not has_gates_apart(config):
+        return ()
+    return tuple(
+        Rule(
+            theirs=f"blocks.{{layer}}.mlp.{name}.{their_leaf}",
+            ours=f"backbone.blocks.mlp.fc1.{our_leaf}",
+            transform=transform,
+            part=(index, 2),
+        )
+        for index, name in enumerate(("fc1_g", "fc1_x"))
+        for their_leaf, our_leaf, transform in (("weight", "kernel", TRANSPOSED), ("bias", "bias", SAME))
     )
 
 

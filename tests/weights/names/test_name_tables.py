@@ -22,6 +22,8 @@ OF_EVERY_KIND = [
     "vit_giant_patch14_reg4_dinov2",
     "vit_base_patch32_clip_quickgelu_224",
     "vit_base_patch16_siglip_224",
+    "eva02_small_patch14_224",
+    "vit_small_plus_patch16_dinov3",
 ]
 
 

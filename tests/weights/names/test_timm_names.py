@@ -1,4 +1,4 @@
-"""timm's names of the parts that DINOv2, CLIP and SigLIP have beside those of a ViT, in both directions."""
+"""timm's names of the parts that DINOv2, CLIP, SigLIP and EVA have beside those of a ViT, in both directions."""
 
 import dataclasses
 
@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from gauss_vit.models.construct import abstract
-from gauss_vit.position.position import without_terms
+from gauss_vit.position.absolute import AbsoluteEmbedding
+from gauss_vit.position.position import Position, without_terms
+from gauss_vit.position.rotary_axial import AxialRotary
 from gauss_vit.position.terms.gaussian import Gaussian
 from gauss_vit.tree import flatten_paths
 from gauss_vit.weights.names.name_tables import timm_rules
@@ -69,3 +71,40 @@ def test_positions_of_patches_alone_are_resampled(tmp_path):
     leaves = flatten_paths(imported.params)
     assert leaves["backbone.position_embed"].shape == (6, 16)
     np.testing.assert_array_equal(leaves["backbone.register_tokens"], tensors["reg_token"])
+
+
+ROTATED = dataclasses.replace(
+    VARIANTS["registers"],
+    biases="query_value",
+    position=Position(absolute=AbsoluteEmbedding(), rotary=AxialRotary(base=100.0)),
+)
+OF_EVA = {
+    "packed": (dataclasses.replace(ROTATED, mlp_norm=False), {"attn.qkv.weight", "attn.q_bias", "mlp.fc1.weight"}),
+    "apart": (
+        ROTATED,
+        {"attn.k_proj.weight", "attn.v_proj.bias", "mlp.fc1_g.bias", "mlp.fc1_x.weight", "mlp.norm.bias"},
+    ),
+    "gates apart": (
+        dataclasses.replace(ROTATED, mlp_norm=False, position=Position(rotary=AxialRotary(base=100.0))),
+        {"attn.qkv.weight", "mlp.fc1_g.weight"},
+    ),
+}
+
+
+@pytest.mark.parametrize("layout", OF_EVA)
+def test_every_layout_of_eva_comes_back(layout):
+    config, names = OF_EVA[layout]
+    network = classifier(config)
+    params = jax.tree.map(np.asarray, network_params(config))
+    theirs = to_theirs(params, timm_rules(network))
+    assert {f"blocks.1.{name}" for name in names} | {"blocks.0.gamma_1", "reg_token"} <= set(theirs)
+    jax.tree.map(np.testing.assert_array_equal, from_theirs(theirs, timm_rules(network), abstract(network)[1]), params)
+
+
+def test_gate_comes_before_the_values():
+    network = classifier(OF_EVA["apart"][0])
+    params = jax.tree.map(np.asarray, network_params(network.backbone))
+    theirs = to_theirs(params, timm_rules(network))
+    kernel = params["backbone"]["blocks"]["mlp"]["fc1"]["kernel"][1]
+    np.testing.assert_array_equal(theirs["blocks.1.mlp.fc1_g.weight"].T, kernel[:, :64])
+    np.testing.assert_array_equal(theirs["blocks.1.mlp.fc1_x.weight"].T, kernel[:, 64:])
