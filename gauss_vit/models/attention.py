@@ -102,8 +102,16 @@ class AttentionConfig:
 class PositionBias(nnx.Module):
     """Holds the parameters of position terms: `<term>.<parameter>`."""
 
-    def __init__(self, terms: tuple[BiasTerm, ...], *, grid: Grid, num_heads: int, key: PRNGKeyArray):
-        drawn = term.init(terms, key, grid=grid, num_heads=num_heads)
+    def __init__(
+        self,
+        terms: tuple[BiasTerm, ...],
+        *,
+        grid: Grid,
+        num_heads: int,
+        key: PRNGKeyArray,
+        place: Float[Array, ""] | None = None,
+    ):
+        drawn = term.init(terms, key, grid=grid, num_heads=num_heads, place=place)
         for name, part in drawn.items():
             setattr(self, name, nnx.Dict({parameter: nnx.Param(value) for parameter, value in part.items()}))
         self.terms = terms
@@ -148,7 +156,7 @@ class Attention(nnx.Module):
     `query_bias` and `value_bias` [width], `logit_scale` [heads], `logits_mixing` and `weights_mixing` [heads, heads].
     """
 
-    def __init__(self, config: AttentionConfig, *, key: PRNGKeyArray):
+    def __init__(self, config: AttentionConfig, *, key: PRNGKeyArray, place: Float[Array, ""] | None = None):
         keys = jax.random.split(key, 5)
         width, heads, start = config.width, config.num_heads, config.start
         self.query_key_value = Linear(width, 3 * width, start=start, key=keys[0], use_bias=config.biases == "all")
@@ -156,7 +164,7 @@ class Attention(nnx.Module):
         self.query_bias = nnx.Param(jnp.zeros((width,), jnp.float32)) if has_two else None
         self.value_bias = nnx.Param(jnp.zeros((width,), jnp.float32)) if has_two else None
         self.projection = Linear(width, width, start=start, key=keys[1], split="inputs")
-        self.bias = PositionBias(config.terms, grid=config.grid, num_heads=heads, key=keys[2])
+        self.bias = PositionBias(config.terms, grid=config.grid, num_heads=heads, key=keys[2], place=place)
         self.rotary = _rotation(config, key=jax.random.fold_in(keys[2], 1))
         is_cosine = config.similarity == "cosine"
         self.logit_scale = nnx.Param(jnp.full((heads,), jnp.log(10.0), jnp.float32)) if is_cosine else None

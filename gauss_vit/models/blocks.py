@@ -67,13 +67,13 @@ class Block(nnx.Module):
     Parameters: `norm1`, `attention`, `norm2`, `mlp`, and, with LayerScale, `layer_scale1` and `layer_scale2` [width].
     """
 
-    def __init__(self, config: BlockConfig, *, key: PRNGKeyArray):
+    def __init__(self, config: BlockConfig, *, key: PRNGKeyArray, place: Float[Array, ""] | None = None):
         attention_key, mlp_key = jax.random.split(key)
         attention = config.attention
         # With normalisation after each branch, a scale of 0 makes the initial block the identity (SwinV2, section 3.2).
         start = (config.layer_scale or 0.0) if config.norm == "after" else 1.0
         self.norm1 = LayerNorm(attention.width, epsilon=config.norm_epsilon, start=start)
-        self.attention = Attention(attention, key=attention_key)
+        self.attention = Attention(attention, key=attention_key, place=place)
         self.norm2 = LayerNorm(attention.width, epsilon=config.norm_epsilon, start=start)
         self.mlp = make_mlp(config, key=mlp_key)
         self.layer_scale1 = make_gain(config)

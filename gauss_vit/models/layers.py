@@ -78,8 +78,15 @@ class LayerNorm(nnx.Module):
 
 def stack(make: Callable[[PRNGKeyArray], Module], keys: Key[Array, " depth"]) -> Module:
     """Builds one module for each key and stacks their parameters on a leading axis, for `jax.lax.scan`."""
-    graph, _ = nnx.split(nnx.eval_shape(lambda: make(keys[0])))
-    return nnx.merge(graph, jax.vmap(lambda key: nnx.split(make(key))[1])(keys))
+    return stack_placed(lambda key, _: make(key), keys, np.zeros(len(keys), np.float32))
+
+
+def stack_placed(
+    make: Callable[[PRNGKeyArray, Array], Module], keys: Key[Array, " depth"], places: Float[np.ndarray, " depth"]
+) -> Module:
+    """Builds one module for each key and its place in the model, see `Stage.places`, and stacks their parameters."""
+    graph, _ = nnx.split(nnx.eval_shape(lambda: make(keys[0], jnp.asarray(places)[0])))
+    return nnx.merge(graph, jax.vmap(lambda key, place: nnx.split(make(key, place))[1])(keys, jnp.asarray(places)))
 
 
 def layers_per_turn(compute: Compute, depth: int, *, blocks_per_layer: int = 1) -> int:

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from jaxtyping import Float
+
 from gauss_vit.errors import ConfigError
 from gauss_vit.models.attention import AttentionConfig
 from gauss_vit.ops.grid import Grid
@@ -25,6 +28,7 @@ class Stage:
       path: Path of the blocks' parameters in a network, stacked on a leading axis.
       first: Number of blocks before the stage.
       depth: Number of blocks.
+      model_depth: Number of blocks in all stages; None for the last stage, or the only one.
       grid: The (height, width) of the map, in patches of the stage.
       patch_size: The (height, width) of such a patch in pixels.
       attention: Config of the blocks' attention, whose grid is the window; None for blocks without attention.
@@ -36,6 +40,7 @@ class Stage:
     path: str
     first: int
     depth: int
+    model_depth: int | None = None
     grid: Grid
     patch_size: Grid
     attention: AttentionConfig | None = None
@@ -47,6 +52,12 @@ class Stage:
     def last(self) -> int:
         """Number of the last block."""
         return self.first + self.depth
+
+    @property
+    def places(self) -> Float[np.ndarray, " depth"]:
+        """Places of the blocks in the model, from 0 for its first block to 1 for its last; of one block, 0."""
+        depth = self.last if self.model_depth is None else self.model_depth
+        return (np.arange(self.first, self.last) / max(depth - 1, 1)).astype(np.float32)
 
     @property
     def window(self) -> Grid:

@@ -185,6 +185,7 @@ class SwinConfig:
             path=f"backbone.stages.{index}.blocks",
             first=sum(self.depths[:index]),
             depth=self.depths[index],
+            model_depth=self.depth,
             grid=grid,
             patch_size=(self.patch_size[0] * 2**index, self.patch_size[1] * 2**index),
             attention=attention,

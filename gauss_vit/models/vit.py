@@ -16,7 +16,7 @@ from gauss_vit.models.blocks import Block, BlockConfig, make_class_blocks
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.features import AttentionInputs, Features, Intermediates
 from gauss_vit.models.global_stage import GlobalStage
-from gauss_vit.models.layers import Init, LayerNorm, stack
+from gauss_vit.models.layers import Init, LayerNorm, stack_placed
 from gauss_vit.models.mlp import MlpKind
 from gauss_vit.models.observed import intermediates
 from gauss_vit.models.pooling import AttentionPool, Pool, pool_tokens
@@ -221,8 +221,11 @@ class ViT(nnx.Module):
             config.position.shared, grid=config.grid, num_heads=config.num_heads, key=keys[3]
         )
         self.input_norm = LayerNorm(config.width, epsilon=config.norm_epsilon) if config.input_norm else None
-        self.blocks = stack(
-            lambda block_key: Block(config.block(), key=block_key), jax.random.split(keys[4], config.depth)
+        (stage,) = config.stages()
+        self.blocks = stack_placed(
+            lambda block_key, place: Block(config.block(), key=block_key, place=place),
+            jax.random.split(keys[4], config.depth),
+            stage.places,
         )
         self.class_blocks = make_class_blocks(config.block(), config.class_blocks, key=keys[5])
         self.norm = LayerNorm(config.width, epsilon=config.norm_epsilon)

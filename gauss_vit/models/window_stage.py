@@ -12,7 +12,7 @@ from gauss_vit.models.block_scan import run_first
 from gauss_vit.models.blocks import Block, BlockConfig
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.features import AttentionInputs
-from gauss_vit.models.layers import LayerNorm, Linear, layers_per_turn, rematerialise, scan_layers, stack
+from gauss_vit.models.layers import LayerNorm, Linear, layers_per_turn, rematerialise, scan_layers, stack_placed
 from gauss_vit.models.observed import attention_inputs
 from gauss_vit.models.stage import Stage
 from gauss_vit.ops.grid import Grid
@@ -68,8 +68,10 @@ class WindowStage(nnx.Module):
     def __init__(self, config: WindowStageConfig, *, key: PRNGKeyArray):
         merging_key, blocks_key = jax.random.split(key)
         self.merging = PatchMerging(config.block, key=merging_key) if config.merges else None
-        self.blocks = stack(
-            lambda block_key: Block(config.block, key=block_key), jax.random.split(blocks_key, config.stage.depth)
+        self.blocks = stack_placed(
+            lambda block_key, place: Block(config.block, key=block_key, place=place),
+            jax.random.split(blocks_key, config.stage.depth),
+            config.stage.places,
         )
         self.config = config
 

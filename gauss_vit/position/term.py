@@ -22,6 +22,10 @@ from gauss_vit.ops.dropout import split_key
 from gauss_vit.ops.grid import Grid, num_patches, offset_shape
 from gauss_vit.ops.toeplitz import toeplitz
 
+MASKED = -1e4
+"""Logit of an offset that a term masks: finite, so that sums, gradients and exported tables are. A softmax in bfloat16,
+float16 or float32 gives it a weight of exactly 0, and a few of them can be added in float16."""
+
 TermParams = Mapping[str, Array]
 """Parameters of one term, by name; for layers stacked on a leading axis, terms run under `scan` or `vmap`."""
 
@@ -66,6 +70,16 @@ class BiasTerm(ABC):
         """Whether weight files of timm and Hugging Face hold its parameters; otherwise they are newly drawn."""
         return False
 
+    def at_layer(self, params: TermParams, place: Float[Array, ""]) -> dict[str, Array]:
+        """Returns newly drawn parameters as they start in one layer of a model, for starts that depend on the depth.
+
+        Args:
+          params: Result of `init`, with which terms that all layers share start.
+          place: 0 for the first layer of the model to 1 for its last, see `Stage.places`.
+        """
+        del place
+        return dict(params)
+
     def on_image(self, grid: Grid) -> "BiasTerm":
         """Returns the term for windows of a map of `grid` patches."""
         del grid
@@ -90,8 +104,22 @@ class BiasTerm(ABC):
         return {}
 
 
-def init(terms: Sequence[BiasTerm], key: PRNGKeyArray, *, grid: Grid, num_heads: int) -> dict[str, dict[str, Array]]:
+def init(
+    terms: Sequence[BiasTerm],
+    key: PRNGKeyArray,
+    *,
+    grid: Grid,
+    num_heads: int,
+    place: Float[Array, ""] | None = None,
+) -> dict[str, dict[str, Array]]:
     """Draws the parameters of all terms of one layer.
+
+    Args:
+      terms: The terms.
+      key: Random key.
+      grid: The (height, width) of the patches.
+      num_heads: Number of attention heads.
+      place: Place of the layer in the model, see `BiasTerm.at_layer`; None for terms that all layers share.
 
     Raises:
       ValueError: two terms have the same name.
@@ -100,10 +128,11 @@ def init(terms: Sequence[BiasTerm], key: PRNGKeyArray, *, grid: Grid, num_heads:
     if len(set(names)) < len(names):
         raise ValueError(f"bias terms need different names, got {', '.join(names)}")
     keys = jax.random.split(key, max(len(terms), 1))
-    return {
+    drawn = {
         term.name: term.init(term_key, grid=grid, num_heads=num_heads)
         for term, term_key in zip(terms, keys[: len(terms)], strict=True)
     }
+    return drawn if place is None else {term.name: term.at_layer(drawn[term.name], place) for term in terms}
 
 
 def tables(

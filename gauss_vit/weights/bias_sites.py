@@ -23,6 +23,7 @@ class BiasSite:
       grid: The (height, width) of an attention window, in patches.
       num_heads: Number of attention heads.
       depth: Number of blocks, whose parameters are stacked; None if all blocks share one set.
+      places: Places of the blocks in the model, see `Stage.places`; empty if all blocks share one set.
     """
 
     path: str
@@ -30,6 +31,7 @@ class BiasSite:
     grid: Grid
     num_heads: int
     depth: int | None
+    places: tuple[float, ...] = ()
 
     def owned(self, term: BiasTerm, leaves: Mapping[str, Leaf]) -> dict[str, Leaf]:
         """Selects the parameters of a term from those of a network, by their names in the term."""
@@ -47,7 +49,12 @@ def bias_sites(config: BackboneConfig) -> tuple[BiasSite, ...]:
     stages = config.stages()
     own = tuple(
         BiasSite(
-            path=stage.bias_path, terms=stage.terms, grid=stage.window, num_heads=stage.num_heads, depth=stage.depth
+            path=stage.bias_path,
+            terms=stage.terms,
+            grid=stage.window,
+            num_heads=stage.num_heads,
+            depth=stage.depth,
+            places=tuple(stage.places.tolist()),
         )
         for stage in stages
     )

@@ -164,5 +164,8 @@ def _drawn(site: BiasSite, term: BiasTerm, name: Intervention, *, key: PRNGKeyAr
         return {}
     if site.depth is None:
         return source.init(key, grid=site.grid, num_heads=site.num_heads)
-    draw = jax.vmap(lambda layer_key: source.init(layer_key, grid=site.grid, num_heads=site.num_heads))
-    return draw(jax.random.split(key, site.depth))
+
+    def draw(layer_key: PRNGKeyArray, place: Array) -> dict[str, Array]:
+        return source.at_layer(source.init(layer_key, grid=site.grid, num_heads=site.num_heads), place)
+
+    return jax.vmap(draw)(jax.random.split(key, site.depth), jnp.asarray(site.places, jnp.float32))

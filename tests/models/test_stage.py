@@ -76,6 +76,13 @@ def test_blocks_are_numbered_from_1_through_all_stages():
             stage_of_block(stages, block)
 
 
+def test_blocks_have_places_from_0_to_1_through_all_stages():
+    places = [stage.places for stage in test_swin.V1.stages()]
+    np.testing.assert_allclose(np.concatenate(places), [0, 0.25, 0.5, 0.75, 1])
+    (stage,) = dataclasses.replace(test_vit.RELATIVE, depth=1).stages()
+    assert stage.places.tolist() == [0.0]
+
+
 def test_fixed_windows_and_shifts_are_the_same_on_every_map():
     stages = dataclasses.replace(PRESETS["swin_tiny_patch4_window7_224"], windows="fixed", image_size=(64, 96)).stages()
     assert stages[-1].grid == (2, 3)
