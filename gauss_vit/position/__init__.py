@@ -6,12 +6,14 @@ from gauss_vit.position.rotary import Rotary
 from gauss_vit.position.rotary_axial import AxialRotary
 from gauss_vit.position.rotary_mixed import MixedRotary
 from gauss_vit.position.term import BiasTerm, expand, init, table
+from gauss_vit.position.terms.alibi import Alibi
 from gauss_vit.position.terms.gaussian import Gaussian
 from gauss_vit.position.terms.relative import RelativeTable
 from gauss_vit.position.terms.relative_mlp import RelativeMlp
 
 __all__ = [
     "AbsoluteEmbedding",
+    "Alibi",
     "AxialRotary",
     "BiasTerm",
     "Gaussian",
