@@ -8,6 +8,7 @@ from gauss_vit.position.rotary_mixed import MixedRotary
 from gauss_vit.position.term import BiasTerm, expand, init, table
 from gauss_vit.position.terms.alibi import Alibi
 from gauss_vit.position.terms.gaussian import Gaussian
+from gauss_vit.position.terms.kerple import Kerple
 from gauss_vit.position.terms.look_here import LookHere
 from gauss_vit.position.terms.relative import RelativeTable
 from gauss_vit.position.terms.relative_mlp import RelativeMlp
@@ -18,6 +19,7 @@ __all__ = [
     "AxialRotary",
     "BiasTerm",
     "Gaussian",
+    "Kerple",
     "LookHere",
     "MixedRotary",
     "Position",

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gauss_vit.position import BiasTerm, Gaussian, LookHere, RelativeMlp, RelativeTable
+from gauss_vit.position import BiasTerm, Gaussian, Kerple, LookHere, RelativeMlp, RelativeTable
 from gauss_vit.position.position import Term
 
 DEFAULTS: dict[str, BiasTerm] = {cls().name: cls() for cls in get_args(Term) if cls is not BiasTerm}
@@ -20,6 +20,7 @@ VARIANTS: dict[str, BiasTerm] = {
     "gaussian, every variant": Gaussian(per_head=True, anisotropic=True, unit="image", sigma=0.3),
     "relative, prefix": RelativeTable(has_prefix=True),
     "relative_mlp, swin": RelativeMlp(mode="swin"),
+    "kerple, power": Kerple(kernel="power"),
     "look_here, 90": LookHere(field_of_view=90),
     "look_here, 45": LookHere(field_of_view=45),
 }
