@@ -10,6 +10,7 @@ from gauss_vit.position.terms.alibi import Alibi
 from gauss_vit.position.terms.gaussian import Gaussian
 from gauss_vit.position.terms.kerple import Kerple
 from gauss_vit.position.terms.look_here import LookHere
+from gauss_vit.position.terms.manhattan import Manhattan
 from gauss_vit.position.terms.relative import RelativeTable
 from gauss_vit.position.terms.relative_mlp import RelativeMlp
 
@@ -21,6 +22,7 @@ __all__ = [
     "Gaussian",
     "Kerple",
     "LookHere",
+    "Manhattan",
     "MixedRotary",
     "Position",
     "RelativeMlp",
