@@ -7,6 +7,7 @@ from gauss_vit.position.rotary_axial import AxialRotary
 from gauss_vit.position.rotary_mixed import MixedRotary
 from gauss_vit.position.term import BiasTerm, expand, init, table
 from gauss_vit.position.terms.alibi import Alibi
+from gauss_vit.position.terms.buckets import Buckets
 from gauss_vit.position.terms.fire import Fire
 from gauss_vit.position.terms.gaussian import Gaussian
 from gauss_vit.position.terms.kerple import Kerple
@@ -20,6 +21,7 @@ __all__ = [
     "Alibi",
     "AxialRotary",
     "BiasTerm",
+    "Buckets",
     "Fire",
     "Gaussian",
     "Kerple",

@@ -11,6 +11,7 @@ from gauss_vit.position.rotary_axial import AxialRotary
 from gauss_vit.position.rotary_mixed import MixedRotary
 from gauss_vit.position.term import BiasTerm
 from gauss_vit.position.terms.alibi import Alibi
+from gauss_vit.position.terms.buckets import Buckets
 from gauss_vit.position.terms.fire import Fire
 from gauss_vit.position.terms.gaussian import Gaussian
 from gauss_vit.position.terms.kerple import Kerple
@@ -19,7 +20,7 @@ from gauss_vit.position.terms.manhattan import Manhattan
 from gauss_vit.position.terms.relative import RelativeTable
 from gauss_vit.position.terms.relative_mlp import RelativeMlp
 
-Term = Gaussian | RelativeMlp | RelativeTable | Alibi | LookHere | Kerple | Manhattan | Fire | BiasTerm
+Term = Gaussian | RelativeMlp | RelativeTable | Alibi | LookHere | Kerple | Manhattan | Fire | Buckets | BiasTerm
 """The terms of this package, which stored configs may name, and any other that a config file defines."""
 
 RotaryEmbedding = AxialRotary | MixedRotary | Rotary
