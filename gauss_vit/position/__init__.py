@@ -13,6 +13,7 @@ from gauss_vit.position.terms.gaussian import Gaussian
 from gauss_vit.position.terms.kerple import Kerple
 from gauss_vit.position.terms.look_here import LookHere
 from gauss_vit.position.terms.manhattan import Manhattan
+from gauss_vit.position.terms.quadratic import Quadratic
 from gauss_vit.position.terms.relative import RelativeTable
 from gauss_vit.position.terms.relative_mlp import RelativeMlp
 
@@ -29,6 +30,7 @@ __all__ = [
     "Manhattan",
     "MixedRotary",
     "Position",
+    "Quadratic",
     "RelativeMlp",
     "RelativeTable",
     "Rotary",

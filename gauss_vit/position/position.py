@@ -17,10 +17,23 @@ from gauss_vit.position.terms.gaussian import Gaussian
 from gauss_vit.position.terms.kerple import Kerple
 from gauss_vit.position.terms.look_here import LookHere
 from gauss_vit.position.terms.manhattan import Manhattan
+from gauss_vit.position.terms.quadratic import Quadratic
 from gauss_vit.position.terms.relative import RelativeTable
 from gauss_vit.position.terms.relative_mlp import RelativeMlp
 
-Term = Gaussian | RelativeMlp | RelativeTable | Alibi | LookHere | Kerple | Manhattan | Fire | Buckets | BiasTerm
+Term = (
+    Gaussian
+    | RelativeMlp
+    | RelativeTable
+    | Alibi
+    | LookHere
+    | Kerple
+    | Manhattan
+    | Fire
+    | Buckets
+    | Quadratic
+    | BiasTerm
+)
 """The terms of this package, which stored configs may name, and any other that a config file defines."""
 
 RotaryEmbedding = AxialRotary | MixedRotary | Rotary
