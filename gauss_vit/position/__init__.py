@@ -16,6 +16,7 @@ from gauss_vit.position.terms.manhattan import Manhattan
 from gauss_vit.position.terms.quadratic import Quadratic
 from gauss_vit.position.terms.relative import RelativeTable
 from gauss_vit.position.terms.relative_mlp import RelativeMlp
+from gauss_vit.position.terms.rotated_gaussian import RotatedGaussian
 
 __all__ = [
     "AbsoluteEmbedding",
@@ -34,6 +35,7 @@ __all__ = [
     "RelativeMlp",
     "RelativeTable",
     "Rotary",
+    "RotatedGaussian",
     "expand",
     "init",
     "table",

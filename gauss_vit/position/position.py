@@ -20,6 +20,7 @@ from gauss_vit.position.terms.manhattan import Manhattan
 from gauss_vit.position.terms.quadratic import Quadratic
 from gauss_vit.position.terms.relative import RelativeTable
 from gauss_vit.position.terms.relative_mlp import RelativeMlp
+from gauss_vit.position.terms.rotated_gaussian import RotatedGaussian
 
 Term = (
     Gaussian
@@ -32,6 +33,7 @@ Term = (
     | Fire
     | Buckets
     | Quadratic
+    | RotatedGaussian
     | BiasTerm
 )
 """The terms of this package, which stored configs may name, and any other that a config file defines."""
