@@ -8,6 +8,7 @@ from jaxtyping import Float, Float64
 from gauss_vit.analysis.gaussian_fit import GaussianFit, fit_position_rows
 from gauss_vit.analysis.token import Token, center_token, check_token
 from gauss_vit.ops.grid import Grid, offset_shape
+from gauss_vit.position.term import MASKED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,8 @@ class PositionAnalysis:
     """The position bias of every layer, averaged over its heads.
 
     Attributes:
-      tables: [depth, dy, dx] in logits; offset (0, 0) is in the middle, offsets are query minus key in patches.
+      tables: [depth, dy, dx] in logits, over the heads that do not mask an offset; offset (0, 0) is in the middle, and
+        offsets are query minus key in patches.
       grid: (height, width) in patches.
       token: patch whose row was fitted.
       fits: Gaussian fitted to that row, layer by layer.
@@ -84,6 +86,8 @@ def analyse_position(
 ) -> PositionAnalysis:
     """Averages the tables over heads and fits a Gaussian to one patch's row of every layer, minus its minimum.
 
+    A head that masks an offset is left out of its mean.
+
     Args:
       tables: logits over offsets.
       grid: (height, width) in patches.
@@ -95,10 +99,21 @@ def analyse_position(
 
     Source: Kim et al., BMVC 2023, figures 5 and 6 and table 1 (there with dropout on; here it is off).
     """
-    mean_tables = tables.astype(np.float64).mean(axis=1)
+    mean_tables = _mean_of_heads(tables.astype(np.float64))
     target = center_token(grid) if token is None else token
     fits = fit_position_rows(row_of(mean_tables, target, grid=grid))
     return PositionAnalysis(tables=mean_tables, grid=grid, token=target, fits=fits, learned=learned)
+
+
+def _mean_of_heads(tables: Float64[np.ndarray, "depth heads dy dx"]) -> Float64[np.ndarray, "depth dy dx"]:
+    """Averages over the heads that see an offset; one that none sees gets the smallest logit that its layer has."""
+    is_seen = tables > MASKED / 2
+    if is_seen.all():
+        return tables.mean(axis=1)
+    num_heads = is_seen.sum(axis=1)
+    means = np.where(is_seen, tables, 0).sum(axis=1) / np.maximum(num_heads, 1)
+    lowest = np.where(is_seen, tables, np.inf).min(axis=(1, 2, 3))[:, None, None]
+    return np.where(num_heads > 0, means, lowest)
 
 
 def _learned_json(learned: LearnedGaussian | None, index: int) -> dict[str, object]:

@@ -7,6 +7,7 @@ import pytest
 
 from gauss_vit.analysis.position import LearnedGaussian, analyse_position, row_of
 from gauss_vit.analysis.token import all_tokens
+from gauss_vit.position.term import MASKED
 
 
 def gaussian_tables(sigmas, grid, *, heads=1):
@@ -56,6 +57,15 @@ def test_heads_are_averaged():
     analysis = analyse_position(tables, grid=(6, 8))
     np.testing.assert_allclose(analysis.tables[0], 2 * gaussian_tables([4.0], (6, 8))[0, 0])
     assert analysis.tables.dtype == np.float64
+
+
+def test_heads_that_mask_an_offset_are_left_out():
+    tables = np.arange(2 * 3 * 1 * 5, dtype=np.float64).reshape(2, 3, 1, 5)
+    tables[0, 1, 0, 0] = tables[0, :, 0, 4] = MASKED
+    analysis = analyse_position(tables, grid=(1, 3))
+    # Offset 0: heads 0 and 2; offset 4, which no head sees: the smallest logit of the layer.
+    np.testing.assert_allclose(analysis.tables[0, 0], [5, 6, 7, 8, 0])
+    np.testing.assert_allclose(analysis.tables[1], tables[1].mean(axis=0))
 
 
 def test_float32_tables_of_one_layer_and_head_are_taken():

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from gauss_vit.errors import ConfigError
 from gauss_vit.ops.grid import Grid, offset_shape
 from gauss_vit.ops.initializers import truncated_normal
 from gauss_vit.ops.resize import resize_offset_table
-from gauss_vit.position.term import BiasTerm, TermParams
+from gauss_vit.position.term import MASKED, BiasTerm, TermParams
 
 _NUM_PREFIX = 3
 # Default standard deviation of timm's `trunc_normal_`.
@@ -74,7 +75,16 @@ class RelativeTable(BiasTerm):
         return True
 
     def resample(self, params: Mapping[str, np.ndarray], *, source: Grid, target: Grid) -> dict[str, np.ndarray]:
-        """Resamples tables, with any leading axes, as timm does when it loads weights; prefix numbers do not change."""
+        """Resamples tables, with any leading axes, as timm does when it loads weights; prefix numbers do not change.
+
+        Raises:
+          ConfigError: a table has masked offsets, between which nothing can be interpolated.
+        """
+        if any(np.min(value, initial=0) < MASKED / 2 for value in params.values()):
+            raise ConfigError(
+                f"a table with masked offsets cannot be resampled from a grid of {source} to {target}",
+                do="resample the model before its terms are baked into a table",
+            )
         shape, new_shape = offset_shape(source), offset_shape(target)
         if not self.has_prefix:
             table = params["table"]

@@ -7,6 +7,7 @@ import pytest
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.position import AbsoluteEmbedding, RelativeMlp, RelativeTable
+from gauss_vit.position.term import MASKED
 from gauss_vit.position.terms.relative_mlp import log_offsets
 
 KEY = jax.random.key(1)
@@ -27,6 +28,13 @@ def test_table_of_another_grid_is_refused():
     params = RelativeTable().init(KEY, grid=(3, 4), num_heads=2)
     with pytest.raises(ValueError, match="needs a table"):
         RelativeTable().table(params, (4, 4))
+
+
+def test_masked_offsets_are_not_interpolated():
+    table = np.zeros((2, 3, 5), np.float32)
+    table[1, 0, 0] = MASKED
+    with pytest.raises(ConfigError, match=r"masked offsets cannot be resampled from a grid of \(2, 3\) to \(4, 6\)"):
+        RelativeTable().resample({"table": table}, source=(2, 3), target=(4, 6))
 
 
 def test_cr_offsets_are_signed_logarithms_in_patches():
