@@ -1,4 +1,4 @@
-"""Small models with every variant of the Gaussian, and the files that they become for stock timm.
+"""Small models with every variant of the Gaussian and every other term, and the files that they become for stock timm.
 
 As a script, `python -m tests.weights.bake_models FOLDER` writes the files that record_bake.py loads into timm.
 """
@@ -22,6 +22,7 @@ from gauss_vit.weights.safetensors_file import write
 from tests.models import deterministic
 from tests.models.test_vit import RELATIVE
 from tests.networks import classifier
+from tests.position.terms.cases import CASES
 from tests.weights.hugging_face_models import SWIN
 
 ALL = Gaussian(per_head=True, anisotropic=True, unit="image", sigma=0.3)
@@ -41,6 +42,10 @@ EXPORTED: dict[str, BackboneConfig] = {
     ),
     "swin": with_terms(SWIN, ALL),
 }
+FOUR_HEADS = dataclasses.replace(RELATIVE, num_heads=4)
+WITH_ONE_TERM: dict[str, BackboneConfig] = {
+    f"term {name}": dataclasses.replace(FOUR_HEADS, position=Position(terms=(value,))) for name, value in CASES.items()
+}
 
 
 def params_for(config):
@@ -58,7 +63,7 @@ def params_for(config):
 
 def main() -> None:
     """Writes every model."""
-    for name, config in EXPORTED.items():
+    for name, config in (EXPORTED | WITH_ONE_TERM).items():
         baked, params = bake(config, params_for(config))
         write(Path(sys.argv[1]) / f"{name}.safetensors", to_theirs(params, timm_rules(classifier(baked))))
 

@@ -2,7 +2,7 @@
 
 Run it where torch, torchvision and timm are installed:  python -m tests.weights.record_bake FOLDER
 FOLDER holds what `python -m tests.weights.bake_models FOLDER` wrote: a file for every model, loaded here with
-strict=True. It writes tests/models/bake_reference.npz.
+strict=True. It writes tests/weights/bake_reference.npz.
 """
 
 import sys
@@ -46,13 +46,17 @@ MODELS = {
         },
     ),
 }
+# Files "term NAME.safetensors" hold models with one position term each, which all became tables of equal shape.
+ONE_TERM = (VisionTransformerRelPos, {**MODELS["relpos"][1], "num_heads": 4})
 
 
 def main() -> None:
     """Records every model."""
     recorded = {}
-    for name, (model_class, arguments) in MODELS.items():
-        model = model_class(qkv_bias=name != "relpos" and name != "class_token", **arguments).eval()
+    files = sorted(Path(sys.argv[1]).glob("term *.safetensors"))
+    for name, (model_class, arguments) in (MODELS | {file.stem: ONE_TERM for file in files}).items():
+        has_bias = name in ("beit", "swin")
+        model = model_class(qkv_bias=has_bias, **arguments).eval()
         model.load_state_dict(load_file(Path(sys.argv[1]) / f"{name}.safetensors"), strict=True)
         size = arguments["img_size"]
         shape = (2, *(size if isinstance(size, tuple) else (size, size)), 3)

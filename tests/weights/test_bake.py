@@ -23,7 +23,7 @@ from gauss_vit.weights.names.name_tables import timm_rules
 from tests.models import deterministic
 from tests.models.test_vit import RELATIVE
 from tests.networks import classifier
-from tests.weights.bake_models import ALL, CLASS_TOKEN, EXPORTED, params_for
+from tests.weights.bake_models import ALL, CLASS_TOKEN, EXPORTED, FOUR_HEADS, WITH_ONE_TERM, params_for
 from tests.weights.hugging_face_models import SWIN
 
 RECORDED = np.load(Path(__file__).with_name("bake_reference.npz"))
@@ -88,6 +88,33 @@ def test_stock_timm_computes_the_same_from_the_exported_file(name):
     """The recording loaded the file with strict=True into a stock model without any Gaussian."""
     logits = logits_of(EXPORTED[name], params_for(EXPORTED[name]))
     np.testing.assert_allclose(RECORDED[name], logits, atol=1e-4)
+
+
+@functools.cache
+def compiled(config):
+    """The logits of a model, as a function of its parameters that is compiled once."""
+    graph, _ = abstract(classifier(config))
+    images = jnp.asarray(deterministic.image((2, *config.image_size, 3)))
+    return jax.jit(lambda params: nnx.merge(graph, params)(images))
+
+
+@pytest.mark.parametrize("name", WITH_ONE_TERM)
+def test_stock_timm_computes_the_same_from_the_table_of_every_term(name):
+    baked, params = bake(WITH_ONE_TERM[name], params_for(WITH_ONE_TERM[name]))
+    assert baked == dataclasses.replace(FOUR_HEADS, position=Position(terms=(RelativeTable(),)))
+    np.testing.assert_allclose(RECORDED[name], compiled(baked)(params), atol=1e-4)
+
+
+IN_FULL = [
+    pytest.param(name, marks=() if name in ("term alibi", "term look_here") else pytest.mark.full)
+    for name in WITH_ONE_TERM
+]
+
+
+@pytest.mark.parametrize("name", IN_FULL)
+def test_stock_timm_computes_the_same_as_the_model_with_the_term(name):
+    config = WITH_ONE_TERM[name]
+    np.testing.assert_allclose(RECORDED[name], compiled(config)(params_for(config)), atol=1e-4)
 
 
 def test_bias_matters_in_these_tests():
