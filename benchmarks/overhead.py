@@ -4,16 +4,19 @@ python -m benchmarks.overhead [--depth=12] [--batch_size=8] [--rounds=9] [--comp
     [--unrolled] [--onednn] [--huge_pages] [--threads=1] [--core=0] [--out=F.json]
 python -m benchmarks.overhead --config=configs/ade20k.py [--image_size=128] ...
 python -m benchmarks.overhead --config=configs/coco.py:model=swin_t --image_size=256 --batch_size=1 ...
+python -m benchmarks.overhead --terms=alibi,look_here ...
 
 "Gaussian" is `vit_relpos_small_patch16_224`, or the model of a config, with the Gaussian bias beside its own relative
 one, "relative" is the model without the Gaussian, "none" has no bias at all. Ratios are of the time (of the
-compilation) with a bias over that without it. A config's step has its own head, loss and optimizer.
+compilation) with a bias over that without it. A config's step has its own head, loss and optimizer. With `--terms`
+(or `--terms=all`) each of these terms takes the place of the Gaussian, and ratios are of its step over the Gaussian's.
 """
 
 import argparse
 import dataclasses
 from collections.abc import Mapping
 from functools import partial
+from typing import get_args
 
 import jax
 
@@ -22,28 +25,38 @@ from benchmarks.rows import Row
 from benchmarks.steps import Steps, experiment_of, recipe_of, time_compilation, varied
 from gauss_vit.experiment import Experiment
 from gauss_vit.models.presets.vit import RELPOS_SMALL
-from gauss_vit.position.position import Position, with_terms, without_terms
+from gauss_vit.position import BiasTerm
+from gauss_vit.position.position import Position, Term, with_terms, without_terms
 from gauss_vit.position.terms.gaussian import Gaussian
 
 PAIRS = (("Gaussian", "relative"), ("Gaussian", "none"), ("relative", "none"))
+TERMS: dict[str, BiasTerm] = {cls().name: cls() for cls in get_args(Term) if cls is not BiasTerm}
+_WITHIN = 1.03
 
 
 def experiments(options: argparse.Namespace, dtype: str) -> dict[str, Experiment]:
-    """The step of the three models."""
+    """The step of the three models, or of the model with each of the chosen terms."""
     if options.config is None:
         experiment = experiment_of(RELPOS_SMALL, batch_size=options.batch_size)
     else:
         experiment = recipe_of(options.config, batch_size=options.batch_size, image_size=options.image_size)
     model = dataclasses.replace(experiment.model, compute=dataclasses.replace(experiment.model.compute, dtype=dtype))
-    models = {
-        "Gaussian": with_terms(model, Gaussian()),
-        "relative": without_terms(model, Gaussian),
-        "none": dataclasses.replace(model, position=Position()),
-    }
+    bare = without_terms(model, Gaussian)
+    others = {"relative": bare, "none": dataclasses.replace(model, position=Position())}
+    if options.terms:
+        others = {name: with_terms(bare, TERMS[name]) for name in chosen(options.terms)}
+    models = {"Gaussian": with_terms(model, Gaussian()), **others}
     return {
         name: dataclasses.replace(experiment, model=varied(model, depth=options.depth, is_unrolled=options.unrolled))
         for name, model in models.items()
     }
+
+
+def chosen(text: str) -> tuple[str, ...]:
+    """Names of the terms that take the place of the Gaussian: those of the text, or all that no model of timm has."""
+    if text != "all":
+        return tuple(text.split(","))
+    return tuple(name for name, term in TERMS.items() if not (term.is_in_foreign_files or term == Gaussian()))
 
 
 def steps_of(recipes: Mapping[str, Experiment], options: argparse.Namespace, clock: str) -> dict[str, list[float]]:
@@ -68,6 +81,7 @@ def compilations(recipes: Mapping[str, Experiment], options: argparse.Namespace)
 
 def compared(kind: str, seconds: Mapping[str, list[float]], bars: Mapping[tuple[str, str], float]) -> list[Row]:
     """A row for every pair of models."""
+    pairs = PAIRS if "none" in seconds else tuple((name, "Gaussian") for name in seconds if name != "Gaussian")
     return [
         Row(
             what=f"{kind}: {above} over {below}",
@@ -76,14 +90,16 @@ def compared(kind: str, seconds: Mapping[str, list[float]], bars: Mapping[tuple[
             ratio=rows.quotient(seconds[above], seconds[below]),
             at_most=bars.get((above, below)),
         )
-        for above, below in PAIRS
+        for above, below in pairs
     ]
 
 
 def bars(options: argparse.Namespace, *, is_cpu: bool) -> Mapping[tuple[str, str], float]:
     """How many times as long a step may take, by pairs of models."""
+    if options.terms:
+        return {(name, "Gaussian"): _WITHIN for name in chosen(options.terms)}
     if options.config is not None:
-        return {("Gaussian", "relative"): 1.03}
+        return {("Gaussian", "relative"): _WITHIN}
     return {("Gaussian", "relative"): 1.02 if is_cpu else 1.01, ("Gaussian", "none"): 1.05}
 
 
@@ -92,6 +108,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", help="of which the model and the step are, as for gauss-vit")
     parser.add_argument("--image_size", type=int, help="in place of the config's")
+    parser.add_argument("--terms", help="that take the place of the Gaussian, by name and with commas, or all")
     parser.add_argument("--depth", type=int)
     parser.add_argument("--batch_size", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=9)

@@ -50,9 +50,26 @@ def test_shapes_of_noise_are_those_of_noise():
 
 @pytest.mark.parametrize("config", [PETS, SHAPES])
 def test_the_overhead_of_a_config_is_that_of_its_position_terms(config: str):
-    options = argparse.Namespace(config=config, batch_size=2, image_size=None, depth=None, unrolled=False)
+    options = argparse.Namespace(config=config, batch_size=2, image_size=None, depth=None, unrolled=False, terms=None)
     found = overhead.experiments(options, "float32")
     terms = {name: tuple(type(term) for term in each.model.position.terms) for name, each in found.items()}
     own = tuple(type(term) for term in experiments.load(config).model.position.terms)
     assert terms == {"Gaussian": own, "relative": tuple(kind for kind in own if kind is not Gaussian), "none": ()}
     assert len({(each.task, each.optimizer, each.training) for each in found.values()}) == 1
+
+
+def test_each_chosen_term_takes_the_place_of_the_gaussian():
+    options = argparse.Namespace(
+        config=PETS, batch_size=2, image_size=None, depth=None, unrolled=False, terms="alibi,look_here"
+    )
+    found = overhead.experiments(options, "float32")
+    names = {name: [term.name for term in each.model.position.terms] for name, each in found.items()}
+    assert list(found) == ["Gaussian", "alibi", "look_here"]
+    assert names["alibi"] == [name for name in names["Gaussian"] if name != "gaussian"] + ["alibi"]
+    seconds = {name: [1.0, 1.0] for name in found}
+    rows = overhead.compared("step", seconds, overhead.bars(options, is_cpu=True))
+    assert [(row.what, row.at_most) for row in rows] == [
+        ("step: alibi over Gaussian", 1.03),
+        ("step: look_here over Gaussian", 1.03),
+    ]
+    assert set(overhead.chosen("all")).isdisjoint({"gaussian", "relative", "relative_mlp"})
