@@ -24,15 +24,17 @@ from gauss_vit.models.swin import SwinConfig
 from gauss_vit.train.program import make_program
 from gauss_vit.weights.intervention import check_applies
 from tests.data.samples import encode
+from tests.position.terms.cases import DEFAULTS
 
 FOLDER = Path(__file__).parent.parent / "configs"
+STOCK = ("relative", "relative_mlp")  # Biases of timm's models, which are there without an argument.
 OWN_ARGUMENTS = {
     "b16_gauss.py": ("gauss", "none"),
     "coco_folder.py": (None,),
     "digits_gauss.py": (None,),
     "folder_segmentation.py": (None,),
     "photos.py": (None,),
-    "tiny_imagenet20.py": ("gauss", "none"),
+    "tiny_imagenet20.py": ("gauss", "none", *(name for name in DEFAULTS if name not in ("gaussian", *STOCK))),
 }
 LARGE = ("model=m16", "model=b16", "model=swin")
 
