@@ -8,7 +8,7 @@ from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.data.images.image import open_images
 from gauss_vit.inspect.attention import read_attention
 from gauss_vit.inspect.photos import readable
-from gauss_vit.inspect.position import position_embedding
+from gauss_vit.inspect.position import position_embedding, without_table
 from gauss_vit.inspect.position_results import (
     analyse_biases,
     one_token,
@@ -41,11 +41,13 @@ def run(invocation: Invocation) -> None:
     if paths and invocation.switch("skip_bad"):
         paths = readable(named, paths)
     grid = named.config.grid
-    embedding = position_embedding(named.params)
+    embedding, undrawn = position_embedding(named.params), without_table(named.config.position)
     if named.config.has_position_bias or (embedding is None and not paths):
         for result in analyse_biases(named, token=text):
             shown = row_tokens(invocation.text("rows"), result.analysis.grid, center=result.analysis.token)
             say(write_biases(out, named, result, rows=shown, formats=formats))
+    if undrawn:
+        say(f"no table shows {undrawn}: attention on images does, --images=DIR")
     if embedding is not None:
         similarities = analyse_embedding(embedding, grid=grid, token=one_token(text, grid))
         say(write_embedding(out / f"{named.name}_embedding", named, similarities, formats=formats))

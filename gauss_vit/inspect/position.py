@@ -14,6 +14,7 @@ from gauss_vit.models.stage import POSITION_EMBED, SHARED_BIAS, Stage
 from gauss_vit.ops.dropout import split_key
 from gauss_vit.ops.grid import Grid
 from gauss_vit.position import term
+from gauss_vit.position.position import Position
 from gauss_vit.position.terms.gaussian import Gaussian
 from gauss_vit.tree import flatten_paths, subtree
 
@@ -51,6 +52,9 @@ def position_groups(
       ConfigError: the model has no position bias.
     """
     if not config.has_position_bias:
+        undrawn = without_table(config.position)
+        if undrawn:
+            raise ConfigError(f"no table shows {undrawn}", do="see attention on images: --images=DIR", code="NO-BIAS")
         raise ConfigError(
             "the model has no position bias to draw",
             do="choose one with a relative position bias, or add --gaussian",
@@ -62,6 +66,17 @@ def position_groups(
     return tuple(
         _group(name, stage, leaves, key=stage_key) for name, stage, stage_key in zip(names, stages, keys, strict=True)
     )
+
+
+def without_table(position: Position) -> str:
+    """Names the position information of attention that is no table over offsets, as a config does; "" if none is.
+
+    >>> from gauss_vit.position import AxialRotary, QueryGaussian
+    >>> without_table(Position(rotary=AxialRotary(), query_gaussian=QueryGaussian()))
+    'AxialRotary and QueryGaussian'
+    """
+    parts = (position.rotary, position.query_gaussian)
+    return " and ".join(type(each).__name__ for each in parts if each is not None)
 
 
 def position_embedding(params: PyTree) -> Float[np.ndarray, "tokens channels"] | None:

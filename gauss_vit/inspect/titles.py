@@ -39,7 +39,8 @@ def description(config: BackboneConfig) -> str:
     'ViT, 12 layers, RelativeMlp'
     """
     position = config.position
-    known = [*position.all_terms, *(each for each in (position.absolute, position.rotary) if each is not None)]
+    others = position.absolute, position.rotary, position.query_gaussian
+    known = [*position.all_terms, *(each for each in others if each is not None)]
     kind = type(config).__name__.removesuffix("Config")
     layers = f"{config.depth} layer{'s' if config.depth > 1 else ''}"
     return ", ".join([kind, layers, " + ".join(type(each).__name__ for each in known) or "no position information"])

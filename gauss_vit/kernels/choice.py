@@ -24,6 +24,7 @@ class AttentionShape:
       has_mask: windows have logits of their own.
       mixes_heads: heads are mixed around the softmax.
       drops_weights: attention weights are dropped in this call.
+      has_gaussians: every query has a Gaussian of its own (`position.query_gaussian`).
       head_channels: channels of a head.
       dtype: type of queries, keys and values.
       platform: platform that it is compiled for.
@@ -34,6 +35,7 @@ class AttentionShape:
     has_mask: bool = False
     mixes_heads: bool = False
     drops_weights: bool = False
+    has_gaussians: bool = False
     head_channels: int
     dtype: str = "float32"
     platform: Platform = "cpu"
@@ -43,9 +45,9 @@ def choose(shape: AttentionShape, wanted: KernelChoice = "auto") -> Kernel:
     """Chooses the kernel.
 
     `auto` takes the reference where heads are mixed or weights are dropped, rows from 1,024 patches on, and otherwise
-    whole on a CPU and einsum elsewhere. It never takes cuDNN, which is to be compared with the reference first (see
-    `kernels.cudnn`). Where cuDNN is asked for and cannot compute this attention, the choice is that of `auto`, as a
-    config should run on every machine.
+    whole on a CPU and einsum elsewhere, but the reference where every query has a Gaussian of its own. It
+    never takes cuDNN, which is to be compared with the reference first (see `kernels.cudnn`). Where cuDNN is asked for
+    and cannot compute this attention, the choice is that of `auto`, as a config should run on every machine.
 
     Raises:
       ConfigError: another kernel that is asked for cannot compute this attention.
@@ -57,10 +59,10 @@ def choose(shape: AttentionShape, wanted: KernelChoice = "auto") -> Kernel:
         if obstacle:
             raise ConfigError(f"attention kernel {wanted} cannot be used: {obstacle}", do="choose auto", code="KERNEL")
         return wanted
-    if _obstacle(shape, "whole"):
-        return "reference"
     if shape.num_patches >= SMALLEST_ROWS and not _obstacle(shape, "rows"):
         return "rows"
+    if _obstacle(shape, "whole"):
+        return "reference"
     return "whole" if shape.platform == "cpu" else "einsum"
 
 
@@ -88,7 +90,7 @@ def describe(shape: AttentionShape, wanted: KernelChoice = "auto") -> str:
 
 def cudnn_obstacle(shape: AttentionShape) -> str:
     """Returns why cuDNN cannot compute this attention with a learned bias; "" where it can."""
-    obstacle = _obstacle(shape, "rows")
+    obstacle = _obstacle(shape, "rows") or _obstacle(shape, "whole")
     if obstacle:
         return obstacle
     if shape.platform != "gpu":
@@ -108,4 +110,6 @@ def _obstacle(shape: AttentionShape, kernel: Kernel) -> str:
         return "heads are mixed around the softmax"
     if shape.drops_weights:
         return "attention weights are dropped"
-    return "windows have masks of their own" if kernel == "rows" and shape.has_mask else ""
+    if kernel == "rows":
+        return "windows have masks of their own" if shape.has_mask else ""
+    return "every query has a Gaussian of its own" if shape.has_gaussians else ""

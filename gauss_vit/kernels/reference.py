@@ -40,8 +40,9 @@ def attention_logits(
     scale: float,
     bias: Float[Array, "#heads query key"] | None = None,
     mask: Float[Array, "windows query key"] | None = None,
+    gaussians: Float[Array, "batch heads query key"] | None = None,
 ) -> Float[Array, "batch heads query key"]:
-    """Computes `scale query key^T + bias + mask` in float32; the bias is not scaled.
+    """Computes `scale query key^T + bias + mask + gaussians` in float32; nothing but the product is scaled.
 
     Args:
       query: queries.
@@ -49,12 +50,14 @@ def attention_logits(
       scale: 1 / sqrt(channels), usually.
       bias: logits of every pair of tokens, the same for the whole batch.
       mask: logits of every window; the batch is images by windows, windows fastest.
+      gaussians: logits of every pair of tokens of every example, see `position.query_gaussian`.
 
     Source: Kim et al., BMVC 2023, equation 2, with the width of a head for D as in every implementation.
     """
     scaled = query * jnp.asarray(scale, query.dtype)
     products = einsum("pqc,pkc->pqk", pairs(scaled), pairs(key), dtype=jnp.float32)
-    return add_to_logits(products.reshape(-1, query.shape[2], *products.shape[1:]), bias, mask)
+    logits = add_to_logits(products.reshape(-1, query.shape[2], *products.shape[1:]), bias, mask)
+    return logits if gaussians is None else logits + gaussians
 
 
 def add_to_logits(

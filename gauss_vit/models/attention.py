@@ -1,8 +1,8 @@
 """Multi-head self-attention over a grid of patches, with position terms on its logits."""
 
-from collections.abc import Mapping
+import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,13 +14,16 @@ from gauss_vit.kernels.attention import attention
 from gauss_vit.kernels.choice import AttentionShape
 from gauss_vit.kernels.reference import HeadMixing, attend, attention_logits, attention_weights
 from gauss_vit.models.compute import Compute
+from gauss_vit.models.layer_position import LayerPosition, PositionBias
 from gauss_vit.models.layers import Init, Linear
+from gauss_vit.models.predicted_gaussian import PredictedGaussian
 from gauss_vit.models.rotation import Rotation
 from gauss_vit.ops.dense import dense
 from gauss_vit.ops.dropout import dropout, split_key
 from gauss_vit.ops.grid import Grid, num_patches
 from gauss_vit.ops.placement import placed, splits_heads
 from gauss_vit.position import term
+from gauss_vit.position.query_gaussian import QueryGaussian
 from gauss_vit.position.rotary import Rotary
 from gauss_vit.position.term import BiasTerm
 
@@ -39,6 +42,7 @@ class AttentionConfig:
       prefix_tokens: Number of tokens before the patches, such as a class token.
       terms: Position biases of the logits; their sum is added.
       rotary: Rotary embedding of queries and keys, or None.
+      query_gaussian: Gaussian that every query predicts for itself, or None.
       biases: Which of the query, key and value layers have a bias: "all", "none", or "query_value" (BEiT, SwinV2).
       similarity: Whether logits are dot products over the square root of the channels of a head ("product"), or cosines
         times a learned scale of each head, at most 100 ("cosine", SwinV2).
@@ -58,6 +62,7 @@ class AttentionConfig:
     prefix_tokens: int = 0
     terms: tuple[BiasTerm, ...] = ()
     rotary: Rotary | None = None
+    query_gaussian: QueryGaussian | None = None
     biases: Literal["all", "none", "query_value"] = "all"
     similarity: Literal["product", "cosine"] = "product"
     mixes_heads: bool = False
@@ -93,59 +98,27 @@ class AttentionConfig:
             has_mask=has_mask,
             mixes_heads=self.mixes_heads,
             drops_weights=is_training and self.attention_dropout > 0,
+            has_gaussians=self.query_gaussian is not None,
             head_channels=self.head_channels,
             dtype=self.compute.dtype,
             platform=self.compute.platform,
         )
 
 
-class PositionBias(nnx.Module):
-    """Holds the parameters of position terms: `<term>.<parameter>`."""
-
-    def __init__(
-        self,
-        terms: tuple[BiasTerm, ...],
-        *,
-        grid: Grid,
-        num_heads: int,
-        key: PRNGKeyArray,
-        place: Float[Array, ""] | None = None,
-    ):
-        drawn = term.init(terms, key, grid=grid, num_heads=num_heads, place=place)
-        for name, part in drawn.items():
-            setattr(self, name, nnx.Dict({parameter: nnx.Param(value) for parameter, value in part.items()}))
-        self.terms = terms
-        self.grid = grid
-
-    @property
-    def undecayed(self) -> tuple[str, ...]:
-        """Paths below this module of the parameters that are never weight-decayed."""
-        return tuple(f"{each.name}.{name}" for each in self.terms for name in each.undecayed)
-
-    def params(self) -> Mapping[str, term.TermParams]:
-        """Returns the parameters by term and name."""
-        return nnx.to_pure_dict(nnx.state(self))
-
-    def tables(self, *, key: PRNGKeyArray | None = None) -> dict[str, Float[Array, "#heads dy dx"]]:
-        """Computes the offset table of every term, by name, in logits."""
-        return term.tables(self.terms, self.params(), self.grid, key=key)
-
-    def prefix(self) -> Float[Array, "#heads 3"] | None:
-        """Returns the sum of the terms' logits for prefix tokens, see `term.expand`; None if no term has any."""
-        return term.prefix(self.terms, self.params())
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayerPosition:
-    """What the position information of an attention layer comes to.
+class Operands(NamedTuple):
+    """What attention is computed from.
 
     Attributes:
-      table: Sum of the offset tables, in logits; None for no bias.
-      angles: Angles that queries and keys are rotated by, in radians; None for no rotation.
+      query: Queries, rotated.
+      key: Keys, rotated.
+      value: Values.
+      gaussians: Gaussians of the queries, see `QueryGaussian.predict`, or None.
     """
 
-    table: Float[Array, "#heads dy dx"] | None
-    angles: Float[Array, "#heads tokens pairs"] | None
+    query: Float[Array, "batch query heads channels"]
+    key: Float[Array, "batch key heads channels"]
+    value: Float[Array, "batch key heads channels"]
+    gaussians: Float[Array, "batch heads predicted 3"] | None
 
 
 class Attention(nnx.Module):
@@ -153,7 +126,8 @@ class Attention(nnx.Module):
 
     Parameters: `query_key_value` [width, 3 width] (query, key and value in this order, each grouped by head),
     `projection` [width, width], `bias.<term>.<parameter>`, and, depending on the config, `rotary.<parameter>`,
-    `query_bias` and `value_bias` [width], `logit_scale` [heads], `logits_mixing` and `weights_mixing` [heads, heads].
+    `query_gaussian.<parameter>`, `query_bias` and `value_bias` [width], `logit_scale` [heads], `logits_mixing` and
+    `weights_mixing` [heads, heads].
     """
 
     def __init__(self, config: AttentionConfig, *, key: PRNGKeyArray, place: Float[Array, ""] | None = None):
@@ -166,6 +140,7 @@ class Attention(nnx.Module):
         self.projection = Linear(width, width, start=start, key=keys[1], split="inputs")
         self.bias = PositionBias(config.terms, grid=config.grid, num_heads=heads, key=keys[2], place=place)
         self.rotary = _rotation(config, key=jax.random.fold_in(keys[2], 1))
+        self.query_gaussian = _predicted_gaussian(config, key=jax.random.fold_in(keys[2], 2))
         is_cosine = config.similarity == "cosine"
         self.logit_scale = nnx.Param(jnp.full((heads,), jnp.log(10.0), jnp.float32)) if is_cosine else None
         self.logits_mixing = Linear(heads, heads, start=start, key=keys[3]) if config.mixes_heads else None
@@ -197,7 +172,8 @@ class Attention(nnx.Module):
         """Computes what this layer's position information, and a shared offset table, come to."""
         prefix_tokens = self.config.prefix_tokens
         angles = None if self.rotary is None else self.rotary.angles(prefix_tokens=prefix_tokens)
-        return LayerPosition(table=self.table(shared=shared, key=key), angles=angles)
+        table = self.table(shared=shared, key=key)
+        return LayerPosition(table=table, angles=angles, gaussian=self.query_gaussian)
 
     def table(
         self, *, shared: Float[Array, "#heads dy dx"] | None = None, key: PRNGKeyArray | None = None
@@ -219,17 +195,19 @@ class Attention(nnx.Module):
         """Applies attention to the tokens with given position information."""
         config = self.config
         weights_key, output_key = split_key(key, 2)
-        query, keys, value = self._project(tokens, position.angles)
+        operands = self._project(tokens, position)
         mixed = attention(
-            query,
-            keys,
-            value,
+            operands.query,
+            operands.key,
+            operands.value,
             table=position.table,
             grid=config.grid,
             prefix_tokens=config.prefix_tokens,
             prefix_bias=self.bias.prefix(),
             mask=mask,
-            mixing=self._mixing(query.dtype),
+            gaussians=operands.gaussians,
+            largest_square=math.inf if position.gaussian is None else position.gaussian.largest_square,
+            mixing=self._mixing(tokens.dtype),
             scale=self._scale(),
             dropout_rate=config.attention_dropout,
             dropout_key=weights_key,
@@ -240,7 +218,7 @@ class Attention(nnx.Module):
         return dropout(outputs, rate=config.projection_dropout, key=output_key)
 
     def logits_bias(self, *, shared: Float[Array, "#heads dy dx"] | None = None) -> Float[Array, "#heads query key"]:
-        """Computes the position bias of the logits for every pair of tokens; zeros if there are no terms."""
+        """Computes the sum of the terms' biases for every pair of tokens, in logits; zeros if there are no terms."""
         config = self.config
         table = self.table(shared=shared)
         table = term.add({}, config.grid) if table is None else table
@@ -254,10 +232,9 @@ class Attention(nnx.Module):
         mask: Float[Array, "windows tokens tokens"] | None = None,
     ) -> Float[Array, "batch heads query key"]:
         """Computes the attention weights, float32, by the reference formula, whichever kernel the layer uses."""
-        query, keys, _ = self._project(tokens, self.position().angles)
-        bias = self.logits_bias(shared=shared)
-        logits = attention_logits(query, keys, scale=self._scale(), bias=bias, mask=mask)
-        return attention_weights(logits, self._mixing(query.dtype))
+        operands = self._project(tokens, self.position())
+        logits = self._logits(operands, bias=self.logits_bias(shared=shared), mask=mask)
+        return attention_weights(logits, self._mixing(tokens.dtype))
 
     def at_token(
         self,
@@ -273,25 +250,51 @@ class Attention(nnx.Module):
           index: Index of the token; prefix tokens count.
           shared: Offset table that all layers share; added to this layer's own.
         """
-        (query,) = self._heads(jax.lax.dynamic_slice_in_dim(tokens, index, 1, axis=1), slice(0, 1))
-        keys, value = self._heads(tokens, slice(1, 3))
-        query, keys = self._compared(query, keys)
-        angles = self.position().angles
-        if angles is not None:
-            query = self._rotated(query, jax.lax.dynamic_slice_in_dim(angles, index, 1, axis=1))
-        keys = self._rotated(keys, angles)
+        operands = self._project(tokens, self.position(), index=index)
         bias = jax.lax.dynamic_slice_in_dim(self.logits_bias(shared=shared), index, 1, axis=1)
-        logits = attention_logits(query, keys, scale=self._scale(), bias=bias)
-        mixed = attend(attention_weights(logits, self._mixing(query.dtype)), value)
+        logits = self._logits(operands, bias=bias, index=index)
+        mixed = attend(attention_weights(logits, self._mixing(tokens.dtype)), operands.value)
         return self.projection(mixed.reshape(tokens.shape[0], 1, tokens.shape[2]))
 
     def _project(
-        self, tokens: Float[Array, "batch tokens channels"], angles: Float[Array, "#heads tokens pairs"] | None
-    ) -> tuple[Array, Array, Array]:
-        """Computes query and key, rotated, and value, each [batch, tokens, heads, channels of a head]."""
-        query, keys, value = self._heads(tokens, slice(0, 3))
-        query, keys = self._compared(query, keys)
-        return self._rotated(query, angles), self._rotated(keys, angles), value
+        self,
+        tokens: Float[Array, "batch tokens channels"],
+        position: LayerPosition,
+        *,
+        index: Int[Array, ""] | None = None,
+    ) -> Operands:
+        """Computes what attention is computed from, for the query of one token where an index is given."""
+        angles, predicted = position.angles, position.gaussian
+        if index is None:
+            raw, keys, value = self._heads(tokens, slice(0, 3))
+            of_patches, turned = raw[:, self.config.prefix_tokens :], angles
+        else:
+            (raw,) = self._heads(jax.lax.dynamic_slice_in_dim(tokens, index, 1, axis=1), slice(0, 1))
+            keys, value = self._heads(tokens, slice(1, 3))
+            turned = None if angles is None else jax.lax.dynamic_slice_in_dim(angles, index, 1, axis=1)
+            of_patches = raw
+        query, keys = self._compared(raw, keys)
+        return Operands(
+            query=self._rotated(query, turned),
+            key=self._rotated(keys, angles),
+            value=value,
+            gaussians=None if predicted is None else predicted(of_patches),
+        )
+
+    def _logits(
+        self,
+        operands: Operands,
+        *,
+        bias: Float[Array, "#heads query key"],
+        mask: Float[Array, "windows query key"] | None = None,
+        index: Int[Array, ""] | None = None,
+    ) -> Float[Array, "batch heads query key"]:
+        """Computes logits by the reference formula, those of one token where an index is given."""
+        own = None
+        if self.query_gaussian is not None and operands.gaussians is not None:
+            own = self.query_gaussian.logits(operands.gaussians, prefix_tokens=self.config.prefix_tokens, index=index)
+        query, key = operands.query, operands.key
+        return attention_logits(query, key, scale=self._scale(), bias=bias, mask=mask, gaussians=own)
 
     def _rotated(
         self,
@@ -362,6 +365,12 @@ def _rotation(config: AttentionConfig, *, key: PRNGKeyArray) -> Rotation | None:
     if config.rotary is None:
         return None
     return Rotation(config.rotary, grid=config.grid, num_heads=config.num_heads, channels=config.head_channels, key=key)
+
+
+def _predicted_gaussian(config: AttentionConfig, *, key: PRNGKeyArray) -> PredictedGaussian | None:
+    if config.query_gaussian is None:
+        return None
+    return PredictedGaussian(config.query_gaussian, grid=config.grid, channels=config.head_channels, key=key)
 
 
 def _normalised(vectors: Float[Array, "batch tokens heads channels"]) -> Float[Array, "batch tokens heads channels"]:

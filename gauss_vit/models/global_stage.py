@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Int32, PRNGKeyArray
 
@@ -53,6 +54,11 @@ class GlobalStage:
         depth, shared = self.stage.depth, self.shared
         return run_all_but_last(self.blocks, tokens, depth=depth, shared=shared, compute=self.compute)
 
+    def run_last(self, tokens: Float[Array, "batch tokens channels"]) -> Float[Array, "batch tokens channels"]:
+        """Runs the last block alone, without dropout."""
+        last = block_at(self.blocks, self.stage.depth - 1)
+        return last(tokens, drop_rate=jnp.float32(0), shared=self.shared)
+
     def run_first(
         self, tokens: Float[Array, "batch tokens channels"], num_blocks: Int32[Array, ""]
     ) -> Float[Array, "batch tokens channels"]:
@@ -80,8 +86,12 @@ class GlobalStage:
           position: (row, column) of the patch.
           block: Index of the block, from 0.
         """
-        index = self.stage.prefix_tokens + position[0] * self.stage.grid[1] + position[1]
+        index = self.index_of(position)
         return block_at(self.blocks, block).at_token(tokens, index, shared=self.shared)[:, 0]
+
+    def index_of(self, position: Int[Array, "2"]) -> Int[Array, ""]:
+        """Computes the index of a patch, at (row, column), among all tokens."""
+        return self.stage.prefix_tokens + position[0] * self.stage.grid[1] + position[1]
 
     def patches(self, tokens: Float[Array, "batch tokens channels"]) -> Float[Array, "batch rows columns channels"]:
         """Drops the prefix tokens and reshapes the patches to their grid."""

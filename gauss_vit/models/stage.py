@@ -10,6 +10,7 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.models.attention import AttentionConfig
 from gauss_vit.ops.grid import Grid
 from gauss_vit.ops.windows import WindowLayout
+from gauss_vit.position.query_gaussian import QueryGaussian
 from gauss_vit.position.rotary import Rotary
 from gauss_vit.position.term import BiasTerm
 
@@ -93,6 +94,16 @@ class Stage:
     def rotary_path(self) -> str:
         """Path of the parameters of `rotary`."""
         return f"{self.path}.attention.rotary"
+
+    @property
+    def query_gaussian(self) -> QueryGaussian | None:
+        """Gaussian that every query of every block predicts for itself, or None."""
+        return None if self.attention is None else self.attention.query_gaussian
+
+    @property
+    def query_gaussian_path(self) -> str:
+        """Path of the parameters of `query_gaussian`."""
+        return f"{self.path}.attention.query_gaussian"
 
     @property
     def bias_path(self) -> str:

@@ -17,6 +17,7 @@ from gauss_vit.models.compute import Compute
 from gauss_vit.models.features import AttentionInputs, Features, Intermediates
 from gauss_vit.models.layers import Init, LayerNorm
 from gauss_vit.models.observed import intermediates
+from gauss_vit.models.refinement import refine
 from gauss_vit.models.stage import Stage, stage_of_block
 from gauss_vit.models.tokens import patch_embedding
 from gauss_vit.models.window_stage import WindowStage, WindowStageConfig
@@ -59,6 +60,7 @@ class SwinConfig:
       similarity: Attention logits by dot "product" or by "cosine" (SwinV2).
       norm: Place of normalisation: "before" each residual branch and patch merging, or "after" it (SwinV2).
       norm_epsilon: Constant added to the variance in every normalisation.
+      refines_patches: Whether the final tokens attend to each other once more, see `models.refinement` (LocAt).
       projection_dropout: Dropout rate after the attention's projection and each layer of the MLP; like the rates below,
         for training only.
       attention_dropout: Dropout rate of the attention weights.
@@ -86,6 +88,7 @@ class SwinConfig:
     similarity: Literal["product", "cosine"]
     norm: Literal["before", "after"]
     norm_epsilon: float = 1e-5
+    refines_patches: bool = False
     projection_dropout: float = 0.0
     attention_dropout: float = 0.0
     stochastic_depth: float = 0.0
@@ -167,6 +170,7 @@ class SwinConfig:
             grid=window,
             terms=tuple(term.on_image(grid) for term in self.position.terms),
             rotary=self.position.rotary,
+            query_gaussian=self.position.query_gaussian,
             biases=self.biases,
             similarity=self.similarity,
             attention_dropout=self.attention_dropout,
@@ -273,7 +277,9 @@ class Swin(nnx.Module):
         A key enables dropout and stochastic depth.
         """
         grid, stream, _ = self.run_stages(images, key=key)[-1]
-        tokens = self.norm(stream)
+        tokens, config = self.norm(stream), self.config
+        if config.refines_patches:
+            tokens = refine(tokens, num_heads=config.num_heads[-1], grid=grid, compute=config.compute)
         return Features(
             last=_as_map(tokens, grid),
             pre_norm=_as_map(stream, grid),

@@ -10,16 +10,18 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, Int32, PRNGKeyArray
 
 from gauss_vit.errors import ConfigError
-from gauss_vit.models.attention import AttentionConfig, PositionBias
+from gauss_vit.models.attention import AttentionConfig
 from gauss_vit.models.block_scan import with_class_token
 from gauss_vit.models.blocks import Block, BlockConfig, make_class_blocks
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.features import AttentionInputs, Features, Intermediates
 from gauss_vit.models.global_stage import GlobalStage
+from gauss_vit.models.layer_position import PositionBias
 from gauss_vit.models.layers import Init, LayerNorm, stack_placed
 from gauss_vit.models.mlp import MlpKind
 from gauss_vit.models.observed import intermediates
 from gauss_vit.models.pooling import AttentionPool, Pool, pool_tokens
+from gauss_vit.models.refinement import refine, refine_token
 from gauss_vit.models.stage import Stage, stage_of_block
 from gauss_vit.models.tokens import joined, learned_tokens, patch_embedding, position_embedding
 from gauss_vit.ops.dropout import dropout, split_key
@@ -61,6 +63,7 @@ class ViTConfig:
       biases: Which of the query, key and value layers have a bias: "all", "none", or "query_value" (BEiT).
       mixes_heads: Whether heads are mixed before and after the softmax (talking heads, CaiT).
       class_blocks: Number of final blocks that update only the class token (CaiT); if not 0, the token enters there.
+      refines_patches: Whether the final tokens attend to each other once more, see `models.refinement` (LocAt).
       layer_scale: Initial gain of every residual branch (LayerScale), or of its normalisation if that comes after the
         branch; None for no gain.
       start: Initialiser of the dense layers.
@@ -96,6 +99,7 @@ class ViTConfig:
     biases: Literal["all", "none", "query_value"]
     mixes_heads: bool = False
     class_blocks: int = 0
+    refines_patches: bool = False
     layer_scale: float | None
     start: Init
     position_dropout: float = 0.0
@@ -127,6 +131,8 @@ class ViTConfig:
         for name in ("distillation_token", "register_tokens"):
             if vars(self)[name] and (not self.class_token or self.class_blocks):
                 raise ConfigError(f"{name} needs a class token in all blocks")
+        if self.refines_patches and self.class_blocks:
+            raise ConfigError("refines_patches needs the class token in all blocks", do="leave class_blocks out")
 
     @property
     def has_position_bias(self) -> bool:
@@ -184,6 +190,7 @@ class ViTConfig:
             prefix_tokens=self.prefix_tokens,
             terms=self.position.terms,
             rotary=self.position.rotary,
+            query_gaussian=self.position.query_gaussian,
             biases=self.biases,
             mixes_heads=self.mixes_heads,
             attention_dropout=self.attention_dropout,
@@ -242,7 +249,9 @@ class ViT(nnx.Module):
         embed_key, blocks_key, class_key = split_key(key, 3)
         stream, _ = self.scan_blocks(self.embed(images, key=embed_key), key=blocks_key)
         stream = with_class_token(self.class_blocks, self.class_token, stream, key=class_key)
-        tokens = self.norm(stream) if config.norm == "before_pool" else stream
+        tokens = self._normalised(stream)
+        if config.refines_patches:
+            tokens = refine(tokens, num_heads=config.num_heads, grid=config.grid, compute=config.compute)
         # A class token that enters after the blocks of the patches is no prefix of theirs.
         prefix_tokens = max(config.prefix_tokens, int(config.class_token))
         prefix, patches = tokens[:, :prefix_tokens], tokens[:, prefix_tokens:]
@@ -262,16 +271,25 @@ class ViT(nnx.Module):
     def token_features(
         self, tokens: Float[Array, "batch tokens channels"], position: Int[Array, "2"], *, is_normalized: bool
     ) -> Float[Array, "batch channels"]:
-        """Computes the features of one patch; the last block is computed for that patch alone, without dropout.
+        """Computes the features of one patch, without dropout.
+
+        The last block is computed for that patch alone, unless it is refined from all tokens.
 
         Args:
           tokens: Result of `before_last_block`.
           position: The (row, column) of the patch.
           is_normalized: Whether to compute the patch of `Features.last`, else of `Features.pre_norm`.
         """
-        config = self.config
-        token = self._stage().token(tokens, position, block=config.depth - 1)
-        return self.norm(token) if is_normalized and config.norm == "before_pool" else token
+        config, stage = self.config, self._stage()
+        if is_normalized and config.refines_patches:
+            index = stage.index_of(position)
+            return refine_token(self._normalised(stage.run_last(tokens)), index, num_heads=config.num_heads)
+        token = stage.token(tokens, position, block=config.depth - 1)
+        return self._normalised(token) if is_normalized else token
+
+    def _normalised(self, tokens: Float[Array, "*batch channels"]) -> Float[Array, "*batch channels"]:
+        """Normalises final tokens, if that comes before pooling."""
+        return self.norm(tokens) if self.config.norm == "before_pool" else tokens
 
     def maps(
         self,

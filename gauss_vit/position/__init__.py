@@ -2,6 +2,7 @@
 
 from gauss_vit.position.absolute import AbsoluteEmbedding
 from gauss_vit.position.position import Position, with_terms, without_terms
+from gauss_vit.position.query_gaussian import QueryGaussian
 from gauss_vit.position.rotary import Rotary
 from gauss_vit.position.rotary_axial import AxialRotary
 from gauss_vit.position.rotary_mixed import MixedRotary
@@ -32,6 +33,7 @@ __all__ = [
     "MixedRotary",
     "Position",
     "Quadratic",
+    "QueryGaussian",
     "RelativeMlp",
     "RelativeTable",
     "Rotary",

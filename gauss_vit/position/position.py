@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.position.absolute import AbsoluteEmbedding
+from gauss_vit.position.query_gaussian import QueryGaussian
 from gauss_vit.position.rotary import Rotary
 from gauss_vit.position.rotary_axial import AxialRotary
 from gauss_vit.position.rotary_mixed import MixedRotary
@@ -51,6 +52,7 @@ class Position:
       shared: Position biases with one set of parameters for all blocks.
       absolute: Learned embedding added to the patches, or None.
       rotary: Rotary embedding of the queries and keys of every block, or None.
+      query_gaussian: Gaussian that every query of every block predicts for itself, or None.
 
     Raises:
       ConfigError: two terms have the same name.
@@ -63,6 +65,7 @@ class Position:
     shared: tuple[Term, ...] = ()
     absolute: AbsoluteEmbedding | None = None
     rotary: RotaryEmbedding | None = None
+    query_gaussian: QueryGaussian | None = None
 
     def __post_init__(self):
         for group in (self.terms, self.shared):
@@ -77,8 +80,8 @@ class Position:
 
     @property
     def acts_in_attention(self) -> bool:
-        """Whether attention itself has position information: terms or a rotary embedding."""
-        return bool(self.all_terms) or self.rotary is not None
+        """Whether attention itself has position information: terms, a rotary embedding or Gaussians of queries."""
+        return bool(self.all_terms) or self.rotary is not None or self.query_gaussian is not None
 
     def with_terms(self, *terms: Term) -> "Position":
         """Returns a copy with terms added to every block; a term of the same name is replaced."""

@@ -51,6 +51,10 @@ class Rotary(ABC):
         """Which channels form a pair."""
         return "interleaved"
 
+    def zero(self, params: TermParams) -> dict[str, Array]:
+        """Returns new values of the parameters with which nothing is rotated: by default zeros for all."""
+        return {name: jnp.zeros_like(leaf) for name, leaf in params.items()}
+
     @property
     def undecayed(self) -> tuple[str, ...]:
         """Names of its parameters that are never weight-decayed."""

@@ -2,7 +2,7 @@
 
 A bias that is configured but bypassed (by a fused kernel, a renamed function, an amplitude of 0) trains without a
 warning, with the results of a model without it. So each block's attention is run, on real images and before any
-LayerScale can hide it, with and without each term and the rotary embedding.
+LayerScale can hide it, with and without each term, the rotary embedding and the Gaussians of queries.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,23 +15,24 @@ from flax import nnx
 from jaxtyping import Array, Float, PyTree
 
 from gauss_vit.errors import ConfigError, DataError
-from gauss_vit.models.attention import Attention, LayerPosition
+from gauss_vit.models.attention import Attention
 from gauss_vit.models.backbone import Backbone
+from gauss_vit.models.layer_position import LayerPosition
 from gauss_vit.position.term import add
 
 # Float32 rounding between two fused programs is about 1e-6; a bias that matters changes a per cent or more.
 _SMALLEST_CHANGE = 1e-5
 _SHARED = "shared"
-_ROTARY = "rotary"
+_ROTARY, _QUERY_GAUSSIAN = "rotary", "query_gaussian"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TermEffect:
-    """What one term, or the rotary embedding, does in one block.
+    """What one term, the rotary embedding or the Gaussians of queries do in one block.
 
     Attributes:
       layer: index of the block in the model, from 0.
-      term: name of the term; "shared" for the table of all blocks, "rotary" for the rotary embedding.
+      term: name of the term; "shared" for the table of all blocks, "rotary" and "query_gaussian" for what is no table.
       change: relative L2 change of the attention's output when the term is removed.
       gradient: L2 norm of the gradient of a fixed random projection of that output with respect to the term's
         parameters, or, where it has none, to the angles of its rotation.
@@ -149,6 +150,9 @@ def _effects(
         effects[name] = change(without), gradient(name), jnp.all(table == 0)
     if position.angles is not None:
         effects[_ROTARY] = change(replace(position, angles=None)), gradient(_ROTARY), jnp.all(position.angles == 0)
+    if position.gaussian is not None:
+        without = replace(position, gaussian=None)
+        effects[_QUERY_GAUSSIAN] = change(without), gradient(_QUERY_GAUSSIAN), jnp.asarray(False)
     return effects
 
 
@@ -168,11 +172,12 @@ def _as_function(
     if name == _ROTARY and _ROTARY not in params:
         position = attention.position(shared=shared)
         return position.angles, lambda angles: attention.mix(tokens, replace(position, angles=angles), mask=mask)
-    own = params if name == _ROTARY else params["bias"]
+    is_term = name not in (_ROTARY, _QUERY_GAUSSIAN)
+    own = params["bias"] if is_term else params
 
     def output(part: PyTree) -> Array:
         changed = {**own, name: part}
-        whole = changed if name == _ROTARY else {**params, "bias": changed}
+        whole = {**params, "bias": changed} if is_term else changed
         return nnx.merge(graph, whole)(tokens, shared=shared, mask=mask)
 
     return own[name], output

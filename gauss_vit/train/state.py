@@ -10,8 +10,10 @@ from jax.sharding import Mesh
 from jaxtyping import PRNGKeyArray, PyTree
 
 from gauss_vit.models import construct
-from gauss_vit.models.attention import Attention, PositionBias
+from gauss_vit.models.attention import Attention
 from gauss_vit.models.construct import Make
+from gauss_vit.models.layer_position import PositionBias
+from gauss_vit.models.predicted_gaussian import PredictedGaussian
 from gauss_vit.models.rotation import Rotation
 from gauss_vit.train.mesh import tree_shardings
 from gauss_vit.tree import flatten_paths
@@ -57,7 +59,11 @@ class AbstractModel:
     def undecayed(self) -> tuple[str, ...]:
         """Paths of the parameters that the model's position information exempts from weight decay."""
         modules = nnx.iter_graph(nnx.merge(self.graph, self.params))
-        positions = [(path, module) for path, module in modules if isinstance(module, PositionBias | Rotation)]
+        positions = [
+            (path, module)
+            for path, module in modules
+            if isinstance(module, PositionBias | Rotation | PredictedGaussian)
+        ]
         return tuple(".".join((*map(str, path), name)) for path, module in positions for name in module.undecayed)
 
     @property

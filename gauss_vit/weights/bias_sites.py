@@ -1,13 +1,18 @@
 """The sites of position terms in a backbone: their paths, their grids and their numbers of blocks."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+import jax
+from jaxtyping import Array, PRNGKeyArray
+
 from gauss_vit.models.backbone import BackboneConfig
-from gauss_vit.models.stage import SHARED_BIAS
+from gauss_vit.models.stage import SHARED_BIAS, Stage
 from gauss_vit.ops.grid import Grid
+from gauss_vit.position.query_gaussian import QueryGaussian
+from gauss_vit.position.rotary import Rotary
 from gauss_vit.position.term import BiasTerm
 
 Leaf = TypeVar("Leaf")
@@ -67,6 +72,43 @@ def bias_sites(config: BackboneConfig) -> tuple[BiasSite, ...]:
     return shared, *own
 
 
+@dataclass(frozen=True, kw_only=True)
+class LayerPart:
+    """Position information of the blocks of a stage that is no table over offsets, and has parameters.
+
+    Attributes:
+      path: Path of its parameters, which are stacked over the blocks.
+      depth: Number of blocks.
+      value: The value of the config that it comes from.
+      init: Draws its parameters for one block.
+    """
+
+    path: str
+    depth: int
+    value: Rotary | QueryGaussian
+    init: Callable[[PRNGKeyArray], dict[str, Array]]
+
+
+@functools.lru_cache(maxsize=8)  # As `bias_sites`.
+def layer_parts(config: BackboneConfig) -> tuple[LayerPart, ...]:
+    """Lists the position information of a backbone that is no table and has parameters, stage by stage."""
+    return tuple(part for stage in config.stages() for part in _parts_of(stage))
+
+
+def _parts_of(stage: Stage) -> tuple[LayerPart, ...]:
+    attention, parts = stage.attention, []
+    if attention is None:
+        return ()
+    if attention.rotary is not None:
+        init = functools.partial(attention.rotary.init, num_heads=attention.num_heads, channels=attention.head_channels)
+        parts.append(LayerPart(path=stage.rotary_path, depth=stage.depth, value=attention.rotary, init=init))
+    if attention.query_gaussian is not None:
+        init = functools.partial(attention.query_gaussian.init, channels=attention.head_channels)
+        path = stage.query_gaussian_path
+        parts.append(LayerPart(path=path, depth=stage.depth, value=attention.query_gaussian, init=init))
+    return tuple(part for part in parts if jax.eval_shape(part.init, jax.random.key(0)))
+
+
 def term_at(path: str, config: BackboneConfig) -> tuple[BiasSite, BiasTerm] | None:
     """Finds the term that a parameter belongs to; None for any other parameter."""
     found = (
@@ -83,4 +125,4 @@ def starts_fresh(path: str, config: BackboneConfig) -> bool:
     found = term_at(path, config)
     if found is not None:
         return not found[1].is_in_foreign_files
-    return any(path.startswith(f"{stage.rotary_path}.") for stage in config.stages())
+    return any(path.startswith(f"{part.path}.") for part in layer_parts(config))

@@ -14,6 +14,9 @@ some families and something else to others. Both are here, under different names
 | (BEiT)                     |                              | attribute that nothing reads        | the prefix as well |
 | Gaussian                   | its initial values           | untouched: the code has none        | amplitude 0        |
 | any other term             | its `init`                   | its `as_in_paper_code`, if any      | its `zero`         |
+| rotary embedding           | its initial frequencies, if  | untouched: the code has none        | frequencies of 0;  |
+|                            | they are learned             |                                     | fixed: left out    |
+| Gaussians of queries       | their initial values         | untouched: the code has none        | strength 0         |
 
 Where `reinit` says std 0.02, it is the `init_std` of the model's config. `zero` is also the code's `vrelz`. A bias that
 is the same everywhere does not change the softmax. `without_gaussian` removes the Gaussian from config and parameters
@@ -23,6 +26,7 @@ Source: Kim et al., BMVC 2023, section 3 and figure 4, and the `--type` switches
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal, TypeVar, get_args
 
 import jax
@@ -36,7 +40,7 @@ from gauss_vit.position.position import without_terms
 from gauss_vit.position.term import BiasTerm
 from gauss_vit.position.terms.gaussian import Gaussian
 from gauss_vit.tree import flatten_paths, unflatten_paths
-from gauss_vit.weights.bias_sites import BiasSite, bias_sites
+from gauss_vit.weights.bias_sites import BiasSite, LayerPart, bias_sites, layer_parts
 
 Intervention = Literal["none", "reinit", "paper_code", "zero", "without_gaussian"]
 """Change of a model's position information; `none` keeps it."""
@@ -54,7 +58,8 @@ def intervene(config: Config, params: PyTree, name: Intervention, *, key: PRNGKe
       key: Random key of the parameters that are drawn again.
 
     Returns:
-      Config and parameters of the changed model. Only `without_gaussian` changes the config.
+      Config and parameters of the changed model. Only `without_gaussian`, and `zero` of a rotary embedding whose
+      frequencies are fixed, change the config.
 
     Raises:
       ConfigError: the model has nothing that the intervention could change.
@@ -69,6 +74,10 @@ def intervene(config: Config, params: PyTree, name: Intervention, *, key: PRNGKe
     changed = _embedding(config, leaves, name, key=embedding_key)
     for index, site in enumerate(bias_sites(config)):
         changed |= _biases(site, leaves, name, key=jax.random.fold_in(bias_key, index))
+    for index, part in enumerate(layer_parts(config), len(bias_sites(config))):
+        changed |= _part(part, leaves, name, key=jax.random.fold_in(bias_key, index))
+    if name == "zero" and not _learns_rotation(config):
+        config = replace(config, position=replace(config.position, rotary=None))
     return config, unflatten_paths(leaves | changed)
 
 
@@ -77,11 +86,12 @@ def applicable(config: BackboneConfig) -> tuple[Intervention, ...]:
     terms = config.position.all_terms
     has_embedding = config.position.absolute is not None
     has_stock = has_embedding or any(term.is_in_foreign_files for term in terms)
+    has_learned = has_embedding or bool(terms) or bool(layer_parts(config))
     applies: dict[Intervention, bool] = {
         "none": True,
-        "reinit": has_embedding or bool(terms),
+        "reinit": has_learned,
         "paper_code": has_stock,
-        "zero": has_embedding or bool(terms),
+        "zero": has_learned or config.position.rotary is not None,
         "without_gaussian": any(isinstance(term, Gaussian) for term in terms),
     }
     return tuple(name for name, fits in applies.items() if fits)
@@ -155,6 +165,22 @@ def _biases(site: BiasSite, leaves: Mapping[str, Array], name: Intervention, *, 
         # The paper's code also draws a bias of the last layer, which a "swin" network does not have.
         changed |= site.paths(term, {parameter: new[parameter] for parameter in old if parameter in new})
     return changed
+
+
+def _part(part: LayerPart, leaves: Mapping[str, Array], name: Intervention, *, key: PRNGKeyArray) -> dict[str, Array]:
+    """Computes the changed parameters of a rotary embedding or of the Gaussians of queries, by path."""
+    start = f"{part.path}."
+    old = {path.removeprefix(start): leaf for path, leaf in leaves.items() if path.startswith(start)}
+    if name == "paper_code":
+        return {}
+    new = part.value.zero(old) if name == "zero" else jax.vmap(part.init)(jax.random.split(key, part.depth))
+    return {f"{start}{parameter}": value for parameter, value in new.items()}
+
+
+def _learns_rotation(config: BackboneConfig) -> bool:
+    """Returns whether a rotary embedding has parameters, or there is none."""
+    rotary = config.position.rotary
+    return rotary is None or any(part.value == rotary for part in layer_parts(config))
 
 
 def _drawn(site: BiasSite, term: BiasTerm, name: Intervention, *, key: PRNGKeyArray) -> dict[str, Array]:

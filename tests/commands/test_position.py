@@ -11,6 +11,7 @@ from gauss_vit.commands import position
 from gauss_vit.errors import ConfigError
 from gauss_vit.inspect import position_results
 from gauss_vit.inspect.position_results import row_tokens
+from gauss_vit.position import AxialRotary, QueryGaussian
 from gauss_vit.position.absolute import AbsoluteEmbedding
 from gauss_vit.position.position import Position, without_terms
 from gauss_vit.position.terms.gaussian import Gaussian
@@ -40,6 +41,15 @@ def test_tables_fits_and_pictures_are_written(monkeypatch, tmp_path, capsys):
     names = sorted(path.name.removeprefix("tiny_position") for path in (tmp_path / "out").iterdir())
     assert names == [".json", ".npz", *FIGURES]
     assert "2 layers" in capsys.readouterr().out
+
+
+def test_what_is_no_table_is_named(monkeypatch, tmp_path, capsys):
+    beside = Position(terms=(Gaussian(sigma=1.0),), rotary=AxialRotary(), query_gaussian=QueryGaussian())
+    run(monkeypatch, tmp_path, dataclasses.replace(MODEL, position=beside))
+    assert "no table shows AxialRotary and QueryGaussian: attention on images does" in capsys.readouterr().out
+    alone = dataclasses.replace(MODEL, position=Position(rotary=AxialRotary()))
+    with pytest.raises(ConfigError, match="no table shows AxialRotary"):
+        run(monkeypatch, tmp_path, alone)
 
 
 def test_the_record_has_every_layer_with_the_learned_gaussian(monkeypatch, tmp_path):

@@ -5,6 +5,9 @@ from functools import partial
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.heads.network import NetworkConfig
+from gauss_vit.models.backbone import BackboneConfig
+from gauss_vit.models.swin import SwinConfig
+from gauss_vit.models.vit import ViTConfig
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.weights.export.hugging_face_folder import check_has_counterpart
 from gauss_vit.weights.export.stock_mask_rcnn import check_has_mask_rcnn, mmdet_call
@@ -26,13 +29,24 @@ def check_computes_alike(network: NetworkConfig, library: str) -> None:
       ConfigError: none does.
     """
     is_timms = library == "timm" and timm_model(network.backbone, network.head) is not None
-    if network.backbone.position.rotary is not None and not is_timms:
-        raise ConfigError(
-            f"no table expresses a rotary embedding, and {library} has no model with this one",
-            do="write a program, --to=stablehlo, or keep the run",
-        )
+    for what, is_there in _without_table(network.backbone, has_rotary=is_timms).items():
+        if is_there:
+            raise ConfigError(
+                f"no table expresses {what}, and {library} has no model with it",
+                do="write a program, --to=stablehlo, or keep the run",
+            )
     if library in _CHECKS:
         _CHECKS[library](network)
+
+
+def _without_table(backbone: BackboneConfig, *, has_rotary: bool) -> dict[str, bool]:
+    """Lists what a backbone may have that cannot be baked; a library may have its rotary embedding."""
+    refines = isinstance(backbone, ViTConfig | SwinConfig) and backbone.refines_patches
+    return {
+        "this rotary embedding": backbone.position.rotary is not None and not has_rotary,
+        "a Gaussian that every query predicts": backbone.position.query_gaussian is not None,
+        "the refinement of patches": refines,
+    }
 
 
 def stock_call(network: NetworkConfig, library: str, normalization: Normalization) -> str:
