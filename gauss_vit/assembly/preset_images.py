@@ -1,7 +1,8 @@
 """Models by timm's names, `MODEL` or `MODEL.TAG`: how images are prepared for each published set of weights.
 
 `timm_tags.csv` beside this file holds the tags of every preset with mean, standard deviation, interpolation and crop,
-whose mode is "center", or "squash" where images are stretched.
+whose mode is "center", or "squash" where images are stretched. A model that timm publishes no weights of may have one
+row without a tag.
 Source: timm 1.0.31's `default_cfgs`, written by `tests/assembly/record_timm_tags.py`.
 """
 
@@ -32,7 +33,7 @@ class Pretrained:
 
     Attributes:
       model: timm's name of the architecture, that of a preset.
-      tag: name of the weights among those of the architecture.
+      tag: name of the weights among those of the architecture; empty if timm publishes none.
       num_classes: number of classes of their classifier; 0 if they have none.
       transform: resizing to the model's size, on the host.
       normalization: normalisation of the bytes, on the device.
@@ -67,9 +68,10 @@ def preparation(name: str) -> Pretrained:
         suggestion = nearest(model, PRESETS)
         remedy = f"try {suggestion}" if suggestion else "choose one that `gauss-vit models` lists"
         raise ConfigError(f"unknown model {model!r}", do=remedy)
-    known = pretrained_of(model)
+    rows = _rows_of(model)
     if not tag:
-        return known[0] if known else _unpublished(model)
+        return rows[0] if rows else _unpublished(model)
+    known = pretrained_of(model)
     found = next((weights for weights in known if weights.tag == tag), None)
     if found is None:
         tags = [weights.tag for weights in known]
@@ -82,8 +84,7 @@ def preparation(name: str) -> Pretrained:
 
 def pretrained_of(model: str) -> tuple[Pretrained, ...]:
     """Lists the weights that timm publishes for a preset, the default ones first."""
-    rows = csv.DictReader(_text(_TAGS).splitlines())
-    return tuple(_pretrained(row) for row in rows if row["model"] == model)
+    return tuple(weights for weights in _rows_of(model) if weights.tag)
 
 
 def imagenet_classes() -> tuple[str, ...]:
@@ -105,6 +106,11 @@ def in_words(class_names: Sequence[str]) -> tuple[str, ...]:
 def _imagenet() -> tuple[tuple[str, str], ...]:
     pairs = (line.split(" ", 1) for line in _text(_CLASSES).splitlines() if not line.startswith("#"))
     return tuple((synset, name) for synset, name in pairs)
+
+
+def _rows_of(model: str) -> tuple[Pretrained, ...]:
+    rows = csv.DictReader(_text(_TAGS).splitlines())
+    return tuple(_pretrained(row) for row in rows if row["model"] == model)
 
 
 def _unpublished(model: str) -> Pretrained:

@@ -29,7 +29,6 @@ from gauss_vit.position.position import Position
 
 _COMPUTE = Compute()
 _RATES = ("projection_dropout", "attention_dropout", "stochastic_depth")
-_START = "truncated_normal"
 _NUM_KEYS = 2
 
 
@@ -58,9 +57,12 @@ class SwinConfig:
         of `image_size`.
       biases: Which of the query, key and value layers have a bias: "all", "none", or "query_value" (SwinV2).
       similarity: Attention logits by dot "product" or by "cosine" (SwinV2).
-      norm: Place of normalisation: "before" each residual branch and patch merging, or "after" it (SwinV2).
+      norm: Place of normalisation: "before" each residual branch and patch merging, "after" both (SwinV2), or "mixed":
+        after each branch and before patch merging (SwinV2-CR).
+      stage_norms: Whether the stream is also normalised between stages (`ns`); maps of blocks are read before that.
       norm_epsilon: Constant added to the variance in every normalisation.
       refines_patches: Whether the final tokens attend to each other once more, see `models.refinement` (LocAt).
+      start: Initialiser of the dense layers.
       projection_dropout: Dropout rate after the attention's projection and each layer of the MLP; like the rates below,
         for training only.
       attention_dropout: Dropout rate of the attention weights.
@@ -70,8 +72,8 @@ class SwinConfig:
     Raises:
       ConfigError: a value is out of range, or two values do not fit together.
 
-    Source: Liu et al., Swin Transformer (ICCV 2021) and Swin Transformer V2 (CVPR 2022); timm `swin_transformer.py`
-    and `swin_transformer_v2.py`. The Gaussian in windows: Kim et al., BMVC 2023, section 5.
+    Source: Liu et al., Swin Transformer (ICCV 2021) and Swin Transformer V2 (CVPR 2022); timm `swin_transformer.py`,
+    `swin_transformer_v2.py` and `swin_transformer_v2_cr.py`. The Gaussian in windows: Kim et al., BMVC 2023, section 5.
     """
 
     image_size: tuple[int, int] = (224, 224)
@@ -86,9 +88,11 @@ class SwinConfig:
     position: Position
     biases: Literal["all", "none", "query_value"]
     similarity: Literal["product", "cosine"]
-    norm: Literal["before", "after"]
+    norm: Literal["before", "after", "mixed"]
+    stage_norms: bool = False
     norm_epsilon: float = 1e-5
     refines_patches: bool = False
+    start: Init = "truncated_normal"
     projection_dropout: float = 0.0
     attention_dropout: float = 0.0
     stochastic_depth: float = 0.0
@@ -129,7 +133,7 @@ class SwinConfig:
     @property
     def dense_init(self) -> Init:
         """Initialiser of dense layers."""
-        return _START
+        return self.start
 
     @property
     def has_position_bias(self) -> bool:
@@ -175,13 +179,13 @@ class SwinConfig:
             similarity=self.similarity,
             attention_dropout=self.attention_dropout,
             projection_dropout=self.projection_dropout,
-            start=_START,
+            start=self.start,
             compute=self.compute,
         )
         block = BlockConfig(
             attention=attention,
             mlp_ratio=self.mlp_ratio,
-            norm=self.norm,
+            norm="before" if self.norm == "before" else "after",
             norm_epsilon=self.norm_epsilon,
             drops_paths=self.stochastic_depth > 0,
         )
@@ -200,6 +204,8 @@ class SwinConfig:
             stage=stage,
             block=block,
             merges=index > 0,
+            merging_norm="after" if self.norm == "after" else "before",
+            norms_entry=self.stage_norms and index > 0,
         )
 
     def rates(self, index: int) -> Float[np.ndarray, " depth"]:

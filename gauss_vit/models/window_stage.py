@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -27,11 +28,15 @@ class WindowStageConfig:
       stage: Shape of its blocks.
       block: Config of its blocks; the grid of their attention is the window.
       merges: Whether 2 x 2 patches of half the width are merged into one before the blocks.
+      merging_norm: Place of normalisation where patches are merged: "before" the linear map or "after" it.
+      norms_entry: Whether what enters is normalised before patches are merged.
     """
 
     stage: Stage
     block: BlockConfig
     merges: bool
+    merging_norm: Literal["before", "after"] = "before"
+    norms_entry: bool = False
 
     @property
     def compute(self) -> Compute:
@@ -42,12 +47,12 @@ class WindowStageConfig:
 class PatchMerging(nnx.Module):
     """Merges 2 x 2 patches into one of twice the width: `norm` and `reduction`, in the order of the blocks."""
 
-    def __init__(self, config: BlockConfig, *, key: PRNGKeyArray):
-        width = config.attention.width
-        channels = 2 * width if config.norm == "before" else width
-        self.norm = LayerNorm(channels, epsilon=config.norm_epsilon)
-        self.reduction = Linear(2 * width, width, start=config.attention.start, key=key, use_bias=False)
-        self.norm_place = config.norm
+    def __init__(self, config: WindowStageConfig, *, key: PRNGKeyArray):
+        width = config.block.attention.width
+        channels = 2 * width if config.merging_norm == "before" else width
+        self.norm = LayerNorm(channels, epsilon=config.block.norm_epsilon)
+        self.reduction = Linear(2 * width, width, start=config.block.attention.start, key=key, use_bias=False)
+        self.norm_place = config.merging_norm
 
     def __call__(
         self, tokens: Float[Array, "batch tokens half_channels"], *, grid: Grid
@@ -62,12 +67,15 @@ class PatchMerging(nnx.Module):
 class WindowStage(nnx.Module):
     """Patch merging and blocks, whose parameters are stacked on a leading axis.
 
-    Parameters: `merging`, if the stage merges patches, and `blocks`.
+    Parameters: `entry_norm`, if what enters is normalised, `merging`, if the stage merges patches, and `blocks`.
     """
 
     def __init__(self, config: WindowStageConfig, *, key: PRNGKeyArray):
         merging_key, blocks_key = jax.random.split(key)
-        self.merging = PatchMerging(config.block, key=merging_key) if config.merges else None
+        entering_width = config.block.attention.width // (2 if config.merges else 1)
+        has_norm = config.norms_entry
+        self.entry_norm = LayerNorm(entering_width, epsilon=config.block.norm_epsilon) if has_norm else None
+        self.merging = PatchMerging(config, key=merging_key) if config.merges else None
         self.blocks = stack_placed(
             lambda block_key, place: Block(config.block, key=block_key, place=place),
             jax.random.split(blocks_key, config.stage.depth),
@@ -78,7 +86,9 @@ class WindowStage(nnx.Module):
     def enter(
         self, tokens: Float[Array, "batch tokens channels"], grid: Grid
     ) -> tuple[Float[Array, "batch merged merged_channels"], Grid]:
-        """Merges patches, if the stage does so; returns the tokens that enter the blocks and their grid."""
+        """Normalises and merges patches, if the stage does so; returns the tokens for the blocks and their grid."""
+        if self.entry_norm is not None:
+            tokens = self.entry_norm(tokens)
         return (tokens, grid) if self.merging is None else (self.merging(tokens, grid=grid), halved(grid))
 
     def scan_blocks(

@@ -52,8 +52,8 @@ def bake(config: Config, params: PyTree) -> tuple[Config, PyTree]:
     stages = config.stages()
     if any(stage.attention is not None and stage.attention.similarity == "cosine" for stage in stages):
         raise ConfigError(
-            "a SwinV2 has no place for a table: its stock files hold the network whose output, 16 sigmoid(MLP), is the "
-            "bias, and no such network gives the sum with another term exactly",
+            "a SwinV2 has no place for a table: its stock files hold the network whose output is the bias, and no such "
+            "network gives the sum with another term exactly",
             do="convert a model without the Gaussian, or bake it into a Swin or a relative-position ViT",
         )
     table = RelativeTable(has_prefix=any(stage.prefix_tokens > 0 for stage in stages))

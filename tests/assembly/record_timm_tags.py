@@ -1,7 +1,8 @@
 """Writes gauss_vit/assembly/timm_tags.csv: the pretrained tags of our presets, with the image preparation of each.
 
 Run it where torch, torchvision and timm 1.0.31 are installed:  python -m tests.assembly.record_timm_tags NAME ...
-with the names that `gauss-vit models --names` prints. The first row of a model is timm's default tag.
+with the names that `gauss-vit models --names` prints. The first row of a model is timm's default tag; a model without
+published weights has one row without a tag.
 """
 
 import csv
@@ -25,6 +26,9 @@ def rows(name: str) -> list[tuple[object, ...]]:
     """Returns the rows of a model, timm's default tag first."""
     full_names = timm.list_models(f"{name}.*", pretrained=True)
     default = timm.get_pretrained_cfg(name)
+    if not full_names:
+        numbers = (" ".join(map(str, values)) for values in (default.mean, default.std))
+        return [(name, "", 0, default.crop_pct, default.crop_mode, default.interpolation, *numbers)]
     found = []
     for full in sorted(full_names, key=lambda full: full.partition(".")[2] != default.tag):
         config = timm.get_pretrained_cfg(full)

@@ -23,6 +23,8 @@ EXPECTED = {
     "cait_xxs24_224": (IMAGENET, 1.0),
     "swin_small_patch4_window7_224": (IMAGENET, 0.9),
     "swinv2_base_window16_256": (IMAGENET, 0.9),
+    "swinv2_cr_small_ns_224.sw_in1k": (IMAGENET, 0.9),
+    "swinv2_cr_base_384": (IMAGENET, 1.0),
 }
 
 
@@ -32,6 +34,15 @@ UNTRAINED = (
     "vit_relpos_base_patch16_plus_240",
     "vit_relpos_small_patch16_rpn_224",
     "vit_relpos_base_patch16_rpn_224",
+    "swinv2_cr_tiny_224",
+    "swinv2_cr_tiny_384",
+    "swinv2_cr_small_384",
+    "swinv2_cr_small_ns_256",
+    "swinv2_cr_base_224",
+    "swinv2_cr_base_384",
+    "swinv2_cr_base_ns_224",
+    "swinv2_cr_large_224",
+    "swinv2_cr_large_384",
 )
 DINO_SIDES = {"dinov2": 518, "dinov3": 256, "qkvb": 256}
 
@@ -87,6 +98,7 @@ def test_names_of_imagenet_are_a_thousand_different_ones():
         ("vit_base_patch16_224.augreg_in1", "DO: try vit_base_patch16_224.augreg_in1k"),
         ("vit_bas_patch16_224.augreg_in1k", "unknown model 'vit_bas_patch16_224' DO: try vit_base_patch16_224"),
         ("deit_tiny_patch16_224.x", "choose a tag of fb_in1k"),
+        ("swinv2_cr_base_384.x", "timm has no weights 'x' of swinv2_cr_base_384 DO: try swinv2_cr_base_384"),
     ],
 )
 def test_unknown_names_are_answered_by_the_nearest(name: str, expected: str):

@@ -19,9 +19,8 @@ from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.heads.stock import stock_head
 from gauss_vit.models.construct import abstract
 from gauss_vit.models.presets import PRESETS
-from gauss_vit.models.swin import SwinConfig
-from gauss_vit.models.vit import ViTConfig
-from gauss_vit.weights.names import naming, timm_names, timm_swin_names
+from gauss_vit.weights.names import naming
+from gauss_vit.weights.names.name_tables import timm_rules
 from tests.models import deterministic
 from tests.models.deterministic import central_token, sample, sample_error, split_case
 from tests.models.swin_cases import CASES
@@ -35,14 +34,9 @@ RECORDED: Mapping[str, np.ndarray] = {
 NAMES = tuple(dict.fromkeys(key.rsplit(".", 1)[0] for key in RECORDED))
 
 
-def rules_of(config: ViTConfig | SwinConfig) -> tuple[naming.Rule, ...]:
-    """timm's names for a config."""
-    return timm_swin_names.swin_rules(config) if isinstance(config, SwinConfig) else timm_names.vit_rules(config)
-
-
 def deterministic_params(network: NetworkConfig) -> dict:
     """The weights of the recording in our tree; their names and shapes follow from our abstract parameters."""
-    rules, (_, target) = rules_of(network.backbone), abstract(network)
+    rules, (_, target) = timm_rules(network), abstract(network)
     tensors = {name: deterministic.tensor(name, each.shape) for name, each in naming.expected(rules, target).items()}
     return naming.from_theirs(tensors, rules, target)
 

@@ -40,11 +40,13 @@ def reference(case: Case) -> dict[str, np.ndarray]:
     state = {key: torch.from_numpy(deterministic.tensor(key, tuple(v.shape))) for key, v in model.state_dict().items()}
     model.load_state_dict(state, strict=True)
     images = torch.from_numpy(deterministic.image((case.batch, *case.size, 3))).permute(0, 3, 1, 2).requires_grad_()
-    features = model.forward_features(images)
+    outputs = model.forward_features(images)
+    # SwinV2-CR returns channels first.
+    features = outputs.permute(0, 2, 3, 1) if case.name.startswith("swinv2_cr") else outputs
     row, column = central_token(tuple(features.shape[1:3]))
     target = features[:, row, column].mean(dim=-1).sum()
     (gradient,) = torch.autograd.grad(target, images, retain_graph=True)
-    logits = model.forward_head(features)
+    logits = model.forward_head(outputs)
     results = {"logits": logits, "features": features, "gradient": gradient.permute(0, 2, 3, 1)}
     return {key: sample(value.detach().numpy()) for key, value in results.items()}
 

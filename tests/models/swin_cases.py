@@ -15,6 +15,23 @@ NAMES = (
     "swinv2_base_window8_256",
     "swinv2_base_window16_256",
 )
+OTHERS = (
+    "swinv2_tiny_window8_256",
+    "swinv2_tiny_window16_256",
+    "swinv2_cr_tiny_224",
+    "swinv2_cr_tiny_384",
+    "swinv2_cr_tiny_ns_224",
+    "swinv2_cr_small_224",
+    "swinv2_cr_small_384",
+    "swinv2_cr_small_ns_224",
+    "swinv2_cr_small_ns_256",
+    "swinv2_cr_base_224",
+    "swinv2_cr_base_384",
+    "swinv2_cr_base_ns_224",
+    "swinv2_cr_large_224",
+    "swinv2_cr_large_384",
+)
+CR = "swinv2_cr_tiny_ns_224"
 TINY = {"width": 16, "depths": (2, 3, 2), "num_heads": (1, 2, 4)}
 
 
@@ -68,4 +85,9 @@ CASES: Mapping[str, Case] = {
     # Windows of another size than the image's: maps of 6 x 11, 3 x 6 and 2 x 3.
     "tiny with padding": tiny(NAMES[0], (24, 44), window=(4, 3), image_size=(64, 64), takes_any_size=True),
     "tiny v2 with padding": tiny(NAMES[4], (24, 44), window=(4, 3), image_size=(64, 64), takes_any_size=True),
+    **{name: square(name) for name in OTHERS},
+    f"{CR} on a rectangle": rectangle(CR),
+    f"{CR} with few blocks": shallow(CR),
+    "tiny cr with cut windows": tiny(CR, (40, 72), window=(4, 4)),
+    "tiny cr with padding": tiny(CR, (24, 44), window=(4, 3), image_size=(64, 64), takes_any_size=True),
 }

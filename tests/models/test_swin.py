@@ -40,7 +40,15 @@ V2 = dataclasses.replace(
     norm="after",
     position=Position(terms=(RelativeMlp(hidden=8, mode="swin", dropout=0.0),)),
 )
-CONFIGS = {"v1": V1, "v2": V2}
+CR = dataclasses.replace(
+    V1,
+    similarity="cosine",
+    norm="mixed",
+    stage_norms=True,
+    start="fan_in_uniform",
+    position=Position(terms=(RelativeMlp(hidden=8),)),
+)
+CONFIGS = {"v1": V1, "v2": V2, "cr": CR}
 
 
 def with_gaussian(config, **values):
@@ -132,7 +140,7 @@ def test_stochastic_depth_grows_linearly_over_all_blocks():
     np.testing.assert_allclose(rates, np.arange(5) / 10, rtol=1e-6)
 
 
-@pytest.mark.parametrize(("config", "batch"), [(V1, 3), (V2, 1)], ids=CONFIGS)
+@pytest.mark.parametrize(("config", "batch"), [(V1, 3), (V2, 1), (CR, 1)], ids=CONFIGS)
 def test_features_are_maps_over_the_last_grid(config, batch):
     model, images = lively(config), images_for(config, batch)
     features = jax.jit(model.features)(images)
@@ -148,6 +156,41 @@ def test_parameters_are_float32_and_not_weakly_typed():
     for path, leaf in flatten_paths(params_of(fresh(V2))).items():
         assert leaf.dtype == jnp.float32, path
         assert not leaf.weak_type, path
+
+
+@pytest.mark.parametrize("norm", ["before", "after", "mixed"])
+def test_norms_are_before_or_after_branches_and_patch_merging(norm):
+    stage = dataclasses.replace(V1, norm=norm).stage(1)
+    assert stage.block.norm == ("before" if norm == "before" else "after")
+    assert stage.merging_norm == ("after" if norm == "after" else "before")
+
+
+def test_stage_norms_are_between_stages_and_after_what_maps_read():
+    plain = dataclasses.replace(CR, stage_norms=False)
+    added = set(flatten_paths(abstract(CR)[1])) - set(flatten_paths(abstract(plain)[1]))
+    assert added == {"stages.1.entry_norm.scale", "stages.1.entry_norm.bias"}
+    model, images = lively(CR), images_for(CR)
+    without = nnx.merge(abstract(plain)[0], _without(params_of(model), "entry_norm"))
+    first, other = (jax.jit(lambda images, each=each: each.maps(images, (2, 5)))(images) for each in (model, without))
+    np.testing.assert_array_equal(first[0], other[0])
+    assert not np.allclose(first[1], other[1])
+    for layer, stage in ((2, 0), (3, 1)):
+        found = jax.jit(lambda images, stage=stage: model.block_map(images, jnp.int32(2 - stage), stage=stage))(images)
+        (expected,) = jax.jit(lambda images, layer=layer: model.maps(images, (layer,)))(images)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def _without(params, name):
+    stages = {
+        index: {key: value for key, value in stage.items() if key != name} for index, stage in params["stages"].items()
+    }
+    return {**params, "stages": stages}
+
+
+def test_dense_layers_start_as_the_config_says():
+    kernel = fresh(CR).stages["0"].blocks.mlp.fc1.kernel[...]
+    assert float(jnp.abs(kernel).max()) <= 8**-0.5
+    assert float(jnp.std(kernel)) > 0.1 > 5 * float(jnp.std(fresh(V1).stages["0"].blocks.mlp.fc1.kernel[...])) / 2
 
 
 def test_blocks_of_version_2_start_as_the_identity():

@@ -28,6 +28,8 @@ OF_A_KIND = (
     "swinv2_small_window8_256 with few blocks",
     "tiny with cut windows",
     "tiny v2 with padding",
+    "swinv2_cr_tiny_ns_224 with few blocks",
+    "tiny cr with padding",
 )
 FULL = (
     *OF_A_KIND,
@@ -60,6 +62,8 @@ FULL = (
     "swin_small_patch4_window7_224",
     "swinv2_small_window8_256",
     "swin_tiny_patch4_window7_224 on a rectangle",
+    "swinv2_tiny_window8_256",
+    "swinv2_cr_tiny_ns_224",
 )
 
 

@@ -158,7 +158,7 @@ def test_every_block_draws_its_own_noise():
 @pytest.mark.parametrize(("norm", "channels"), [("before", 16), ("after", 8)])
 @pytest.mark.parametrize("grid", [(4, 6), (3, 5)])
 def test_patch_merging_normalises_before_or_after(norm, channels, grid):
-    config = dataclasses.replace(BLOCK, norm=norm)
+    config = dataclasses.replace(CONFIG, merging_norm=norm)
     merging = PatchMerging(config, key=KEY)
     features = jax.random.normal(jax.random.key(3), (2, *grid, 4), jnp.float32)
     joined = np.asarray(neighbours(features), np.float64)

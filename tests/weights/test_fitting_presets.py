@@ -49,9 +49,10 @@ def test_wrong_size_names_the_preset_in_one_line(rules, prefix, tmp_path):
     assert message.endswith("DO: use --model=deit_tiny_patch16_224, or a config of that model")
 
 
-def test_file_of_another_architecture_names_its_preset(tmp_path):
-    path = sparse_file(tmp_path / "w.safetensors", PRESETS["swin_tiny_patch4_window7_224"], timm_rules)
-    assert "this looks like swin_tiny_patch4_window7_224" in message_of(path, VIT_SMALL)
+@pytest.mark.parametrize("name", ["swin_tiny_patch4_window7_224", "swinv2_cr_small_ns_224"])
+def test_file_of_another_architecture_names_its_preset(name, tmp_path):
+    path = sparse_file(tmp_path / "w.safetensors", PRESETS[name], timm_rules)
+    assert f"this looks like {name}" in message_of(path, VIT_SMALL)
 
 
 def test_own_file_with_other_classes_is_not_another_model(tmp_path):

@@ -8,6 +8,7 @@ from gauss_vit.models.presets.dino import PRESETS_DINO
 from gauss_vit.models.presets.eva import PRESETS_EVA
 from gauss_vit.models.presets.siglip import PRESETS_SIGLIP
 from gauss_vit.models.presets.swin import PRESETS_SWIN
+from gauss_vit.models.presets.swinv2_cr import PRESETS_SWINV2_CR
 from gauss_vit.models.presets.vit import PRESETS_VIT
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
@@ -15,6 +16,14 @@ from gauss_vit.models.vit import ViTConfig
 Preset = ViTConfig | SwinConfig
 
 PRESETS: Mapping[str, Preset] = MappingProxyType(
-    {**PRESETS_VIT, **PRESETS_DINO, **PRESETS_EVA, **PRESETS_CLIP, **PRESETS_SIGLIP, **PRESETS_SWIN}
+    {
+        **PRESETS_VIT,
+        **PRESETS_DINO,
+        **PRESETS_EVA,
+        **PRESETS_CLIP,
+        **PRESETS_SIGLIP,
+        **PRESETS_SWIN,
+        **PRESETS_SWINV2_CR,
+    }
 )
 """Config of every backbone by timm's model name; `dataclasses.replace` derives variants."""

@@ -51,6 +51,7 @@ SWINV2_SMALL = dataclasses.replace(
     similarity="cosine",
     norm="after",
 )
+SWINV2_TINY = dataclasses.replace(SWINV2_SMALL, depths=SWIN_TINY.depths)
 SWINV2_BASE = dataclasses.replace(SWINV2_SMALL, width=128, num_heads=(4, 8, 16, 32))
 
 PRESETS_SWIN: Mapping[str, SwinConfig] = MappingProxyType(
@@ -59,6 +60,8 @@ PRESETS_SWIN: Mapping[str, SwinConfig] = MappingProxyType(
         "swin_small_patch4_window7_224": SWIN_SMALL,
         "swin_base_patch4_window7_224": SWIN_BASE,
         "swin_large_patch4_window7_224": SWIN_LARGE,
+        "swinv2_tiny_window8_256": SWINV2_TINY,
+        "swinv2_tiny_window16_256": dataclasses.replace(SWINV2_TINY, window=(16, 16)),
         "swinv2_small_window8_256": SWINV2_SMALL,
         "swinv2_small_window16_256": dataclasses.replace(SWINV2_SMALL, window=(16, 16)),
         "swinv2_base_window8_256": SWINV2_BASE,

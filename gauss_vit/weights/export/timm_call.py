@@ -1,7 +1,7 @@
 """Finds the stock model of timm for a config: its name, the arguments that differ from it, and the call that makes it.
 
 Source: the signatures of timm 1.0's `VisionTransformer`, `VisionTransformerRelPos`, `VisionTransformerDistilled`,
-`Beit`, `Cait`, `SwinTransformer` and `SwinTransformerV2`.
+`Beit`, `Cait`, `SwinTransformer`, `SwinTransformerV2` and `SwinTransformerV2Cr`.
 """
 
 from collections.abc import Callable, Mapping
@@ -181,21 +181,34 @@ def _has_other_parts(config: ViTConfig) -> bool:
 
 
 def _is_swin(config: SwinConfig) -> bool:
-    parts = (config.windows, config.similarity, config.biases, config.norm)
+    parts = _swin_parts(config)
     match config.position.terms:
         case (RelativeTable(),):
-            return parts == ("fitted", "product", "all", "before")
+            return parts == ("fitted", "product", "all", "before", False)
         case _:
             return False
 
 
 def _is_swin_v2(config: SwinConfig) -> bool:
-    parts = (config.windows, config.similarity, config.biases, config.norm)
+    parts = _swin_parts(config)
     match config.position.terms:
         case (RelativeMlp(mode="swin", hidden=512, reference=None),):
-            return parts == ("fitted", "cosine", "query_value", "after")
+            return parts == ("fitted", "cosine", "query_value", "after", False)
         case _:
             return False
+
+
+def _is_swin_v2_cr(config: SwinConfig) -> bool:
+    parts = _swin_parts(config)
+    match config.position.terms:
+        case (RelativeMlp(mode="cr", hidden=384),):
+            return parts == ("fitted", "cosine", "all", "mixed", config.stage_norms)
+        case _:
+            return False
+
+
+def _swin_parts(config: SwinConfig) -> tuple[str | bool, ...]:
+    return config.windows, config.similarity, config.biases, config.norm, config.stage_norms
 
 
 _VIT_FAMILIES: Mapping[str, Callable[[ViTConfig], bool]] = MappingProxyType(
@@ -212,7 +225,9 @@ _VIT_FAMILIES: Mapping[str, Callable[[ViTConfig], bool]] = MappingProxyType(
     }
 )
 _POOLS: Mapping[Pool, str] = MappingProxyType({"token": "token", "mean": "avg", "attention": "map"})
-_SWIN_FAMILIES: Mapping[str, Callable[[SwinConfig], bool]] = MappingProxyType({"swin": _is_swin, "swinv2": _is_swin_v2})
+_SWIN_FAMILIES: Mapping[str, Callable[[SwinConfig], bool]] = MappingProxyType(
+    {"swin": _is_swin, "swinv2": _is_swin_v2, "swinv2_cr": _is_swin_v2_cr}
+)
 
 
 def _arguments(config: BackboneConfig) -> dict[str, JsonValue]:
@@ -223,7 +238,7 @@ def _arguments(config: BackboneConfig) -> dict[str, JsonValue]:
                 **_sizes(config),
                 "depths": list(config.depths),
                 "num_heads": list(config.num_heads),
-                "window_size": _side(config.window),
+                **_windows(config),
             }
         case ViTConfig():
             sizes = {**_sizes(config), "depth": config.depth, "num_heads": config.num_heads}
@@ -231,6 +246,15 @@ def _arguments(config: BackboneConfig) -> dict[str, JsonValue]:
             return {**sizes, "init_values": config.layer_scale or 0.0, **_family_arguments(config)}
         case _:
             return {}
+
+
+def _windows(config: SwinConfig) -> dict[str, JsonValue]:
+    """Returns the window, and what SwinV2-CR has besides; its windows are an eighth of the first map by default."""
+    if timm_family(config) != "swinv2_cr":
+        return {"window_size": _side(config.window)}
+    rows, columns = config.embedded_grid(config.image_size)
+    is_usual = config.window == (rows // 8, columns // 8)
+    return {"window_size": None if is_usual else _side(config.window), "extra_norm_stage": config.stage_norms}
 
 
 def _family_arguments(config: ViTConfig) -> dict[str, JsonValue]:

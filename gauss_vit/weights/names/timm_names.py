@@ -105,8 +105,8 @@ def _attention(config: ViTConfig) -> tuple[Rule, ...]:
         *dense(f"{theirs}.proj", f"{ours}.projection"),
         *dense(f"{theirs}.proj_l", f"{ours}.logits_mixing"),
         *dense(f"{theirs}.proj_w", f"{ours}.weights_mixing"),
-        *_relative_mlp(f"{theirs}.rel_pos.mlp", f"{ours}.bias.relative_mlp"),
-        *_relative_mlp("shared_rel_pos.mlp", "backbone.shared_bias.relative_mlp"),
+        *relative_mlp(f"{theirs}.rel_pos.mlp", f"{ours}.bias.relative_mlp"),
+        *relative_mlp("shared_rel_pos.mlp", "backbone.shared_bias.relative_mlp"),
         Rule(
             theirs=f"{theirs}.rel_pos.relative_position_bias_table",
             ours=f"{ours}.bias.relative.table",
@@ -165,7 +165,8 @@ def _gates(config: ViTConfig) -> tuple[Rule, ...]:
     )
 
 
-def _relative_mlp(theirs: str, ours: str) -> tuple[Rule, ...]:
+def relative_mlp(theirs: str, ours: str) -> tuple[Rule, ...]:
+    """Returns the names of both layers of a `RelativeMlp` of mode "cr"."""
     return tuple(
         rule
         for layer in ("fc1", "fc2")

@@ -72,6 +72,12 @@ COUNTS = {
     "swinv2_small_window16_256": 49_728_418,
     "swinv2_base_window8_256": 87_918_816,
     "swinv2_base_window16_256": 87_918_816,
+    "swinv2_tiny_window8_256": 28_347_154,
+    "swinv2_cr_tiny_ns_224": 28_333_468,
+    "swinv2_cr_small_224": 49_695_100,
+    "swinv2_cr_small_ns_224": 49_696_444,
+    "swinv2_cr_base_384": 87_877_464,
+    "swinv2_cr_large_224": 196_682_512,
 }
 
 
@@ -94,8 +100,13 @@ KINDS = (
     "vit_small_plus_patch16_dinov3",
     "swin_tiny_patch4_window7_224",
     "swinv2_small_window16_256",
+    "swinv2_cr_tiny_ns_224",
 )
-OF_EVERY_KIND = [*KINDS, *(pytest.param(name, marks=pytest.mark.full) for name in PRESETS if name not in KINDS)]
+
+
+def of_every_kind(kinds, others):
+    """One of every kind, and the others in the full tier."""
+    return [*kinds, *(pytest.param(name, marks=pytest.mark.full) for name in others if name not in kinds)]
 
 
 def stock(config):
@@ -112,13 +123,13 @@ def test_number_of_parameters_equals_timms(name):
     assert count(PRESETS[name]) == COUNTS[name]
 
 
-@pytest.mark.parametrize("name", OF_EVERY_KIND)
+@pytest.mark.parametrize("name", of_every_kind(KINDS, PRESETS))
 def test_the_gaussian_adds_two_parameters_a_block_to_every_model(name):
     config = PRESETS[name]
     assert count(with_terms(config, Gaussian())) == count(config) + 2 * config.depth
 
 
-@pytest.mark.parametrize("name", OF_EVERY_KIND)
+@pytest.mark.parametrize("name", of_every_kind(KINDS, PRESETS))
 def test_every_model_takes_a_rectangle_and_a_batch_of_one(name):
     size = (140, 280) if PRESETS[name].patch_size == (14, 14) else (160, 288)
     config = with_terms(dataclasses.replace(PRESETS[name], image_size=size), Gaussian())

@@ -8,6 +8,7 @@ from gauss_vit.heads.linear import LinearHead
 from gauss_vit.heads.stock import stock_head
 from gauss_vit.models.presets import PRESETS
 from gauss_vit.models.presets.swin import SWIN_TINY
+from gauss_vit.models.presets.swinv2_cr import SWINV2_CR_TINY
 from gauss_vit.models.presets.vit import CAIT_XXS24, DEIT3_SMALL, RELPOS_SMALL, SHARED_SMALL, VIT_BASE, VIT_SMALL
 from gauss_vit.position import RelativeTable
 from gauss_vit.position.position import Position
@@ -48,6 +49,16 @@ TABLE = Position(terms=(RelativeTable(),))
             1000,
             "'swin_tiny_patch4_window7_224', depths=[2, 2], num_heads=[3, 6], window_size=4",
         ),
+        (
+            dataclasses.replace(SWINV2_CR_TINY, image_size=(256, 320), depths=(2, 2, 4, 2)),
+            1000,
+            "'swinv2_cr_tiny_224', img_size=[256, 320], depths=[2, 2, 4, 2], window_size=7",
+        ),
+        (
+            dataclasses.replace(SWINV2_CR_TINY, image_size=(256, 320), window=(8, 10), stage_norms=True),
+            1000,
+            "'swinv2_cr_tiny_ns_224', img_size=[256, 320]",
+        ),
         (dataclasses.replace(CAIT_XXS24, class_blocks=1), 1000, "'cait_xxs24_224', depth_token_only=1"),
         (
             dataclasses.replace(VIT_SMALL, register_tokens=2, mlp="quick_gelu", mlp_norm=True),
@@ -83,6 +94,7 @@ def test_what_differs_becomes_an_argument(config, num_classes, call):
         dataclasses.replace(VIT_SMALL, biases="query_value"),
         dataclasses.replace(VIT_SMALL, distillation_token=True),
         dataclasses.replace(SWIN_TINY, windows="fixed"),
+        dataclasses.replace(SWIN_TINY, stage_norms=True),
         dataclasses.replace(VIT_SMALL, block_norm="after"),
         dataclasses.replace(RELPOS_SMALL, mlp="swiglu"),
         dataclasses.replace(CAIT_XXS24, input_norm=True),
@@ -93,6 +105,7 @@ def test_what_differs_becomes_an_argument(config, num_classes, call):
         "biases",
         "one head for two tokens",
         "fixed windows",
+        "norms of stages",
         "post-norm",
         "gated relpos",
         "normed cait",

@@ -7,7 +7,7 @@ import pytest
 
 from gauss_vit.errors import CheckpointError
 from gauss_vit.models.construct import abstract
-from gauss_vit.models.presets.swin import PRESETS_SWIN
+from gauss_vit.models.presets import PRESETS
 from gauss_vit.weights.names import naming
 from gauss_vit.weights.names.timm_swin_names import swin_rules
 from tests.models.test_swin import CONFIGS, GAUSSIANS
@@ -29,7 +29,7 @@ def test_there_and_back_is_the_identity(config):
 
 
 def shapes_of(name):
-    config = PRESETS_SWIN[name]
+    config = PRESETS[name]
     zeros = jax.tree.map(lambda leaf: np.broadcast_to(np.float32(0), leaf.shape), abstract(classifier(config, 1000))[1])
     return {theirs: array.shape for theirs, array in naming.to_theirs(zeros, swin_rules(config)).items()}
 
@@ -54,6 +54,18 @@ def test_names_and_shapes_of_version_2_are_timms():
     assert shapes["layers.3.blocks.0.attn.q_bias"] == (1024,)
     assert shapes["layers.3.downsample.norm.bias"] == (1024,)
     assert "layers.0.blocks.0.attn.qkv.bias" not in shapes
+
+
+def test_names_and_shapes_of_cr_are_timms():
+    shapes = shapes_of("swinv2_cr_small_ns_224")
+    assert shapes["stages.2.blocks.17.norm3.weight"] == (384,)
+    assert shapes["stages.3.blocks.1.norm3.bias"] == (768,)
+    assert shapes["stages.1.downsample.norm.weight"] == (384,)
+    assert shapes["stages.0.blocks.1.attn.logit_scale"] == (3,)
+    assert shapes["stages.0.blocks.1.attn.meta_mlp.fc1.weight"] == (384, 2)
+    assert shapes["stages.0.blocks.1.attn.meta_mlp.fc2.bias"] == (3,)
+    assert "stages.2.blocks.16.norm3.weight" not in shapes and "norm.weight" not in shapes
+    assert "stages.0.blocks.1.norm3.weight" not in shapes_of("swinv2_cr_small_224")
 
 
 def test_a_gaussian_has_no_name_there():
