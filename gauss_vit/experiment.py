@@ -12,6 +12,7 @@ from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
+from gauss_vit.models.xcit import XCiTConfig
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.tasks.detection import Detection
@@ -32,7 +33,7 @@ _ALTERNATIVES: tuple[Mapping[str, schema.JsonValue], ...] = (
 )
 """Keys of which one at most may be given, each with the value that stands for nothing."""
 
-Model = ViTConfig | SwinConfig | BackboneConfig
+Model = ViTConfig | SwinConfig | XCiTConfig | BackboneConfig
 """The backbones of this package, which stored configs may name, and any other that is defined where a config is."""
 
 

@@ -4,8 +4,6 @@ import fnmatch
 from collections.abc import Sequence
 from dataclasses import is_dataclass
 
-import jax
-
 from gauss_vit.assembly.preset_images import pretrained_of
 from gauss_vit.command_line.console import say
 from gauss_vit.command_line.invocation import Invocation
@@ -15,11 +13,13 @@ from gauss_vit.config.keys import keys_of
 from gauss_vit.errors import ConfigError
 from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.heads.stock import stock_head
-from gauss_vit.models import construct
 from gauss_vit.models.presets import PRESETS, Preset
 from gauss_vit.position.absolute import AbsoluteEmbedding
+from gauss_vit.position.fourier import FourierEmbedding
 from gauss_vit.position.rotary import Rotary
 from gauss_vit.position.term import BiasTerm
+from gauss_vit.train.state import abstract_model
+from gauss_vit.tree import flatten_paths
 
 _HEADER = ("model", "size", "patch", "depth", "width", "parameters", "position")
 _WIDTHS = (7, 5, 5, 5, 11, 0)
@@ -60,13 +60,14 @@ def matching(patterns: Sequence[str]) -> tuple[str, ...]:
 
 def cells(config: Preset) -> tuple[str, ...]:
     """Describes a model: image size and patch in pixels, blocks, channels, parameters with 1,000 classes, positions."""
-    params = jax.tree.leaves(construct.abstract(NetworkConfig(backbone=config, head=stock_head(config)))[1])
+    model = abstract_model(NetworkConfig(backbone=config, head=stock_head(config)).make)
+    sizes = [leaf.size for path, leaf in flatten_paths(model.params).items() if path not in model.statistics]
     return (
         "x".join(map(str, config.image_size)),
         "x".join(map(str, config.patch_size)),
         str(config.depth),
         str(config.width),
-        f"{sum(leaf.size for leaf in params):,}",
+        f"{sum(sizes):,}",
         " + ".join(positions(config)),
     )
 
@@ -75,5 +76,6 @@ def positions(config: Preset) -> tuple[str, ...]:
     """Names the position information of a model: embeddings, absolute and rotary ones, then bias terms."""
     parts = [key.value for key in keys_of(config) if is_dataclass(key.value)]
     absolute = ["absolute" for part in parts if isinstance(part, AbsoluteEmbedding)]
+    fixed = ["fourier" for part in parts if isinstance(part, FourierEmbedding)]
     rotary = ["rotary" for part in parts if isinstance(part, Rotary)]
-    return (*absolute, *rotary, *(part.name for part in parts if isinstance(part, BiasTerm)))
+    return (*absolute, *fixed, *rotary, *(part.name for part in parts if isinstance(part, BiasTerm)))

@@ -25,6 +25,7 @@ from gauss_vit.analysis.token import Token
 from gauss_vit.assembly.named_model import NamedModel
 from gauss_vit.errors import ConfigError
 from gauss_vit.inspect.photos import pixels_of
+from gauss_vit.inspect.position import check_has_attention
 from gauss_vit.models.stage import Stage
 
 SHOWN = 3
@@ -58,12 +59,14 @@ def read_attention(named: NamedModel, paths: tuple[Path, ...], *, token: Token) 
       token: patch of the rollout.
 
     Raises:
-      ConfigError: there are no images, or heads are mixed after the softmax, so that weights may be negative (CaiT).
+      ConfigError: there are no images, no attention between patches (XCiT), or heads are mixed after the softmax, so
+        that weights may be negative (CaiT).
       DataError: an image is damaged.
     """
     if not paths:
         raise ConfigError("there are no images to look at", do="give at least one")
     stages = named.config.stages()
+    check_has_attention(named.config)
     if any(stage.mixes_heads for stage in stages):
         raise ConfigError(
             "talking heads mix their weights after the softmax: they may be negative, and have no mean distance",

@@ -51,6 +51,7 @@ def position_groups(
     Raises:
       ConfigError: the model has no position bias.
     """
+    check_has_attention(config)
     if not config.has_position_bias:
         undrawn = without_table(config.position)
         if undrawn:
@@ -77,6 +78,21 @@ def without_table(position: Position) -> str:
     """
     parts = (position.rotary, position.query_gaussian)
     return " and ".join(type(each).__name__ for each in parts if each is not None)
+
+
+def check_has_attention(config: BackboneConfig) -> None:
+    """Refuses a model without attention between patches, such as XCiT, whose attention mixes channels.
+
+    Raises:
+      ConfigError: no block has such attention.
+    """
+    if all(stage.attention is None for stage in config.stages()):
+        raise ConfigError(
+            "the model has no attention between patches, so that there are neither position biases nor distances of "
+            "attention (cross-covariance attention mixes channels)",
+            do="look at its receptive fields with erf",
+            code="NO-BIAS",
+        )
 
 
 def position_embedding(params: PyTree) -> Float[np.ndarray, "tokens channels"] | None:

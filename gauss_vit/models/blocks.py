@@ -192,16 +192,20 @@ class ClassBlock(nnx.Module):
         key: PRNGKeyArray | None = None,
     ) -> Float[Array, "batch 1 channels"]:
         """Updates the class token."""
-        inputs = self.norm1(jnp.concatenate([class_token, patches], axis=1))
+        mixed = self.attend(self.norm1(jnp.concatenate([class_token, patches], axis=1)))
+        class_token = class_token + scale(mixed, self.layer_scale1)
+        return class_token + scale(self.mlp(self.norm2(class_token), key=key), self.layer_scale2)
+
+    def attend(self, inputs: Float[Array, "batch tokens channels"]) -> Float[Array, "batch 1 channels"]:
+        """Computes the attention of the class token, the first of the normalised tokens, to all of them."""
         heads = self.config.attention.num_heads
         query, keys, values = (
             layer(part).reshape(part.shape[0], part.shape[1], heads, -1)
             for layer, part in ((self.query, inputs[:, :1]), (self.key, inputs), (self.value, inputs))
         )
         logits = attention_logits(query, keys, scale=query.shape[-1] ** -0.5)
-        mixed = attend(attention_weights(logits), values).reshape(class_token.shape)
-        class_token = class_token + scale(self.projection(mixed), self.layer_scale1)
-        return class_token + scale(self.mlp(self.norm2(class_token), key=key), self.layer_scale2)
+        mixed = attend(attention_weights(logits), values)
+        return self.projection(mixed.reshape(inputs.shape[0], 1, inputs.shape[2]))
 
 
 def make_class_blocks(config: BlockConfig, depth: int, *, key: PRNGKeyArray) -> ClassBlock | None:

@@ -111,7 +111,17 @@ Config = TypeVar("Config", bound=_HasPosition)
 
 
 def with_terms(config: Config, *terms: Term) -> Config:
-    """Adds terms to every block of a backbone's config; a term of the same name is replaced."""
+    """Adds terms to every block of a backbone's config; a term of the same name is replaced.
+
+    Raises:
+      ConfigError: the config has no field `position`: its backbone has no attention between patches.
+    """
+    if terms and "position" not in config.__dataclass_fields__:
+        raise ConfigError(
+            f"a position bias does not apply to {type(config).__name__.removesuffix('Config')}: it is added to logits "
+            "between patches, and there are none (cross-covariance attention mixes channels)",
+            do="leave the bias out, or choose a model with attention between patches",
+        )
     return dataclasses.replace(config, position=config.position.with_terms(*terms))
 
 

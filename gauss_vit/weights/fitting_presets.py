@@ -8,6 +8,7 @@ from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.heads.stock import stock_head
 from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.presets import PRESETS, Preset
+from gauss_vit.models.xcit import XCiTConfig
 from gauss_vit.weights.detection import detect
 from gauss_vit.weights.names.naming import Expected, shown_name
 from gauss_vit.weights.safetensors_file import BUFFERS, WeightFile
@@ -47,8 +48,9 @@ def _difference(config: BackboneConfig, preset: Preset) -> str:
 
 
 def _has_patches_of(file: WeightFile, preset: Preset) -> bool:
-    """Returns whether some tensor has the shape of the preset's patch embedding; far cheaper than `_fits`."""
-    kernel = (preset.width, 3, *preset.patch_size)
+    """Returns whether some tensor has the shape of the preset's first convolution; far cheaper than `_fits`."""
+    is_stem = isinstance(preset, XCiTConfig)
+    kernel = (preset.stem_widths[0], 3, 3, 3) if is_stem else (preset.width, 3, *preset.patch_size)
     return any(entry.shape == kernel for entry in file.entries.values())
 
 

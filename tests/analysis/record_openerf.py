@@ -2,7 +2,7 @@
 
 Run it where torch, torchvision, timm and openerf 0.6.1 are installed:
 
-  python -m tests.analysis.record_openerf                              small maps for the tests, openerf_reference.npz
+  python -m tests.analysis.record_openerf [NAME ...]                   small maps for the tests, openerf_reference.npz
   python -m tests.analysis.record_openerf --images=DIR --out=F.npz NAME ...   whole maps, for tests.analysis.parity
 
 A small map is the sum over squares of 8 x 8 pixels. Beside the maps lie what OpenERF fed to the model for the first
@@ -11,6 +11,7 @@ image (`NAME.input`, whole maps only) and how images were prepared.
 
 import argparse
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,13 @@ from tests.analysis.photos import write_photos
 from tests.models import deterministic
 
 REFERENCE = Path(__file__).with_name("openerf_reference.npz")
-SMALL = ("vit_relpos_small_patch16_224", "deit_tiny_patch16_224", "swin_tiny_patch4_window7_224")
+SMALL = (
+    "vit_relpos_small_patch16_224",
+    "deit_tiny_patch16_224",
+    "swin_tiny_patch4_window7_224",
+    "xcit_small_24_p16_224",
+    "swinv2_cr_tiny_ns_224",
+)
 # As OpenERF chooses them for the presets of these families; it has none for vit_relpos.
 TARGETS = {"vit_small": "norm", "vit_base": "norm", "deit": "norm"}
 
@@ -68,12 +75,12 @@ def pooled(values: np.ndarray) -> np.ndarray:
     return values.reshape(height // 8, 8, width // 8, 8).sum(axis=(1, 3))
 
 
-def record() -> None:
-    """Writes the small maps."""
-    recorded = {}
+def record(names: Sequence[str]) -> None:
+    """Writes the small maps of some models, beside those that are there."""
+    recorded = dict(np.load(REFERENCE)) if REFERENCE.exists() else {}
     with tempfile.TemporaryDirectory() as folder:
         write_photos(Path(folder))
-        for name in SMALL:
+        for name in names:
             found = measure(name, Path(folder))
             recorded |= {key: value for key, value in found.items() if not key.endswith((".map", ".input"))}
             recorded[f"{name}.map"] = pooled(found[f"{name}.map"])
@@ -88,7 +95,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
     if arguments.images is None:
-        record()
+        record(arguments.names or SMALL)
         return
     recorded = {}
     for name in arguments.names:

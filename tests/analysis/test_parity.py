@@ -28,6 +28,8 @@ def photos(tmp_path_factory):
         "deit_tiny_patch16_224",
         pytest.param("vit_relpos_small_patch16_224", marks=pytest.mark.full),
         pytest.param("swin_tiny_patch4_window7_224", marks=pytest.mark.full),
+        pytest.param("xcit_small_24_p16_224", marks=pytest.mark.full),
+        pytest.param("swinv2_cr_tiny_ns_224", marks=pytest.mark.full),
     ],
 )
 def test_maps_are_openerfs(name, recorded, photos):

@@ -25,6 +25,8 @@ EXPECTED = {
     "swinv2_base_window16_256": (IMAGENET, 0.9),
     "swinv2_cr_small_ns_224.sw_in1k": (IMAGENET, 0.9),
     "swinv2_cr_base_384": (IMAGENET, 1.0),
+    "xcit_small_24_p16_224.fb_in1k": (IMAGENET, 1.0),
+    "xcit_large_24_p8_384": (IMAGENET, 1.0),
 }
 
 

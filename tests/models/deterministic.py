@@ -19,7 +19,8 @@ def values(name: str, shape: tuple[int, ...]) -> np.ndarray:
 def tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
     """Gives a float32 tensor by the name that another library has for it, such as timm.
 
-    LayerScales are about 0.5, scales of normalisations and running variances about 1; dense layers have unit gain.
+    LayerScales are about 0.5, scales of normalisations, running variances and temperatures about 1; dense layers have
+    unit gain.
     """
     noise = values(name, shape)
     if "gamma" in name:
@@ -27,13 +28,12 @@ def tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
     if name.endswith("logit_scale"):
         # About SwinV2's start. At its limit of ln 100 float32 loses digits: timm's own gradients would be off by 5e-5.
         return (np.log(10) + noise).astype(np.float32)
-    if name.endswith("running_var"):
-        return (1 + 0.3 * noise).astype(np.float32)
-    if ("norm" in name or ".bn." in name) and name.endswith("weight"):
+    if name.endswith(("running_var", "temperature")) or (len(shape) == 1 and name.endswith("weight")):
+        # Weights of one axis are scales of normalisations.
         return (1 + 0.3 * noise).astype(np.float32)
     if len(shape) >= 2 and name.endswith("weight"):
         return (noise * np.sqrt(3 / np.prod(shape[1:]))).astype(np.float32)
-    return (0.2 * noise).astype(np.float32)
+    return np.asarray(0.2 * noise, np.float32)
 
 
 def image(shape: tuple[int, int, int, int]) -> np.ndarray:

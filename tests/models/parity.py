@@ -21,7 +21,7 @@ from gauss_vit.models.construct import abstract
 from gauss_vit.models.presets import PRESETS
 from gauss_vit.weights.names import naming
 from gauss_vit.weights.names.name_tables import timm_rules
-from tests.models import deterministic
+from tests.models import deterministic, xcit_cases
 from tests.models.deterministic import central_token, sample, sample_error, split_case
 from tests.models.swin_cases import CASES
 
@@ -30,6 +30,7 @@ _FOLDER = Path(__file__).parent
 RECORDED: Mapping[str, np.ndarray] = {
     **np.load(_FOLDER / "timm_reference.npz"),
     **np.load(_FOLDER / "timm_swin_reference.npz"),
+    **np.load(_FOLDER / "timm_xcit_reference.npz"),
 }
 NAMES = tuple(dict.fromkeys(key.rsplit(".", 1)[0] for key in RECORDED))
 
@@ -48,6 +49,11 @@ def case_of(name: str) -> tuple[NetworkConfig, tuple[int, int, int, int]]:
         backbone = dataclasses.replace(PRESETS[case.name], **case.changes)
         head = LinearHead(num_classes=case.num_classes)
         return NetworkConfig(backbone=backbone, head=head), (case.batch, *case.size, 3)
+    if name in xcit_cases.CASES:
+        case = xcit_cases.CASES[name]
+        preset = PRESETS[case.name]
+        backbone = dataclasses.replace(preset, image_size=case.size, depth=case.depth or preset.depth)
+        return NetworkConfig(backbone=backbone, head=stock_head(backbone)), (case.batch, *case.size, 3)
     name, depth, side = split_case(name)
     preset = PRESETS[name]
     backbone = dataclasses.replace(

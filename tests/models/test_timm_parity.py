@@ -11,6 +11,7 @@ from tests.models import parity
 
 FEW_BLOCKS = tuple(name for name in parity.NAMES if " at depth " in name or " with few blocks" in name)
 TINY = tuple(name for name in parity.NAMES if name.startswith("tiny "))
+RECTANGLE = "xcit_tiny_12_p8_224 on a rectangle"
 # Too wide for the default tier, but for a case of few patches.
 WIDE = tuple(
     name
@@ -64,10 +65,11 @@ FULL = (
     "swin_tiny_patch4_window7_224 on a rectangle",
     "swinv2_tiny_window8_256",
     "swinv2_cr_tiny_ns_224",
+    "xcit_tiny_12_p16_224",
 )
 
 
-DEFAULT = tuple(name for name in (*FEW_BLOCKS, *TINY) if name not in (*OF_A_KIND, *WIDE))
+DEFAULT = tuple(name for name in (*FEW_BLOCKS, *TINY, RECTANGLE) if name not in (*OF_A_KIND, *WIDE))
 
 
 @pytest.mark.parametrize("name", [*DEFAULT, *(pytest.param(name, marks=pytest.mark.full) for name in FULL)])

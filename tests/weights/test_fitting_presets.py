@@ -49,7 +49,7 @@ def test_wrong_size_names_the_preset_in_one_line(rules, prefix, tmp_path):
     assert message.endswith("DO: use --model=deit_tiny_patch16_224, or a config of that model")
 
 
-@pytest.mark.parametrize("name", ["swin_tiny_patch4_window7_224", "swinv2_cr_small_ns_224"])
+@pytest.mark.parametrize("name", ["swin_tiny_patch4_window7_224", "swinv2_cr_small_ns_224", "xcit_tiny_24_p8_224"])
 def test_file_of_another_architecture_names_its_preset(name, tmp_path):
     path = sparse_file(tmp_path / "w.safetensors", PRESETS[name], timm_rules)
     assert f"this looks like {name}" in message_of(path, VIT_SMALL)

@@ -85,6 +85,7 @@ CASES = {
         "swin_gaussian": with_terms(dataclasses.replace(SWIN, image_size=(112, 168)), Gaussian()),
         "swinv2": small("swinv2_small_window8_256", image_size=(64, 64)),
         "swinv2_cr": small("swinv2_cr_tiny_ns_224", image_size=(64, 96), window=(4, 4)),
+        "xcit": small("xcit_tiny_12_p16_224", image_size=(64, 96)),
     },
     "hugging_face": {
         "vit": small("vit_small_patch16_224", image_size=(64, 96)),

@@ -95,6 +95,8 @@ def _means(config: BackboneConfig, shape: Grid) -> str:
 def _windows_note(config: BackboneConfig) -> str:
     start = attention_start(config)
     patches = f"Patches are those of the last map, {config.grid[0]} x {config.grid[1]}"
+    if all(stage.attention is None for stage in config.stages()):
+        return f"{patches}. There is no attention between patches, so that fields alone are shown."
     if start == config.depth:
         return f"{patches}. Attention in windows is not shown; biases are shown by offset."
     hidden = f"Attention of {_spelt(range(start))}, in windows of finer maps, is not shown"

@@ -10,10 +10,12 @@ from gauss_vit.models.presets.siglip import PRESETS_SIGLIP
 from gauss_vit.models.presets.swin import PRESETS_SWIN
 from gauss_vit.models.presets.swinv2_cr import PRESETS_SWINV2_CR
 from gauss_vit.models.presets.vit import PRESETS_VIT
+from gauss_vit.models.presets.xcit import PRESETS_XCIT
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
+from gauss_vit.models.xcit import XCiTConfig
 
-Preset = ViTConfig | SwinConfig
+Preset = ViTConfig | SwinConfig | XCiTConfig
 
 PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
@@ -24,6 +26,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         **PRESETS_SIGLIP,
         **PRESETS_SWIN,
         **PRESETS_SWINV2_CR,
+        **PRESETS_XCIT,
     }
 )
 """Config of every backbone by timm's model name; `dataclasses.replace` derives variants."""

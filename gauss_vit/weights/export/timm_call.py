@@ -1,7 +1,7 @@
 """Finds the stock model of timm for a config: its name, the arguments that differ from it, and the call that makes it.
 
 Source: the signatures of timm 1.0's `VisionTransformer`, `VisionTransformerRelPos`, `VisionTransformerDistilled`,
-`Beit`, `Cait`, `SwinTransformer`, `SwinTransformerV2` and `SwinTransformerV2Cr`.
+`Beit`, `Cait`, `SwinTransformer`, `SwinTransformerV2`, `SwinTransformerV2Cr` and `Xcit`.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +18,9 @@ from gauss_vit.models.pooling import Pool
 from gauss_vit.models.presets import PRESETS, Preset
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
+from gauss_vit.models.xcit import XCiTConfig
 from gauss_vit.ops.grid import Grid
+from gauss_vit.position.fourier import FourierEmbedding
 from gauss_vit.position.position import Position
 from gauss_vit.position.rotary_axial import AxialRotary
 from gauss_vit.position.terms.relative import RelativeTable
@@ -73,6 +75,9 @@ def timm_family(config: BackboneConfig) -> str | None:
             return next((family for family, belongs in _VIT_FAMILIES.items() if belongs(config)), None)
         case SwinConfig():
             return next((family for family, belongs in _SWIN_FAMILIES.items() if belongs(config)), None)
+        case XCiTConfig():
+            is_stock = config.embedding == FourierEmbedding() and config.patch_size in ((16, 16), (8, 8))
+            return "xcit" if is_stock else None
         case _:
             return None
 
@@ -244,6 +249,9 @@ def _arguments(config: BackboneConfig) -> dict[str, JsonValue]:
             sizes = {**_sizes(config), "depth": config.depth, "num_heads": config.num_heads}
             # timm drops arguments that are None; 0 has the same effect.
             return {**sizes, "init_values": config.layer_scale or 0.0, **_family_arguments(config)}
+        case XCiTConfig():
+            sizes = {**_sizes(config), "depth": config.depth, "num_heads": config.num_heads}
+            return {**sizes, "cls_attn_layers": config.class_blocks}
         case _:
             return {}
 
@@ -280,7 +288,7 @@ def _family_arguments(config: ViTConfig) -> dict[str, JsonValue]:
             return bias
 
 
-def _sizes(config: ViTConfig | SwinConfig) -> dict[str, JsonValue]:
+def _sizes(config: ViTConfig | SwinConfig | XCiTConfig) -> dict[str, JsonValue]:
     return {
         "img_size": _side(config.image_size),
         "patch_size": _side(config.patch_size),

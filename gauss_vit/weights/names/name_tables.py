@@ -11,7 +11,15 @@ from gauss_vit.heads.upernet import UPerNetHead
 from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.models.vit import ViTConfig
-from gauss_vit.weights.names import hugging_face_names, mmdet_names, mmseg_names, timm_names, timm_swin_names
+from gauss_vit.models.xcit import XCiTConfig
+from gauss_vit.weights.names import (
+    hugging_face_names,
+    mmdet_names,
+    mmseg_names,
+    timm_names,
+    timm_swin_names,
+    timm_xcit_names,
+)
 from gauss_vit.weights.names.naming import TRANSPOSED, Rule
 
 Rules = Callable[[NetworkConfig], tuple[Rule, ...]]
@@ -30,6 +38,8 @@ def timm_rules(network: NetworkConfig) -> tuple[Rule, ...]:
             return (*_tables_with_prefix(config), *timm_names.vit_rules(config))
         case SwinConfig() as config:
             return timm_swin_names.swin_rules(config)
+        case XCiTConfig() as config:
+            return timm_xcit_names.xcit_rules(config)
         case config:
             raise _unknown(config)
 

@@ -22,7 +22,7 @@ def vit_rules(config: ViTConfig) -> tuple[Rule, ...]:
         *_attention(config),
         *_gates(config),
         *trunk("blocks", "backbone.blocks", gain=_gain_name(config)),
-        *_class_attention(),
+        *class_attention("blocks_token_only.{layer}.attn", "backbone.class_blocks"),
         *trunk("blocks_token_only", "backbone.class_blocks", gain=_gain_name(config)),
         *normalization(_final_norm(config), "backbone.norm"),
         *_attention_pool(),
@@ -177,8 +177,8 @@ def relative_mlp(theirs: str, ours: str) -> tuple[Rule, ...]:
     )
 
 
-def _class_attention() -> tuple[Rule, ...]:
-    theirs, ours = "blocks_token_only.{layer}.attn", "backbone.class_blocks"
+def class_attention(theirs: str, ours: str) -> tuple[Rule, ...]:
+    """Returns the names of the attention of a block of the class token."""
     return (
         *dense(f"{theirs}.q", f"{ours}.query"),
         *dense(f"{theirs}.k", f"{ours}.key"),

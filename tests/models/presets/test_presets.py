@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import pytest
 from flax import nnx
 
+from gauss_vit.errors import ConfigError
 from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.heads.stock import stock_head
 from gauss_vit.models.construct import abstract
@@ -78,6 +79,12 @@ COUNTS = {
     "swinv2_cr_small_ns_224": 49_696_444,
     "swinv2_cr_base_384": 87_877_464,
     "swinv2_cr_large_224": 196_682_512,
+    "xcit_tiny_12_p16_224": 6_716_272,
+    "xcit_tiny_24_p8_384": 12_107_128,
+    "xcit_small_12_p8_224": 26_213_032,
+    "xcit_small_24_p16_224": 47_671_384,
+    "xcit_medium_24_p16_224": 84_395_752,
+    "xcit_large_24_p16_224": 189_096_136,
 }
 
 
@@ -104,6 +111,10 @@ KINDS = (
 )
 
 
+WITHOUT_BIAS = ("xcit_tiny_12_p16_224",)
+"""One of every kind without attention between patches."""
+
+
 def of_every_kind(kinds, others):
     """One of every kind, and the others in the full tier."""
     return [*kinds, *(pytest.param(name, marks=pytest.mark.full) for name in others if name not in kinds)]
@@ -115,7 +126,9 @@ def stock(config):
 
 @functools.cache
 def count(config):
-    return sum(leaf.size for leaf in jax.tree.leaves(abstract(stock(config))[1]))
+    """Counts parameters, without running statistics."""
+    graph, shapes = abstract(stock(config))
+    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(nnx.merge(graph, shapes), nnx.Param)))
 
 
 @pytest.mark.parametrize("name", COUNTS)
@@ -123,16 +136,23 @@ def test_number_of_parameters_equals_timms(name):
     assert count(PRESETS[name]) == COUNTS[name]
 
 
-@pytest.mark.parametrize("name", of_every_kind(KINDS, PRESETS))
+@pytest.mark.parametrize("name", of_every_kind(KINDS, [name for name in PRESETS if "xcit" not in name]))
 def test_the_gaussian_adds_two_parameters_a_block_to_every_model(name):
     config = PRESETS[name]
     assert count(with_terms(config, Gaussian())) == count(config) + 2 * config.depth
 
 
-@pytest.mark.parametrize("name", of_every_kind(KINDS, PRESETS))
+@pytest.mark.parametrize("name", WITHOUT_BIAS)
+def test_a_model_without_attention_between_patches_refuses_the_gaussian(name):
+    with pytest.raises(ConfigError, match=r"a position bias does not apply to XCiT.*mixes channels"):
+        with_terms(PRESETS[name], Gaussian())
+
+
+@pytest.mark.parametrize("name", of_every_kind((*KINDS, *WITHOUT_BIAS), PRESETS))
 def test_every_model_takes_a_rectangle_and_a_batch_of_one(name):
     size = (140, 280) if PRESETS[name].patch_size == (14, 14) else (160, 288)
-    config = with_terms(dataclasses.replace(PRESETS[name], image_size=size), Gaussian())
+    config = dataclasses.replace(PRESETS[name], image_size=size)
+    config = config if "xcit" in name else with_terms(config, Gaussian())
     graph, params = abstract(stock(config))
     image = jax.ShapeDtypeStruct((1, *size, 3), jnp.float32)
 

@@ -10,7 +10,9 @@ from gauss_vit.models.presets import PRESETS
 from gauss_vit.models.presets.swin import SWIN_TINY
 from gauss_vit.models.presets.swinv2_cr import SWINV2_CR_TINY
 from gauss_vit.models.presets.vit import CAIT_XXS24, DEIT3_SMALL, RELPOS_SMALL, SHARED_SMALL, VIT_BASE, VIT_SMALL
+from gauss_vit.models.presets.xcit import XCIT_TINY_12
 from gauss_vit.position import RelativeTable
+from gauss_vit.position.fourier import FourierEmbedding
 from gauss_vit.position.position import Position
 from gauss_vit.weights.export.timm_call import timm_family, timm_model
 from tests.models.test_vit import PLAIN, RELATIVE
@@ -59,6 +61,11 @@ TABLE = Position(terms=(RelativeTable(),))
             1000,
             "'swinv2_cr_tiny_ns_224', img_size=[256, 320]",
         ),
+        (
+            dataclasses.replace(XCIT_TINY_12, image_size=(96, 160), depth=2, class_blocks=1),
+            5,
+            "'xcit_tiny_12_p16_224', img_size=[96, 160], depth=2, cls_attn_layers=1, num_classes=5",
+        ),
         (dataclasses.replace(CAIT_XXS24, class_blocks=1), 1000, "'cait_xxs24_224', depth_token_only=1"),
         (
             dataclasses.replace(VIT_SMALL, register_tokens=2, mlp="quick_gelu", mlp_norm=True),
@@ -95,6 +102,8 @@ def test_what_differs_becomes_an_argument(config, num_classes, call):
         dataclasses.replace(VIT_SMALL, distillation_token=True),
         dataclasses.replace(SWIN_TINY, windows="fixed"),
         dataclasses.replace(SWIN_TINY, stage_norms=True),
+        dataclasses.replace(XCIT_TINY_12, patch_size=(4, 4)),
+        dataclasses.replace(XCIT_TINY_12, embedding=FourierEmbedding(channels=8)),
         dataclasses.replace(VIT_SMALL, block_norm="after"),
         dataclasses.replace(RELPOS_SMALL, mlp="swiglu"),
         dataclasses.replace(CAIT_XXS24, input_norm=True),
@@ -106,6 +115,8 @@ def test_what_differs_becomes_an_argument(config, num_classes, call):
         "one head for two tokens",
         "fixed windows",
         "norms of stages",
+        "patches",
+        "embedding",
         "post-norm",
         "gated relpos",
         "normed cait",
