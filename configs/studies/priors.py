@@ -20,7 +20,7 @@ from gauss_vit.experiment import Experiment
 from gauss_vit.heads.linear import LinearHead
 from gauss_vit.models.presets.vit import RELPOS_SMALL
 from gauss_vit.ops.pixel_normalization import Normalization
-from gauss_vit.position import Gaussian, Position, RelativeMlp
+from gauss_vit.position import Alibi, Fire, Gaussian, LookHere, Manhattan, Position, RelativeMlp
 from gauss_vit.studies.study import Arm, Study
 from gauss_vit.tasks.classification import Classification
 from gauss_vit.train.config import Training
@@ -33,6 +33,10 @@ TERMS = {
     "relative": (RELATIVE,),
     "gauss": (GAUSSIAN,),
     "both": (RELATIVE, GAUSSIAN),
+    "alibi": (Alibi(),),
+    "manhattan": (Manhattan(),),
+    "look_here": (LookHere(),),
+    "fire": (Fire(),),
 }
 
 
