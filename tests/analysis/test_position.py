@@ -60,11 +60,11 @@ def test_heads_are_averaged():
 
 
 def test_heads_that_mask_an_offset_are_left_out():
-    tables = np.arange(2 * 3 * 1 * 5, dtype=np.float64).reshape(2, 3, 1, 5)
+    tables = np.arange(2 * 3 * 3 * 5, dtype=np.float64).reshape(2, 3, 3, 5)
     tables[0, 1, 0, 0] = tables[0, :, 0, 4] = MASKED
-    analysis = analyse_position(tables, grid=(1, 3))
+    analysis = analyse_position(tables, grid=(2, 3))
     # Offset 0: heads 0 and 2; offset 4, which no head sees: the smallest logit of the layer.
-    np.testing.assert_allclose(analysis.tables[0, 0], [5, 6, 7, 8, 0])
+    np.testing.assert_allclose(analysis.tables[0, 0], [15, 16, 17, 18, 0])
     np.testing.assert_allclose(analysis.tables[1], tables[1].mean(axis=0))
 
 

@@ -156,7 +156,7 @@ def test_a_table_of_others_gets_a_fitted_gaussian_and_says_so(
     out = capsys.readouterr().out
     assert "does not say which Gaussian was baked into it: one is fitted to every block" in out
     split = named_model.trained(tmp_path / "run")
-    given = load_weights(weights, classifier(baked, 1000))
+    given = load_weights(weights, classifier(baked, 1000), source_grid=(2, 4))
     whole, _ = bake(split.config, split.params)
     assert whole == baked
     np.testing.assert_allclose(

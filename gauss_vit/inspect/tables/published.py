@@ -139,9 +139,5 @@ BY_HEAD: Mapping[str, Mapping[str, Numbers]] = {
 
 
 def data_name(data: Data) -> str:
-    """Names the data of a run: a folder of images by its own name, as in `configs/finetune.py`.
-
-    >>> data_name(Data(name="folder", data_dir="~/images/pet", train_split="train", eval_split="test"))
-    'pet'
-    """
+    """Names the data of a run: a folder of images by its own name, such as `pet`, as in `configs/finetune.py`."""
     return Path(data.data_dir).name if data.name == FOLDER else data.name
