@@ -26,6 +26,9 @@ from gauss_vit.position.term import MASKED
 CLIP = 4.0
 """Logits beyond it have the colour of the end of the scale: a weight of e^-4, or 2 %, of that of an equal patch."""
 
+MASS_CUT = 50
+"""Part of the largest mass at which receptive fields are cut off: the patch itself has nearly all of it."""
+
 MASK_COLOUR = "0.75"
 _CELL_INCHES, _LABEL_INCHES, _BAR_INCHES = 0.62, 1.5, 1.0
 
@@ -45,13 +48,18 @@ def terms_figure(starts: Sequence[TermStart], *, title: str) -> Figure:
     grid = figure.subplots(len(starts), heads + 1, squeeze=False)
     largest = max(float(start.field.max()) for start in starts)
     for row, start in zip(grid, starts, strict=True):
-        _draw_row(list(row), start, mass=PowerNorm(DISPLAY_EXPONENT, vmin=0.0, vmax=100 * largest))
+        _draw_row(list(row), start, mass=PowerNorm(DISPLAY_EXPONENT, vmin=0.0, vmax=100 * largest / MASS_CUT))
     grid[0, 0].set_title("receptive\nfield", fontsize=TICK_SIZE, pad=3)
     for index, axes in enumerate(grid[0, 1:]):
         axes.set_title(f"head {index}", fontsize=TICK_SIZE, pad=3)
     field, table, panels = grid[0, 0].images[0], grid[0, 1].images[0], list(grid.flat)
     add_shared_colour_bar(figure, table, panels, f"bias (logits), cut off at ±{CLIP:g}")
-    add_shared_colour_bar(figure, field, panels, f"receptive field, {MASS_PER_PIXEL}, {SQUARE_ROOT}")
+    add_shared_colour_bar(
+        figure,
+        field,
+        panels,
+        f"receptive field, {MASS_PER_PIXEL}, {SQUARE_ROOT}, cut off at 1/{MASS_CUT} of the largest",
+    )
     write_heading(figure, title)
     write_caption(figure, _caption(starts[0]))
     return figure
@@ -69,15 +77,15 @@ def _draw_row(row: list[Axes], start: TermStart, *, mass: PowerNorm) -> None:
     for axes in row[1 + num_tables :]:
         axes.set_axis_off()
     if num_tables < len(row) - 1:
-        _write_beside(row[num_tables], "all heads")
+        _write_in(row[1 + num_tables], "all heads")
     for axes in row:
         axes.set_xticks([])
         axes.set_yticks([])
 
 
-def _write_beside(axes: Axes, text: str) -> None:
-    """Writes a short remark at the right of a panel."""
-    axes.text(1.15, 0.5, text, transform=axes.transAxes, fontsize=TICK_SIZE, color=FAINT, va="center")
+def _write_in(axes: Axes, text: str) -> None:
+    """Writes a short remark into an empty panel."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, fontsize=TICK_SIZE, color=FAINT, ha="center", va="center")
 
 
 def _caption(start: TermStart) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gauss_vit.analysis.term_start import TermStart
-from gauss_vit.plots.terms import CLIP, terms_figure
+from gauss_vit.plots.terms import CLIP, MASS_CUT, terms_figure
 from gauss_vit.position.term import MASKED
 
 GRID = (2, 3)
@@ -35,7 +35,7 @@ def test_every_head_has_a_panel_beside_the_receptive_field(figure):
 
 def test_tables_share_a_scale_and_fields_another(figure):
     scales = sorted({(image.norm.vmin, image.norm.vmax) for image in images_of(figure)})
-    assert scales == [(-CLIP, CLIP), (0.0, pytest.approx(100 / 24))]
+    assert scales == [(-CLIP, CLIP), (0.0, pytest.approx(100 / 24 / MASS_CUT))]
 
 
 def test_masked_offsets_are_left_out(figure):
