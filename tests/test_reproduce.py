@@ -114,6 +114,7 @@ def kinds_of(command: str) -> str:
     return re.sub(r"(vit_relpos|vit|swin)_\w+", r"\1", shown)
 
 
+@pytest.mark.full
 def test_every_kind_of_command_runs_on_stand_ins(place: Path, capsys: pytest.CaptureFixture[str]):
     seen: Counter[str] = Counter()
     chosen = []
