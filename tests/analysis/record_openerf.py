@@ -17,10 +17,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-# Lets torchvision load beside a CPU-only torch: its compiled operators are never called here.
-_LIBRARY = torch.library.Library("torchvision", "DEF")
-_LIBRARY.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-_LIBRARY.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+from tests.torchvision_operators import load_torchvision
+
+load_torchvision()
 
 import openerf
 import timm
@@ -46,7 +45,16 @@ def model_of(name: str) -> torch.nn.Module:
     model = timm.create_model(name).eval()
     state = {key: torch.from_numpy(deterministic.tensor(key, tuple(v.shape))) for key, v in model.state_dict().items()}
     model.load_state_dict(state, strict=True)
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.register_forward_hook(_keep_gradients_contiguous)
     return model
+
+
+def _keep_gradients_contiguous(_: torch.nn.Module, __: object, output: torch.Tensor) -> None:
+    """Keeps torch from a wrong gradient on CPUs: docs/receptive_fields.md shows it in ten lines."""
+    if output.requires_grad:
+        output.register_hook(lambda gradient: gradient.contiguous())
 
 
 def measure(name: str, folder: Path) -> dict[str, np.ndarray]:

@@ -9,12 +9,9 @@ import csv
 import sys
 from pathlib import Path
 
-import torch
+from tests.torchvision_operators import load_torchvision
 
-# Lets torchvision load beside a CPU-only torch: its compiled operators are never called here.
-_LIBRARY = torch.library.Library("torchvision", "DEF")
-_LIBRARY.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-_LIBRARY.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+load_torchvision()
 
 import timm
 

@@ -9,10 +9,9 @@ import types
 
 import torch
 
-# Lets torchvision load beside a CPU-only torch: its compiled operators are never called here.
-_LIBRARY = torch.library.Library("torchvision", "DEF")
-_LIBRARY.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-_LIBRARY.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+from tests.torchvision_operators import load_torchvision
+
+load_torchvision()
 
 
 def nms(boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float, offset: int) -> torch.Tensor:

@@ -66,9 +66,8 @@ _PETS = Data(
 _PEER = """
 import json, sys
 import torch
-library = torch.library.Library("torchvision", "DEF")
-for operator in ("nms", "qnms"):
-    library.define(operator + "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+from tests.torchvision_operators import load_torchvision
+load_torchvision()
 import timm
 from PIL import Image
 from safetensors.torch import save_file

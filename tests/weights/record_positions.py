@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-# Lets torchvision load beside a CPU-only torch: its compiled operators are never called here.
-_LIBRARY = torch.library.Library("torchvision", "DEF")
-_LIBRARY.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-_LIBRARY.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+from tests.torchvision_operators import load_torchvision
+
+load_torchvision()
 
 import timm
 from timm.models import beit, swin_transformer, vision_transformer, vision_transformer_relpos

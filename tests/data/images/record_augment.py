@@ -7,12 +7,10 @@ import itertools
 from pathlib import Path
 
 import numpy as np
-import torch
 
-# A torchvision built for CUDA imports beside a CPU torch once the operators it looks for are declared.
-library = torch.library.Library("torchvision", "DEF")
-for operator in ("nms", "qnms"):
-    library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+from tests.torchvision_operators import load_torchvision
+
+load_torchvision()
 
 from PIL import Image
 from timm.data import auto_augment
