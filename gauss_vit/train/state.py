@@ -117,7 +117,7 @@ def init_state(
 
     key = run_key(seed)
     shardings = tree_shardings(mesh, jax.eval_shape(init, key), whole_below=whole_below)
-    return jax.jit(init, out_shardings=shardings)(key)
+    return construct.jit_once(init, out_shardings=shardings)(key)
 
 
 def place_state(

@@ -187,7 +187,7 @@ def draw(network: NetworkConfig, paths: Sequence[str], *, seed: int) -> dict[str
         leaves = flatten_paths(construct.draw(network.make, key))
         return {path: leaves[path] for path in paths}
 
-    return jax.tree.map(np.asarray, jax.jit(some)(jax.random.key(seed)))
+    return jax.tree.map(np.asarray, construct.jit_once(some)(jax.random.key(seed)))
 
 
 def _plan(
