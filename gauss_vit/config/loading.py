@@ -149,12 +149,12 @@ def _run(path: Path, argument: str | None, function: str) -> object:
 
 
 def _execute(path: Path) -> ModuleType:
-    """Imports a file under a unique name; its folder is not added to the import path.
+    """Imports a file under a unique name; its folder is not added to the import path, but `__file__` says where it is.
 
     Annotations that are text, as with `from __future__ import annotations`, are looked up in `sys.modules`.
     """
     name = f"gauss_vit_config_{path.stem}"
-    spec = importlib.util.spec_from_loader(name, _SourceLoader(name, str(path)), origin=str(path))
+    spec = importlib.util.spec_from_file_location(name, path, loader=_SourceLoader(name, str(path)))
     if spec is None or spec.loader is None:
         raise ConfigFileError("it cannot be loaded as a Python file")
     module = importlib.util.module_from_spec(spec)

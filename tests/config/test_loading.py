@@ -92,6 +92,16 @@ def test_folder_of_the_file_is_not_searched_for_modules(tmp_path: Path):
     assert sys.path == before
 
 
+def test_file_may_load_one_that_lies_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write(tmp_path, f"{IMPORTS}def get_config():\n    return Whole(part=Part(size=4))\n", name="base.py")
+    beside = "from pathlib import Path\nBASE = Path(__file__).resolve().parent / 'base.py'\n"
+    text = f"{IMPORTS}from gauss_vit.config import loading\n{beside}def get_config():\n"
+    path = write(tmp_path, f"{text}    return loading.load(str(BASE), Whole)\n")
+    assert loading.load(str(path), Whole).part.size == 4
+    monkeypatch.chdir(tmp_path)
+    assert loading.load("x.py", Whole).part.size == 4
+
+
 def test_unknown_key_is_named_with_its_line_and_the_nearest(tmp_path: Path):
     message = refusal_of(tmp_path, "return Whole(part=Part(sise=3))")
     assert message == f"{tmp_path}/x.py line 3: unknown key part.sise; did you mean part.size?"
