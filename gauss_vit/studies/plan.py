@@ -86,7 +86,7 @@ def make_plan(source: str, *, overrides: Overrides, workdir: Path) -> Plan:
 
     Args:
       source: the config file.
-      overrides: texts of `--config.KEY=VALUE` by key, for all runs.
+      overrides: texts of `--config.KEY=VALUE` by key, for all runs; see `overrides_of`.
       workdir: folder of the study.
 
     Raises:
@@ -107,14 +107,14 @@ def _planned(
     study: Study, source: str, *, overrides: Overrides, workdir: Path, index: int, arm: Arm, seed: int
 ) -> PlannedRun:
     config = f"{loading.path_of(source)}:{arm.config_argument}"
-    folder = workdir / arm.name / f"seed_{seed}"
+    folder, own = workdir / arm.name / f"seed_{seed}", overrides_of(overrides, arm=arm.name, seed=seed)
     return PlannedRun(
         index=index,
         arm=arm.name,
         seed=seed,
         folder=folder,
-        experiment=experiments.override(experiments.load(config), {**overrides, "seed": seed}),
-        train=("train", f"--config={config}", *flags(overrides), f"--config.seed={seed}", f"--workdir={folder}"),
+        experiment=experiments.override(experiments.load(config), {**own, "seed": seed}),
+        train=("train", f"--config={config}", *flags(own), f"--config.seed={seed}", f"--workdir={folder}"),
         evaluate=("evaluate", *_measured(study, folder), f"--workdir={folder}"),
     )
 
@@ -124,6 +124,18 @@ def _measured(study: Study, folder: Path) -> tuple[str, ...]:
     if study.split is None:
         return chosen
     return (*chosen, f"--config={folder / 'config.json'}", f"--config.data.eval_split={study.split}")
+
+
+def overrides_of(overrides: Overrides, *, arm: str, seed: int) -> Overrides:
+    """Returns the changes of a run: in a text, `{arm}` and `{seed}` stand for its own, as in the place of weights.
+
+    >>> overrides_of({"start.weights": "P/{arm}/seed_{seed}"}, arm="none", seed=2)
+    {'start.weights': 'P/none/seed_2'}
+    """
+    return {
+        key: value.replace("{arm}", arm).replace("{seed}", str(seed)) if isinstance(value, str) else value
+        for key, value in overrides.items()
+    }
 
 
 def flags(overrides: Overrides) -> tuple[str, ...]:
@@ -147,7 +159,8 @@ def process_command(arguments: tuple[str, ...]) -> tuple[str, ...]:
 def shown_commands(plan: Plan, run: PlannedRun) -> str:
     """Writes the commands of a run as somebody else would type them, with `W` for its folder."""
     given = {**plan.overrides, **{key: key.rpartition(".")[2].upper() for key in _PLACES if key in plan.overrides}}
-    train = tuple(word for word in run.train if word not in flags(plan.overrides))
+    own = flags(overrides_of(plan.overrides, arm=run.arm, seed=run.seed))
+    train = tuple(word for word in run.train if word not in own)
     parts = [(*train[:2], *flags(given), *train[2:]), run.evaluate]
     folder = str(run.folder)
     return " && ".join(shlex.join((_SHOWN_PROGRAM, *part)).replace(folder, "W") for part in parts)

@@ -65,3 +65,11 @@ def test_places_of_this_machine_are_not_shown():
 
 def test_switches_are_flags():
     assert flags({"a.b": True, "c": False, "d": "x y"}) == ("--config.a.b", "--noconfig.c", "--config.d=x y")
+
+
+def test_arm_and_seed_stand_in_a_change_for_those_of_the_run():
+    plan = planned(data__data_dir="/sets/{arm}/{seed}")
+    assert [run.experiment.data.data_dir for run in plan.runs[2:]] == ["/sets/none/5", "/sets/with-gauss/5"]
+    assert "--config.data.data_dir=/sets/with-gauss/5" in plan.runs[3].train
+    shown = f"{study_command(plan)} {shown_commands(plan, plan.runs[3])}"
+    assert "/sets" not in shown and "--config.data.data_dir=DATA_DIR" in shown
