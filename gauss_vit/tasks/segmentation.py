@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, Int, Integer, PRNGKeyArray, PyTree, Sh
 from gauss_vit.batches import IGNORED, Batch, Mask, MaskTargets
 from gauss_vit.errors import ConfigError
 from gauss_vit.heads.dense_logits import DenseLogits
+from gauss_vit.heads.linear_pixels import LinearPixelHead
 from gauss_vit.heads.network import ClassHeadConfig
 from gauss_vit.heads.upernet import UPerNetHead
 from gauss_vit.metrics.class_subsets import ClassSubset
@@ -73,7 +74,7 @@ class Segmentation:
       ConfigError: the weight is negative, or there are more classes than masks can hold.
     """
 
-    head: UPerNetHead | ClassHeadConfig = _UPERNET
+    head: UPerNetHead | LinearPixelHead | ClassHeadConfig = _UPERNET
     auxiliary_weight: float = 0.4
     reduction: Reduction = "all"
 
