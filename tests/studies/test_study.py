@@ -3,12 +3,19 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gauss_vit import experiment as experiments
 from gauss_vit.errors import ConfigError
+from gauss_vit.models.construct import abstract
+from gauss_vit.position import Gaussian
 from gauss_vit.studies import study as studies
+from gauss_vit.studies.expected_time import plan_lines
+from gauss_vit.studies.plan import make_plan
 from gauss_vit.studies.study import Arm, Study
+from gauss_vit.train.optim.lr_scale import trainable_mask
+from gauss_vit.tree import flatten_paths
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "configs" / "studies").glob("*.py"))
@@ -56,6 +63,41 @@ def test_arms_of_a_study_file_differ_in_the_model_or_the_start_alone(path: Path)
     assert all(experiment == plain[0] for experiment in plain)
     assert experiments.load(str(path)) in found
     assert all(experiments.from_json(experiment.to_json()) == experiment for experiment in found)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_runs_of_a_study_file_are_planned_with_their_hours(path: Path, tmp_path: Path):
+    plan = make_plan(str(path), overrides={"training.num_steps": "2"}, workdir=tmp_path)
+    lines = plan_lines(plan)
+    assert len(plan.runs) == len(plan.study.arms) * len(plan.study.seeds)
+    assert sum(line.lstrip()[:1].isdigit() for line in lines) == len(plan.runs)
+    assert f"{plan.study.hours_per_run * len(plan.runs):.2f} hours" in lines[-2]
+    assert not list(tmp_path.iterdir())
+
+
+def test_frozen_features_train_the_head_alone():
+    experiment = experiments.load(str(ROOT / "configs" / "studies" / "frozen_features.py"))
+    scale, params = experiment.optimizer.learning_rate_scale, abstract(experiment.network)[1]
+    is_trained = flatten_paths(trainable_mask(scale, params))
+    assert {path for path, trained in is_trained.items() if trained} == {
+        "head.classifier.kernel",
+        "head.classifier.bias",
+    }
+
+
+def test_frozen_features_are_those_of_the_priors():
+    frozen, priors = (ROOT / "configs" / "studies" / name for name in ("frozen_features.py", "priors.py"))
+    for arm in ("none", "gauss"):
+        assert experiments.load(f"{frozen}:{arm}").model == experiments.load(f"{priors}:{arm}").model
+
+
+def test_sigma_starts_equally_wide_in_either_unit():
+    path = ROOT / "configs" / "studies" / "sigma_unit.py"
+    for arm in ("patch", "image"):
+        model = experiments.load(f"{path}:{arm}").model
+        (gaussian,) = (term for term in model.position.terms if isinstance(term, Gaussian))
+        down, across = gaussian.widths({"sigma": np.float32([[gaussian.sigma]])}, model.grid)
+        assert down.item() == across.item() == 3.0, arm
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
