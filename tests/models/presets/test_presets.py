@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,9 @@ from gauss_vit.models.construct import abstract
 from gauss_vit.models.presets import PRESETS
 from gauss_vit.position import Gaussian
 from gauss_vit.position.position import with_terms
+from gauss_vit.weights.names import naming
+from gauss_vit.weights.names.name_tables import timm_rules
+from tests.models.presets.structure import RECORD, digest, summary
 
 # Counts of timm 1.0.31 (and 0.6.7) for 1,000 classes.
 COUNTS = {
@@ -115,8 +119,11 @@ WITHOUT_BIAS = ("xcit_tiny_12_p16_224",)
 """One of every kind without attention between patches."""
 
 
+STRUCTURES = json.loads(RECORD.read_text())
+
+
 def of_every_kind(kinds, others):
-    """One of every kind, and the others in the full tier."""
+    """Some of every kind, and the others in the full tier."""
     return [*kinds, *(pytest.param(name, marks=pytest.mark.full) for name in others if name not in kinds)]
 
 
@@ -125,15 +132,32 @@ def stock(config):
 
 
 @functools.cache
+def abstract_stock(config):
+    return abstract(stock(config))
+
+
 def count(config):
     """Counts parameters, without running statistics."""
-    graph, shapes = abstract(stock(config))
+    graph, shapes = abstract_stock(config)
     return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(nnx.merge(graph, shapes), nnx.Param)))
 
 
 @pytest.mark.parametrize("name", COUNTS)
 def test_number_of_parameters_equals_timms(name):
     assert count(PRESETS[name]) == COUNTS[name]
+
+
+def test_every_structure_is_recorded():
+    assert set(STRUCTURES) == set(PRESETS)
+
+
+@pytest.mark.parametrize("name", of_every_kind(COUNTS, PRESETS))
+def test_names_and_shapes_of_parameters_are_timms(name):
+    network = stock(PRESETS[name])
+    wanted = naming.expected(timm_rules(network), abstract_stock(PRESETS[name])[1])
+    shapes = {key: each.shape for key, each in wanted.items()}
+    compare = f"compare with `python -m tests.models.presets.record_structure --show {name}` beside timm"
+    assert digest(shapes) == STRUCTURES[name], f"{compare}:\n{summary(shapes)}"
 
 
 @pytest.mark.parametrize("name", of_every_kind(KINDS, [name for name in PRESETS if "xcit" not in name]))
