@@ -1,6 +1,6 @@
 """Loops over stacked blocks: all of them, all but the last, or the first few."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import jax
@@ -12,7 +12,11 @@ from jaxtyping import Array, Float, Int32, PRNGKeyArray, PyTree
 from gauss_vit.models.blocks import Block, ClassBlock, Layout
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.layers import layers_per_turn, scan_layers
+from gauss_vit.models.stage import Stage, stage_of_block
 from gauss_vit.models.tokens import repeated
+
+Streams = tuple[Float[Array, "batch tokens channels"], Float[Array, "depth batch tokens channels"] | None]
+"""The stream that leaves the last block of a stage and, if they are collected, the streams that enter each."""
 
 
 def run_blocks(
@@ -104,6 +108,25 @@ def run_first(
     turns = np.arange(0, depth, len(layouts), dtype=np.int32)
     unroll = layers_per_turn(compute, len(turns), blocks_per_layer=len(layouts))
     return scan_layers(body, tokens, turns, unroll=unroll, remat=compute.remat)[0]
+
+
+def streams_after(
+    layers: Sequence[int], stage: Stage, run: Callable[[bool], Streams]
+) -> list[Float[Array, "batch tokens channels"]]:
+    """Computes the streams that leave some blocks of a model with one stage.
+
+    Args:
+      layers: Numbers of the blocks, from 1 to the depth.
+      stage: The only stage.
+      run: Runs all blocks; its argument is whether it collects the streams that enter them.
+
+    Raises:
+      ConfigError: there is no such block.
+    """
+    for layer in layers:
+        stage_of_block((stage,), layer)
+    last, entering = run(any(layer < stage.depth for layer in layers))
+    return [last if entering is None or layer == stage.depth else entering[layer] for layer in layers]
 
 
 def run_class_blocks(

@@ -7,10 +7,24 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from gauss_vit.errors import ConfigError
 from gauss_vit.models.layers import Linear
 from gauss_vit.models.stage import Stage
 from gauss_vit.ops.grid import Grid, num_patches
 from gauss_vit.position.absolute import AbsoluteEmbedding
+
+
+def check_image_size(images: Float[Array, "batch height width 3"], size: tuple[int, int]) -> None:
+    """Checks that images have the (height, width) of a model.
+
+    Raises:
+      ConfigError: they have another.
+    """
+    if images.shape[1:3] != size:
+        raise ConfigError(
+            f"the model takes images of {size}, got {images.shape[1:3]}",
+            do="set image_size; a dense head can predict from windows of that crop, with inference.mode=slide",
+        )
 
 
 def patch_embedding(patch_size: Grid, width: int, *, key: PRNGKeyArray, use_bias: bool = True) -> Linear:

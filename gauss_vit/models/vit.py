@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int, Int32, PRNGKeyArray
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.models.attention import AttentionConfig
-from gauss_vit.models.block_scan import with_class_token
+from gauss_vit.models.block_scan import streams_after, with_class_token
 from gauss_vit.models.blocks import Block, BlockConfig, make_class_blocks
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.features import AttentionInputs, Features, Intermediates
@@ -22,8 +22,8 @@ from gauss_vit.models.mlp import MlpKind
 from gauss_vit.models.observed import intermediates
 from gauss_vit.models.pooling import AttentionPool, Pool, pool_tokens
 from gauss_vit.models.refinement import refine, refine_token
-from gauss_vit.models.stage import Stage, stage_of_block
-from gauss_vit.models.tokens import joined, learned_tokens, patch_embedding, position_embedding
+from gauss_vit.models.stage import Stage
+from gauss_vit.models.tokens import check_image_size, joined, learned_tokens, patch_embedding, position_embedding
 from gauss_vit.ops.dropout import dropout, split_key
 from gauss_vit.ops.grid import Grid, grid_of
 from gauss_vit.ops.patches import patchify
@@ -303,13 +303,11 @@ class ViT(nnx.Module):
         Raises:
           ConfigError: there is no such block.
         """
-        stages, depth = self.config.stages(), self.config.depth
-        for layer in layers:
-            stage_of_block(stages, layer)
         embed_key, blocks_key, _ = split_key(key, 3)
-        tokens, collects = self.embed(images, key=embed_key), any(layer < depth for layer in layers)
-        last, entering = self.scan_blocks(tokens, key=blocks_key, collect=collects)
-        streams = [last if entering is None or layer == depth else entering[layer] for layer in layers]
+        tokens, (stage,) = self.embed(images, key=embed_key), self.config.stages()
+        streams = streams_after(
+            layers, stage, lambda collect: self.scan_blocks(tokens, key=blocks_key, collect=collect)
+        )
         return tuple(self._stage().patches(stream) for stream in streams)
 
     def block_map(
@@ -349,11 +347,7 @@ class ViT(nnx.Module):
           ConfigError: the images are not of the model's size.
         """
         config = self.config
-        if images.shape[1:3] != config.image_size:
-            raise ConfigError(
-                f"the model takes images of {config.image_size}, got {images.shape[1:3]}",
-                do="set image_size; a dense head can predict from windows of that crop, with inference.mode=slide",
-            )
+        check_image_size(images, config.image_size)
         tokens = self.patch_embed(patchify(images.astype(config.compute.dtype), config.patch_size))
         class_token, absolute = None if config.class_blocks else self.class_token, config.position.absolute
         tokens = joined(

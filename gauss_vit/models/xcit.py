@@ -11,12 +11,13 @@ from jaxtyping import Array, Float, Int32, PRNGKeyArray, PyTree
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.models.attention import AttentionConfig
+from gauss_vit.models.block_scan import streams_after
 from gauss_vit.models.blocks import BlockConfig, ClassBlock
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.features import AttentionInputs, Features, Intermediates
 from gauss_vit.models.layers import Init, LayerNorm, Linear, layers_per_turn, scan_layers, stack
-from gauss_vit.models.stage import Stage, stage_of_block
-from gauss_vit.models.tokens import repeated
+from gauss_vit.models.stage import Stage
+from gauss_vit.models.tokens import check_image_size, repeated
 from gauss_vit.models.xcit_blocks import ChannelBlock, ConvolutionStem, update_all_tokens
 from gauss_vit.ops.dropout import dropout, split_key
 from gauss_vit.ops.grid import Grid, grid_of
@@ -205,13 +206,9 @@ class XCiT(nnx.Module):
         Raises:
           ConfigError: there is no such block.
         """
-        stages, depth = self.config.stages(), self.config.depth
-        for layer in layers:
-            stage_of_block(stages, layer)
         embed_key, blocks_key, _ = split_key(key, 3)
-        collects = any(layer < depth for layer in layers)
-        last, entering = self._run(self.embed(images, key=embed_key), key=blocks_key, collect=collects)
-        streams = [last if entering is None or layer == depth else entering[layer] for layer in layers]
+        tokens, (stage,) = self.embed(images, key=embed_key), self.config.stages()
+        streams = streams_after(layers, stage, lambda collect: self._run(tokens, key=blocks_key, collect=collect))
         return tuple(self._as_map(stream) for stream in streams)
 
     def block_map(
@@ -252,11 +249,7 @@ class XCiT(nnx.Module):
           ConfigError: the images are not of the model's size.
         """
         config = self.config
-        if images.shape[1:3] != config.image_size:
-            raise ConfigError(
-                f"the model takes images of {config.image_size}, got {images.shape[1:3]}",
-                do="set image_size; a dense head can predict from windows of that crop, with inference.mode=slide",
-            )
+        check_image_size(images, config.image_size)
         maps = self.stem(images.astype(config.compute.dtype), key=key)
         position = self.position_projection(jnp.asarray(config.embedding.features(config.grid)))
         maps = maps + jnp.broadcast_to(position.astype(maps.dtype), maps.shape)
