@@ -1,13 +1,17 @@
 """The MLP of a block against its formula in NumPy, gated and not."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jax.sharding import PartitionSpec
 from scipy.special import erf
 
 from gauss_vit.models.mlp import Mlp
+from gauss_vit.train import mesh as meshes
+from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.tree import flatten_paths
 
 WIDTH, HIDDEN, EPSILON = 6, 8, 1e-3
@@ -63,3 +67,24 @@ def test_only_a_key_drops_hidden_channels():
     layer, _ = mlp("swiglu", EPSILON, dropout_rate=0.5)
     np.testing.assert_array_equal(layer(TOKENS), mlp("swiglu", EPSILON)[0](TOKENS))
     assert not np.allclose(layer(TOKENS, key=jax.random.key(2)), layer(TOKENS))
+
+
+@pytest.mark.parametrize("norm_epsilon", [None, EPSILON])
+def test_a_gate_split_over_devices_gives_the_same_outputs_and_gradients(norm_epsilon):
+    graph, state = nnx.split(mlp("swiglu", norm_epsilon)[0])
+    params = {"mlp": nnx.to_pure_dict(state)}
+    mesh = meshes.make(MeshConfig(data=2, tensor=4), jax.devices())
+    shardings = meshes.tree_shardings(mesh, params)
+    assert shardings["mlp"]["fc1"]["kernel"].spec == PartitionSpec(None, "tensor")
+    assert shardings["mlp"]["fc2"]["kernel"].spec == PartitionSpec("tensor")
+
+    def loss(params, tokens):
+        return jnp.sum(jnp.sin(nnx.merge(graph, params["mlp"])(tokens)))
+
+    def on_the_mesh(params, tokens):
+        with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+            return jax.value_and_grad(loss)(params, tokens)
+
+    split = jax.jit(on_the_mesh)(jax.device_put(params, shardings), jax.device_put(TOKENS, meshes.batch_sharding(mesh)))
+    # Sums over hidden channels and examples are in another order.
+    chex.assert_trees_all_close(split, jax.jit(jax.value_and_grad(loss))(params, TOKENS), rtol=1e-5, atol=1e-5)
