@@ -1,6 +1,6 @@
 """Writes folders and files for timm, transformers, MMSegmentation and MMDetection, and what our models compute.
 
-python -m tests.weights.write_exports FOLDER    (needs JAX, and neither torch nor timm)
+python -m tests.weights.write_exports FOLDER [CASE ...]    (needs JAX, and neither torch nor timm)
 
 `tests.weights.load_elsewhere`, `tests.weights.load_in_mmseg` and `tests.weights.load_in_mmdet` load them.
 """
@@ -69,12 +69,15 @@ CASES = {
         "relpos": small("vit_relpos_small_patch16_224"),
         "relpos_rpn_gaussian": with_terms(small("vit_relpos_small_patch16_rpn_224"), Gaussian()),
         "relpos_plus": small("vit_relpos_base_patch16_plus_240", image_size=(64, 96)),
+        "dinov2": small("vit_small_patch14_dinov2", image_size=(98, 126)),
         "dinov2_registers": small("vit_small_patch14_reg4_dinov2", image_size=(98, 126)),
         "dinov2_swiglu": small("vit_giant_patch14_dinov2", image_size=(98, 98), width=96, num_heads=4),
-        "clip_quickgelu": small("vit_base_patch32_clip_quickgelu_224"),
-        "siglip": small("vit_base_patch32_siglip_256"),
+        "clip": small("vit_base_patch32_clip_224", image_size=(96, 64)),
+        "clip_quickgelu": small("vit_base_patch32_clip_quickgelu_224", image_size=(64, 96)),
+        "siglip": small("vit_base_patch32_siglip_256", image_size=(64, 96)),
         "eva02_small": small("eva02_small_patch14_224", image_size=(98, 126)),
         "eva02_base": small("eva02_base_patch14_224", width=96, num_heads=4, image_size=(98, 98)),
+        "dinov3_qkvb": small("vit_small_patch16_dinov3_qkvb", image_size=(64, 96)),
         "dinov3_plus": small("vit_small_plus_patch16_dinov3", image_size=(96, 64)),
         "siglip_gap": small("vit_base_patch16_siglip_gap_224", image_size=(96, 96)),
         "relpos_gaussian": with_terms(small("vit_relpos_small_patch16_224", image_size=(160, 192)), Gaussian()),
@@ -82,6 +85,7 @@ CASES = {
         "relpos_cls": small("vit_relpos_medium_patch16_cls_224"),
         "beit_gaussian": with_terms(small("beit_base_patch16_224", image_size=(64, 64)), Gaussian()),
         "cait": small("cait_xxs24_224", image_size=(96, 96)),
+        "cait_xxs36": small("cait_xxs36_224", image_size=(64, 96)),
         "swin_gaussian": with_terms(dataclasses.replace(SWIN, image_size=(112, 168)), Gaussian()),
         "swinv2": small("swinv2_small_window8_256", image_size=(64, 64)),
         "swinv2_cr": small("swinv2_cr_tiny_ns_224", image_size=(64, 96), window=(4, 4)),
@@ -187,13 +191,15 @@ def write_pickle_remedy(folder: Path) -> None:
 
 
 def main() -> None:
-    """Writes every case to the folder of the command line."""
-    folder = Path(sys.argv[1]).absolute()
+    """Writes the cases that are named, or all, to the folder of the command line."""
+    folder, names = Path(sys.argv[1]).absolute(), sys.argv[2:]
     folder.mkdir(parents=True, exist_ok=True)
     for library, cases in CASES.items():
         for name, config in cases.items():
-            write_case(folder, library, name, config)
-    write_detector(folder)
+            if not names or name in names:
+                write_case(folder, library, name, config)
+    if not names:
+        write_detector(folder)
     write_pickle_remedy(folder)
 
 
