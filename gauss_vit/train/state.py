@@ -9,6 +9,7 @@ from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import PRNGKeyArray, PyTree
 
+from gauss_vit.compilation import jit_once
 from gauss_vit.models import construct
 from gauss_vit.models.attention import Attention
 from gauss_vit.models.construct import Make
@@ -117,7 +118,7 @@ def init_state(
 
     key = run_key(seed)
     shardings = tree_shardings(mesh, jax.eval_shape(init, key), whole_below=whole_below)
-    return construct.jit_once(init, out_shardings=shardings)(key)
+    return jit_once(init, out_shardings=shardings)(key)
 
 
 def place_state(

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, PyTree
 
+from gauss_vit.compilation import jit_once
 from gauss_vit.errors import CheckpointError
 from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.models import construct
@@ -187,7 +188,7 @@ def draw(network: NetworkConfig, paths: Sequence[str], *, seed: int) -> dict[str
         leaves = flatten_paths(construct.draw(network.make, key))
         return {path: leaves[path] for path in paths}
 
-    return jax.tree.map(np.asarray, construct.jit_once(some)(jax.random.key(seed)))
+    return jax.tree.map(np.asarray, jit_once(some)(jax.random.key(seed)))
 
 
 def _plan(
