@@ -101,7 +101,7 @@ class Watchdog:
             yield item
 
     def now(self) -> tuple[Wait | None, float]:
-        """Returns what was waited for when the thread looked last, and for how many seconds."""
+        """Returns what was waited for when the thread looked last, and for how many seconds; 0 where it was nothing."""
         return self._seen
 
     def _watch(self) -> None:
@@ -111,7 +111,7 @@ class Watchdog:
             now = time.monotonic()
             passed, before = min(now - before, 2 * self._every_seconds), now
             current = self._current
-            waited = waited + passed if current is seen else 0.0
+            waited = waited + passed if current is seen and current is not None else 0.0
             seen, self._seen = current, (current, waited)
             if self._has_last_resort:
                 _postpone(math.inf if current is None else max(current.limit - waited, 0.0) + _GRACE_SECONDS)

@@ -24,7 +24,7 @@ def images_for(config, batch=2):
     return jnp.asarray(np.random.default_rng(0).normal(size=(batch, *config.image_size, 3)), jnp.float32)
 
 
-@pytest.mark.parametrize(("backbone", "batch"), zip(BACKBONES.values(), (3, 1), strict=True), ids=BACKBONES)
+@pytest.mark.parametrize(("backbone", "batch"), list(zip(BACKBONES.values(), (3, 1), strict=True)), ids=BACKBONES)
 def test_logits_are_a_linear_map_of_the_pooled_features(backbone, batch):
     network, images = build(classifier(backbone, num_classes=7), KEY), images_for(backbone, batch)
     kernel, bias = network.head.linear.arrays()
