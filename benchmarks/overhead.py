@@ -9,7 +9,9 @@ python -m benchmarks.overhead --terms=alibi,look_here ...
 "Gaussian" is `vit_relpos_small_patch16_224`, or the model of a config, with the Gaussian bias beside its own relative
 one, "relative" is the model without the Gaussian, "none" has no bias at all. Ratios are of the time (of the
 compilation) with a bias over that without it. A config's step has its own head, loss and optimizer. With `--terms`
-(or `--terms=all`) each of these terms takes the place of the Gaussian, and ratios are of its step over the Gaussian's.
+(or `--terms=all`) each of these terms takes the place of the Gaussian, and ratios are of its step over the Gaussian's:
+of its time, and of the operations and the memory traffic of its program before XLA optimises it, which have no noise.
+`--rounds=0` counts alone; loops count once, so that blocks are counted with `--unrolled`.
 """
 
 import argparse
@@ -22,12 +24,13 @@ import jax
 
 from benchmarks import kernel, process, rows, timing
 from benchmarks.rows import Row
-from benchmarks.steps import Steps, experiment_of, recipe_of, time_compilation, varied
+from benchmarks.steps import Steps, experiment_of, noise_shapes, recipe_of, time_compilation, varied
 from gauss_vit.experiment import Experiment
 from gauss_vit.models.presets.vit import RELPOS_SMALL
 from gauss_vit.position import BiasTerm
 from gauss_vit.position.position import Position, Term, with_terms, without_terms
 from gauss_vit.position.terms.gaussian import Gaussian
+from gauss_vit.train.program import make_program
 
 PAIRS = (("Gaussian", "relative"), ("Gaussian", "none"), ("relative", "none"))
 TERMS: dict[str, BiasTerm] = {cls().name: cls() for cls in get_args(Term) if cls is not BiasTerm}
@@ -79,15 +82,27 @@ def compilations(recipes: Mapping[str, Experiment], options: argparse.Namespace)
     return {name: timing.of_clock(values[1:], "cpu") for name, values in measured.items()}
 
 
-def compared(kind: str, seconds: Mapping[str, list[float]], bars: Mapping[tuple[str, str], float]) -> list[Row]:
+def counts(recipes: Mapping[str, Experiment]) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """GFLOP and GB of every experiment's step, as its program is before XLA optimises it; loops count once."""
+    operations, traffic = {}, {}
+    for name, experiment in recipes.items():
+        program = make_program(experiment)
+        cost = program.train_step.lower(program.abstract, noise_shapes(experiment)).cost_analysis()
+        operations[name], traffic[name] = [cost["flops"] / 1e9], [cost["bytes accessed"] / 1e9]
+    return operations, traffic
+
+
+def compared(
+    kind: str, values: Mapping[str, list[float]], bars: Mapping[tuple[str, str], float], *, unit: str = "s"
+) -> list[Row]:
     """A row for every pair of models."""
-    pairs = PAIRS if "none" in seconds else tuple((name, "Gaussian") for name in seconds if name != "Gaussian")
+    pairs = PAIRS if "none" in values else tuple((name, "Gaussian") for name in values if name != "Gaussian")
     return [
         Row(
             what=f"{kind}: {above} over {below}",
-            ours=rows.figure(seconds[above], "s"),
-            peer=rows.figure(seconds[below], "s"),
-            ratio=rows.quotient(seconds[above], seconds[below]),
+            ours=rows.figure(values[above], unit),
+            peer=rows.figure(values[below], unit),
+            ratio=rows.quotient(values[above], values[below]),
             at_most=bars.get((above, below)),
         )
         for above, below in pairs
@@ -125,9 +140,15 @@ def main() -> None:
     for dtype in options.dtypes.split(","):
         recipes = experiments(options, dtype)
         with_bias.append(recipes["Gaussian"].model)
-        taken = steps_of(recipes, options, "cpu" if is_cpu else "wall")
-        table += compared(f"step, {dtype}", taken, step_bars)
-        details[dtype] = {"step_s": taken}
+        details[dtype] = {}
+        if options.rounds:
+            taken = steps_of(recipes, options, "cpu" if is_cpu else "wall")
+            table += compared(f"step, {dtype}", taken, step_bars)
+            details[dtype]["step_s"] = taken
+        if options.terms:
+            operations, traffic = counts(recipes)
+            table += compared(f"operations, {dtype}", operations, step_bars, unit="GFLOP")
+            table += compared(f"memory traffic, {dtype}", traffic, step_bars, unit="GB")
         if options.compile_rounds:
             compiled = compilations(recipes, options)
             table += compared(f"compilation, {dtype}", compiled, {("Gaussian", "relative"): 1.05})

@@ -60,7 +60,7 @@ def test_the_overhead_of_a_config_is_that_of_its_position_terms(config: str):
 
 def test_each_chosen_term_takes_the_place_of_the_gaussian():
     options = argparse.Namespace(
-        config=PETS, batch_size=2, image_size=None, depth=None, unrolled=False, terms="alibi,look_here"
+        config=PETS, batch_size=8, image_size=None, depth=None, unrolled=False, terms="alibi,look_here"
     )
     found = overhead.experiments(options, "float32")
     names = {name: [term.name for term in each.model.position.terms] for name, each in found.items()}
@@ -72,4 +72,8 @@ def test_each_chosen_term_takes_the_place_of_the_gaussian():
         ("step: alibi over Gaussian", 1.03),
         ("step: look_here over Gaussian", 1.03),
     ]
+    operations, traffic = overhead.counts({name: found[name] for name in ("Gaussian", "alibi")})
+    for counted in (operations, traffic):
+        assert counted["alibi"][0] == pytest.approx(counted["Gaussian"][0], rel=0.01)
+        assert counted["alibi"][0] > 0
     assert set(overhead.chosen("all")).isdisjoint({"gaussian", "relative", "relative_mlp"})
