@@ -38,24 +38,36 @@ def start(workdir: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def finish(workdir: Path) -> float:
-    """Runs the study to its end, and returns the seconds that it took."""
-    start_seconds = time.monotonic()
+def finish(workdir: Path) -> None:
+    """Runs the study to its end."""
     assert start(workdir).wait(timeout=PATIENCE_SECONDS) == 0, [
         path.read_text()[-2000:] for path in (workdir / "study").glob("*.log")
     ]
-    return time.monotonic() - start_seconds
+
+
+def num_measured(workdir: Path) -> int:
+    """How often the runs of a study have written what they measured."""
+    return sum(len(path.read_bytes().splitlines()) for path in workdir.glob("*/seed_*/metrics.jsonl"))
+
+
+def kill_at(workdir: Path, progress: int, *, delay_seconds: float) -> None:
+    """Starts the study and kills it a little after it has measured so often."""
+    process = start(workdir)
+    while num_measured(workdir) < progress:
+        assert process.poll() is None, "the study ended before it was killed"
+        time.sleep(0.1)
+    time.sleep(delay_seconds)
+    assert process.poll() is None, "the study ended before it was killed"
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 @pytest.mark.timeout(2 * PATIENCE_SECONDS)
 def test_a_killed_study_ends_with_the_rows_of_one_that_was_not(tmp_path: Path):
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
-    seconds, moments = finish(undisturbed), random.Random(SEED)
-    for _ in range(NUM_KILLS):
-        process = start(killed)
-        time.sleep(moments.uniform(0.03, 0.17) * seconds)
-        assert process.poll() is None, "the study was finished before it was killed as often as it should be"
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    finish(undisturbed)
+    moments, total = random.Random(SEED), num_measured(undisturbed)
+    for progress in sorted(moments.sample(range(1, total - 2), NUM_KILLS)):
+        kill_at(killed, progress, delay_seconds=moments.uniform(0, 1))
     finish(killed)
     assert (killed / "ledger.json").read_bytes() == (undisturbed / "ledger.json").read_bytes()
