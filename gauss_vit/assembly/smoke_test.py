@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gauss_vit.experiment import Experiment
+from gauss_vit.quantities import counted
 from gauss_vit.train.checkpoint.reader import saved_steps
 from gauss_vit.train.run import Feed
 from gauss_vit.train.workdir import metrics_log
@@ -62,14 +63,14 @@ def summary(experiment: Experiment, workdir: Path, *, seconds: float) -> str:
     training = experiment.training
     names = [evaluator.name for evaluator in experiment.evaluators]
     entries = [entry for entry in metrics_log.entries(workdir / metrics_log.LINES) if entry["split"] in names]
-    measured = "; ".join(f"{entry['split']} on {entry['num_examples']} images" for entry in entries)
+    measured = "; ".join(f"{entry['split']} on {counted(entry['num_examples'], 'image')}" for entry in entries)
     steps = ", ".join(str(step) for step in saved_steps(workdir))
     pictures = sorted(str(path.relative_to(workdir)) for path in workdir.rglob(f"*{_PICTURES}"))
     why_not = "nothing; the lines above say why" if training.observe_images else "nothing: observe_images is 0"
     return "\n".join(
         [
             f"smoke test passed in {seconds:.0f} s; nothing was kept",
-            f"  trained    {training.total_steps} steps of {training.batch_size} images",
+            f"  trained    {training.total_steps} steps of {counted(training.batch_size, 'image')}",
             f"  evaluated  {measured or 'nothing: the config has no evaluators'}",
             f"  saved      checkpoint {steps}",
             f"  drew       {_first_of(pictures) or why_not}",

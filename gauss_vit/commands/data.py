@@ -20,6 +20,7 @@ from gauss_vit.data.sources import splits
 from gauss_vit.data.sources.labels import LABELS_FILE
 from gauss_vit.errors import ConfigError, DataError
 from gauss_vit.inspect.mask_table import mask_lines
+from gauss_vit.quantities import counted
 from gauss_vit.waiting import announced
 
 _NUM_SAMPLES = 64
@@ -87,7 +88,7 @@ def _check_contents(data: Data) -> None:
         num_damaged += found.num_damaged
     if num_damaged:
         raise DataError(
-            f"{num_damaged} images of {data.name} in {data.data_dir} cannot be read",
+            f"{counted(num_damaged, 'image')} of {data.name} in {data.data_dir} cannot be read",
             do="restore or remove them; with data.on_error=skip, training alone goes on without those that are damaged",
             code="DATA-DECODE",
         )
@@ -194,7 +195,7 @@ def _draw_shapes(target: Path, *, seed: int) -> None:
     num_images = drawn_shapes.NUM_IMAGES
     with announced(f"drawing {target}"):
         drawn_shapes.write(target, seed=seed, num_images=num_images)
-    counts = ", ".join(f"{split} with {number:,} images" for split, number in num_images.items())
+    counts = ", ".join(f"{split} with {counted(number, 'image')}" for split, number in num_images.items())
     say(f"{target} is ready: data.name='coco_folder', data.data_dir={str(target)!r}, splits {counts}")
 
 

@@ -14,6 +14,7 @@ from gauss_vit.inspect.report.contents import make_report
 from gauss_vit.inspect.report.layer_fields import FieldPlan, LayerChoice, remove_partial_files
 from gauss_vit.inspect.report.page import render
 from gauss_vit.inspect.result_files import write_text
+from gauss_vit.quantities import counted
 
 
 def run(invocation: Invocation) -> None:
@@ -49,8 +50,8 @@ def run(invocation: Invocation) -> None:
     write_text(out, page)
     remove_partial_files(named, out)
     num_layers = sum(field is not None for field in report.fields)
-    fields = f"{report.grid[0] * report.grid[1]} patches in {num_layers} layers, {len(plan.photos)} images"
-    say(f"{out}: {fields}, {len(page.encode()) / 1e6:.1f} MB")
+    patches = f"{report.grid[0] * report.grid[1]} patches in {counted(num_layers, 'layer')}"
+    say(f"{out}: {patches}, {counted(len(plan.photos), 'image')}, {len(page.encode()) / 1e6:.1f} MB")
 
 
 def _photos(invocation: Invocation, named: NamedModel) -> tuple[Photo, ...]:

@@ -13,6 +13,7 @@ from gauss_vit.data.images import image as images
 from gauss_vit.data.images.object_targets import AnnotatedObjects, require_size
 from gauss_vit.data.mask_counts import NO_MASKS, MaskCounts, count_targets
 from gauss_vit.errors import DataError
+from gauss_vit.quantities import counted
 
 _AT_ONCE = 256
 _NUM_KEPT = 1000
@@ -37,7 +38,7 @@ class Contents:
     masks: MaskCounts = NO_MASKS
 
     def __str__(self) -> str:
-        return f"{self.num_examples:,} images decoded, {self.num_damaged:,} damaged, contents {self.digest}"
+        return f"{counted(self.num_examples, 'image')} decoded, {self.num_damaged:,} damaged, contents {self.digest}"
 
 
 def read_contents(

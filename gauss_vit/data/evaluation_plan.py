@@ -19,6 +19,7 @@ from gauss_vit.data.images.header import MAX_PIXELS
 from gauss_vit.data.images.transforms import Transform, WholeImageTransform
 from gauss_vit.data.skips import Skips
 from gauss_vit.errors import DataError
+from gauss_vit.quantities import counted
 
 CANVAS_MULTIPLE = 64
 
@@ -195,4 +196,4 @@ def describe(batches: Sequence[PlannedBatch]) -> str:
     """
     num_images, num_shapes = sum(len(batch.indices) for batch in batches), len({batch.shape for batch in batches})
     shapes = "1 shape" if num_shapes == 1 else f"{num_shapes:,} shapes"
-    return f"{num_images:,} images in {len(batches):,} batches of {shapes}, each compiled once"
+    return f"{counted(num_images, 'image')} in {len(batches):,} batches of {shapes}, each compiled once"

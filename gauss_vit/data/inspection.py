@@ -10,6 +10,7 @@ from gauss_vit.data.images import image as images
 from gauss_vit.data.images.header import open_image
 from gauss_vit.data.mask_counts import NO_MASKS, MaskCounts, count_targets
 from gauss_vit.data.sources.splits import open_split
+from gauss_vit.quantities import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +45,7 @@ class SplitReport:
         smallest, largest = (f"{height} x {width}" for height, width in (self.smallest, self.largest))
         sizes = f"{smallest} px" if smallest == largest else f"{smallest} to {largest} px"
         return (
-            f"{self.split}: {self.num_examples:,} images, {len(self.class_names):,} classes; "
+            f"{self.split}: {counted(self.num_examples, 'image')}, {len(self.class_names):,} classes; "
             f"of {self.num_sampled} decoded: {formats}; {sizes}"
         )
 

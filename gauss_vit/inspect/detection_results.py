@@ -14,6 +14,7 @@ from gauss_vit.inspect.result_files import write_text
 from gauss_vit.inspect.result_tables import csv_text, listed_classes, measured, share_cell, share_text
 from gauss_vit.metrics.coco import NAMES, TITLES, Kind
 from gauss_vit.metrics.detection_report import DetectionReport
+from gauss_vit.quantities import counted
 
 CLASSES, DETECTIONS = "classes.csv", "coco_results.json"
 
@@ -38,10 +39,12 @@ def detection_summary(
     for index in shown:
         found = (share_text(values[index]) for values in precision.values())
         classes.append((escaped(class_names[index]), f"{counts[index]:,}", *found))
+    detections, objects = counted(len(report.entries), "detection"), counted(sum(counts), "object")
+    images = counted(result["num_examples"], "image")
     return [
         measured(result),
         *aligned(rows, ("left", *numbers)),
-        f"{len(report.entries):,} detections of {sum(counts):,} objects in {result['num_examples']:,} images",
+        f"{detections} of {objects} in {images}",
         "",
         *lines,
         *aligned(classes, ("left", "right", *numbers)),

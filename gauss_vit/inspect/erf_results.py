@@ -28,6 +28,7 @@ from gauss_vit.inspect.result_files import (
 from gauss_vit.inspect.titles import short_title, title_of
 from gauss_vit.plots.erf import erf_figure, mosaic_figure
 from gauss_vit.plots.strips import Strip, field_strips_figure
+from gauss_vit.quantities import counted
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,7 +102,8 @@ def write_layers(
     first, last = (_half_mass_radius(erf) for erf in (maps[0], maps[-1]))
     radii = f"half of the mass within {first:.1f} px of the target after the first layer, {last:.1f} px after the last"
     files = file_names(path, "npz", "json", formats=formats)
-    return f"{files}: {maps[0].num_images} images, {len(maps)} layers, {radii}, {_num_described(results)}"
+    counts = f"{counted(maps[0].num_images, 'image')}, {counted(len(maps), 'layer')}"
+    return f"{files}: {counts}, {radii}, {_num_described(results)}"
 
 
 def strip_of(named: NamedModel, maps: tuple[ErfMap, ...]) -> Strip:
@@ -119,7 +121,7 @@ def write_strips(
     """
     erf, targets = maps[0], tuple(Target(token=erf.token, grid=erf.grid) for erf in maps)
     patch = f"Patch {erf.token} of {erf.grid[0]} x {erf.grid[1]}" if len(set(targets)) == 1 else "Central patch"
-    caption = f"{patch}, {erf.num_images} images, {erf.protocol.name}"
+    caption = f"{patch}, {counted(erf.num_images, 'image')}, {erf.protocol.name}"
     write_figures(path, field_strips_figure(strips, targets=targets, caption=caption), formats=formats)
 
 
@@ -146,7 +148,7 @@ def _write(
         figure = mosaic_figure(maps, title=title)
     write_figures(path, figure, formats=formats)
     files = file_names(path, "npz", "json", formats=formats)
-    return f"{files}: {maps[0].num_images} images, {_summary(results)}"
+    return f"{files}: {counted(maps[0].num_images, 'image')}, {_summary(results)}"
 
 
 def _record(result: Result) -> dict[str, object]:

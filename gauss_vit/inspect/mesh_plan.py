@@ -12,6 +12,7 @@ from gauss_vit.batches import BATCH_AXES
 from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
 from gauss_vit.ops.placement import AXES
+from gauss_vit.quantities import counted
 from gauss_vit.train import mesh
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.state import abstract_model
@@ -64,7 +65,7 @@ def mesh_lines(shown: Experiment, devices: AbstractMesh) -> list[str]:
     return [
         f"mesh of {devices.size} devices: {', '.join(f'{axis}={devices.shape[axis]}' for axis in AXES)}",
         f"  batch of {shown.training.batch_size}: split over {' x '.join(BATCH_AXES)}, "
-        f"{shown.training.batch_size // shards} images on each device",
+        f"{counted(shown.training.batch_size // shards, 'image')} on each device",
         *(f"  {_arrays(sizes, total)} split over {axis}" for axis, sizes in split.items() if devices.shape[axis] > 1),
         f"  {_arrays(whole, total)} whole on every device",
     ]

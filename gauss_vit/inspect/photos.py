@@ -25,6 +25,7 @@ from gauss_vit.data.sources.image_files import example_of
 from gauss_vit.errors import DataError
 from gauss_vit.experiment import Experiment
 from gauss_vit.ops.grid import Grid
+from gauss_vit.quantities import counted
 from gauss_vit.waiting import announced
 
 _DEFAULT_COUNT = 64
@@ -101,7 +102,7 @@ def readable(named: NamedModel, paths: Sequence[Path]) -> tuple[Path, ...]:
       DataError: none can be used.
     """
     kept = []
-    with announced(f"reading {len(paths)} images"), ThreadPoolExecutor(cpu_devices.available()) as pool:
+    with announced(f"reading {counted(len(paths), 'image')}"), ThreadPoolExecutor(cpu_devices.available()) as pool:
         for path, fault in zip(paths, pool.map(lambda path: _fault(named, path), paths), strict=True):
             if fault is None:
                 kept.append(path)

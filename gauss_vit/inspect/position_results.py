@@ -30,6 +30,7 @@ from gauss_vit.plots.attention import distance_figure, rollout_figure
 from gauss_vit.plots.embedding import similarity_figure
 from gauss_vit.plots.position import layers_figure, rows_figure, tables_figure
 from gauss_vit.plots.strips import bias_strip_figure
+from gauss_vit.quantities import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +145,7 @@ def write_biases(
         write_figures(path.with_name(f"{path.name}_{name}"), figure, formats=formats)
     median = np.median([fit.r_squared for fit in analysis.fits])
     files = file_names(path, "npz", "json", *(f"_{name}" for name in figures), formats=formats)
-    return f"{files}: {analysis.depth} layers, median R2 {median:.3f}"
+    return f"{files}: {counted(analysis.depth, 'layer')}, median R2 {median:.3f}"
 
 
 def write_embedding(
@@ -180,7 +181,7 @@ def write_attention(
     first, last = (layer.distance_px.mean() for layer in (attention.layers[0], attention.layers[-1]))
     outcome = f"mean attention distance {first:.1f} px in the first layer, {last:.1f} px in the last"
     files = file_names(path, "npz", "json", *(f"_{name}" for name in figures), formats=formats)
-    return f"{files}: {attention.num_images} images, {outcome}"
+    return f"{files}: {counted(attention.num_images, 'image')}, {outcome}"
 
 
 def attention_arrays(attention: ImageAttention) -> dict[str, np.ndarray]:

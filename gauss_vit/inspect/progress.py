@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from gauss_vit.command_line import console
 from gauss_vit.escaping import escaped
+from gauss_vit.quantities import counted
 from gauss_vit.waiting import announced
 
 
@@ -60,5 +61,5 @@ def progress(doing: str, subject: str, total: int, *, done: int = 0) -> Iterator
         if not bar.disable:
             yield Progress(bar)
             return
-        with announced(f"{doing} {subject} on {total} images"):
+        with announced(f"{doing} {subject} on {counted(total, 'image')}"):
             yield Progress(bar)

@@ -32,6 +32,7 @@ from gauss_vit.plots.canvas import (
     write_row_heading,
 )
 from gauss_vit.plots.erf import COLOURS, DISPLAY_EXPONENT, PATCH_COLOUR
+from gauss_vit.quantities import counted
 
 LINE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#999999")
 DIFFERENCE_COLOURS = "RdBu_r"
@@ -200,6 +201,6 @@ def _finish(axes: Axes, title: str) -> None:
 
 def _caption(fields: tuple[MeasuredField, ...]) -> str:
     """Writes protocol and number of images once if they are equal for all fields, else for each."""
-    words = [f"{field.protocol}, {field.num_images} images" for field in fields]
+    words = [f"{field.protocol}, {counted(field.num_images, 'image')}" for field in fields]
     is_equal = all(one == other for one, other in pairwise(words))
     return f"Axes in pixels; {words[0] if is_equal else '; '.join(words)}"

@@ -27,6 +27,7 @@ from gauss_vit.plots.canvas import (
     write_caption,
     write_heading,
 )
+from gauss_vit.quantities import counted
 
 COLOURS = "inferno"
 PATCH_COLOUR = "#7fdbff"
@@ -94,7 +95,9 @@ def mosaic_figure(maps: tuple[ErfMap, ...], *, title: str) -> Figure:
     style_axes(axes, x_label="column of the target patch", y_label="row of the target patch")
     add_colour_bar(figure, mapped, axes, f"{MASS_PER_PATCH}, {SQUARE_ROOT}")
     write_heading(figure, title)
-    counts = f"{len(maps)} of {rows} x {columns} patches, {maps[0].num_images} images, {maps[0].protocol.name}"
+    counts = (
+        f"{len(maps)} of {rows} x {columns} patches, {counted(maps[0].num_images, 'image')}, {maps[0].protocol.name}"
+    )
     write_caption(figure, f"One receptive field for each target patch, at its place; {counts}")
     return figure
 

@@ -22,6 +22,7 @@ from gauss_vit.plots.canvas import (
 )
 from gauss_vit.plots.comparison import LINE_COLOURS
 from gauss_vit.plots.erf import COLOURS, DISPLAY_EXPONENT, PATCH_COLOUR
+from gauss_vit.quantities import counted
 
 _COLUMNS = 3
 _CURVES_INCHES = 2.3
@@ -51,7 +52,7 @@ def sizes_figure(fields: tuple[MeasuredField, ...], *, title: str) -> Figure:
     _draw_curves(in_pixels, fields, unit="pixels")
     _draw_curves(in_shares, fields, unit="share")
     write_heading(figure, title)
-    words = f"{fields[0].protocol}, {fields[0].num_images} images"
+    words = f"{fields[0].protocol}, {counted(fields[0].num_images, 'image')}"
     write_caption(figure, f"Maps to one scale of pixels, the target patch outlined, square-root scale; {words}")
     return figure
 

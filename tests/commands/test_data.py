@@ -85,7 +85,7 @@ def test_a_damaged_image_of_the_sample_is_named(capsys, tmp_path):
     assert status == 3
     assert "wrong    train:" in out
     assert "001.png" in err
-    assert "found    validation: 1 images" in out
+    assert "found    validation: 1 image" in out
 
 
 def test_a_report_counts_formats_and_sizes(tmp_path):
@@ -129,7 +129,7 @@ def test_objects_are_counted_and_every_wrong_size_is_named(capsys, tmp_path):
     assert program.main([*arguments, "--deep"]) == 3
     captured = capsys.readouterr()
     assert "000000000025.png (image 25): the image is 60 x 80 px, its annotations are for 90 x 50 px" in captured.out
-    assert "error[DATA-DECODE]: 1 images of coco" in captured.err
+    assert "error[DATA-DECODE]: 1 image of coco" in captured.err
 
 
 def test_masks_of_another_number_of_classes_are_refused(capsys, tmp_path):
@@ -193,7 +193,7 @@ def test_every_image_is_read_if_asked_for(capsys, tmp_path):
     assert status == 3
     assert "read     train: 79 images decoded, 1 damaged, contents " in out
     assert "damaged  " in out and "train/0/005.png" in out
-    assert "error[DATA-DECODE]: 1 images of folder in" in err
+    assert "error[DATA-DECODE]: 1 image of folder in" in err
     assert "data.on_error=skip" in err
 
 

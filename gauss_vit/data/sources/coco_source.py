@@ -23,6 +23,7 @@ from gauss_vit.data.sources.coco_selection import Selection
 from gauss_vit.errors import DataError
 from gauss_vit.files import FileSet
 from gauss_vit.palette import Palette, generated_palette
+from gauss_vit.quantities import counted
 
 
 @runtime_checkable
@@ -235,10 +236,10 @@ def _summary(annotations: Annotations, selection: Selection) -> Iterator[str]:
     """What annotations hold, and what is not learned from, in lines."""
     num_images = len(annotations.file_names)
     yield (
-        f"{annotations.name}: {num_images:,} images, {len(annotations.ids):,} annotations of "
+        f"{annotations.name}: {counted(num_images, 'image')}, {counted(len(annotations.ids), 'annotation')} of "
         f"{len(annotations.class_names):,} classes, {selection.num_crowds:,} of crowds"
     )
-    yield f"learned from: {len(selection.objects):,} objects, {len(selection.images):,} images"
+    yield f"learned from: {counted(len(selection.objects), 'object')}, {counted(len(selection.images), 'image')}"
     counts = np.bincount(annotations.label[selection.objects], minlength=len(annotations.class_names))
     if absent := [name for name, count in zip(annotations.class_names, counts.tolist(), strict=True) if not count]:
         yield f"classes without objects: {listed(absent)}"

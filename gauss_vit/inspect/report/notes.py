@@ -8,6 +8,7 @@ from gauss_vit.inspect.report.layers import attention_start
 from gauss_vit.inspect.report.reduced_fields import ReportField, end_shape, middle_shape
 from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.ops.grid import Grid
+from gauss_vit.quantities import counted
 
 
 def notes_of(
@@ -28,7 +29,7 @@ def notes_of(
     num_images = len(plan.photos)
     shown = _means(config, end_shape(config.image_size, config.grid))
     notes = [
-        f"Receptive fields are averaged over {num_images} images, measured in pixels, and shown {shown}."
+        f"Receptive fields are averaged over {counted(num_images, 'image')}, measured in pixels, and shown {shown}."
         f" Their numbers are of the full resolution; shifts and radii are from the centre of the patch.",
         *_layer_notes(config, plan, fields),
         "Rows, columns, layers and heads are counted from 0.",

@@ -23,6 +23,7 @@ from gauss_vit.inspect.tables.table import PAPER, Cell, Row, Table, row_of
 from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.position.position import without_terms
 from gauss_vit.position.terms.gaussian import Gaussian
+from gauss_vit.quantities import counted
 from gauss_vit.train.state import run_key
 
 Variant = Literal["text", "code"]
@@ -181,7 +182,7 @@ def _field(named: NamedModel, images: Images) -> _Measured:
     objection = (f"{named.name}: the fit means nothing, since {fit.objection}.",) if fit.objection else ()
     return _Measured(
         cells=tuple(Cell(value=value, missing="no fit") for value in _numbers(fit)),
-        notes=(f"{named.name}: {field.num_images} images, {images.protocol.name}.", *objection),
+        notes=(f"{named.name}: {counted(field.num_images, 'image')}, {images.protocol.name}.", *objection),
     )
 
 

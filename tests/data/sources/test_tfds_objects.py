@@ -86,8 +86,8 @@ def test_things_become_objects_without_crowds(tmp_path: Path):
     expected[4:24, 10:31] = True
     np.testing.assert_array_equal(objects.outlines[0].bitmap((HEIGHT, WIDTH)), expected)
     assert source.summary() == (
-        "coco/1.0.0 test: 1 images, 2 annotations of 2 classes, 1 of crowds",
-        "learned from: 1 objects, 1 images",
+        "coco/1.0.0 test: 1 image, 2 annotations of 2 classes, 1 of crowds",
+        "learned from: 1 object, 1 image",
         "classes without objects: person",
     )
 
