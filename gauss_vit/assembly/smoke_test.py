@@ -63,7 +63,7 @@ def summary(experiment: Experiment, workdir: Path, *, seconds: float) -> str:
     training = experiment.training
     names = [evaluator.name for evaluator in experiment.evaluators]
     entries = [entry for entry in metrics_log.entries(workdir / metrics_log.LINES) if entry["split"] in names]
-    measured = "; ".join(f"{entry['split']} on {counted(entry['num_examples'], 'image')}" for entry in entries)
+    measured = "; ".join(f"{entry['split']} on {entry['num_examples']} images" for entry in entries)
     steps = ", ".join(str(step) for step in saved_steps(workdir))
     pictures = sorted(str(path.relative_to(workdir)) for path in workdir.rglob(f"*{_PICTURES}"))
     why_not = "nothing; the lines above say why" if training.observe_images else "nothing: observe_images is 0"

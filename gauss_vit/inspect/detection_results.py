@@ -40,11 +40,10 @@ def detection_summary(
         found = (share_text(values[index]) for values in precision.values())
         classes.append((escaped(class_names[index]), f"{counts[index]:,}", *found))
     detections, objects = counted(len(report.entries), "detection"), counted(sum(counts), "object")
-    images = counted(result["num_examples"], "image")
     return [
         measured(result),
         *aligned(rows, ("left", *numbers)),
-        f"{detections} of {objects} in {images}",
+        f"{detections} of {objects} in {result['num_examples']:,} images",
         "",
         *lines,
         *aligned(classes, ("left", "right", *numbers)),
