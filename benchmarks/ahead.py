@@ -43,6 +43,7 @@ from gauss_vit.models.compute import ActivationType
 from gauss_vit.models.presets.vit import PRESETS_VIT
 from gauss_vit.position.position import with_terms
 from gauss_vit.position.terms.gaussian import Gaussian
+from gauss_vit.quantities import counted
 from gauss_vit.train.program import make_program
 
 IN_LOOP = ":loop"
@@ -180,7 +181,7 @@ def notes_of(
     options: argparse.Namespace, target: Target, steps: Mapping[str, Compiled], *, batch_size: int
 ) -> list[str]:
     """What a reader must know of the figures."""
-    devices = "1 device" if len(target.devices) == 1 else f"{len(target.devices)} devices"
+    devices = counted(len(target.devices), "device")
     changed = f", depth {options.depth}" if options.depth else ""
     changed += f", images of {options.image_size} px" if options.image_size else ""
     model = "The configs" if options.config else f"{options.model} with the Gaussian"

@@ -2,10 +2,10 @@
 
 python -m benchmarks.prior_fields W --images=IMAGES --out=DIR [--max_images=100]
 
-W is the folder of a study of classifiers that were trained from scratch. Of every run the receptive field of the
-central patch is measured before the final normalisation, as its half-mass radius, and the mean distance of attention
-over layers and heads, both in pixels: at step 0, with the parameters that its seed draws, after training, and with
-positions re-initialised, zeroed and without the Gaussian, where the model has something that this changes.
+W is the folder of a study of classifiers that were trained from scratch. Of every finished run the receptive field of
+the central patch is measured before the final normalisation, as its half-mass radius, and the mean distance of
+attention over layers and heads, both in pixels: at step 0, with the parameters that its seed draws, after training, and
+with positions re-initialised, zeroed and without the Gaussian, where the model has something that this changes.
 
 DIR gets a file for each run, which is read instead of measured again, `prior_fields.json` with means over seeds and
 changes since training within seeds, with Student's t intervals of 95 %, and `prior_fields.png` and `.pdf`, one panel
@@ -36,6 +36,7 @@ from gauss_vit.assembly.named_model import NamedModel, intervened, trained
 from gauss_vit.data.images.image import open_images
 from gauss_vit.inspect.attention import read_attention
 from gauss_vit.inspect.erf_run import Measurement, measure
+from gauss_vit.inspect.evaluation_results import RESULT
 from gauss_vit.models import construct
 from gauss_vit.plots.canvas import (
     FAINT,
@@ -48,6 +49,7 @@ from gauss_vit.plots.canvas import (
     write_caption,
     write_heading,
 )
+from gauss_vit.quantities import counted
 from gauss_vit.train.state import run_key
 from gauss_vit.weights.intervention import applicable
 
@@ -66,9 +68,9 @@ Found = Mapping[str, Mapping[int, Mapping[str, Numbers]]]
 
 
 def runs_of(study: Path) -> dict[str, dict[int, Path]]:
-    """Finds the runs of a study by arm and seed: first those of the arm that comes first in the alphabet."""
+    """Finds the finished runs of a study by arm and seed: first those of the arm that comes first in the alphabet."""
     found: dict[str, dict[int, Path]] = {}
-    for path in sorted(study.glob("*/seed_*/config.json")):
+    for path in sorted(study.glob(f"*/seed_*/{RESULT}")):
         found.setdefault(path.parent.parent.name, {})[int(path.parent.name.removeprefix("seed_"))] = path.parent
     return found
 
@@ -162,7 +164,7 @@ def fields_figure(found: Found, *, num_images: int) -> Figure:
     figure.legend(handles=entries, loc="outside upper right", ncols=2, frameon=False, fontsize=LABEL_SIZE)
     write_heading(figure, "How far the models look")
     num_seeds = max(len(runs) for runs in found.values())
-    intervals = f"Means and t intervals of 95 % over {num_seeds} seed{'s' * (num_seeds > 1)}"
+    intervals = f"Means and t intervals of 95 % over {counted(num_seeds, 'seed')}"
     write_caption(figure, f"{intervals}; dashed: after training; {num_images} images, {PRE_NORM.name}")
     return figure
 
@@ -198,7 +200,7 @@ def main() -> None:
         for arm, runs in runs_of(options.study).items()
     }
     if not found:
-        parser.error(f"{options.study} has no runs; give the folder of a study, which has ARM/seed_S")
+        parser.error(f"{options.study} has no finished runs; give the folder of a study, which has ARM/seed_S")
     summary = summed_up(found)
     record = {"command": sys.argv[1:], "commit": timing.commit(), "num_images": len(images), "rows": summary}
     rows.write(options.out / "prior_fields.json", record)

@@ -23,10 +23,12 @@ def found_of(*radii: float) -> dict:
     }
 
 
-def test_runs_are_found_by_arm_and_seed(tmp_path: Path):
+def test_finished_runs_are_found_by_arm_and_seed(tmp_path: Path):
     for run in ("none/seed_0", "none/seed_3", "gauss/seed_0"):
         (tmp_path / run).mkdir(parents=True)
-        (tmp_path / run / "config.json").write_text("{}")
+        (tmp_path / run / "evaluation.json").write_text("{}")
+    (tmp_path / "gauss" / "seed_3").mkdir()
+    (tmp_path / "gauss" / "seed_3" / "config.json").write_text("{}")
     (tmp_path / "study").mkdir()
     found = prior_fields.runs_of(tmp_path)
     assert {arm: sorted(runs) for arm, runs in found.items()} == {"none": [0, 3], "gauss": [0]}

@@ -14,7 +14,7 @@ def write_run(study: Path, fields: Path, *, arm: str, seed: int, top1: float) ->
     run, field = study / arm / f"seed_{seed}", fields / arm / f"seed_{seed}"
     run.mkdir(parents=True)
     field.mkdir(parents=True)
-    (run / "config.json").write_text("{}")
+    (run / "evaluation.json").write_text("{}")
     sizes = [{"image_size": [side, side], "top1": top1 * side} for side in (48, 64)]
     (run / "resolutions.json").write_text(json.dumps({"resolutions": sizes}))
     shares = [{"image_size": [side, side], "half_mass_radius_share": 12 / side} for side in (48, 64)]
