@@ -195,5 +195,5 @@ def describe(batches: Sequence[PlannedBatch]) -> str:
     '5 images in 3 batches of 1 shape, each compiled once'
     """
     num_images, num_shapes = sum(len(batch.indices) for batch in batches), len({batch.shape for batch in batches})
-    shapes = "1 shape" if num_shapes == 1 else f"{num_shapes:,} shapes"
-    return f"{counted(num_images, 'image')} in {len(batches):,} batches of {shapes}, each compiled once"
+    images, shapes = counted(num_images, "image"), counted(num_shapes, "shape")
+    return f"{images} in {counted(len(batches), 'batch', 'batches')} of {shapes}, each compiled once"

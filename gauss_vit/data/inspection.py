@@ -44,10 +44,8 @@ class SplitReport:
         formats = ", ".join(f"{count} {kind}" for kind, count in self.formats.items())
         smallest, largest = (f"{height} x {width}" for height, width in (self.smallest, self.largest))
         sizes = f"{smallest} px" if smallest == largest else f"{smallest} to {largest} px"
-        return (
-            f"{self.split}: {counted(self.num_examples, 'image')}, {len(self.class_names):,} classes; "
-            f"of {self.num_sampled} decoded: {formats}; {sizes}"
-        )
+        images, classes = counted(self.num_examples, "image"), counted(len(self.class_names), "class", "classes")
+        return f"{self.split}: {images}, {classes}; of {self.num_sampled} decoded: {formats}; {sizes}"
 
 
 def inspect_split(data: Data, split: str, *, num_samples: int) -> SplitReport:

@@ -85,14 +85,14 @@ def test_a_damaged_image_of_the_sample_is_named(capsys, tmp_path):
     assert status == 3
     assert "wrong    train:" in out
     assert "001.png" in err
-    assert "found    validation: 1 image" in out
+    assert "found    validation: 1 image, " in out
 
 
 def test_a_report_counts_formats_and_sizes(tmp_path):
     make_folder(tmp_path, {"a": 3})
     data = dataclasses.replace(get_config().data, name="folder", data_dir=str(tmp_path))
     report = inspect_split(data, "all", num_samples=2)
-    assert report.describe() == "all: 3 images, 1 classes; of 2 decoded: 2 PNG RGB; 9 x 12 px"
+    assert report.describe() == "all: 3 images, 1 class; of 2 decoded: 2 PNG RGB; 9 x 12 px"
 
 
 def test_masks_are_described_and_every_faulty_file_is_named(capsys, tmp_path):
