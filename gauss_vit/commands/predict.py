@@ -18,6 +18,7 @@ from gauss_vit.inspect.prediction_results import FileDetections
 from gauss_vit.inspect.predictions import Prediction, predict
 from gauss_vit.inspect.progress import Progress, progress
 from gauss_vit.metrics.coco import Detected
+from gauss_vit.quantities import counted
 
 
 def run(invocation: Invocation) -> None:
@@ -70,7 +71,7 @@ def _explain(found: FoundImages) -> None:
 
 
 def _files(count: int) -> str:
-    return "1 file is" if count == 1 else f"{count:,} files are"
+    return counted(count, "file is", "files are")
 
 
 def _write(invocation: Invocation, named: NamedModel, paths: Sequence[Path], shown: Progress) -> None:

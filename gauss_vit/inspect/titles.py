@@ -5,6 +5,7 @@ from pathlib import Path
 
 from gauss_vit.assembly.named_model import NamedModel
 from gauss_vit.models.backbone import BackboneConfig
+from gauss_vit.quantities import counted
 
 
 def shortest_names(paths: Sequence[Path]) -> tuple[str, ...]:
@@ -42,5 +43,5 @@ def description(config: BackboneConfig) -> str:
     others = position.absolute, position.rotary, position.query_gaussian
     known = [*position.all_terms, *(each for each in others if each is not None)]
     kind = type(config).__name__.removesuffix("Config")
-    layers = f"{config.depth} layer{'s' if config.depth > 1 else ''}"
+    layers = counted(config.depth, "layer")
     return ", ".join([kind, layers, " + ".join(type(each).__name__ for each in known) or "no position information"])

@@ -26,6 +26,7 @@ from gauss_vit.plots.canvas import (
     write_heading,
 )
 from gauss_vit.plots.erf import COLOURS, DISPLAY_EXPONENT, PATCH_COLOUR
+from gauss_vit.quantities import counted
 
 HEAD_COLOUR, MEAN_COLOUR = "#56b4e9", "#0072b2"
 _PANEL_INCHES = 1.5
@@ -53,7 +54,7 @@ def distance_figure(attention: ImageAttention, *, title: str) -> Figure:
     style_axes(spread, x_label="layer", y_label="entropy of attention (nat)")
     distance.legend(fontsize=TICK_SIZE, frameon=False, loc="upper left", ncols=3, columnspacing=1.0, handlelength=1.4)
     write_heading(figure, title)
-    counts = f"{attention.num_images} image{'s' if attention.num_images > 1 else ''}"
+    counts = counted(attention.num_images, "image")
     caption = f"Mean over {counts} and all query patches; weights on patches alone, divided by their sum"
     write_caption(figure, f"{caption}; dotted: even attention")
     return figure

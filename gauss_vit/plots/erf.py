@@ -162,7 +162,7 @@ def _draw_profile(
 def _caption(erf: ErfMap, fit: GaussianFit) -> str:
     """Writes the measurement, the half-mass radius and the fit, each on one line."""
     center = patch_center(erf.token, grid=erf.grid, image_size=erf.values.shape)
-    images = f"{erf.num_images} image{'s' if erf.num_images > 1 else ''}"
+    images = counted(erf.num_images, "image")
     measured = f"Patch {erf.token} of {erf.grid[0]} x {erf.grid[1]}, {images}, {erf.protocol.name}"
     radius = f"Half of the mass within {half_mass_radius(erf.values, center):.1f} px of the patch's centre"
     fitted = f"sigma x {fit.sigma_x:.2f}, y {fit.sigma_y:.2f} px, R² {fit.r_squared:.3f}"
