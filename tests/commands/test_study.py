@@ -12,7 +12,14 @@ import pytest
 from gauss_vit import main as program
 from gauss_vit.studies.ledger import read_rows
 from tests.drawing import undrawn
-from tests.studies.pretended import RECORD, PretendedChildren, plan_in
+from tests.studies.pretended import (
+    NUM_STEPS,
+    RECORD,
+    PretendedChildren,
+    plan_in,
+    pretend_measuring,
+    pretend_training,
+)
 
 SOURCE = "--config=tests/studies/tiny_study.py"
 FILES = {"study.json", "study.md", "study.html", "study.png", "study.pdf", "ledger.json"}
@@ -82,9 +89,30 @@ def test_plan_runs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert not (tmp_path / "W").exists()
 
 
+def test_result_so_far_is_of_the_finished_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    plan = plan_in(tmp_path)
+    for run in plan.runs[:3]:
+        pretend_training(run)
+        pretend_measuring(run, split=run.experiment.data.eval_split)
+    pretend_training(plan.runs[3], step=NUM_STEPS - 1)
+    monkeypatch.setattr("gauss_vit.studies.execution.process_command", lambda _: pytest.fail("a run was started"))
+    with undrawn():
+        assert program.main(["study", SOURCE, f"--workdir={tmp_path}", "--so_far"]) == 0
+    *_, missing, written = capsys.readouterr().out.splitlines()
+    assert missing == f"not finished: {plan.runs[3].name}"
+    assert written.endswith("3 of 4 runs")
+    record = json.loads((tmp_path / "study.json").read_text())
+    assert [arm["seeds"] for arm in record["arms"]] == [[0, 5], [0]]
+    assert list(record["differences"][0]["by_seed"]) == ["0"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
+        ((SOURCE, "--so_far"), "is finished. DO: leave out --so_far to run it"),
+        ((SOURCE, "--so_far", "--run=0"), "--so_far and --run exclude each other"),
         ((SOURCE, "--run=4"), "--run must be an integer from 0 to 3, got 4"),
         ((SOURCE, "--config.seed=3"), "would give all runs one seed"),
         ((SOURCE + ":gauss",), "names one experiment"),

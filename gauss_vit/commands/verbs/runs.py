@@ -163,12 +163,13 @@ SHOW = Verb(
 STUDY = Verb(
     name="study",
     summary="compares arms over seeds: each an ordinary run; resumes",
-    usage="--config=FILE [--config.KEY=VALUE ...] --workdir=DIR [--plan] [--run=INDEX]",
+    usage="--config=FILE [--config.KEY=VALUE ...] --workdir=DIR [--plan] [--run=INDEX] [--so_far]",
     module="gauss_vit.commands.study",
     config="required",
     flags=(
         Flag(name="workdir", value="DIR", help="Folder of the study.", required=True),
         Flag(name="plan", type=bool, default=False, help="List the runs with expected hours, and run nothing."),
         Flag(name="run", type=int, value="INDEX", lowest=0, help="Carry out this run alone, as a task of an array."),
+        Flag(name="so_far", type=bool, default=False, help="Write the result of the finished runs, and run nothing."),
     ),
 )
