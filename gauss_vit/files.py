@@ -7,12 +7,15 @@ write to it, whatever the umask. What it reads is a regular file, below a limit 
 
 import contextlib
 import errno
+import glob
 import hashlib
 import io
 import json
 import os
 import re
+import secrets
 import stat
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +25,7 @@ LARGEST_JSON = 16 * 2**20
 
 _LONGEST_LINE = 2**20
 _OWNER_WRITES = 0o644
+_ABANDONED_SECONDS = 3600.0
 _NO_FSYNC = (errno.EINVAL, errno.ENOTSUP)
 
 
@@ -76,7 +80,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside a file, and renames what the block has written there to the file.
 
     If the block fails, what it has written is removed, and the file stays as it was. The temporary file is there from
-    the beginning, empty; what was in its place, such as the rest of a process that was killed, is removed.
+    the beginning, empty, by a name that no other process takes. One that a killed process has left is removed when it
+    has not been written for an hour.
 
     Args:
       path: the file to write or to replace; its folder exists.
@@ -84,8 +89,11 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
       OSError: the temporary file cannot be made or renamed.
     """
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.unlink(missing_ok=True)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.new"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.lstat().st_mtime > _ABANDONED_SECONDS:
+                left.unlink()
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
     os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_WRITES))
     try:
         yield temporary

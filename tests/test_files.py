@@ -50,13 +50,25 @@ def test_a_folder_in_the_way_is_an_error(tmp_path: Path):
     assert names(tmp_path) == ["a"]
 
 
-def test_a_temporary_file_that_was_planted_or_left_is_not_written_through(tmp_path: Path):
+def test_a_temporary_file_that_was_left_is_removed_and_not_written_through(tmp_path: Path):
     (tmp_path / "mine").write_text("kept")
-    (tmp_path / ".a.new").symlink_to("mine")
+    for name in (".a.0.new", ".a.1.new", ".b.0.new"):
+        (tmp_path / name).symlink_to("mine")
+        if name != ".a.1.new":
+            os.utime(tmp_path / name, (0, 0), follow_symlinks=False)
     with replacing(tmp_path / "a") as temporary:
         temporary.write_text("new")
     assert ((tmp_path / "a").read_text(), (tmp_path / "mine").read_text()) == ("new", "kept")
-    assert names(tmp_path) == ["a", "mine"]
+    assert names(tmp_path) == [".a.1.new", ".b.0.new", "a", "mine"]
+
+
+def test_a_file_may_be_replaced_by_several_at_once(tmp_path: Path):
+    with replacing(tmp_path / "a") as first:
+        with replacing(tmp_path / "a") as second:
+            second.write_text("second")
+        first.write_text("first")
+    assert (tmp_path / "a").read_text() == "first"
+    assert names(tmp_path) == ["a"]
 
 
 @pytest.mark.parametrize("append", [append_text, append_bytes])
