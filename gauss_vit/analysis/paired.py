@@ -12,16 +12,15 @@ Bootstrap", 1993, chapter 13.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Int64
 from scipy.special import stdtrit
 
-from gauss_vit.analysis.bootstrap import Band, drawn_counts
+from gauss_vit.analysis.bootstrap import LEVEL, Band, drawn_counts
 
-LEVEL = 0.95
 NUM_IMAGE_DRAWS = 2000
 _PLACES_AT_ONCE = 2_000_000
 
@@ -61,6 +60,15 @@ def estimate(values: Sequence[float]) -> Estimate:
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (num - 1))
     half = student_quantile((1 + LEVEL) / 2, degrees=num - 1) * deviation / math.sqrt(num)
     return Estimate(mean=mean, num=num, deviation=deviation, interval=Band(mean - half, mean + half))
+
+
+def within_seeds(mine: Mapping[int, float], theirs: Mapping[int, float]) -> dict[int, float]:
+    """Subtracts from results those of the same seed; a seed that only one of the two has is left out.
+
+    >>> within_seeds({0: 3.0, 1: 5.0}, {1: 4.0, 2: 7.0})
+    {1: 1.0}
+    """
+    return {seed: mine[seed] - theirs[seed] for seed in sorted(mine.keys() & theirs.keys())}
 
 
 def student_quantile(share: float, *, degrees: int) -> float:

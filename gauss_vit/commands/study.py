@@ -9,7 +9,7 @@ from gauss_vit.studies.plan import Plan, PlannedRun, make_plan
 from gauss_vit.studies.progress_table import ProgressTable
 from gauss_vit.studies.run_state import state_of
 from gauss_vit.studies.summary import summarize
-from gauss_vit.studies.writing import read_results, write_study
+from gauss_vit.studies.writing import read_diverged, read_results, write_study
 
 
 def run(invocation: Invocation) -> None:
@@ -34,14 +34,14 @@ def run(invocation: Invocation) -> None:
     if so_far and invocation.is_given("run"):
         raise ConfigError("--so_far and --run exclude each other", do="leave out one of them")
     chosen = _finished(plan) if so_far else _chosen(plan, invocation.integer("run"))
-    failures = execute(plan, chosen, table=ProgressTable(plan, chosen))
+    execute(plan, chosen, table=ProgressTable(plan, chosen))
     if invocation.is_given("run"):
-        say(f"{chosen[0].name}: {failures[0].reason if failures else 'finished'}")
+        say(f"{chosen[0].name}: {state_of(chosen[0], plan.study).diverged or 'finished'}")
         return
     results = read_results(plan)
     if not results:
         raise ConfigError("no run of the study could be finished", do=f"see the logs in {plan.own_folder}")
-    for line in write_study(summarize(plan, results, failures=failures)):
+    for line in write_study(summarize(plan, results, diverged=read_diverged(plan))):
         say(line)
 
 

@@ -39,15 +39,15 @@ class Bar:
       name: label of the row.
       points: value of each seed.
       mean: their mean.
-      seeds: (low, high) interval of the mean over seeds; None where there is none.
-      images: (low, high) interval over test images; None as well.
+      over_seeds: (low, high) interval of the mean over seeds; None where there is none.
+      over_images: (low, high) interval over test images; None as well.
     """
 
     name: str
     points: tuple[float, ...]
     mean: float
-    seeds: tuple[float, float] | None
-    images: tuple[float, float] | None
+    over_seeds: tuple[float, float] | None
+    over_images: tuple[float, float] | None
 
 
 def study_figure(
@@ -66,8 +66,7 @@ def study_figure(
       baseline: name of the baseline.
       unit: unit of the number; empty for none.
     """
-    rows = max(len(arms), len(differences))
-    figure = blank_figure(TWO_COLUMNS_INCHES, _FRAME_INCHES + _ROW_INCHES * rows)
+    figure = blank_figure(TWO_COLUMNS_INCHES, _FRAME_INCHES + _ROW_INCHES * len(arms))
     panels = figure.subplots(1, 2 if differences else 1, squeeze=False)[0]
     in_unit = f" ({unit})" if unit else ""
     places = {bar.name: place for place, bar in enumerate(arms)}
@@ -90,10 +89,12 @@ def study_figure(
 def _draw_rows(axes: Axes, bars: Sequence[Bar], places: Mapping[str, int]) -> None:
     for bar in bars:
         place = places[bar.name]
-        if bar.images is not None:
-            axes.plot(bar.images, (place, place), color=_BAND_COLOUR, linewidth=_IMAGES_WIDTH, solid_capstyle="butt")
-        if bar.seeds is not None:
-            axes.plot(bar.seeds, (place, place), color=_MARK_COLOUR, linewidth=_SEEDS_WIDTH, solid_capstyle="butt")
+        if bar.over_images is not None:
+            axes.plot(
+                bar.over_images, (place, place), color=_BAND_COLOUR, linewidth=_IMAGES_WIDTH, solid_capstyle="butt"
+            )
+        if bar.over_seeds is not None:
+            axes.plot(bar.over_seeds, (place, place), color=_MARK_COLOUR, linewidth=_SEEDS_WIDTH, solid_capstyle="butt")
         seeds = [place + _BELOW] * len(bar.points)
         axes.plot(bar.points, seeds, ".", color="black", markersize=4, markeredgewidth=0, alpha=0.7, zorder=3)
         axes.plot(bar.mean, place, "o", color="white", markeredgecolor=_MARK_COLOUR, markersize=5.5, zorder=4)
@@ -114,9 +115,9 @@ def _legend(arms: Sequence[Bar]) -> list[Line2D]:
     seed = Line2D([], [], linestyle="", marker=".", color="black", markersize=4, label="seed")
     mean = Line2D([], [], linestyle="", marker="o", color="white", markeredgecolor=_MARK_COLOUR, label="mean")
     entries = [seed, mean]
-    if any(bar.seeds is not None for bar in arms):
+    if any(bar.over_seeds is not None for bar in arms):
         entries.append(Line2D([], [], color=_MARK_COLOUR, linewidth=_SEEDS_WIDTH, label="over seeds"))
-    if any(bar.images is not None for bar in arms):
+    if any(bar.over_images is not None for bar in arms):
         entries.append(Line2D([], [], color=_BAND_COLOUR, linewidth=_IMAGES_WIDTH, label="over images"))
     return entries
 

@@ -46,10 +46,16 @@ class Children:
             if self.stopped_by:
                 # The signal came before there was a process to tell.
                 self._running.send_signal(signal.SIGTERM)
-            while (status := self._running.poll()) is None:
-                tick()
-                time.sleep(_POLL_SECONDS)
-            self._running = None
+            try:
+                while (status := self._running.poll()) is None:
+                    tick()
+                    time.sleep(_POLL_SECONDS)
+            except BaseException:
+                self._running.terminate()
+                self._running.wait()
+                raise
+            finally:
+                self._running = None
         return status
 
     @contextlib.contextmanager

@@ -14,13 +14,13 @@ from gauss_vit.studies.summary import Summary
 
 def results_figure(summary: Summary) -> Figure:
     """Draws the arms and their differences."""
-    study, scale = summary.study, 100.0 if summary.study.unit == "%" else 1.0
+    study, scale = summary.study, summary.study.scale
     arms = [
-        _bar(arm.name, [each.value for each in arm.results.values()], arm.estimate, arm.images, scale=scale)
+        _bar(arm.name, [each.value for each in arm.results.values()], arm.estimate, arm.over_images, scale=scale)
         for arm in summary.arms
     ]
     differences = [
-        _bar(each.arm, list(each.by_seed.values()), each.estimate, each.images, scale=scale)
+        _bar(each.arm, list(each.by_seed.values()), each.estimate, each.over_images, scale=scale)
         for each in summary.differences
     ]
     return study_figure(
@@ -36,19 +36,25 @@ def learned_numbers_figure(summary: Summary) -> Figure | None:
 
 
 def fields_to_compare(summary: Summary) -> tuple[MeasuredField, ...]:
-    """Returns the mean receptive fields of the arms, the baseline first, and as many as one figure takes."""
-    first = summary.study.baseline
-    ordered = sorted(summary.arms, key=lambda arm: arm.name != first)
-    return tuple(arm.field for arm in ordered if arm.field is not None)[:MAX_FIELDS]
+    """Returns the mean receptive fields of the arms, the baseline first, and as many as one figure takes.
+
+    Those of another size than the baseline's are left out, and all of them where it has none.
+    """
+    fields = {arm.name: arm.field for arm in summary.arms if arm.field is not None}
+    baseline = fields.pop(summary.study.baseline, None)
+    if baseline is None:
+        return ()
+    others = [field for field in fields.values() if field.values.shape == baseline.values.shape]
+    return (baseline, *others)[:MAX_FIELDS]
 
 
-def _bar(name: str, points: Sequence[float], found: Estimate, images: Band | None, *, scale: float) -> Bar:
+def _bar(name: str, points: Sequence[float], found: Estimate, over_images: Band | None, *, scale: float) -> Bar:
     return Bar(
         name=name,
         points=tuple(scale * point for point in points),
         mean=scale * found.mean,
-        seeds=_scaled(found.interval, scale),
-        images=_scaled(images, scale),
+        over_seeds=_scaled(found.interval, scale),
+        over_images=_scaled(over_images, scale),
     )
 
 

@@ -93,12 +93,14 @@ def _row(path: Path, number: int, row: object) -> LedgerRow:
         unknown = sorted(set(row) - set(_KEYS)) if isinstance(row, Mapping) else row
         raise DataError(f"row {number} of {path} has the unknown keys {unknown}", do=f"use {', '.join(_KEYS)}")
     given = dict(row)
-    for name in ("seeds", "quoted"):
-        given[name] = tuple(given.get(name, ()))
-    if given.get("interval") is not None:
-        low, high = given["interval"]
-        given["interval"] = (float(low), float(high))
     try:
+        for name in ("seeds", "quoted"):
+            if not isinstance(given.setdefault(name, []), list):
+                raise TypeError(f"{name} must be a list, got {given[name]!r}")
+            given[name] = tuple(given[name])
+        if given.get("interval") is not None:
+            low, high = given["interval"]
+            given["interval"] = (float(low), float(high))
         return LedgerRow(**given)
     except (TypeError, ValueError) as error:
         raise DataError(f"row {number} of {path}: {error}") from error

@@ -11,7 +11,7 @@ from gauss_vit.escaping import escaped
 from gauss_vit.plots.canvas import encode
 from gauss_vit.studies.plan import study_command
 from gauss_vit.studies.summary import Summary
-from gauss_vit.studies.tables import NOTES, Table, tables, verdicts
+from gauss_vit.studies.tables import NOTES, Table, main_tables, other_tables, verdicts
 
 
 def render(summary: Summary, figures: Sequence[tuple[str, Figure]]) -> str:
@@ -24,9 +24,9 @@ def render(summary: Summary, figures: Sequence[tuple[str, Figure]]) -> str:
     (first_title, first), *others = figures
     sections = [
         _section(first_title, _claims(summary) + _picture(first, first_title)),
-        *(_section(table.title, _table(table)) for table in tables(summary)[:2]),
+        *(_section(table.title, _table(table)) for table in main_tables(summary)),
         *(_section(title, _picture(figure, title)) for title, figure in others),
-        *(_section(table.title, _table(table)) for table in tables(summary)[2:]),
+        *(_section(table.title, _table(table)) for table in other_tables(summary)),
         _section("How to read it", f'<ul class="claims">{"".join(f"<li>{_text(note)}</li>" for note in NOTES)}</ul>'),
         _section("Command", f"<pre>{_text(study_command(summary.plan))}</pre>"),
     ]
@@ -62,15 +62,11 @@ def _facts(summary: Summary) -> list[tuple[str, str]]:
     ]
 
 
-def _fact(name: str, value: str) -> str:
-    return f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>"
-
-
 def _claims(summary: Summary) -> str:
     found = [f"<li>{_text(line)}</li>" for line in verdicts(summary)]
     for word, names in (
         ("not finished", summary.missing),
-        ("diverged", [failure.name for failure in summary.failures]),
+        ("diverged", summary.diverged),
     ):
         found += [f'<li class="missing">{word}: {_text(", ".join(names))}</li>'] if names else []
     return f'<ul class="claims">{"".join(found)}</ul>'

@@ -33,6 +33,7 @@ class PlannedRun:
       arm: name of its arm.
       seed: its seed.
       folder: its workdir.
+      config: config file with the argument that gives its experiment.
       experiment: its experiment, before anything is taken from the data.
       train: arguments of the program that trains it.
       evaluate: arguments of the program that measures it.
@@ -42,6 +43,7 @@ class PlannedRun:
     arm: str
     seed: int
     folder: Path
+    config: str
     experiment: Experiment
     train: tuple[str, ...]
     evaluate: tuple[str, ...]
@@ -90,7 +92,8 @@ def make_plan(source: str, *, overrides: Overrides, workdir: Path) -> Plan:
       workdir: folder of the study.
 
     Raises:
-      ConfigError: the file or an override is wrong, or an override sets the seed.
+      ConfigError: the file or an override is wrong, an override sets the seed, or a run does not keep the weights that
+        the study measures.
     """
     if "seed" in overrides:
         raise ConfigError("--config.seed would give all runs one seed", do="change the seeds of the study")
@@ -108,15 +111,28 @@ def _planned(
 ) -> PlannedRun:
     config = f"{loading.path_of(source)}:{arm.config_argument}"
     folder, own = workdir / arm.name / f"seed_{seed}", overrides_of(overrides, arm=arm.name, seed=seed)
+    experiment = experiments.override(experiments.load(config), {**own, "seed": seed})
+    _check_weights(study, experiment, arm=arm.name)
     return PlannedRun(
         index=index,
         arm=arm.name,
         seed=seed,
         folder=folder,
-        experiment=experiments.override(experiments.load(config), {**own, "seed": seed}),
+        config=config,
+        experiment=experiment,
         train=("train", f"--config={config}", *flags(own), f"--config.seed={seed}", f"--workdir={folder}"),
         evaluate=("evaluate", *_measured(study, folder), f"--workdir={folder}"),
     )
+
+
+def _check_weights(study: Study, experiment: Experiment, *, arm: str) -> None:
+    """Makes sure that a run keeps what will be measured."""
+    key = {"last": None, "ema": "ema_decay", "best": "best"}[study.weights]
+    if key is not None and getattr(experiment.training, key) is None:
+        raise ConfigError(
+            f"the study measures weights={study.weights!r}, which the arm {arm} does not keep",
+            do=f"set training.{key} in its config, or let the study measure weights='last'",
+        )
 
 
 def _measured(study: Study, folder: Path) -> tuple[str, ...]:
@@ -158,15 +174,18 @@ def process_command(arguments: tuple[str, ...]) -> tuple[str, ...]:
 
 def shown_commands(plan: Plan, run: PlannedRun) -> str:
     """Writes the commands of a run as somebody else would type them, with `W` for its folder."""
-    given = {**plan.overrides, **{key: key.rpartition(".")[2].upper() for key in _PLACES if key in plan.overrides}}
-    own = flags(overrides_of(plan.overrides, arm=run.arm, seed=run.seed))
-    train = tuple(word for word in run.train if word not in own)
-    parts = [(*train[:2], *flags(given), *train[2:]), run.evaluate]
-    folder = str(run.folder)
-    return " && ".join(shlex.join((_SHOWN_PROGRAM, *part)).replace(folder, "W") for part in parts)
+    given = flags(_without_places(overrides_of(plan.overrides, arm=run.arm, seed=run.seed)))
+    train = ("train", f"--config={run.config}", *given, f"--config.seed={run.seed}", "--workdir=W")
+    evaluate = tuple(word.replace(str(run.folder), "W") for word in run.evaluate)
+    return " && ".join(shlex.join((_SHOWN_PROGRAM, *words)) for words in (train, evaluate))
 
 
 def study_command(plan: Plan) -> str:
-    """Writes the command of the whole study, with `W` for its folder."""
-    given = {**plan.overrides, **{key: key.rpartition(".")[2].upper() for key in _PLACES if key in plan.overrides}}
-    return shlex.join((_SHOWN_PROGRAM, "study", f"--config={plan.source}", *flags(given), "--workdir=W"))
+    """Writes the command of the whole study as somebody else would type it, with `W` for its folder."""
+    given = flags(_without_places(plan.overrides))
+    return shlex.join((_SHOWN_PROGRAM, "study", f"--config={plan.source}", *given, "--workdir=W"))
+
+
+def _without_places(overrides: Overrides) -> Overrides:
+    """Replaces places of this machine by what they are."""
+    return {key: key.rpartition(".")[2].upper() if key in _PLACES else value for key, value in overrides.items()}

@@ -13,6 +13,7 @@ from gauss_vit.errors import DataError
 from gauss_vit.escaping import escaped
 from gauss_vit.studies.plan import Plan, PlannedRun
 from gauss_vit.studies.run_state import RunState, latest_value, state_of
+from gauss_vit.studies.study import shown
 from gauss_vit.train.workdir.progress import duration
 
 _REDRAW_SECONDS = 2.0
@@ -28,7 +29,7 @@ class ProgressTable:
         self._plan = plan
         self._runs = tuple(runs)
         self._notes: dict[int, str] = {}
-        self._finished: dict[int, RunState] = {}
+        self._over: dict[int, RunState] = {}
         self._num_drawn = 0
         self._drawn_at = 0.0
         self._is_live = sys.stderr is not None and sys.stderr.isatty()
@@ -45,7 +46,7 @@ class ProgressTable:
         self._draw()
 
     def set_note(self, run: PlannedRun, note: str) -> None:
-        """Says what is done to a run; an empty note says that it is finished."""
+        """Says what is done to a run; an empty note, that nothing is left to do."""
         if self._notes.get(run.index) == note:
             return
         self._notes[run.index] = note
@@ -86,19 +87,20 @@ class ProgressTable:
         return busy[-1] if busy else 0
 
     def _state(self, run: PlannedRun) -> RunState:
-        """Reads the state of a run; one that is finished stays so, and is not read again."""
-        if run.index in self._finished:
-            return self._finished[run.index]
+        """Reads the state of a run; one that is over stays so, and is not read again."""
+        if run.index in self._over:
+            return self._over[run.index]
         try:
             state = state_of(run, self._plan.study)
         except DataError:
             return RunState()
-        if state.is_finished:
-            self._finished[run.index] = state
+        if state.is_over:
+            self._over[run.index] = state
         return state
 
     def _row(self, run: PlannedRun, state: RunState) -> tuple[str, ...]:
-        note = self._notes.get(run.index) or ("finished" if state.is_finished else "to do")
+        at_end = "diverged" if state.diverged else "finished"
+        note = self._notes.get(run.index) or (at_end if state.is_over else "to do")
         steps = "" if state.num_steps is None else f"{state.step}/{state.num_steps}"
         seconds = "" if state.elapsed_seconds is None else duration(state.elapsed_seconds)
         return (str(run.index), run.arm, str(run.seed), note, steps, self._value(run, state), seconds)
@@ -113,12 +115,3 @@ class ProgressTable:
         _, _, _, note, steps, value, seconds = self._row(run, state)
         words = [note, f"step {steps}" if steps else "", f"{self._plan.study.metric} {value}" if value else "", seconds]
         return f"[{run.index + 1}/{len(self._plan.runs)}] {run.name}: {', '.join(filter(None, words))}"
-
-
-def shown(value: float, unit: str) -> str:
-    """Formats a number of a study.
-
-    >>> shown(0.3456, "%"), shown(1.23456, "")
-    ('34.56 %', '1.235')
-    """
-    return f"{100 * value:.2f} %" if unit == "%" else f"{value:.4g}"

@@ -2,13 +2,16 @@
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from gauss_vit.config import loading
 from gauss_vit.errors import ConfigError
 
 OWN_FOLDER = "study"
 """Folder of a study's own records and logs, beside those of the arms."""
+
+Unit = Literal["%", ""]
+Weights = Literal["last", "ema", "best"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _MOST_SEED = 2**32 - 1
@@ -52,7 +55,8 @@ class Study:
       hours_per_run: hours that one run is expected to take, on the machine that the config file names.
 
     Raises:
-      ConfigError: arms or seeds occur twice or are missing, or the baseline is not an arm.
+      ConfigError: arms or seeds occur twice or are missing, the baseline is not an arm, or another value is none of
+        those above.
     """
 
     title: str
@@ -60,8 +64,8 @@ class Study:
     seeds: tuple[int, ...]
     baseline: str
     metric: str = "top1"
-    unit: Literal["%", ""] = "%"
-    weights: Literal["last", "ema", "best"] = "last"
+    unit: Unit = "%"
+    weights: Weights = "last"
     split: str | None = None
     hours_per_run: float
 
@@ -74,8 +78,25 @@ class Study:
             raise ConfigError(f"seeds must be in 0 .. 2^32 - 1, got {', '.join(map(str, self.seeds))}")
         if self.baseline not in names:
             raise ConfigError(f"the baseline {self.baseline!r} is not an arm", do=f"choose one of {', '.join(names)}")
+        for what, given, known in (("unit", self.unit, get_args(Unit)), ("weights", self.weights, get_args(Weights))):
+            if given not in known:
+                raise ConfigError(f"{what} must be one of {', '.join(map(repr, known))}, got {given!r}")
         if self.hours_per_run <= 0:
             raise ConfigError(f"hours_per_run must be above 0, got {self.hours_per_run}")
+
+    @property
+    def scale(self) -> float:
+        """What a number is multiplied with to be in `unit`."""
+        return 100.0 if self.unit == "%" else 1.0
+
+
+def shown(value: float, unit: Unit) -> str:
+    """Formats a number of a study.
+
+    >>> shown(0.3456, "%"), shown(1.23456, "")
+    ('34.56 %', '1.235')
+    """
+    return f"{100 * value:.2f} %" if unit == "%" else f"{value:.4g}"
 
 
 def load(source: str) -> Study:

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from gauss_vit.analysis.bootstrap import Band
-from gauss_vit.analysis.paired import Estimate
+from gauss_vit.quantities import counted
 from gauss_vit.studies.ledger import LedgerRow
 from gauss_vit.studies.plan import shown_commands, study_command
 from gauss_vit.studies.run_result import RunResult
-from gauss_vit.studies.summary import Summary
+from gauss_vit.studies.summary import ArmSummary, Difference, Summary
 
 _DIGITS = 6
 
@@ -25,7 +24,7 @@ def _runs(summary: Summary) -> Iterator[LedgerRow]:
             unit=summary.study.unit,
             ours=_scaled(result.value, summary),
             seeds=(result.run.seed,),
-            config=result.run.train[1].removeprefix("--config="),
+            config=result.run.config,
             commit=result.revision,
             machine=result.machine,
             scale="small",
@@ -35,31 +34,41 @@ def _runs(summary: Summary) -> Iterator[LedgerRow]:
 
 def _arms(summary: Summary) -> Iterator[LedgerRow]:
     for arm in summary.arms:
-        results = list(arm.results.values())
-        yield _of_seeds(summary, f"mean {summary.study.metric} of {arm.name}", arm.estimate, arm.images, results)
+        what = f"mean {summary.study.metric} of {arm.name}"
+        yield _of_seeds(summary, what, arm, seeds=tuple(arm.results), results=list(arm.results.values()))
 
 
 def _differences(summary: Summary) -> Iterator[LedgerRow]:
     by_name = {arm.name: arm for arm in summary.arms}
     for difference in summary.differences:
-        runs = [by_name[difference.arm].results[seed] for seed in difference.by_seed]
+        arms, seeds = (by_name[difference.arm], by_name[summary.study.baseline]), tuple(difference.by_seed)
+        results = [arm.results[seed] for arm in arms for seed in seeds]
         what = f"{summary.study.metric} of {difference.arm} minus {summary.study.baseline}, within seeds"
-        yield _of_seeds(summary, what, difference.estimate, difference.images, runs)
+        yield _of_seeds(summary, what, difference, seeds=seeds, results=results)
 
 
 def _of_seeds(
-    summary: Summary, what: str, found: Estimate, images: Band | None, results: Sequence[RunResult]
+    summary: Summary,
+    what: str,
+    number: ArmSummary | Difference,
+    *,
+    seeds: tuple[int, ...],
+    results: Sequence[RunResult],
 ) -> LedgerRow:
+    """Returns the row of a mean over seeds, which the runs of `results` are behind."""
+    found = number.estimate
     note = "interval over seeds" if found.interval is not None else "one seed"
-    if images is not None:
-        low, high = (_scaled(end, summary) for end in images)
+    if number.over_images is not None:
+        low, high = (_scaled(end, summary) for end in number.over_images)
         note += f"; over test images {low} to {high}"
+    if number.num_diverged:
+        note += f"; without {counted(number.num_diverged, 'run')} that diverged"
     return LedgerRow(
         item=summary.study.title,
         what=what,
         unit=summary.study.unit,
         ours=_scaled(found.mean, summary),
-        seeds=tuple(result.run.seed for result in results),
+        seeds=seeds,
         interval=None
         if found.interval is None
         else (_scaled(found.interval.low, summary), _scaled(found.interval.high, summary)),
@@ -74,7 +83,7 @@ def _of_seeds(
 
 def _scaled(value: float, summary: Summary) -> float:
     """Rounds to digits that no computer disagrees about, in per cent where the study has shares."""
-    return round(100 * value if summary.study.unit == "%" else value, _DIGITS)
+    return round(summary.study.scale * value, _DIGITS)
 
 
 def _joined(values: Sequence[str | None]) -> str | None:

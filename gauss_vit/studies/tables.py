@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gauss_vit.analysis.bootstrap import Band
-from gauss_vit.studies.progress_table import shown
+from gauss_vit.studies.study import Unit, shown
 from gauss_vit.studies.summary import Summary, verdict
 from gauss_vit.train.workdir.progress import duration
 
 NOTES = (
     "A seed decides the initial values, the order of the data, augmentation and dropout; all arms of a seed saw the"
     " same data in the same order.",
-    "Intervals over seeds are Student's t of the mean, with as many seeds as are listed: they say where the mean of"
-    " other seeds would lie, on these test images.",
+    "Intervals over seeds are Student's t of the mean, with as many seeds as are listed: they say where the mean over"
+    " all seeds that might have been drawn is likely to lie, on these test images.",
     "Intervals over images are of 2,000 draws of the test images, with replacement: they say how the numbers of these"
     " runs would vary with other images. Where there is none, single images are not known.",
     "Each interval stands for itself: of many differences that are zero, one in twenty is expected to exclude zero.",
@@ -35,10 +35,18 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
 
-def tables(summary: Summary) -> tuple[Table, ...]:
-    """Returns the tables that have rows: differences, arms, cost, what was learned, single runs."""
-    every = (_differences(summary), _arms(summary), _cost(summary), _learned(summary), _runs(summary))
-    return tuple(table for table in every if table.rows)
+def main_tables(summary: Summary) -> tuple[Table, ...]:
+    """Returns the tables of the result that have rows: differences and arms."""
+    return _with_rows(_differences(summary), _arms(summary))
+
+
+def other_tables(summary: Summary) -> tuple[Table, ...]:
+    """Returns the other tables that have rows: cost, what was learned, single runs."""
+    return _with_rows(_cost(summary), _learned(summary), _runs(summary))
+
+
+def _with_rows(*tables: Table) -> tuple[Table, ...]:
+    return tuple(table for table in tables if table.rows)
 
 
 def verdicts(summary: Summary) -> tuple[str, ...]:
@@ -56,7 +64,7 @@ def _differences(summary: Summary) -> Table:
                 each.arm,
                 _signed(each.estimate.mean, study.unit),
                 _interval(each.estimate.interval, study.unit, is_difference=True),
-                _interval(each.images, study.unit, is_difference=True),
+                _interval(each.over_images, study.unit, is_difference=True),
                 str(len(each.by_seed)),
                 verdict(each, baseline=study.baseline),
             )
@@ -69,14 +77,15 @@ def _arms(summary: Summary) -> Table:
     study = summary.study
     return Table(
         title=f"{study.metric} of each arm",
-        heading=("arm", "mean", "deviation", "over seeds", "over images", "half-mass radius (px)"),
+        heading=("arm", "mean", "deviation", "over seeds", "over images", "seeds", "half-mass radius (px)"),
         rows=tuple(
             (
                 arm.name,
                 shown(arm.estimate.mean, study.unit),
                 "" if arm.estimate.deviation is None else shown(arm.estimate.deviation, study.unit),
                 _interval(arm.estimate.interval, study.unit),
-                _interval(arm.images, study.unit),
+                _interval(arm.over_images, study.unit),
+                str(len(arm.results)),
                 "" if arm.half_mass_radius is None else f"{arm.half_mass_radius.mean:.1f}",
             )
             for arm in summary.arms
@@ -128,7 +137,7 @@ def _runs(summary: Summary) -> Table:
     )
 
 
-def _interval(band: Band | None, unit: str, *, is_difference: bool = False) -> str:
+def _interval(band: Band | None, unit: Unit, *, is_difference: bool = False) -> str:
     if band is None:
         return ""
     write = _signed if is_difference else shown
@@ -136,7 +145,7 @@ def _interval(band: Band | None, unit: str, *, is_difference: bool = False) -> s
     return f"{low} to {high}{' %' if unit == '%' and not is_difference else ''}"
 
 
-def _signed(value: float, unit: str) -> str:
+def _signed(value: float, unit: Unit) -> str:
     """Formats a difference, of shares in points.
 
     >>> _signed(-0.0123, "%"), _signed(0.5, "")

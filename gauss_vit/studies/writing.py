@@ -17,7 +17,7 @@ from gauss_vit.studies.run_result import RunResult, read_result
 from gauss_vit.studies.run_state import state_of
 from gauss_vit.studies.study_rows import ledger_rows
 from gauss_vit.studies.summary import ArmSummary, Difference, Summary, verdict
-from gauss_vit.studies.tables import NOTES, markdown, tables, verdicts
+from gauss_vit.studies.tables import NOTES, main_tables, markdown, other_tables, verdicts
 
 STUDY, FIELDS, LEARNED, LEDGER = "study", "fields", "learned", "ledger.json"
 
@@ -32,6 +32,12 @@ def read_results(plan: Plan) -> tuple[RunResult, ...]:
     return tuple(read_result(run, state, plan.study) for run, state in states if state.is_finished)
 
 
+def read_diverged(plan: Plan) -> dict[str, str]:
+    """Reads the names of the runs that diverged, with the reason."""
+    states = {run.name: state_of(run, plan.study) for run in plan.runs}
+    return {name: state.diverged for name, state in states.items() if state.diverged}
+
+
 def write_study(summary: Summary) -> tuple[str, ...]:
     """Writes all files of the result into the folder of the study.
 
@@ -42,6 +48,9 @@ def write_study(summary: Summary) -> tuple[str, ...]:
       StorageError: a file cannot be written.
     """
     folder = summary.plan.workdir
+    write_record(folder / f"{STUDY}.json", record(summary))
+    write_text(folder / f"{STUDY}.md", markdown_text(summary))
+    write_rows(folder / LEDGER, ledger_rows(summary))
     figures: list[tuple[str, Figure]] = [("Results", results_figure(summary))]
     learned, fields = learned_numbers_figure(summary), fields_to_compare(summary)
     if learned is not None:
@@ -51,15 +60,12 @@ def write_study(summary: Summary) -> tuple[str, ...]:
         figures.append(("Receptive fields after training, means over seeds", comparison_figure(fields)))
         write_comparison(folder / FIELDS, fields)
     write_figures(folder / STUDY, figures[0][1])
-    write_record(folder / f"{STUDY}.json", record(summary))
-    write_text(folder / f"{STUDY}.md", markdown_text(summary))
-    write_rows(folder / LEDGER, ledger_rows(summary))
     write_text(folder / f"{STUDY}.html", render(summary, figures))
     return (*verdicts(summary), *_absent(summary), _written(folder, summary))
 
 
 def _absent(summary: Summary) -> tuple[str, ...]:
-    lines = [f"diverged: {failure.name}: {failure.reason}" for failure in summary.failures]
+    lines = [f"diverged: {name}: {reason}" for name, reason in summary.diverged.items()]
     return (*lines, *([f"not finished: {', '.join(summary.missing)}"] if summary.missing else []))
 
 
@@ -80,7 +86,7 @@ def markdown_text(summary: Summary) -> str:
         f"![Results]({STUDY}.png)",
         "",
     ]
-    for table in tables(summary):
+    for table in (*main_tables(summary), *other_tables(summary)):
         lines += markdown(table)
     return "\n".join([*lines, "## How to read it", "", *(f"- {note}" for note in NOTES), ""])
 
@@ -92,7 +98,7 @@ def record(summary: Summary) -> dict[str, object]:
         "command": study_command(summary.plan),
         "num_runs": len(summary.plan.runs),
         "missing": list(summary.missing),
-        "diverged": [asdict(failure) for failure in summary.failures],
+        "diverged": [{"name": name, "reason": reason} for name, reason in summary.diverged.items()],
         "arms": [_arm(arm) for arm in summary.arms],
         "differences": [_difference(each, baseline=summary.study.baseline) for each in summary.differences],
         "runs": [_run(result) for result in summary.results],
@@ -105,7 +111,7 @@ def _arm(arm: ArmSummary) -> dict[str, object]:
         "name": arm.name,
         "seeds": list(arm.results),
         **_estimate(arm.estimate),
-        "interval_over_images": None if arm.images is None else list(arm.images),
+        "interval_over_images": None if arm.over_images is None else list(arm.over_images),
         "learned": {name: list(values) for name, values in arm.learned.items()},
         "half_mass_radius": None if arm.half_mass_radius is None else _estimate(arm.half_mass_radius),
     }
@@ -117,7 +123,7 @@ def _difference(difference: Difference, *, baseline: str) -> dict[str, object]:
         "baseline": baseline,
         "by_seed": {str(seed): value for seed, value in difference.by_seed.items()},
         **_estimate(difference.estimate),
-        "interval_over_images": None if difference.images is None else list(difference.images),
+        "interval_over_images": None if difference.over_images is None else list(difference.over_images),
         "verdict": verdict(difference, baseline=baseline),
     }
 

@@ -95,7 +95,7 @@ def test_result_so_far_is_of_the_finished_runs(
     plan = plan_in(tmp_path)
     for run in plan.runs[:3]:
         pretend_training(run)
-        pretend_measuring(run, split=run.experiment.data.eval_split)
+        pretend_measuring(run)
     pretend_training(plan.runs[3], step=NUM_STEPS - 1)
     monkeypatch.setattr("gauss_vit.studies.execution.process_command", lambda _: pytest.fail("a run was started"))
     with undrawn():

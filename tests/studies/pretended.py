@@ -29,12 +29,25 @@ def pretend_training(run: PlannedRun, *, step: int = NUM_STEPS) -> None:
     (run.folder / "env.json").write_text(json.dumps({"revision": "r", "num_devices": 1, "device_kind": "cpu"}))
 
 
+def top1_of(run: PlannedRun) -> float:
+    """The accuracy that a run pretends to have, which no other run has."""
+    return 0.25 + 0.05 * run.index
+
+
 def pretend_measuring(run: PlannedRun, **values: float | str) -> None:
     """Leaves what an evaluation leaves."""
-    result = {"step": NUM_STEPS, "data": "digits", "split": "test[:50]", "loss": 2.0, "top1": 0.25, "num_examples": 50}
+    result = {
+        "step": NUM_STEPS,
+        "data": "digits",
+        "split": "test[:50]",
+        "loss": 2.0,
+        "top1": top1_of(run),
+        "num_examples": 20,
+    }
     (run.folder / "evaluation.json").write_text(json.dumps({**result, **values}))
-    label = np.arange(4, dtype=np.int32)
-    np.savez(run.folder / "predictions.npz", label=label, predicted=np.zeros_like(label))
+    label = np.arange(20, dtype=np.int32)
+    num_right = round(20 * top1_of(run))
+    np.savez(run.folder / "predictions.npz", label=label, predicted=np.where(label < num_right, label, -1))
 
 
 RECORD = SimpleNamespace(progress=SimpleNamespace(batch_digest="abcd"))
@@ -48,11 +61,18 @@ class PretendedChildren(Children):
       commands: verb and run of every process, in order.
     """
 
-    def __init__(self, plan: Plan, statuses: dict[tuple[str, str], list[int]] | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        statuses: dict[tuple[str, str], list[int]] | None = None,
+        *,
+        measured_step: Callable[[PlannedRun], int] = lambda run: NUM_STEPS,
+    ) -> None:
         super().__init__()
         self.commands: list[tuple[str, str]] = []
         self._plan = plan
         self._statuses = statuses or {}
+        self._measured_step = measured_step
 
     def run(self, command: tuple[str, ...], *, log: Path, tick: Callable[[], None]) -> int:
         """Answers a command."""
@@ -60,11 +80,10 @@ class PretendedChildren(Children):
         (run,) = (run for run in self._plan.runs if f"--workdir={run.folder}" in command)
         verb = command[3]
         self.commands.append((verb, run.name))
-        status = self._statuses.get((verb, run.name), [0]).pop(0) if (verb, run.name) in self._statuses else 0
+        left = self._statuses.get((verb, run.name))
+        status = left.pop(0) if left else 0
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(f"gauss_vit: error[X]: status {status}. DO: y\n")
-        if not self._statuses.get((verb, run.name), [0]):
-            del self._statuses[verb, run.name]
         if status == 0:
-            pretend_training(run) if verb == "train" else pretend_measuring(run)
+            pretend_training(run) if verb == "train" else pretend_measuring(run, step=self._measured_step(run))
         return status

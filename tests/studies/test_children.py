@@ -37,6 +37,19 @@ def test_killed_process_has_the_number_of_its_signal(tmp_path: Path):
     assert Children().run(command(code), log=tmp_path / "a.log", tick=lambda: None) == -signal.SIGKILL
 
 
+def test_process_does_not_outlive_what_watches_it(tmp_path: Path):
+    def fail() -> None:
+        if log.read_text().endswith("\non\n"):
+            raise OSError("gone")
+
+    log = tmp_path / "a.log"
+    with pytest.raises(OSError, match="gone"):
+        Children().run(
+            command(STAY.replace("sys.exit(143)", "(print('off', flush=True), sys.exit(143))")), log=log, tick=fail
+        )
+    assert log.read_text().endswith("\noff\n")
+
+
 def test_signal_is_passed_on_and_remembered(tmp_path: Path):
     children, log, ticks = Children(), tmp_path / "a.log", []
 

@@ -55,6 +55,8 @@ def test_rows_that_cannot_be_true_are_refused(changes: dict, complaint: str):
         ('{"rows": [{"item": "a", "what": "b", "scale": "not run", "score": 3}]}', "unknown keys"),
         ('{"rows": [{"item": "a"}]}', "row 0"),
         ('{"rows": [{"item": "a", "what": "b", "scale": "tiny"}]}', "row 0"),
+        ('{"rows": [{"item": "a", "what": "b", "scale": "not run", "seeds": null}]}', "seeds must be a list"),
+        ('{"rows": [{"item": "a", "what": "b", "scale": "not run", "interval": [1]}]}', "row 0"),
         ('{"rows": [3]}', "unknown keys"),
     ],
 )

@@ -73,3 +73,18 @@ def test_arm_and_seed_stand_in_a_change_for_those_of_the_run():
     assert "--config.data.data_dir=/sets/with-gauss/5" in plan.runs[3].train
     shown = f"{study_command(plan)} {shown_commands(plan, plan.runs[3])}"
     assert "/sets" not in shown and "--config.data.data_dir=DATA_DIR" in shown
+
+
+def test_shown_commands_of_a_run_have_its_own_arm_and_seed():
+    plan = planned(data__eval_split="test_{arm}_{seed}")
+    assert "--config.data.eval_split=test_with-gauss_5" in shown_commands(plan, plan.runs[3])
+    assert "'--config.data.eval_split=test_{arm}_{seed}'" in study_command(plan)
+
+
+@pytest.mark.parametrize(("weights", "key"), [("best", "best"), ("ema", "ema_decay")])
+def test_weights_that_the_runs_do_not_keep_are_refused(tmp_path: Path, weights: str, key: str):
+    text = Path(SOURCE).read_text(encoding="utf-8")
+    source = tmp_path / "study.py"
+    source.write_text(text.replace("hours_per_run=", f'weights="{weights}", hours_per_run='), encoding="utf-8")
+    with pytest.raises(ConfigError, match=rf"the arm none does not keep.*training\.{key}"):
+        make_plan(str(source), overrides={}, workdir=tmp_path)

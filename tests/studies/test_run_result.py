@@ -1,5 +1,6 @@
 """What a finished run has to say, from files that are written here."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -7,9 +8,9 @@ import numpy as np
 import pytest
 
 from gauss_vit.errors import DataError
-from gauss_vit.studies import run_result
+from gauss_vit.studies import run_result, run_state
 from gauss_vit.studies.plan import Plan
-from gauss_vit.studies.run_result import RunResult, read_result
+from gauss_vit.studies.run_result import RunResult, over_layers, read_result
 from gauss_vit.studies.run_state import state_of
 from gauss_vit.train.checkpoint.metadata import DamagedError
 from tests.studies.pretended import NUM_STEPS, RECORD, plan_in, pretend_measuring, pretend_training
@@ -29,7 +30,9 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     ]
     (run.folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     np.savez(
-        run.folder / "predictions.npz", label=np.array([1, 2, 3], np.int32), predicted=np.array([1, 0, 3], np.int32)
+        run.folder / "predictions.npz",
+        label=np.array([1, 2, 3, 4], np.int32),
+        predicted=np.array([1, 0, 0, 0], np.int32),
     )
     return found
 
@@ -41,7 +44,7 @@ def result(plan: Plan) -> RunResult:
 def test_numbers_are_those_of_the_files(plan: Plan):
     found = result(plan)
     assert (found.value, found.metrics["loss"], found.order) == (0.25, 2.0, "abcd")
-    assert found.is_right is not None and found.is_right.tolist() == [True, False, True]
+    assert found.is_right is not None and found.is_right.tolist() == [True, False, False, False]
     assert found.learned == {"gaussian/sigma": (4.0, 5.0)}
     assert (found.seconds_per_step, found.seconds) == (16 / 64, 72.0)
     assert (found.revision, found.machine) == ("r", "1 x cpu")
@@ -59,6 +62,32 @@ def test_classes_of_images_that_do_not_fit_are_refused(plan: Plan):
     np.savez(plan.runs[0].folder / "predictions.npz", label=np.zeros(3, np.int32), predicted=np.zeros(2, np.int32))
     with pytest.raises(DataError, match="does not hold the classes of images"):
         result(plan)
+
+
+def test_classes_of_images_of_another_measurement_are_refused(plan: Plan):
+    np.savez(plan.runs[0].folder / "predictions.npz", label=np.zeros(3, np.int32), predicted=np.zeros(3, np.int32))
+    with pytest.raises(DataError, match="not of the same measurement"):
+        result(plan)
+
+
+def test_single_images_say_nothing_about_another_number_than_top1(plan: Plan):
+    other = dataclasses.replace(plan.study, metric="loss", unit="")
+    found = read_result(plan.runs[0], state_of(plan.runs[0], other), other)
+    assert (found.value, found.is_right) == (2.0, None)
+    assert found.label is not None
+
+
+def test_number_that_a_layer_lacks_is_left_out():
+    observed = {"gaussian/sigma/layer_00": None, "gaussian/sigma/layer_01": 5.0, "gaussian/amplitude/layer_00": 2.0}
+    assert over_layers(observed) == {"gaussian/amplitude": (2.0,)}
+
+
+def test_observations_are_those_of_the_step_that_was_measured(plan: Plan, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(run_state, "best_step", lambda folder: 4)
+    best = dataclasses.replace(plan.study, weights="best")
+    pretend_measuring(plan.runs[0], step=4)
+    found = read_result(plan.runs[0], state_of(plan.runs[0], best), best)
+    assert found.learned == {"gaussian/sigma": (9.0,)}
 
 
 def test_runs_without_classes_of_images_are_read(plan: Plan):

@@ -8,7 +8,7 @@ from gauss_vit.errors import DataError
 from gauss_vit.studies.expected_time import hours_left, plan_lines
 from gauss_vit.studies.plan import Plan
 from gauss_vit.studies.progress_table import ProgressTable
-from gauss_vit.studies.run_state import RunState, latest_value, state_of
+from gauss_vit.studies.run_state import RunState, latest_value, record_divergence, state_of
 from tests.studies.pretended import plan_in, pretend_measuring, pretend_training
 
 
@@ -39,6 +39,23 @@ def test_other_measurements_do_not_count(plan: Plan, other: dict[str, str]):
     assert not state_of(plan.runs[0], plan.study).is_finished
 
 
+def test_number_that_is_not_finite_is_a_divergence(plan: Plan):
+    pretend_training(plan.runs[0])
+    pretend_measuring(plan.runs[0], top1=None)
+    state = state_of(plan.runs[0], plan.study)
+    assert (state.is_over, state.is_finished, state.diverged) == (True, False, "its top1 is not a finite number")
+
+
+def test_divergence_is_kept_until_the_run_is_measured(plan: Plan):
+    run = plan.runs[0]
+    pretend_training(run, step=4)
+    record_divergence(run, "loss is nan")
+    assert (state_of(run, plan.study).diverged, state_of(run, plan.study).is_over) == ("loss is nan", True)
+    pretend_training(run)
+    pretend_measuring(run)
+    assert (state_of(run, plan.study).diverged, state_of(run, plan.study).is_finished) == ("", True)
+
+
 def test_damaged_measurement_is_named(plan: Plan):
     pretend_training(plan.runs[0])
     (plan.runs[0].folder / "evaluation.json").write_text("{")
@@ -59,7 +76,8 @@ def test_plan_names_runs_and_the_array(plan: Plan):
     lines = plan_lines(plan)
     assert lines[0] == "Tiny: 2 arms, 2 seeds, 4 runs"
     assert lines[-2] == "expected: 0.02 hours in turn on one machine"
-    assert "--array=0-3" in lines[-1] and "--run='{task}'" in lines[-1]
+    assert f"--array=0-3 --nodes=1 launch/slurm.sbatch study --config={plan.source}" in lines[-1]
+    assert f"--workdir={plan.workdir} '--run={{task}}'" in lines[-1]
 
 
 def test_table_has_a_line_for_each_run_and_fits_the_terminal(plan: Plan):

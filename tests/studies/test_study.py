@@ -38,6 +38,15 @@ def test_studies_that_cannot_be_run_are_refused(changes: dict, complaint: str):
         dataclasses.replace(TINY, **changes)
 
 
+@pytest.mark.parametrize(("name", "value"), [("unit", "percent"), ("weights", "average")])
+def test_words_that_a_study_does_not_know_are_refused(name: str, value: str):
+    other = dataclasses.replace(TINY)
+    # Past the check of types, which is there in tests alone.
+    object.__setattr__(other, name, value)
+    with pytest.raises(ConfigError, match=f"{name} must be one of"):
+        other.__post_init__()
+
+
 @pytest.mark.parametrize("name", ["", "a/b", "..", "study", "-x", "a\x1b[2J"])
 def test_name_of_an_arm_is_that_of_a_folder(name: str):
     with pytest.raises(ConfigError, match="name of an arm"):

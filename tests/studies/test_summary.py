@@ -8,12 +8,12 @@ import pytest
 
 from gauss_vit.analysis.comparison import MeasuredField
 from gauss_vit.errors import DataError
-from gauss_vit.studies.execution import Failure
+from gauss_vit.studies.figures import fields_to_compare
 from gauss_vit.studies.plan import make_plan
 from gauss_vit.studies.run_result import RunResult
 from gauss_vit.studies.study_rows import ledger_rows
 from gauss_vit.studies.summary import Summary, summarize, verdict
-from gauss_vit.studies.tables import tables
+from gauss_vit.studies.tables import main_tables, other_tables
 
 PLAN = make_plan("tests/studies/tiny_study.py", overrides={}, workdir=Path("/runs/t"))
 VALUES = {("none", 0): 0.25, ("with-gauss", 0): 0.5, ("none", 5): 0.5, ("with-gauss", 5): 0.5}
@@ -63,7 +63,8 @@ def test_differences_are_within_seeds():
     assert difference.estimate.mean == 0.125
     low, high = difference.estimate.interval
     assert (low + high) / 2 == pytest.approx(0.125)
-    assert difference.images is not None and difference.images.low >= 0
+    # Of four images the arm is right about one more, for one of two seeds.
+    assert difference.over_images == (0.0, 0.375)
 
 
 def test_seeds_without_the_baseline_are_left_out_of_differences():
@@ -80,17 +81,33 @@ def test_arms_without_runs_are_left_out():
 
 
 def test_runs_that_diverged_are_not_missing():
-    failure = Failure(name="with-gauss seed 0", reason="loss is nan")
-    summary = summarize(PLAN, [RESULTS[0]], failures=[failure])
+    summary = summarize(PLAN, [RESULTS[0]], diverged={"with-gauss seed 0": "loss is nan"})
     assert summary.missing == ("none seed 5", "with-gauss seed 5")
 
 
-@pytest.mark.parametrize(("shift", "expected"), [(0.4, "with-gauss is above none"), (-0.4, "with-gauss is below none")])
-def test_claims_are_those_of_the_interval(shift: float, expected: str):
-    moved = [
-        dataclasses.replace(each, value=each.value + shift if each.run.arm != "none" else 0.5 + 0.01 * each.run.seed)
-        for each in (dataclasses.replace(each, value=0.5 + 0.01 * each.run.seed) for each in RESULTS)
+def test_runs_that_diverged_are_named_with_what_is_claimed_without_them():
+    summary = summarize(PLAN, RESULTS[:3], diverged={"with-gauss seed 5": "loss is nan"})
+    assert [arm.num_diverged for arm in summary.arms] == [0, 1]
+    assert verdict(summary.differences[0], baseline="none").endswith("claimed; 1 run of theirs diverged")
+    assert [row.note.endswith("; without 1 run that diverged") for row in ledger_rows(summary)[-3:]] == [
+        False,
+        True,
+        True,
     ]
+
+
+@pytest.mark.parametrize(
+    ("gains", "expected"),
+    [
+        # Student's t interval of two differences is their mean and 6.35 times their distance.
+        ((0.40, 0.45), "with-gauss is above none"),
+        ((-0.40, -0.45), "with-gauss is below none"),
+        ((0.40, 0.60), "with-gauss and none: no difference can be claimed"),
+    ],
+)
+def test_claims_are_those_of_the_interval(gains: tuple[float, float], expected: str):
+    values = {("none", 0): 0.5, ("none", 5): 0.7, ("with-gauss", 0): 0.5 + gains[0], ("with-gauss", 5): 0.7 + gains[1]}
+    moved = [dataclasses.replace(each, value=values[each.run.arm, each.run.seed]) for each in RESULTS]
     (difference,) = summarize(PLAN, moved).differences
     assert verdict(difference, baseline="none") == expected
 
@@ -128,12 +145,41 @@ def test_rows_have_runs_means_and_differences():
     assert rows[0].config == "tests/studies/tiny_study.py:none"
 
 
+def test_learned_numbers_of_other_layers_have_no_mean():
+    shorter = dataclasses.replace(RESULTS[3], learned={"gaussian/sigma": (1.0,)})
+    assert summarize(PLAN, [*RESULTS[:3], shorter]).arms[1].learned == {}
+
+
+def test_row_of_a_difference_names_code_and_machine_of_both_arms():
+    others = [
+        dataclasses.replace(each, revision="def", machine="8 x tpu") if each.run.arm == "none" else each
+        for each in RESULTS
+    ]
+    *_, row = ledger_rows(summarize(PLAN, others))
+    assert (row.commit, row.machine, row.seeds) == ("abc, def", "1 x cpu, 8 x tpu", (0, 5))
+
+
+def test_fields_are_compared_where_they_have_the_size_of_the_baseline():
+    larger = dataclasses.replace(FIELD, values=np.ones((4, 8)) / 32)
+    others = [dataclasses.replace(each, field=larger) if each.run.arm != "none" else each for each in RESULTS]
+    assert [field.title for field in fields_to_compare(summarize(PLAN, RESULTS))] == ["none", "with-gauss"]
+    assert [field.title for field in fields_to_compare(summarize(PLAN, others))] == ["none"]
+    assert fields_to_compare(summarize(PLAN, RESULTS[1:2])) == ()
+
+
 def test_rows_do_not_depend_on_times():
     slow = [dataclasses.replace(each, seconds=1e6, seconds_per_step=99.0) for each in RESULTS]
     assert ledger_rows(summarize(PLAN, slow)) == ledger_rows(summarized(0, 1, 2, 3))
 
 
 def test_tables_compare_the_cost_with_the_baseline():
-    found = {table.title: table for table in tables(summarized(0, 1, 2, 3))}
+    found = {table.title: table for table in other_tables(summarized(0, 1, 2, 3))}
     assert found["Cost of a step"].rows == (("none", "500", "1.00"), ("with-gauss", "750", "1.50"))
     assert found["Runs"].heading == ("run", "top1", "loss", "time")
+
+
+def test_main_tables_say_how_many_seeds_each_arm_has():
+    (differences, arms) = main_tables(summarized(0, 1, 2))
+    assert [dict(zip(arms.heading, row, strict=True))["seeds"] for row in arms.rows] == ["2", "1"]
+    assert [row[0] for row in differences.rows] == ["with-gauss"]
+    assert [table.title for table in main_tables(summarized(1))] == ["top1 of each arm"]

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from gauss_vit.studies.execution import Failure
 from gauss_vit.studies.ledger import read_rows
 from gauss_vit.studies.plan import Plan
 from gauss_vit.studies.study_rows import ledger_rows
@@ -15,12 +14,12 @@ from gauss_vit.studies.writing import write_study
 from tests.drawing import undrawn
 from tests.studies.test_summary import PLAN, RESULTS
 
-FAILURE = Failure(name="with-gauss seed 5", reason="loss is nan")
+DIVERGED = {"with-gauss seed 5": "loss is nan"}
 
 
 def summary_in(folder: Path, **changes: str) -> Summary:
     plan: Plan = dataclasses.replace(PLAN, workdir=folder, study=dataclasses.replace(PLAN.study, **changes))
-    return summarize(plan, RESULTS[:3], failures=[FAILURE])
+    return summarize(plan, RESULTS[:3], diverged=DIVERGED)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +37,7 @@ def test_learned_numbers_and_fields_have_figures(written: tuple[Summary, tuple[s
 def test_lines_say_what_can_be_claimed_and_what_is_missing(written: tuple[Summary, tuple[str, ...]]):
     *lines, last = written[1]
     assert lines == [
-        "with-gauss and none: one seed, so that nothing can be claimed",
+        "with-gauss and none: one seed, so that nothing can be claimed; 1 run of theirs diverged",
         "diverged: with-gauss seed 5: loss is nan",
     ]
     assert last.endswith("3 of 4 runs")
@@ -48,7 +47,7 @@ def test_record_keeps_times_apart(written: tuple[Summary, tuple[str, ...]]):
     record = json.loads((written[0].plan.workdir / "study.json").read_text())
     assert record["cost"] == {"none": {"seconds_per_step": 0.5}, "with-gauss": {"seconds_per_step": 0.75}}
     assert "seconds" not in json.dumps({key: value for key, value in record.items() if key != "cost"})
-    assert record["diverged"] == [dataclasses.asdict(FAILURE)]
+    assert record["diverged"] == [{"name": "with-gauss seed 5", "reason": "loss is nan"}]
 
 
 def test_rows_are_written_as_they_are(written: tuple[Summary, tuple[str, ...]]):
