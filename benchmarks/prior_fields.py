@@ -7,13 +7,14 @@ the central patch is measured before the final normalisation, as its half-mass r
 attention over layers and heads, both in pixels: at step 0, with the parameters that its seed draws, after training, and
 with positions re-initialised, zeroed and without the Gaussian, where the model has something that this changes.
 
-DIR gets a file for each run, which is read instead of measured again, `prior_fields.json` with means over seeds and
-changes since training within seeds, with Student's t intervals of 95 %, and `prior_fields.png` and `.pdf`, one panel
-for each arm.
+DIR gets a file for each run, which is read instead of measured again if it is of the same run and images;
+`prior_fields.json` with means over seeds and changes since training within seeds, with Student's t intervals of 95 %;
+and `prior_fields.png` and `.pdf`, one panel for each arm.
 """
 
 import argparse
 import dataclasses
+import hashlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from benchmarks import rows, timing
-from gauss_vit.analysis.paired import Estimate, estimate
+from gauss_vit.analysis.paired import Estimate, estimate, within_seeds
 from gauss_vit.analysis.protocol import PRE_NORM
 from gauss_vit.analysis.summary import half_mass_radius
 from gauss_vit.analysis.token import center_token, patch_center
@@ -51,6 +52,7 @@ from gauss_vit.plots.canvas import (
 )
 from gauss_vit.quantities import counted
 from gauss_vit.train.state import run_key
+from gauss_vit.train.workdir.lock import CONFIG
 from gauss_vit.weights.intervention import applicable
 
 START, TRAINED = "start", "trained"
@@ -68,11 +70,11 @@ Found = Mapping[str, Mapping[int, Mapping[str, Numbers]]]
 
 
 def runs_of(study: Path) -> dict[str, dict[int, Path]]:
-    """Finds the finished runs of a study by arm and seed: first those of the arm that comes first in the alphabet."""
+    """Finds the finished runs of a study by arm and seed, the arms in the order of the alphabet."""
     found: dict[str, dict[int, Path]] = {}
-    for path in sorted(study.glob(f"*/seed_*/{RESULT}")):
+    for path in study.glob(f"*/seed_*/{RESULT}"):
         found.setdefault(path.parent.parent.name, {})[int(path.parent.name.removeprefix("seed_"))] = path.parent
-    return found
+    return {arm: dict(sorted(runs.items())) for arm, runs in sorted(found.items())}
 
 
 def conditions_of(named: NamedModel, *, seed: int) -> dict[str, NamedModel]:
@@ -108,14 +110,21 @@ def measured(named: NamedModel, images: Sequence[Path]) -> dict[str, float]:
 
 def of_run(folder: Path, images: Sequence[Path], *, seed: int, out: Path) -> dict[str, Numbers]:
     """Measures a run in all conditions, or reads what was measured of it before."""
-    path = out / f"{folder.parent.name}_seed_{seed}.json"
-    if not path.is_file():
+    path, digest = out / f"{folder.parent.name}_seed_{seed}.json", digest_of(folder, images)
+    if not path.is_file() or json.loads(path.read_text()).get("digest") != digest:
         named = trained(folder)
         found = {name: measured(each, images) for name, each in conditions_of(named, seed=seed).items()}
-        rows.write(path, {"conditions": found})
+        rows.write(path, {"digest": digest, "conditions": found})
         # What was compiled for this model is of no use to the next one.
         jax.clear_caches()
     return json.loads(path.read_text())["conditions"]
+
+
+def digest_of(folder: Path, images: Sequence[Path]) -> str:
+    """Returns what tells a run and its images from others: its experiment and result, their names and sizes."""
+    run = ((folder / name).read_text() for name in (CONFIG, RESULT))
+    files = (f"{image.name} {image.stat().st_size}" for image in images)
+    return hashlib.sha256("\n".join((*run, *files)).encode()).hexdigest()[:16]
 
 
 def summed_up(found: Found) -> list[dict[str, object]]:
@@ -129,7 +138,7 @@ def summed_up(found: Found) -> list[dict[str, object]]:
             "mean": dataclasses.asdict(over_seeds(runs, condition, number)),
             "change": None
             if condition == TRAINED
-            else dataclasses.asdict(estimate([run[condition][number] - run[TRAINED][number] for run in runs.values()])),
+            else dataclasses.asdict(change_since_training(runs, condition, number)),
         }
         for arm, runs in found.items()
         for condition in conditions_in(runs)
@@ -145,6 +154,12 @@ def conditions_in(runs: Mapping[int, Mapping[str, Numbers]]) -> list[str]:
 def over_seeds(runs: Mapping[int, Mapping[str, Numbers]], condition: str, number: str) -> Estimate:
     """Estimates the mean of a number over the seeds of an arm."""
     return estimate([run[condition][number] for run in runs.values()])
+
+
+def change_since_training(runs: Mapping[int, Mapping[str, Numbers]], condition: str, number: str) -> Estimate:
+    """Estimates how much a number differs, within seeds, from that after training."""
+    now, trained_numbers = ({seed: run[name][number] for seed, run in runs.items()} for name in (condition, TRAINED))
+    return estimate(list(within_seeds(now, trained_numbers).values()))
 
 
 def fields_figure(found: Found, *, num_images: int) -> Figure:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks import rows, timing
 from benchmarks.prior_fields import runs_of
-from gauss_vit.analysis.paired import estimate
+from gauss_vit.analysis.paired import estimate, within_seeds
 
 Values = dict[tuple[str, int], dict[int, float]]
 """Values by number and side in pixels, and then by seed."""
@@ -31,7 +31,10 @@ def accuracies(run: Path) -> dict[int, float]:
 
 def radii(folder: Path) -> dict[int, float]:
     """Reads the half-mass radius of a run's field as a share of the side, by the side in pixels."""
-    (path,) = folder.glob("*_sizes.json")
+    paths = sorted(folder.glob("*_sizes.json"))
+    if len(paths) != 1:
+        raise SystemExit(f"{folder} must have one file *_sizes.json, which `gauss-vit erf` writes; it has {len(paths)}")
+    (path,) = paths
     found = json.loads(path.read_text())["sizes"]
     return {each["image_size"][0]: each["half_mass_radius_share"] for each in found}
 
@@ -47,24 +50,20 @@ def values_of(runs: Mapping[int, Path], fields: Path) -> Values:
 
 
 def summed_up(arms: Mapping[str, Values]) -> list[dict[str, object]]:
-    """Lists number, size and arm with the mean over seeds, and its difference from the first arm within seeds."""
+    """Lists number, size and arm with the mean over seeds, and its difference from the first arm within seeds.
+
+    The difference is None for the first arm itself, and where the two share no seed.
+    """
     baseline = next(iter(arms))
-    return [
-        {
-            "number": name,
-            "image_size": side,
-            "arm": arm,
-            "seeds": list(of_seed),
-            "mean": dataclasses.asdict(estimate(list(of_seed.values()))),
-            "difference": None
-            if arm == baseline
-            else dataclasses.asdict(
-                estimate([value - arms[baseline][name, side][seed] for seed, value in of_seed.items()])
-            ),
-        }
-        for arm, values in arms.items()
-        for (name, side), of_seed in values.items()
-    ]
+    rows_found = []
+    for arm, values in arms.items():
+        for (name, side), of_seed in values.items():
+            shared = within_seeds(of_seed, arms[baseline].get((name, side), {})) if arm != baseline else {}
+            row: dict[str, object] = {"number": name, "image_size": side, "arm": arm, "seeds": list(of_seed)}
+            row["mean"] = dataclasses.asdict(estimate(list(of_seed.values())))
+            row["difference"] = dataclasses.asdict(estimate(list(shared.values()))) if shared else None
+            rows_found.append(row)
+    return rows_found
 
 
 def main() -> None:

@@ -35,6 +35,28 @@ def test_finished_runs_are_found_by_arm_and_seed(tmp_path: Path):
     assert found["none"][3] == tmp_path / "none" / "seed_3"
 
 
+def test_seeds_are_in_the_order_of_their_numbers(tmp_path: Path):
+    for seed in (10, 2, 0):
+        (tmp_path / "none" / f"seed_{seed}").mkdir(parents=True)
+        (tmp_path / "none" / f"seed_{seed}" / "evaluation.json").write_text("{}")
+    assert list(prior_fields.runs_of(tmp_path)["none"]) == [0, 2, 10]
+
+
+def test_run_is_measured_again_for_other_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder, out = tmp_path / "none" / "seed_0", tmp_path / "out"
+    folder.mkdir(parents=True)
+    for name in ("config.json", "evaluation.json", "a.png", "b.png"):
+        (folder / name).write_text("{}")
+    measured = []
+    monkeypatch.setattr(prior_fields, "trained", lambda folder: None)
+    monkeypatch.setattr(prior_fields, "conditions_of", lambda named, seed: {"trained": named})
+    monkeypatch.setattr(prior_fields, "measured", lambda named, images: measured.append(images) or NUMBERS)
+    both = [folder / "a.png", folder / "b.png"]
+    for images in (both, both, both[:1]):
+        assert prior_fields.of_run(folder, images, seed=0, out=out) == {"trained": NUMBERS}
+    assert measured == [both, both[:1]]
+
+
 def test_start_is_what_the_seed_of_the_run_drew():
     experiment = tiny_config.get_config()
     drawn = fresh_state(experiment, make_program(experiment)).params

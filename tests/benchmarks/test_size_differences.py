@@ -37,3 +37,17 @@ def test_differences_are_taken_within_seeds_at_every_size(tmp_path: Path):
     assert row["difference"]["deviation"] == pytest.approx(0, abs=1e-12)
     assert found["top1", 64, "patch"]["difference"] is None
     assert found["half_mass_radius_share", 48, "patch"]["mean"]["mean"] == 0.25
+
+
+def test_differences_are_of_the_seeds_and_sizes_that_both_arms_have():
+    patch = {("top1", 64): {0: 0.5, 2: 0.25}}
+    image = {("top1", 64): {0: 0.75, 1: 0.5}, ("top1", 80): {0: 0.5}}
+    rows = size_differences.summed_up({"patch": patch, "image": image})
+    at_64, at_80 = [row["difference"] for row in rows if row["arm"] == "image"]
+    assert (at_64["mean"], at_64["num"]) == (0.25, 1)
+    assert at_80 is None
+
+
+def test_field_that_was_not_measured_is_said_in_one_line(tmp_path: Path):
+    with pytest.raises(SystemExit, match="must have one file"):
+        size_differences.radii(tmp_path)
