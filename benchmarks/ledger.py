@@ -16,15 +16,15 @@ from gauss_vit.studies.ledger import LedgerRow, Value, read_rows
 
 HEAD = """# Ledger
 
-Every item of the paper and every number of README: the paper's value, ours, and what makes ours again. `python -m
-benchmarks.ledger docs/ledger.json > docs/ledger.md` writes this page from [ledger.json](ledger.json), whose keys are
-those of a row.
+Every figure and table of the paper that is measured, but for figure 3, which could not be checked here, and every
+number of README: the paper's value, ours, and what makes ours again. `python -m benchmarks.ledger docs/ledger.json >
+docs/ledger.md` writes this page from [ledger.json](ledger.json), whose keys are those of a row.
 
 - **Scale** is "full" where the claim is about the thing itself, "small" where a question of the paper was asked with
   small images, models and runs, and "not run" otherwise; a small answer says nothing about the full question.
-- **Intervals** are of 95 %: a difference whose interval holds 0 cannot be claimed.
+- **Intervals** are of 95 %: a difference whose interval contains 0 cannot be claimed.
 - In commands, `W` and `P` are folders of runs, `S` is a seed, `B` an arm, `D` a data set; `TFDS`, `DIR`, `FILE` and
-  `IMAGES` stand for places.
+  `IMAGES` stand for places. Where a command trains an arm or a seed, it is repeated for the others.
 
 {counts}
 """

@@ -7,7 +7,7 @@ Command:  gauss-vit data prepare --name=drawn_shapes --data_dir=sets
           gauss-vit study --config=configs/studies/detection.py --workdir=W
 Data:     1,000 training and 200 validation images, drawn by the first command from a seed.
 Time:     --plan lists the runs: about eight minutes each on two CPU cores, of which two are compilation.
-Expected: a box AP of about 10 %, still rising (configs/drawn_shapes.py); differences of a few points at best show.
+Expected: a box AP of 8 to 10 %, still rising (docs/results.md); differences of a few points at best show.
 Measured: not run.
 """
 

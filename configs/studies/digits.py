@@ -5,7 +5,7 @@ Everything but the position terms and the length is that of configs/digits_gauss
 Command:  gauss-vit study --config=configs/studies/digits.py --workdir=W
 Time:     --plan says: about a minute for each of twelve runs on two CPU cores.
 Expected: every arm learns; differences of a few points, of which three seeds show the large ones alone.
-Measured: top-1 of none 45.7 %; gauss +20.6 points (15.6 to 25.5), relative +31.3 (18.5 to 44.1), both +35.9 (26.4 to
+Measured: top-1 of none 45.6 %; gauss +20.6 points (15.6 to 25.5), relative +31.3 (18.5 to 44.1), both +35.9 (26.4 to
           45.4), intervals over three seeds (commit 009379e).
 """
 

@@ -11,7 +11,8 @@ Weights:  PRIORS is the folder of the study configs/studies/priors.py.
 Recipe:   that of configs/pets_segmentation.py for 200 steps, all of them for the head alone.
 Time:     --plan lists the runs: about a minute each on one CPU core.
 Expected: LocAt reports gains of several points at full size; 12 test images and five seeds show large ones alone.
-Measured: not run.
+Measured: mIoU of none 28.7 %, gauss +2.8 points (0.4 to 5.2), interval over five seeds; all on the same 12 images
+          (commit 53c0e5b).
 """
 
 import dataclasses
