@@ -76,7 +76,7 @@ def get_config() -> Experiment:
             log_every=25,
             checkpoint_every=200,
             observe_images=8,
-            best=Best(metric="eval/segm_AP", mode="max"),
+            best=Best(metric="eval/bbox_AP", mode="max"),
         ),
         evaluators=(Evaluator(every=200, measure=CocoMeasure()),),
         mesh=MeshConfig(),

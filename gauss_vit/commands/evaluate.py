@@ -23,6 +23,7 @@ from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.config.schema import JsonValue
 from gauss_vit.data.examples import Source
 from gauss_vit.distributed import processes
+from gauss_vit.errors import DataError
 from gauss_vit.experiment import Experiment
 from gauss_vit.inspect.detection_results import detection_summary, write_detections
 from gauss_vit.inspect.evaluation_results import RESULT, summary, values, write_confusion, write_predictions
@@ -196,12 +197,19 @@ def evaluate_run(
                 devices=devices,
                 waits=waits,
             )
+    data = experiment.data
+    try:
+        computed = found.compute()
+    except ValueError as error:
+        message = f"nothing in {data.name} {data.eval_split} can be measured: {error}"
+        raise DataError(
+            message, do="choose another split or subset, or check the weights", code="DATA-EMPTY"
+        ) from error
     report = _report(found)
     if report is not None:
         warn_of_absent_classes(report, names)
-    metrics = {name: value if math.isfinite(value) else None for name, value in found.compute().items()}
+    metrics = {name: value if math.isfinite(value) else None for name, value in computed.items()}
     choices = {name: value for name, value in (("weights", which), ("subset", subset)) if value not in ("params", None)}
-    data = experiment.data
     return Evaluation(
         result={"step": restored.step, "data": data.name, "split": data.eval_split, **choices, **metrics},
         report=report,

@@ -12,7 +12,7 @@ from gauss_vit.data.skips import Skips
 from gauss_vit.data.sources.image_files import FoundImages, find_images
 from gauss_vit.errors import ConfigError
 from gauss_vit.inspect.photos import photo_of_size
-from gauss_vit.inspect.prediction_formats import CsvRows, JsonLines, PredictionFormat, Table
+from gauss_vit.inspect.prediction_formats import CsvRows, JsonLines, Listing, PredictionFormat, Table
 from gauss_vit.inspect.prediction_pictures import picture_names, write_pictures
 from gauss_vit.inspect.prediction_results import FileDetections
 from gauss_vit.inspect.predictions import Prediction, predict
@@ -86,15 +86,12 @@ def _write(invocation: Invocation, named: NamedModel, paths: Sequence[Path], sho
         num_threads=cpu_devices.available(),
         skips=skips,
     )
-    style = _format(invocation, paths)
-    has_heading = False
+    listing = Listing(_format(invocation, paths))
     for predicted in batches:
         batch = predicted if files is None else tuple(map(files.with_pictures, predicted))
-        if batch:
-            heading = [] if has_heading else style.heading(batch[0])
-            shown.say("\n".join([*heading, *(line for prediction in batch for line in style.lines(prediction))]))
-            has_heading = True
-            shown.update(len(batch))
+        if lines := listing.lines(batch):
+            shown.say("\n".join(lines))
+        shown.update(len(batch))
     if files is not None:
         files.finish()
     if skips is not None and skips.indices:

@@ -1,5 +1,6 @@
 """Mask R-CNN: proposals from a feature pyramid, and of each its class, its box and its mask."""
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 
@@ -143,6 +144,9 @@ class MaskRCNN(nnx.Module):
           maps: Maps of the feature pyramid network.
           size: The (height, width) of each image without padding.
           image_size: That of the padded batch.
+
+        Returns:
+          Objects, whose scores are NaN in an image of which an output is.
         """
         config = self.config
         proposals = self.propose(
@@ -157,6 +161,11 @@ class MaskRCNN(nnx.Module):
             threshold=config.box.overlap,
         )
         objects = jax.vmap(choose)(proposals, logits, codes, size.astype(jnp.float32))
+        # Comparisons with NaN are false: without this, a model that is broken would find nothing.
+        is_broken = jnp.any(jnp.isnan(logits), axis=(1, 2)) | jnp.any(jnp.isnan(codes), axis=(1, 2, 3))
+        is_broken &= size[:, 0] > 0
+        score = jnp.where(is_broken[:, None], jnp.nan, objects.score)
+        objects = dataclasses.replace(objects, score=score)
         return FoundObjects(objects=objects, masks=self._masks(maps, objects))
 
     def sample(

@@ -66,7 +66,9 @@ def write_confusion(
 
 
 def write_predictions(folder: Path, predictions: ImagePredictions) -> None:
-    """Writes the class of every image and the one that is predicted for it, in the order of the data.
+    """Writes the class of every image and the one that is predicted for it, in the order in which they were evaluated.
+
+    That is the order of the data, unless images are as large as they are and were sorted by size.
 
     Raises:
       StorageError: the file cannot be written.

@@ -101,6 +101,23 @@ class Table:
         return aligned_row([file, *texts], [*widths, *[0] * (len(keys) - num_numbers)], alignments)
 
 
+class Listing:
+    """Predictions as lines below one heading, which comes with the first image in which something is found."""
+
+    def __init__(self, style: PredictionFormat) -> None:
+        self._style = style
+        self._has_heading = False
+
+    def lines(self, batch: Sequence[Prediction]) -> list[str]:
+        """Returns the next lines."""
+        lines = [line for prediction in batch for line in self._style.lines(prediction)]
+        first = next((prediction for prediction in batch if prediction.records.items), None)
+        if first is None or self._has_heading:
+            return lines
+        self._has_heading = True
+        return [*self._style.heading(first), *lines]
+
+
 def _keys(prediction: Prediction) -> tuple[str, ...]:
     return tuple(prediction.records.items[0]) if prediction.records.items else ()
 
@@ -122,5 +139,6 @@ def _text(value: Value) -> str:
 
 def _csv(cells: Sequence[Value]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(cells)
-    return text.getvalue()
+    # Without an end of lines the writer does not quote one in a cell.
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue().removesuffix("\n")

@@ -42,13 +42,13 @@ class ClassificationMetric:
         """Counts one batch without its padding.
 
         Of equal logits the lower class ranks first, as in `argmax`, so that a constant model scores no more than
-        chance. A class whose logit is NaN is never among the top.
+        chance. An example of which a logit is NaN is never right.
         """
         of_label = jnp.take_along_axis(logits, label[:, None], axis=-1)
         classes = jnp.arange(logits.shape[-1], dtype=label.dtype)[None, :]
         is_ahead = (logits > of_label) | ((logits == of_label) & (classes < label[:, None]))
         rank = jnp.sum(is_ahead, axis=-1, dtype=jnp.int32)
-        counts = is_real & ~jnp.isnan(of_label[:, 0])
+        counts = is_real & ~jnp.any(jnp.isnan(logits), axis=-1)
         return cls(
             loss_sum=jnp.sum(jnp.where(is_real, loss, 0)),
             num_top1=jnp.sum(counts & (rank < 1), dtype=jnp.int32),

@@ -93,8 +93,9 @@ def scores(
         raise ValueError(f"detections of images that the annotations do not have, such as {min(unknown)}")
     with contextlib.redirect_stdout(io.StringIO()):
         known = _indexed(truth, truth["annotations"], backend=backend)
-        # An empty list of results cannot be loaded.
-        copies = [dict(entry) for entry in results]
+        # An empty list of results cannot be loaded. With both, loadRes takes the area of a box for that of its mask.
+        left_out = {"bbox"} if kind == "segm" else set()
+        copies = [{key: value for key, value in entry.items() if key not in left_out} for entry in results]
         found = known.loadRes(copies) if results else _indexed(truth, [], backend=backend)
         evaluation = _attribute(*_COMPARISON[backend], backend=backend)(known, found, kind)
         evaluation.evaluate()
@@ -126,7 +127,8 @@ def _indexed(truth: Mapping[str, Any], annotations: Sequence[Entry], *, backend:
     data_set.dataset = {
         "images": list(truth["images"]),
         "categories": list(truth["categories"]),
-        "annotations": [dict(entry) for entry in annotations],
+        # An object whose id is 0 would count as one that is not found.
+        "annotations": [{**entry, "id": number} for number, entry in enumerate(annotations, start=1)],
     }
     data_set.createIndex()
     return data_set

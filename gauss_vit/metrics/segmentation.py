@@ -146,12 +146,15 @@ def count_pairs(
 ) -> Int[Array, "batch classes classes"]:
     """Counts, for each image, the pixels by label and by the class of the highest logit; of equal ones, the lower.
 
+    A pixel of which a logit is NaN is wrong: it counts as one of the lowest class that is not its own.
+
     The counts are a product of two matrices of zeros and ones, in float32 and exact up to 2^24 pixels an image. On
     accelerators that is faster than to add one to a place for each pixel.
     """
     num_classes = logits.shape[-1]
     labels = jnp.where(is_counted, label.astype(jnp.int32), num_classes)
-    classes = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+    highest = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+    classes = jnp.where(jnp.any(jnp.isnan(logits), axis=-1), (labels == 0).astype(jnp.int32), highest)
     pairs = einsum("byxl,byxc->blc", _ones_at(labels, num_classes), _ones_at(classes, num_classes), dtype=jnp.float32)
     return pairs.astype(jnp.int32)
 

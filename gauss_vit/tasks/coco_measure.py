@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import jax
+import numpy as np
 from jaxtyping import PyTree
 
 from gauss_vit.annotations import Annotated, Annotations
 from gauss_vit.batches import Batch
-from gauss_vit.errors import ConfigError
+from gauss_vit.errors import CheckpointError, ConfigError
 from gauss_vit.metrics.coco import TITLES, Backend, CocoScores, Entry, Kind, scores
 from gauss_vit.metrics.percent import percent
 from gauss_vit.tasks.detected_objects import DetectedObjects
@@ -99,6 +100,7 @@ class CocoCollector:
 
         Raises:
           ValueError: an image comes a second time.
+          CheckpointError: a score is not a number.
         """
         self._scores = None
         for row in results.is_real.nonzero()[0].tolist():
@@ -107,6 +109,9 @@ class CocoCollector:
                 raise ValueError(f"image {image_id} is evaluated twice")
             self._seen.add(image_id)
             objects = jax.tree.map(lambda leaf, row=row: leaf[row], results.objects)
+            if np.isnan(objects.score).any():
+                message = f"outputs of the model for image {image_id} are not numbers"
+                raise CheckpointError(message, do="check the weights", code="CKPT-NOT-FINITE")
             self.entries += objects.entries(image_id=image_id, category_ids=self.category_ids)
             self._num_dropped += int(objects.num_dropped)
             self._has_masks = objects.masks is not None

@@ -48,11 +48,13 @@ class DetectedObjects:
     def label_map(self, classes: tuple[Label, ...]) -> LabelMap:
         """Labels the pixels of a single image by object, as its boxes are, where objects overlap by the better one.
 
+        Of more than 255 objects the best ones are labelled.
+
         Args:
           classes: name and colour of each class.
         """
         height, width = self.size.tolist()
-        drawn = np.flatnonzero(self.is_real & (self.score >= DRAWN_FROM)).tolist()
+        drawn = np.flatnonzero(self.is_real & (self.score >= DRAWN_FROM))[:IGNORED].tolist()
         values = np.full((height, width), IGNORED, np.uint8)
         for place, index in reversed(list(enumerate(drawn))):
             values[self.area(index)] = place

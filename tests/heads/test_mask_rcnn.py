@@ -198,6 +198,13 @@ def test_pixels_outside_an_image_say_nothing():
     jax.tree.map(np.testing.assert_array_equal, found_in(True), found_in(False))
 
 
+def test_outputs_that_are_not_numbers_are_not_taken_for_nothing():
+    graph, params = nnx.split(detector())
+    broken = nnx.merge(graph, jax.tree.map(lambda leaf: leaf * jnp.nan, params))
+    assert np.isnan(_found(broken, images_of(), targets_of()).objects.score).all()
+    assert np.isfinite(found_in(False)[1].objects.score).all()
+
+
 def shapes(network: NetworkConfig, *, is_training: bool):
     graph, params = abstract(network)
 

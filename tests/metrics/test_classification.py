@@ -63,6 +63,11 @@ def test_logits_that_are_not_numbers_are_never_right():
     assert values["top5"] == 0
 
 
+def test_example_of_which_any_logit_is_no_number_is_not_right():
+    logits = np.array([[2.0, 1.0, np.nan], [2.0, 1.0, 0.0]])
+    assert metric_of(logits, np.zeros(2)).compute()["top1"] == 0.5
+
+
 def test_no_examples_have_no_value():
     with pytest.raises(ValueError, match="no examples"):
         ClassificationMetric.empty().compute()

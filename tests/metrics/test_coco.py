@@ -132,11 +132,41 @@ def test_precision_is_that_of_a_plain_computation(seed: int):
 
 def test_detections_in_a_crowd_cost_nothing():
     truth = truth_of()
-    perfect = [detection(each, 1.0) for each in truth["annotations"] if not each["iscrowd"]]
+    perfect = [detection(each, 0.5) for each in truth["annotations"] if not each["iscrowd"]]
     (crowd,) = (each for each in truth["annotations"] if each["iscrowd"])
     inside = {**crowd, "bbox": [*crowd["bbox"][:2], 4, 4]}
-    again = scores(truth, [*perfect, *[detection(inside, 1.0)] * 3], kind="bbox")
-    assert again.values == scores(truth, perfect, kind="bbox").values
+    found = [*perfect, *[detection(inside, 1.0)] * 3]
+    assert scores(truth, found, kind="bbox").values == scores(truth, perfect, kind="bbox").values
+    without = {**truth, "annotations": [each for each in truth["annotations"] if not each["iscrowd"]]}
+    assert scores(without, found, kind="bbox").values["AP"] < 1
+
+
+def test_numbers_of_annotations_do_not_matter():
+    truth = truth_of()
+    results = guesses(truth, 0)
+    from_0 = {**truth, "annotations": [{**each, "id": each["id"] - 1} for each in truth["annotations"]]}
+    assert scores(from_0, results, kind="bbox").values == scores(truth, results, kind="bbox").values
+
+
+def test_size_of_a_mask_is_its_own_and_not_that_of_its_box():
+    row, column = np.mgrid[:SIDE, :SIDE] + 0.5
+    # Disks of less than 32 x 32 pixels, in squares of more.
+    disks = [(row - 40) ** 2 + (column - centre) ** 2 < 17**2 for centre in (40, 120)]
+    found = [
+        {
+            "image_id": 0,
+            "category_id": 0,
+            "score": score,
+            "bbox": [centre - 17, 23, 34, 34],
+            "segmentation": encode(disk),
+        }
+        for disk, centre, score in zip(disks, (40, 120), (0.9, 0.95), strict=True)
+    ]
+    known = {**found[0], "id": 1, "area": float(disks[0].sum()), "iscrowd": 0}
+    truth = {"images": [{"id": 0, "height": SIDE, "width": SIDE}], "categories": [{"id": 0, "name": "disk"}]}
+    values = scores({**truth, "annotations": [known]}, found, kind="segm").values
+    assert disks[0].sum() < 32**2 < 34**2
+    assert values["AP_small"] == values["AP"] == pytest.approx(0.5)
 
 
 def test_no_detections_have_no_precision_and_no_objects_no_value():

@@ -139,3 +139,11 @@ def test_overall_has_the_counts_of_pixel_accuracy():
     assert pixels.num_correct is not None and pixels.num is not None
     assert pixels.share == pixels.num_correct / pixels.num
     assert [mean.num for mean in means] == [None, None]
+
+
+def test_pixel_of_which_a_logit_is_no_number_is_wrong():
+    logits, real = LOGITS.copy(), np.ones_like(IS_REAL)
+    logits[..., -1] = np.nan
+    values = metric_of(logits, LABEL, real).compute()
+    assert (values["aacc"], values["miou"]) == (0, 0)
+    assert values["num_pixels"] == metric_of(LOGITS, LABEL, real).compute()["num_pixels"]

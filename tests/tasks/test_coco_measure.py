@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from gauss_vit.errors import ConfigError
-from gauss_vit.metrics.coco import NAMES
+from gauss_vit.errors import CheckpointError, ConfigError
+from gauss_vit.metrics.coco import NAMES, scores
 from gauss_vit.metrics.detection_report import DetectionReport
 from gauss_vit.tasks.coco_measure import CocoCollector, CocoMeasure, ImageDetections
 from gauss_vit.tasks.detected_objects import DetectedObjects
@@ -49,11 +49,16 @@ def test_numbers_do_not_depend_on_devices_and_batches(shifted, num_devices: int,
     assert other.compute() == values
 
 
-def test_detections_in_crowds_are_not_false():
-    crowds = frozenset(range(1, 10))
-    found = measured(SpelledSource(SEED, crowds=crowds))
+def test_detections_in_crowds_are_not_false_and_crowds_need_none():
+    source = SpelledSource(SEED, crowds=frozenset(range(1, 10)))
+    found = measured(source)
     assert found.compute()["bbox_AP"] == pytest.approx(1)
-    assert sum(found.num_objects()) == len(found.entries) - len(crowds)
+    assert sum(found.num_objects()) == len(found.entries) - len(source.crowds)
+    truth = source.truth()
+    crowds = [(each["image_id"], [*each["bbox"]]) for each in truth["annotations"] if each["iscrowd"]]
+    others = [entry for entry in found.entries if (entry["image_id"], [*entry["bbox"]]) not in crowds]
+    assert len(others) == sum(found.num_objects())
+    assert scores(truth, others, kind="bbox").values["AP"] == pytest.approx(1)
 
 
 def test_images_without_detections_are_missed():
@@ -61,6 +66,13 @@ def test_images_without_detections_are_missed():
     collector.add(nothing_in(100))
     values = collector.compute()
     assert (values["bbox_AP"], values["bbox_AR_100"], values["num_examples"]) == (0, 0, 1)
+
+
+def test_scores_that_are_not_numbers_are_an_error():
+    nothing = nothing_in(100)
+    objects = dataclasses.replace(nothing.objects, score=np.full((1, 2), np.nan, np.float32))
+    with pytest.raises(CheckpointError, match="for image 100 are not numbers"):
+        CocoMeasure().collector(SpelledSource(SEED)).add(dataclasses.replace(nothing, objects=objects))
 
 
 def test_data_without_objects_have_no_precision():

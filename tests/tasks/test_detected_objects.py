@@ -100,6 +100,13 @@ def test_entries_have_the_ids_of_the_data_and_exact_boxes():
     assert all("segmentation" not in entry for entry in boxes)
 
 
+def test_no_more_objects_are_drawn_than_there_are_labels():
+    many = {name: np.repeat(getattr(OBJECTS, name)[:1], 300, axis=0) for name in ("yxyx", "score", "label", "is_real")}
+    drawn = dataclasses.replace(OBJECTS, masks=None, **many).label_map(CLASSES)
+    assert len(drawn.labels) == len(drawn.boxes) == IGNORED
+    assert drawn.values[3, 4] == 0
+
+
 def test_nothing_found_is_an_empty_picture():
     nothing = dataclasses.replace(OBJECTS, is_real=np.zeros(4, bool))
     drawn = nothing.label_map(CLASSES)
