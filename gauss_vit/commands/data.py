@@ -181,6 +181,7 @@ def prepare_data_set(invocation: Invocation) -> None:
     with announced(f"writing {target}"):
         plans.write(plan if size is None else plans.resized(plan, size), data_dir)
     say(f"{target} is ready: data.name={name!r}, data.data_dir={str(data_dir)!r}, splits {', '.join(plan.splits)}")
+    say("  training images are in the order of their classes: a slice such as train[:90%] lacks the last ones")
 
 
 def _draw_shapes(target: Path, *, seed: int) -> None:

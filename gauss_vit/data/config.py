@@ -84,7 +84,8 @@ class Data:
       ignored_classes: names of classes of masks whose pixels count for nothing; the others close the gaps.
       split_protocol: "official": the splits that the data set comes with. "paper": a random 70 % "train", 15 %
         "validation" and 15 % "test" of the whole, always the same; see `gauss_vit.data.sources.splits`.
-      train_split: split to learn from, such as "train" or "train[:90%]".
+      train_split: split to learn from, such as "train" or "train[:90%]". A slice follows the order of the data: folders
+        and what `gauss-vit data prepare` makes of them are in the order of their classes.
       eval_split: split to measure on.
       follow_links: whether links in a folder of images may lead out of it.
       on_error: "raise": a damaged image ends the run. "skip": in training its place in the batch counts for nothing; in

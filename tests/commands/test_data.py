@@ -154,7 +154,9 @@ def test_prepare_makes_a_data_set_that_check_finds(capsys, tmp_path):
     source = make_folder(tmp_path / "birds", {f"train/{index}": 2 for index in range(10)} | {"val/3": 2})
     prepare = ["data", "prepare", f"--from={source}", "--name=birds", f"--data_dir={tmp_path}/tfds", "--size=6"]
     assert program.main(prepare) == 0
-    assert "splits train, validation" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "splits train, validation" in out
+    assert "in the order of their classes: a slice such as train[:90%] lacks the last ones" in out
     assert program.main(prepare) == 0
     assert "is there already" in capsys.readouterr().out
     where = ["--config.data.name=birds", f"--config.data.data_dir={tmp_path}/tfds"]

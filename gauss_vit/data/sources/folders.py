@@ -18,9 +18,9 @@ from gauss_vit.data.config import DEFAULT_DATA_DIR, Data
 from gauss_vit.data.examples import Example, Source
 from gauss_vit.data.file_reading import read_member, sizes
 from gauss_vit.data.images.image import SUFFIXES
-from gauss_vit.data.sources import folder_layout, labels
+from gauss_vit.data.sources import folder_layout, labels, slices
 from gauss_vit.data.sources.folder_listing import Lister, contents
-from gauss_vit.data.sources.subsets import open_slice
+from gauss_vit.data.sources.subsets import SubsetSource, take
 from gauss_vit.errors import DataError
 from gauss_vit.files import FileSet, is_remote
 
@@ -113,9 +113,15 @@ class FolderDataSet:
         """Lists the images of a split, or of a part of it.
 
         Raises:
-          DataError: as `open_folder`; DATA-EMPTY, the part holds nothing.
+          DataError: as `open_folder`; DATA-EMPTY, the part holds nothing; DATA-LABEL, it lacks whole classes.
         """
-        return open_slice(lambda name: open_folder(self.root, name, follow_links=self.follow_links), split)
+        part = slices.parse(split)
+        whole = open_folder(self.root, part.name, follow_links=self.follow_links)
+        if part.is_whole:
+            return whole
+        kept = take(whole, np.asarray(part.indices(len(whole)), np.int64), split=split)
+        _require_all_classes(whole, kept)
+        return kept
 
     def open_whole(self) -> FolderSource:
         """Lists the images of a folder of classes, or of one with a single split folder.
@@ -190,6 +196,31 @@ def _all_classes(root: Path, folders: tuple[str, ...], *, lister: Lister) -> tup
     """Returns the class folders that determine the indices: those of the training split if there is one."""
     splits = folder_layout.split_folders(root)
     return lister.class_folders(splits["train"]) if "train" in splits else folders
+
+
+def _require_all_classes(whole: FolderSource, kept: SubsetSource) -> None:
+    """Refuses a slice that lacks classes of its split.
+
+    Raises:
+      DataError: DATA-LABEL.
+    """
+    held, known = (
+        len(np.unique(np.searchsorted(whole.class_ends, indices, side="right")))
+        for indices in (kept.indices, np.arange(len(whole)))
+    )
+    if held == known:
+        return
+    can_shuffle = len(folder_layout.split_folders(whole.root)) < 2
+    message = (
+        f"{kept.split} of {whole.root} holds images of {held:,} of {known:,} classes: a folder is in the order of its "
+        "classes"
+    )
+    do = (
+        "add --config.data.split_protocol=paper, whose splits are random, or make folders train and val"
+        if can_shuffle
+        else f"use {whole.split} as a whole, or move some images of every class into a folder of another split"
+    )
+    raise DataError(message, do=do, code="DATA-LABEL")
 
 
 def _require_images(parent: Path, files: dict[str, tuple[str, ...]]) -> None:

@@ -34,7 +34,8 @@ def open_split(data: Data, split: str) -> Source:
       split: its name, or a part of it such as "train[:90%]".
 
     Raises:
-      DataError: the data set or the split is missing, damaged or empty; DATA-LABEL, a class to ignore is not there.
+      DataError: the data set or the split is missing, damaged or empty; DATA-LABEL, a class to ignore is not there,
+        or a slice of a folder lacks classes.
     """
     source = _open_paper_split(data, split) if data.split_protocol == "paper" else open_data_set(data).open(split)
     return without_classes(source, data.ignored_classes, data_set=data.name)

@@ -93,7 +93,29 @@ def test_official_splits_are_those_of_the_data_set(digits_root, folder, tmp_path
     assert repr(open_split(data, "test")).startswith("TfdsSource(")
     official = dataclasses.replace(folder, split_protocol="official")
     assert known_splits(official) == ("all",)
-    assert len(open_split(official, "all[:50%]")) == 10
+    assert len(open_split(official, "all[7:16]")) == 9
+
+
+@pytest.mark.parametrize(("split", "held"), [("all[:75%]", 2), ("all[8:]", 2), ("all[-3:]", 1)])
+def test_a_slice_of_a_folder_that_lacks_classes_is_refused_with_a_remedy(folder, split, held):
+    official = dataclasses.replace(folder, split_protocol="official")
+    with pytest.raises(DataError, match=f"holds images of {held} of 3 classes") as caught:
+        open_split(official, split)
+    assert caught.value.code == "DATA-LABEL"
+    assert caught.value.do.startswith("add --config.data.split_protocol=paper")
+    assert len(open_split(folder, "train[:50%]")) == 7
+
+
+def test_a_slice_of_a_divided_folder_must_have_the_classes_of_its_split_alone(folder, tmp_path):
+    make_folder(tmp_path / "divided", {"train/a": 2, "train/b": 2, "train/c": 2, "val/a": 2, "val/c": 2})
+    divided = dataclasses.replace(folder, data_dir=str(tmp_path / "divided"), split_protocol="official")
+    assert len(open_split(divided, "val[1:3]")) == 2
+    with pytest.raises(DataError, match="holds images of 1 of 2 classes") as caught:
+        open_split(divided, "val[:2]")
+    assert (
+        caught.value.do
+        == "use validation as a whole, or move some images of every class into a folder of another split"
+    )
 
 
 @pytest.mark.parametrize("split", ["training", "all", "train[", "train[20:]", "train[a:b]"])
