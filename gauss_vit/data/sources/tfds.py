@@ -145,8 +145,10 @@ class TfdsSource:
 
     def _name(self, index: int, record: Mapping[str, Any]) -> str:
         """Names an example in an error message."""
-        key = self.file_name
-        file_name = record[key].decode(errors="replace") if key in record else ""
+        value = (
+            b"" if self.file_name is None else record.get(self.file_name, b"")
+        )  # Text, or a number as in i_naturalist2021.
+        file_name = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
         return f"{self.full_name} {self.split} record {index}{file_name and f' ({file_name})'}"
 
 

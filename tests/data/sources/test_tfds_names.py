@@ -84,6 +84,15 @@ def test_image_label_and_file_name_are_found_under_every_sets_keys(name, tmp_pat
     )
 
 
+def test_an_image_may_be_named_by_a_number(tmp_path):
+    features = {"id": tfds.features.Scalar(np.int64), "image": IMAGE(encoding_format="jpeg"), "label": LABEL}
+    values = {"id": 70, "image": io.BytesIO(encode(PIXELS, "JPEG")), "label": 2}
+    build_quietly(OneRecord("i_naturalist2021", features=features, values=values, data_dir=tmp_path))
+    source = open_source(str(tmp_path), "i_naturalist2021", "test")
+    assert source[0].name == "i_naturalist2021/1.0.0 test record 0 (70)"
+    assert source.image_size(0, max_pixels=2000) == (32, 32)
+
+
 def test_an_image_without_any_right_class_has_none(tmp_path):
     source, _ = written("imagenet2012_real", tmp_path, real_label=[])
     assert source[0].targets.accepted.tolist() == [False] * 3
