@@ -63,13 +63,14 @@ def split_folder(root: Path, split: str) -> Path:
     """Returns the folder whose folders are the classes of a split.
 
     Raises:
-      DataError: DATA-EMPTY, it is not there.
+      DataError: DATA-EMPTY, it is not there, or its images are not in folders of their classes.
     """
     if root.is_file():
         raise DataError(f"{root} is a file; archives are not read", do="unpack it first", code="DATA-EMPTY")
     known = split_folders(root)
     if not known:
         _require_classes_here(root)
+        _require_sorted(root)
         if split == WHOLE:
             return root
         raise _not_divided(root, split)
@@ -108,9 +109,8 @@ def require_classes(parent: Path, folders: Sequence[str]) -> tuple[str, ...]:
         return tuple(folders)
     images = _images(parent)
     if images:
-        shown = f"{', '.join(images[:2])}, ..." if len(images) > 2 else ", ".join(images)
-        message = f"the images of {parent} are not in folders of classes: {shown}"
-        raise DataError(message, do=_command_to_sort(parent, images), code="DATA-EMPTY")
+        do = _command_to_sort(parent, images) or f"put them into one folder for each class: {parent}/CLASS/*.jpg"
+        raise _unsorted(parent, images, do=do)
     message = f"no images under {parent} (looked for {' '.join(SUFFIXES)} in class folders). Found: {contents(parent)}"
     raise DataError(message, do="put the images into one folder for each class", code="DATA-EMPTY")
 
@@ -127,6 +127,24 @@ def _require_classes_here(root: Path) -> None:
     inner = root / folders[0]
     message = f"{root} has only the folder {inner.name}, which has {_shown(_folders(inner))}"
     raise DataError(message, do=f"add --config.data.data_dir={shlex.quote(str(inner))}", code="DATA-EMPTY")
+
+
+def _require_sorted(root: Path) -> None:
+    """Refuses to take a split folder for a class, where the classes are in the names of its images.
+
+    Raises:
+      DataError: DATA-EMPTY, with the command that sorts them.
+    """
+    for folder in (root / name for name in _folders(root) if canonical(name) in SPLIT_NAMES):
+        images = _images(folder)
+        command = _command_to_sort(folder, images)
+        if command:
+            raise _unsorted(folder, images, do=command)
+
+
+def _unsorted(parent: Path, images: Sequence[str], *, do: str) -> DataError:
+    shown = f"{', '.join(images[:2])}, ..." if len(images) > 2 else ", ".join(images)
+    return DataError(f"the images of {parent} are not in folders of classes: {shown}", do=do, code="DATA-EMPTY")
 
 
 def _not_divided(root: Path, split: str) -> DataError:
@@ -151,12 +169,15 @@ def _images(folder: Path) -> list[str]:
 
 
 def _command_to_sort(folder: Path, images: Sequence[str]) -> str:
-    """Returns the shell command that moves images such as cat.0.jpg and dog.0.jpg into folders of their classes."""
+    """Returns the shell command that moves images such as cat.0.jpg and dog.0.jpg into folders of their classes.
+
+    It is empty where their names do not carry classes.
+    """
     matches = [_NUMBERED.fullmatch(name) for name in images]
     labels = {match["label"] for match in matches if match}
     marks = {match["mark"] for match in matches if match}
     if not all(matches) or len(labels) < 2 or len(marks) > 1:
-        return f"put them into one folder for each class: {folder}/CLASS/*.jpg"
+        return ""
     (mark,) = marks
     endings = " ".join(sorted({f"*{Path(name).suffix}" for name in images}))
     label = "${f%%.*}" if mark == "." else f"${{f%{mark}*}}"

@@ -122,6 +122,27 @@ def test_images_with_their_class_in_the_name_come_with_a_command_that_sorts_them
     assert (source.class_names, len(source)) == (("dog", "red_fox"), 4)
 
 
+@pytest.mark.parametrize("settings", [{}, {"split_protocol": "paper"}, {"train_split": "all"}])
+def test_a_split_beside_other_folders_is_no_class_where_its_images_carry_theirs(tmp_path, settings):
+    make_folder(tmp_path, {"train": 14, "test1": 3})
+    for index, path in enumerate(sorted((tmp_path / "train").iterdir())):
+        path.rename(tmp_path / "train" / f"{('cat', 'dog')[index % 2]}.{index}.png")
+    given = data(tmp_path, **settings)
+    with pytest.raises(DataError, match=r"train are not in folders of classes: cat\.0\.png") as caught:
+        splits.open_split(given, given.train_split)
+    subprocess.run(["bash", "-c", caught.value.do.removeprefix("sort them by their names: ")], check=True)
+    whole = splits.open_split(data(tmp_path), "train")
+    assert (whole.class_names, len(whole)) == (("cat", "dog"), 14)
+    assert len(splits.open_split(data(tmp_path, split_protocol="paper"), "validation")) == 2
+
+
+def test_a_class_called_train_may_have_images_of_its_own_name(tmp_path):
+    make_folder(tmp_path, {"car": 1, "train": 2, "truck": 1})
+    for path in sorted((tmp_path / "train").iterdir()):
+        path.rename(path.with_name(f"train_{path.name}"))
+    assert open_folder(tmp_path, "all").class_names == ("car", "train", "truck")
+
+
 def test_images_without_a_class_are_said_to_have_none(tmp_path):
     make_folder(tmp_path, {"train": 3})
     error = refused(tmp_path)
