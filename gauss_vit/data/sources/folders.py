@@ -164,14 +164,15 @@ def open_folder(root: Path, split: str, *, follow_links: bool = False) -> Folder
 
     Raises:
       DataError: DATA-EMPTY, there is no folder, class, image or such split; DATA-LABEL, a class that is not one of
-        the training classes, a file in two classes, or a labels.json that does not fit; DATA-DECODE, an entry with an
-        image's suffix is not a regular file.
+        the training classes, a file in two classes, or a labels.json that does not fit or is in a split folder;
+        DATA-DECODE, an entry with an image's suffix is not a regular file.
     """
     root = root.expanduser()
     lister = Lister(root=root, follow_links=follow_links)
     split = folder_layout.canonical(split)
     parent = folder_layout.split_folder(root, split)
     folders = folder_layout.require_classes(parent, lister.class_folders(parent))
+    labels.refuse_in_splits(root, folder_layout.split_folders(root).values())
     names = labels.class_names(root, _all_classes(root, folders, lister=lister))
     unknown = [folder for folder in folders if folder not in names]
     if unknown:

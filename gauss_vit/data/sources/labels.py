@@ -5,7 +5,7 @@ array gives the order, `["cat", "dog"]`, with a name where an entry is a pair, `
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from gauss_vit.data.file_reading import retry
@@ -42,6 +42,19 @@ def class_names(root: Path, folders: Sequence[str]) -> dict[str, str]:
             raise _wrong(path, f"{problem} {_shown(concerned)}")
     names = dict(pairs)
     return names if isinstance(content, list) else {folder: names[folder] for folder in folders}
+
+
+def refuse_in_splits(root: Path, splits: Iterable[Path]) -> None:
+    """Refuses a labels.json in a split folder, where it is not read: all splits have the classes of one.
+
+    Raises:
+      DataError: DATA-LABEL, there is one.
+    """
+    for path in (split / LABELS_FILE for split in splits):
+        if path.exists():
+            place = root / LABELS_FILE
+            do = f"remove it: {place} is read" if place.exists() else f"move it to {place}"
+            raise DataError(f"{path} is not read, because all splits have the same classes", do=do, code="DATA-LABEL")
 
 
 def _pairs(content: list | tuple, *, path: Path) -> list[tuple[str, str]]:

@@ -116,6 +116,18 @@ def test_a_labels_json_that_does_not_fit_is_an_error(root, content, message):
     assert error.code == "DATA-LABEL"
 
 
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_a_labels_json_in_a_split_folder_is_refused_with_its_place(divided, split):
+    (divided / "train" / "labels.json").write_text('["wren", "crow"]')
+    error = refused(divided, split)
+    assert error.message.startswith(f"{divided}/train/labels.json is not read")
+    assert (error.do, error.code) == (f"move it to {divided}/labels.json", "DATA-LABEL")
+    shutil.copy(divided / "train" / "labels.json", divided / "labels.json")
+    assert refused(divided, split).do == f"remove it: {divided}/labels.json is read"
+    (divided / "train" / "labels.json").unlink()
+    assert open_folder(divided, split).class_names == ("wren", "crow")
+
+
 def test_a_missing_folder_an_empty_one_and_one_without_classes_are_errors(tmp_path):
     assert "cannot be listed: No such file" in refused(tmp_path / "none").message
     (tmp_path / "a.tif").touch()
