@@ -70,6 +70,8 @@ AUTO_AUGMENT: Sequence[tuple[tuple[Operation, float, float], ...]] = (
 """The policy that was searched on ImageNet: pairs of operations, each with a probability and a magnitude."""
 
 _CHOICE, _IS_APPLIED, _LEVEL, _DIRECTION, _FILTER = range(5)
+_LARGEST_STD = 100.0
+"""Above it, timm's notation means that levels are uniform."""
 _SECTION = re.compile(r"(mstd|inc|m|n|p)(\d+(?:\.\d+)?)")
 
 
@@ -79,7 +81,8 @@ class RandAugment:
 
     Attributes:
       magnitude: mean severity, 0..10.
-      magnitude_std: standard deviation of the severity, which is cut to 0..10.
+      magnitude_std: standard deviation of the severity, which is cut to 0..10; above 100, as in timm's `mstd101`, the
+        severity is uniform in 0..magnitude instead.
       num_operations: number of operations chosen for an image.
       probability: probability that a chosen one is applied.
       fill: R, G and B, 0..255, of pixels that come in at the border; timm takes the data's mean colour.
@@ -134,7 +137,8 @@ class AutoAugment:
     """Applies one of 25 learned pairs of operations to every image; for images alone.
 
     Attributes:
-      magnitude_std: standard deviation of the severities around those of the policy, cut to 0..10.
+      magnitude_std: standard deviation of the severities around those of the policy, cut to 0..10; above 100 they are
+        uniform from 0 to those of the policy instead.
       fill: R, G and B, 0..255, of pixels that come in at the border; timm takes the data's mean colour.
       interpolation: filter of operations that move pixels; "random" draws one of the two each time.
 
@@ -214,10 +218,16 @@ def mean_fill(pixel_mean: tuple[float, float, float]) -> tuple[int, int, int]:
 
 
 def drawn_level(magnitude: float, magnitude_std: float, *, key: int) -> float:
-    """Draws a level from the normal distribution around the magnitude, cut to 0..10."""
+    """Draws a level from the normal distribution around the magnitude, cut to 0..10, or evenly from 0..magnitude.
+
+    Source: timm 1.0.31, AugmentOp.__call__ and rand_augment_transform.
+    """
     if magnitude_std == 0:
         return magnitude
-    share = randomness.uniform(key, _LEVEL) + 2.0**-54  # never 0 or 1, where the distribution has no finite value
+    share = randomness.uniform(key, _LEVEL)
+    if magnitude_std > _LARGEST_STD:
+        return magnitude * share
+    share += 2.0**-54  # never 0 or 1, where the distribution has no finite value
     return min(max(NormalDist(magnitude, magnitude_std).inv_cdf(share), 0.0), HIGHEST_LEVEL)
 
 

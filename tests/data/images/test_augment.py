@@ -85,6 +85,18 @@ def test_levels_are_normal_around_the_magnitude_and_cut():
     assert levels.max() == 10.0
 
 
+def test_levels_are_uniform_below_the_magnitude_where_timms_notation_says_so():
+    transform = rand_augment("rand-m9-mstd101-inc1")
+    levels = np.array(
+        [drawn_level(transform.magnitude, transform.magnitude_std, key=randomness.mix(key)) for key in range(4000)]
+    )
+    # Every ninth of 0..9 has the same share: five standard deviations of its binomial count.
+    counts, _ = np.histogram(levels, bins=9, range=(0.0, 9.0))
+    assert counts.sum() == 4000
+    assert np.abs(counts - 4000 / 9).max() < 5 * math.sqrt(4000 / 9)
+    assert np.std([drawn_level(5.0, 100.0, key=randomness.mix(key)) for key in range(400)]) > 3.0
+
+
 def test_a_level_without_spread_is_the_magnitude():
     assert drawn_level(7.0, 0.0, key=3) == 7.0
 
