@@ -87,7 +87,7 @@ class Data:
       train_split: split to learn from, such as "train" or "train[:90%]". A slice follows the order of the data: folders
         and what `gauss-vit data prepare` makes of them are in the order of their classes.
       eval_split: split to measure on.
-      follow_links: whether links in a folder of images may lead out of it.
+      follow_links: whether links in a folder of images, masks or annotated images may lead out of it.
       on_error: "raise": a damaged image ends the run. "skip": in training its place in the batch counts for nothing; in
         evaluation it is an error all the same.
       max_skipped: how many different images a process may skip before the run ends.

@@ -18,6 +18,7 @@ from gauss_vit.data.sources.coco_annotations import read_annotations
 from gauss_vit.data.sources.coco_layout import SplitFiles
 from gauss_vit.data.sources.coco_selection import select
 from gauss_vit.data.sources.coco_source import CocoSource, digest_of
+from gauss_vit.data.sources.folder_listing import require_inside
 from gauss_vit.data.sources.mask_folders import local_root
 from gauss_vit.errors import DataError
 from gauss_vit.files import FileSet
@@ -31,18 +32,22 @@ class FileStore:
       annotations: the file of annotations.
       folder: folder of the images.
       file_names: for each image its file, relative to the folder.
+      boundary: folder that no file may be outside of; None is any place.
     """
 
     annotations: Path
     folder: Path
     file_names: tuple[str, ...]
+    boundary: Path | None
 
     def read(self, image: int) -> bytes:
         """Reads an image file.
 
         Raises:
-          DataError: as `read_member`.
+          DataError: as `read_member`; DATA-DECODE, the file is out of bounds.
         """
+        if self.boundary is not None:
+            require_inside(self.folder / self.file_names[image], root=self.boundary)
         return read_member(self.folder, self.file_names[image])
 
     def name(self, image: int) -> str:
@@ -67,12 +72,14 @@ class CocoDataSet:
     Attributes:
       root: the folder.
       find_splits: finds its splits.
+      follow_links: whether links to images may lead out of the root.
       max_pixels: larger images are refused.
       remedy: what to do where nothing is found.
     """
 
     root: Path
     find_splits: Callable[[Path], Mapping[str, SplitFiles]]
+    follow_links: bool
     max_pixels: int
     remedy: str
 
@@ -88,7 +95,8 @@ class CocoDataSet:
         """Reads the annotations of a split, or of a part of it such as "train[:90%]".
 
         Raises:
-          DataError: DATA-EMPTY, there is no such split, or nothing in it; DATA-ANN, the annotation file is damaged.
+          DataError: DATA-EMPTY, there is no such split, or nothing in it; DATA-ANN, the annotation file is damaged;
+            DATA-DECODE, the images are out of the root.
           ConfigError: pycocotools is not installed.
         """
         import_masks()
@@ -106,14 +114,14 @@ class CocoDataSet:
         if not len(indices):
             message = f"{path} has no images in the split {split}"
             raise DataError(message, do="choose another split", code="DATA-EMPTY")
+        folder, boundary = known[name].image_folder(annotations.file_names[indices[0]]), None
+        if not self.follow_links:
+            require_inside(folder, root=self.root)
+            boundary = self.root
         return CocoSource(
             annotations=annotations,
             selection=select(annotations),
-            images=FileStore(
-                annotations=path,
-                folder=known[name].image_folder(annotations.file_names[indices[0]]),
-                file_names=annotations.file_names,
-            ),
+            images=FileStore(annotations=path, folder=folder, file_names=annotations.file_names, boundary=boundary),
             split=split,
             indices=indices,
             max_pixels=self.max_pixels,
@@ -164,6 +172,7 @@ def _data_set(data: Data, find_splits: Callable[[Path], Mapping[str, SplitFiles]
     return CocoDataSet(
         root=local_root(data, example="--config.data.data_dir=coco, with annotations and images in it"),
         find_splits=find_splits,
+        follow_links=data.follow_links,
         max_pixels=data.max_pixels,
         remedy=how_to_get.remedy(data.name, data.data_dir),
     )

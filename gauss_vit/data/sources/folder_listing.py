@@ -52,6 +52,8 @@ class Lister:
         Raises:
           DataError: a link leads out of the root; DATA-EMPTY, the folder is missing.
         """
+        if not self.follow_links:
+            require_inside(parent, root=self.root)
         entries = [entry for entry in _entries(parent) if not _is_hidden(entry.name)]
         return tuple(entry.name for entry in entries if self._is_folder(entry))
 
@@ -117,12 +119,8 @@ class Lister:
         Raises:
           DataError: DATA-DECODE.
         """
-        if self.follow_links or not entry.is_symlink():
-            return
-        target, root = os.path.realpath(entry.path), os.path.realpath(self.root)
-        if os.path.commonpath([target, root]) != root:
-            message = f"{entry.path}: not a regular file: a link out of the data folder, to {target}"
-            raise DataError(message, do="set data.follow_links=True if you trust it", code="DATA-DECODE")
+        if not self.follow_links and entry.is_symlink():
+            require_inside(entry.path, root=self.root)
 
     def _listed(self, entry: os.DirEntry, folder: Path) -> str:
         """Returns the path of an image relative to the root.
@@ -138,6 +136,18 @@ class Lister:
             message = f"{self.root}: one file is in two classes: {other} and {path}"
             raise DataError(message, do="remove one of the two", code="DATA-LABEL")
         return path
+
+
+def require_inside(path: str | os.PathLike[str], *, root: Path) -> None:
+    """Refuses a path that links lead out of a folder.
+
+    Raises:
+      DataError: DATA-DECODE.
+    """
+    target, inside = os.path.realpath(path), os.path.realpath(root)
+    if os.path.commonpath([target, inside]) != inside:
+        message = f"{os.fspath(path)} leads out of the data folder, to {target}"
+        raise DataError(message, do="set data.follow_links=True if you trust it", code="DATA-DECODE")
 
 
 def contents(folder: Path) -> str:

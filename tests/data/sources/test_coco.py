@@ -205,6 +205,27 @@ def test_a_missing_image_is_named(root: Path):
         source.file_set()
 
 
+def test_a_folder_of_images_that_is_a_link_out_of_the_root_needs_leave(root: Path, tmp_path_factory):
+    elsewhere = (root / "train2017").rename(tmp_path_factory.mktemp("other") / "images")
+    (root / "train2017").symlink_to(elsewhere)
+    with pytest.raises(DataError, match=r"train2017 leads out of the data folder") as caught:
+        opened(root)
+    assert "data.follow_links" in caught.value.do
+    assert opened(root, follow_links=True)[0].image == (elsewhere / "000000000139.png").read_bytes()
+
+
+def test_an_image_that_is_a_link_out_of_the_root_needs_leave(root: Path, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("other") / "secret.png"
+    outside.write_bytes(b"secret")
+    (root / "train2017/000000000025.png").unlink()
+    (root / "train2017/000000000025.png").symlink_to(outside)
+    source = opened(root)
+    assert len(source[0].image) > 0
+    with pytest.raises(DataError, match=r"000000000025\.png leads out of the data folder, to .*secret\.png"):
+        source[1]
+    assert opened(root, follow_links=True)[1].image == b"secret"
+
+
 def test_a_large_image_is_refused_by_its_annotations(root: Path):
     source = opened(root, max_pixels=4500)
     assert source.image_size(1, max_pixels=4500) == (90, 50)

@@ -185,6 +185,18 @@ def test_a_class_may_be_a_link_where_links_are_followed(root, tmp_path):
     assert open_folder(root, "all", follow_links=True).class_names == ("crow", "owl", "wren")
 
 
+def test_a_split_folder_may_be_a_link_where_links_are_followed(divided, tmp_path):
+    (divided / "val").rename(tmp_path / "elsewhere")
+    (divided / "val").symlink_to(tmp_path / "elsewhere")
+    error = refused(divided, "validation")
+    assert error.message == f"{divided}/val leads out of the data folder, to {tmp_path}/elsewhere"
+    assert "data.follow_links" in error.do
+    assert len(open_folder(divided, "validation", follow_links=True)) == 1
+    (divided / "val").unlink()
+    (divided / "val").symlink_to("test")
+    assert len(open_folder(divided, "validation")) == 3
+
+
 @pytest.mark.parametrize("follow_links", [False, True])
 def test_links_between_folders_never_go_round(root, follow_links):
     (root / "crow" / "back").symlink_to("../crow")

@@ -168,6 +168,17 @@ def test_a_folder_without_pairs_says_what_is_there(tmp_path: Path, folder: str):
     assert error.do.endswith(f"into {tmp_path}/masks/train/*.png")
 
 
+@pytest.mark.parametrize("folder", ["images", "masks", "images/train", "masks/train"])
+def test_folders_that_are_links_out_of_the_root_need_leave(tmp_path: Path, folder: str):
+    root = make_mask_folder(tmp_path / "roads", {"train": 2, "val": 1})
+    (root / folder).rename(tmp_path / "elsewhere")
+    (root / folder).symlink_to(tmp_path / "elsewhere")
+    error = refusal(root, "train")
+    assert f"leads out of the data folder, to {tmp_path}/elsewhere" in error.message
+    assert "data.follow_links" in error.do
+    assert len(opened(root, "train", follow_links=True)) == 2
+
+
 def test_a_split_that_is_not_there_is_answered_by_those_that_are(tmp_path: Path):
     make_mask_folder(tmp_path, {"train": 1, "val": 1})
     (tmp_path / "images/test").mkdir()
