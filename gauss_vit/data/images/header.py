@@ -19,6 +19,9 @@ LARGEST_MAX_PIXELS = 178_956_970
 ORIENTATION_TAG = 0x0112
 Result = TypeVar("Result")
 
+_WITH_ORIENTATION = frozenset({"exif", "xmp", "Raw profile type exif"})
+"""Blocks of a file that may say how it is turned; the last one is ImageMagick's, in PNG."""
+
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -109,7 +112,9 @@ def read_header(encoded: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> H
 def header_of(opened: Image.Image) -> Header:
     """Reads size and orientation; an image with broken EXIF, which is optional, is taken as it is stored."""
     try:
-        orientation = opened.getexif()[ORIENTATION_TAG] if opened.info.keys() & {"exif", "xmp"} else 1
+        # PNG's own getexif decodes all pixels first, and then fails at the start of a file.
+        exif = Image.Image.getexif(opened) if opened.info.keys() & _WITH_ORIENTATION else {}
+        orientation = exif.get(ORIENTATION_TAG, 1)
     except Exception:
         orientation = 1
     return Header(
