@@ -15,20 +15,22 @@ from gauss_vit.data.config import DIGITS, Data
 from gauss_vit.data.evaluation_plan import PlannedBatch, describe, plan_batches
 from gauss_vit.data.examples import SelectiveSource, Source, learnable
 from gauss_vit.data.images.transforms import WholeImageTransform
-from gauss_vit.data.skips import Skips
+from gauss_vit.data.skips import Skips, indices_in
 from gauss_vit.data.sources import splits
 from gauss_vit.data.sources.relabelled import with_classes
 from gauss_vit.data.stall_warning import announce_waits
 from gauss_vit.errors import ConfigError, StorageError
 from gauss_vit.escaping import escaped
 from gauss_vit.experiment import Experiment
-from gauss_vit.files import append_text
+from gauss_vit.files import append_text, read_bytes
 from gauss_vit.tasks.evaluator import Evaluator
 from gauss_vit.train import mesh
 from gauss_vit.train.device_layout import EVERYTHING, BatchShare
 from gauss_vit.train.run import Feed
 
 _LOGGER = logging.getLogger(__name__)
+_LARGEST_LIST = 64 << 20
+"""Limit in bytes of a list of bad files."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -254,6 +256,20 @@ def eval_batches(
     )
 
 
+def _listed(path: Path) -> set[int]:
+    """The examples that earlier starts of a run have skipped; none where there is no list yet.
+
+    Raises:
+      StorageError: the list cannot be read.
+    """
+    try:
+        return indices_in(read_bytes(path, limit=_LARGEST_LIST).decode(errors="replace"))
+    except FileNotFoundError:
+        return set()
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror or error}", do="restore or remove it") from error
+
+
 def _append(path: Path, line: str) -> None:
     try:
         with append_text(path) as file:
@@ -264,7 +280,7 @@ def _append(path: Path, line: str) -> None:
 
 
 def _skips(data: Data, bad_files: Path | None) -> Skips | None:
-    """What takes damaged training images, if they are to be skipped: each is logged and listed once."""
+    """What takes damaged training images, if they are to be skipped: each is logged and listed once in a run."""
     if data.on_error == "raise":
         return None
 
@@ -273,4 +289,4 @@ def _skips(data: Data, bad_files: Path | None) -> Skips | None:
         if bad_files:
             _append(bad_files, line)
 
-    return Skips(limit=data.max_skipped, report=report)
+    return Skips(limit=data.max_skipped, report=report, indices=_listed(bad_files) if bad_files else set())

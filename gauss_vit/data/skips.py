@@ -1,5 +1,6 @@
 """Skips damaged images: each is counted and reported once, up to a limit."""
 
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,6 +9,18 @@ from gauss_vit.errors import DataError
 
 SKIPPABLE = frozenset({"DATA-DECODE", "DATA-BOMB", "DATA-MASK"})
 """Codes of errors that concern one image. A value in a mask that no class has is not one: the classes may be wrong."""
+
+
+_LINE = re.compile(r"skipped image \d+ of at most \d+, example (\d+): ")
+
+
+def indices_in(text: str) -> set[int]:
+    """Reads the skipped examples in what was reported of them; a line that ends early may be lost.
+
+    >>> sorted(indices_in("skipped image 1 of at most 9, example 7: a.png: broken\\nskipped image 2 of"))
+    [7]
+    """
+    return {int(index) for index in _LINE.findall(text)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,5 +61,6 @@ class Skips:
             return
         if count > self.limit:
             message = f"{count} damaged images, and data.max_skipped is {self.limit}; the last is {error.message}"
-            raise DataError(message, do="repair the data set or raise data.max_skipped", code="DATA-SKIPPED")
-        self.report(f"skipped image {count} of at most {self.limit}: {error.message}")
+            do = "repair the data set and remove the list of bad files, or raise data.max_skipped"
+            raise DataError(message, do=do, code="DATA-SKIPPED")
+        self.report(f"skipped image {count} of at most {self.limit}, example {index}: {error.message}")

@@ -121,6 +121,25 @@ def test_damaged_images_end_the_run_or_are_logged(experiment: Experiment, tmp_pa
         list(feed.train(0))
 
 
+def test_the_limit_of_damaged_images_holds_over_every_start_of_a_run(experiment: Experiment, tmp_path: Path):
+    make_folder(tmp_path, {f"train/{index}": 2 for index in range(10)} | {"val/3": 1})
+    data = dataclasses.replace(
+        experiment.data, name="folder", data_dir=str(tmp_path), eval_split="validation", on_error="skip", max_skipped=1
+    )
+    skipping, bad_files = dataclasses.replace(experiment, data=data), tmp_path / "bad_files.txt"
+    (tmp_path / "train/4/001.png").write_bytes(b"text")
+    for _ in range(2):
+        list(feed_of(skipping, bad_files=bad_files).train(0))
+        assert len(bad_files.read_text().splitlines()) == 1
+    (tmp_path / "train/7/000.png").write_bytes(b"text")
+    (tmp_path / "train/4/001.png").write_bytes((tmp_path / "train/4/000.png").read_bytes())
+    with pytest.raises(DataError, match=r"2 damaged images, and data\.max_skipped is 1") as caught:
+        list(feed_of(skipping, bad_files=bad_files).train(0))
+    assert "remove the list of bad files" in caught.value.do
+    bad_files.unlink()
+    list(feed_of(skipping, bad_files=bad_files).train(0))
+
+
 def test_masks_of_an_evaluator_hold_the_classes_of_training(tmp_path: Path):
     train = make_mask_folder(tmp_path / "train", {"train": 16})
     other = make_mask_folder(tmp_path / "other", {"": 2}, classes=("car", "sky", "road"))

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from gauss_vit.data.skips import Skips
+from gauss_vit.data.skips import Skips, indices_in
 from gauss_vit.errors import DataError
 from tests.data.samples import ListSource, noise_source
 from tests.data.test_pipeline import assert_equal, evaluate, train
@@ -34,7 +34,7 @@ def test_a_damaged_image_leaves_padding_in_its_place_and_nothing_else_changes(ki
         assert not batch.image[mask].any()
     assert sum(int(mask.sum()) for mask in gone) == 4
     assert len(lines) == 1
-    assert lines[0].startswith("skipped image 1 of at most 1: list record 4: ")
+    assert lines[0].startswith("skipped image 1 of at most 1, example 4: list record 4: ")
 
 
 @pytest.mark.parametrize("start_step", [1, 4])
@@ -50,6 +50,16 @@ def test_more_damage_than_the_limit_is_an_error():
     with pytest.raises(DataError, match=r"3 damaged images, and data\.max_skipped is 2") as caught:
         train(damaged_source(0, 4, 8), num_steps=9, skips=Skips(limit=2, report=lambda line: None))
     assert caught.value.code == "DATA-SKIPPED"
+
+
+def test_what_was_reported_can_be_read_back_and_a_torn_line_is_left_out():
+    lines = []
+    train(damaged_source(0, 4, 8), num_steps=9, skips=Skips(limit=3, report=lines.append))
+    text = "\n".join(lines)
+    assert indices_in(text) == {0, 4, 8}
+    last = text.rindex(", example") + len(", example ")
+    assert len(indices_in(text[:last])) == 2
+    assert indices_in(text[:last] + text) == {0, 4, 8}
 
 
 def test_evaluation_never_skips():
