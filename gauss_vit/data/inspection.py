@@ -9,7 +9,9 @@ from gauss_vit.data.examples import SelectiveSource, Source
 from gauss_vit.data.images import image as images
 from gauss_vit.data.images.header import open_image
 from gauss_vit.data.mask_counts import NO_MASKS, MaskCounts, count_targets
+from gauss_vit.data.sources.folders import FolderSource
 from gauss_vit.data.sources.splits import open_split
+from gauss_vit.data.sources.subsets import SubsetSource
 from gauss_vit.quantities import counted
 
 
@@ -26,6 +28,7 @@ class SplitReport:
       smallest: (height, width) in pixels of the image with the fewest pixels.
       largest: (height, width) in pixels of the image with the most pixels.
       masks: what the masks of the sample hold; none where there are none.
+      num_ignored: number of files in the folders of classes that are not images, by their names.
       notes: what else the source says of itself, such as the objects that are not learned from.
     """
 
@@ -37,6 +40,7 @@ class SplitReport:
     smallest: tuple[int, int]
     largest: tuple[int, int]
     masks: MaskCounts = NO_MASKS
+    num_ignored: int = 0
     notes: tuple[str, ...] = ()
 
     def describe(self) -> str:
@@ -45,7 +49,8 @@ class SplitReport:
         smallest, largest = (f"{height} x {width}" for height, width in (self.smallest, self.largest))
         sizes = f"{smallest} px" if smallest == largest else f"{smallest} to {largest} px"
         images, classes = counted(self.num_examples, "image"), counted(len(self.class_names), "class", "classes")
-        return f"{self.split}: {images}, {classes}; of {self.num_sampled} decoded: {formats}; {sizes}"
+        ignored = f"; {counted(self.num_ignored, 'other file')} ignored" if self.num_ignored else ""
+        return f"{self.split}: {images}, {classes}; of {self.num_sampled} decoded: {formats}; {sizes}{ignored}"
 
 
 def inspect_split(data: Data, split: str, *, num_samples: int) -> SplitReport:
@@ -67,8 +72,15 @@ def inspect_split(data: Data, split: str, *, num_samples: int) -> SplitReport:
         smallest=sizes[0],
         largest=sizes[-1],
         masks=sum((look.masks for look in looks), start=NO_MASKS),
+        num_ignored=_num_ignored(source),
         notes=source.summary() if isinstance(source, SelectiveSource) else (),
     )
+
+
+def _num_ignored(source: Source) -> int:
+    """The files that a folder of images has beside them; 0 for other sources."""
+    whole = source.source if isinstance(source, SubsetSource) else source
+    return whole.num_ignored if isinstance(whole, FolderSource) else 0
 
 
 def _spread(num_examples: int, num_samples: int) -> tuple[int, ...]:
