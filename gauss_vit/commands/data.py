@@ -3,20 +3,23 @@
 `data prepare --name=drawn_shapes` draws a data set of objects in COCO's format.
 """
 
+import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gauss_vit.command_line.console import can_write, remark, say
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.data import contents, inspection
 from gauss_vit.data.config import ADE20K, COCO, COCO_FOLDER, DIGITS, FOLDER, MASK_FOLDER, Data
+from gauss_vit.data.images.header import LARGEST_MAX_PIXELS, MAX_PIXELS, LargeImageError
 from gauss_vit.data.mask_counts import MaskCounts
 from gauss_vit.data.prepare import drawn_shapes, plans
 from gauss_vit.data.prepare.imagenet_archives import TRAIN_ARCHIVE, VALIDATION_ARCHIVE, archive_plan
 from gauss_vit.data.prepare.plans import Plan
 from gauss_vit.data.sources import splits
+from gauss_vit.data.sources.folder_listing import OutsideError
 from gauss_vit.data.sources.labels import LABELS_FILE
 from gauss_vit.errors import ConfigError, DataError
 from gauss_vit.inspect.mask_table import mask_lines
@@ -172,16 +175,39 @@ def prepare_data_set(invocation: Invocation) -> None:
         raise ConfigError(
             f"--name={name} cannot name a data set", do="use small letters, digits and _: --name=my_birds"
         )
-    plan = plan_of(invocation.path("from"), name, labels_file=_labels_file(invocation))
-    size = invocation.integer("size")
+    with _with_remedies():
+        plan = plan_of(
+            invocation.path("from"),
+            name,
+            labels_file=_labels_file(invocation),
+            follow_links=invocation.switch("follow_links"),
+        )
+    size, max_pixels = invocation.integer("size"), invocation.integer("max_pixels") or MAX_PIXELS
     target = data_dir / plan.name / plan.version
     if target.is_dir():
         say(f"{target} is there already; nothing was done")
         return
-    with announced(f"writing {target}"):
-        plans.write(plan if size is None else plans.resized(plan, size), data_dir)
+    with announced(f"writing {target}"), _with_remedies():
+        plans.write(plan if size is None else plans.resized(plan, size, max_pixels=max_pixels), data_dir)
     say(f"{target} is ready: data.name={name!r}, data.data_dir={str(data_dir)!r}, splits {', '.join(plan.splits)}")
     say("  training images are in the order of their classes: a slice such as train[:90%] lacks the last ones")
+
+
+@contextlib.contextmanager
+def _with_remedies() -> Iterator[None]:
+    """Names the flag of `data prepare` that helps, instead of the key of a config.
+
+    Raises:
+      DataError: that of the block, with another remedy.
+    """
+    try:
+        yield
+    except LargeImageError as error:
+        can_raise = error.num_pixels is not None and error.num_pixels <= LARGEST_MAX_PIXELS
+        do = f"add --max_pixels={error.num_pixels}" if can_raise else error.do
+        raise DataError(error.message, do=do, code=error.code) from error
+    except OutsideError as error:
+        raise DataError(error.message, do="add --follow_links if you trust it", code=error.code) from error
 
 
 def _draw_shapes(target: Path, *, seed: int) -> None:
@@ -200,7 +226,7 @@ def _draw_shapes(target: Path, *, seed: int) -> None:
     say(f"{target} is ready: data.name='coco_folder', data.data_dir={str(target)!r}, splits {counts}")
 
 
-def plan_of(source: Path, name: str, *, labels_file: Path | None) -> Plan:
+def plan_of(source: Path, name: str, *, labels_file: Path | None, follow_links: bool = False) -> Plan:
     """Returns the plan for the ImageNet archives in a folder, or for the folder's images.
 
     Raises:
@@ -212,7 +238,7 @@ def plan_of(source: Path, name: str, *, labels_file: Path | None) -> Plan:
     if labels_file is not None:
         message = f"--labels is for the ImageNet archives, and {source} has none"
         raise ConfigError(message, do=f"put a {LABELS_FILE} into the folder")
-    return plans.folder_plan(source, name)
+    return plans.folder_plan(source, name, follow_links=follow_links)
 
 
 def _labels_file(invocation: Invocation) -> Path | None:

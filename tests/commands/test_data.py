@@ -150,6 +150,32 @@ def test_prepare_draws_shapes_that_check_finds(capsys, monkeypatch, tmp_path):
     assert "train: 3 images, 3 classes" in capsys.readouterr().out
 
 
+def test_prepare_names_its_own_flags_where_an_image_is_large_or_outside(capsys, tmp_path):
+    source = make_folder(tmp_path / "birds", {"a": 2, "b": 2})
+    (source / "b").rename(tmp_path / "elsewhere")
+    (source / "b").symlink_to(tmp_path / "elsewhere")
+    prepare = ["data", "prepare", f"--from={source}", "--name=birds", f"--data_dir={tmp_path}/tfds", "--size=6"]
+    assert program.main(prepare) == 3
+    assert capsys.readouterr().err.endswith("DO: add --follow_links if you trust it\n")
+    prepare += ["--follow_links", "--max_pixels=107"]
+    assert program.main(prepare) == 3
+    assert capsys.readouterr().err.endswith("9 x 12 px is 0 Mpx, the limit is 0.000107 Mpx. DO: add --max_pixels=108\n")
+    assert program.main([*prepare[:-1], "--max_pixels=108"]) == 0
+
+
+def test_ignored_files_are_counted(capsys, tmp_path):
+    make_folder(tmp_path, {f"{split}/{index}": 2 for split in ("train", "val") for index in range(10)})
+    for name in ("a.tif", ".b.png"):
+        (tmp_path / "train/3" / name).touch()
+    arguments = as_folder(tmp_path, eval_split="validation")
+    status, out, _ = check(capsys, *arguments)
+    assert status == 0
+    assert "9 x 12 px; 2 other files ignored\n" in out
+    assert out.count("files ignored") == 1
+    _, out, _ = check(capsys, *arguments, "--config.data.train_split=train[1:]")
+    assert "2 other files ignored" in out
+
+
 def test_prepare_makes_a_data_set_that_check_finds(capsys, tmp_path):
     source = make_folder(tmp_path / "birds", {f"train/{index}": 2 for index in range(10)} | {"val/3": 2})
     prepare = ["data", "prepare", f"--from={source}", "--name=birds", f"--data_dir={tmp_path}/tfds", "--size=6"]

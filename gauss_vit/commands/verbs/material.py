@@ -54,6 +54,15 @@ DATA = Verb(
             help="Read and decode every image, and print a hash of their bytes and labels.",
         ),
         Flag(name="labels", value="FILE", help="File with the synset of each ImageNet validation image, one per line."),
+        Flag(
+            name="max_pixels",
+            type=int,
+            value="N",
+            lowest=1,
+            highest=178_956_970,
+            help="Number of pixels above which prepare --size refuses an image; 50 million by default.",
+        ),
+        Flag(name="follow_links", type=bool, default=False, help="Let links lead prepare out of the --from folder."),
     ),
 )
 MODELS = Verb(

@@ -90,14 +90,14 @@ def open_image(
         if num_pixels <= max_pixels:
             return read(opened)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_large(name, str(error), num_pixels=None, max_pixels=max_pixels) from error
+        raise too_large(name, str(error), num_pixels=None, max_pixels=max_pixels) from error
     except UnidentifiedImageError as error:
         message = f"{name}: not an image in one of the formats {', '.join(formats)}"
         raise DataError(message, do="convert or remove it", code="DATA-DECODE") from error
     except Exception as error:  # Damaged files reach every corner of the parsers: SyntaxError and struct.error too.
         raise DataError(f"{name}: {error}", do="repair or remove it", code="DATA-DECODE") from error
     size = f"{opened.height} x {opened.width} px is {num_pixels / 1e6:.0f} Mpx"
-    raise _too_large(name, size, num_pixels=num_pixels, max_pixels=max_pixels)
+    raise too_large(name, size, num_pixels=num_pixels, max_pixels=max_pixels)
 
 
 def read_header(encoded: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> Header:
@@ -127,8 +127,15 @@ def turned(image: Image.Image, orientation: int) -> Image.Image:
     return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
 
 
-def _too_large(name: str, size: str, *, num_pixels: int | None, max_pixels: int) -> LargeImageError:
-    """The error for an image that is too large to decode."""
+def too_large(name: str, size: str, *, num_pixels: int | None, max_pixels: int) -> LargeImageError:
+    """Returns the error for an image that is too large to decode.
+
+    Args:
+      name: name of the image in the message.
+      size: what is known of its size, in words.
+      num_pixels: number of its pixels, if it is known.
+      max_pixels: the limit.
+    """
     can_raise = num_pixels is not None and num_pixels <= LARGEST_MAX_PIXELS
     remedy = f"set data.max_pixels to {num_pixels} or more" if can_raise else "make it smaller or remove it"
     return LargeImageError(f"{name}: {size}, the limit is {max_pixels / 1e6:g} Mpx", do=remedy, num_pixels=num_pixels)

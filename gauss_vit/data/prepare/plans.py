@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gauss_vit.data.images import image as images
+from gauss_vit.data.images.header import MAX_PIXELS
 from gauss_vit.data.sources.data_sets import import_tfds
 from gauss_vit.data.sources.folder_layout import WHOLE, split_folders
 from gauss_vit.data.sources.folders import open_folder
@@ -83,14 +84,14 @@ def folder_plan(folder: Path, name: str, *, follow_links: bool = False) -> Plan:
     )
 
 
-def resized(plan: Plan, size: int) -> Plan:
+def resized(plan: Plan, size: int, *, max_pixels: int = MAX_PIXELS) -> Plan:
     """Shrinks every image of a plan to a shorter side of at most `size` pixels, as JPEG of quality 95.
 
-    Images are turned upright and converted to RGB; smaller ones keep their size. This makes input fast, but
-    crops are then taken of the smaller image, unlike in published recipes.
+    Images are turned upright and converted to RGB; smaller ones keep their size, and those of more than `max_pixels`
+    are refused. This makes input fast, but crops are then taken of the smaller image, unlike in published recipes.
     """
     splits = {
-        split: lambda records=records: (_resize(record, size) for record in records())
+        split: lambda records=records: (_resize(record, size, max_pixels=max_pixels) for record in records())
         for split, records in plan.splits.items()
     }
     description = f"{plan.description} Shorter side at most {size} px, JPEG quality {JPEG_QUALITY}."
@@ -107,13 +108,13 @@ def write(plan: Plan, data_dir: Path) -> Path:
     return import_tfds(WRITER_MODULE).write(plan, data_dir)
 
 
-def _resize(record: Record, size: int) -> Record:
+def _resize(record: Record, size: int, *, max_pixels: int) -> Record:
     """Decodes, shrinks and encodes one image.
 
     Raises:
       DataError: DATA-DECODE or DATA-BOMB, it cannot be decoded.
     """
-    rgb = images.decode(record.image, name=record.file_name)
+    rgb = images.decode(record.image, name=record.file_name, max_pixels=max_pixels)
     shrink = min(1.0, size / min(rgb.size))
     target = tuple(max(1, round(side * shrink)) for side in reversed(rgb.size))
     file = io.BytesIO()

@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from gauss_vit.batches import Boxes, ObjectTargets, no_objects
 from gauss_vit.class_names import listed
 from gauss_vit.data.examples import Example
+from gauss_vit.data.images.header import too_large
 from gauss_vit.data.images.object_targets import AnnotatedObjects
 from gauss_vit.data.images.outlines import Outline, rectangle
 from gauss_vit.data.sources.coco_annotations import NO_CLASS, Annotations
@@ -117,8 +118,8 @@ class CocoSource:
         """
         height, width = self.annotations.sizes[self.indices[index]].tolist()
         if height * width > max_pixels:
-            message = f"{self._name(index)}: {height} x {width} px, the limit is {max_pixels / 1e6:g} Mpx"
-            raise DataError(message, do=f"set data.max_pixels to {height * width} or more", code="DATA-BOMB")
+            size = f"{height} x {width} px"
+            raise too_large(self._name(index), size, num_pixels=height * width, max_pixels=max_pixels)
         return height, width
 
     def __getitem__(self, index: int) -> Example:

@@ -19,6 +19,12 @@ JUNK_FOLDERS = frozenset(
 """Folders, in small letters, that archives and file systems make; at any depth they are as good as hidden."""
 
 
+class OutsideError(DataError):
+    """A path leads out of the data folder, where links are not followed."""
+
+    default_code = "DATA-DECODE"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Listing:
     """The images below a class folder.
@@ -142,12 +148,12 @@ def require_inside(path: str | os.PathLike[str], *, root: Path) -> None:
     """Refuses a path that links lead out of a folder.
 
     Raises:
-      DataError: DATA-DECODE.
+      OutsideError: it does.
     """
     target, inside = os.path.realpath(path), os.path.realpath(root)
     if os.path.commonpath([target, inside]) != inside:
         message = f"{os.fspath(path)} leads out of the data folder, to {target}"
-        raise DataError(message, do="set data.follow_links=True if you trust it", code="DATA-DECODE")
+        raise OutsideError(message, do="set data.follow_links=True if you trust it")
 
 
 def contents(folder: Path) -> str:

@@ -231,7 +231,11 @@ def test_a_large_image_is_refused_by_its_annotations(root: Path):
     assert source.image_size(1, max_pixels=4500) == (90, 50)
     with pytest.raises(DataError, match="60 x 80 px") as caught:
         source[0]
-    assert caught.value.code == "DATA-BOMB"
+    assert (caught.value.code, caught.value.do) == ("DATA-BOMB", "set data.max_pixels to 4800 or more")
+    rewrite(root, lambda content: content["images"][2].update(height=20_000, width=20_000))
+    with pytest.raises(DataError, match="20000 x 20000 px") as caught:
+        opened(root)[2]
+    assert caught.value.do == "make it smaller or remove it"
 
 
 def test_its_name_tells_annotations_apart(root: Path, tmp_path: Path):
