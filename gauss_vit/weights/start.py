@@ -16,6 +16,7 @@ from gauss_vit.models.construct import abstract
 from gauss_vit.ops.grid import Grid
 from gauss_vit.tree import flatten_paths, unflatten_paths
 from gauss_vit.weights.bias_sites import starts_fresh
+from gauss_vit.weights.differences import differences
 from gauss_vit.weights.head_classes import Head, choose_head, class_parameters
 from gauss_vit.weights.intervention import intervene
 from gauss_vit.weights.names.naming import Tensor, refuse
@@ -68,6 +69,8 @@ def carry_over(
 ) -> Imported:
     """Fits the parameters of another run to a network that may differ in image size, classes and the Gaussian.
 
+    Terms of the same name may start at other values, and rates may differ; see `weights.differences`.
+
     Args:
       params: Parameters of the other run, a nested dict.
       network: Config of the network.
@@ -114,6 +117,7 @@ def carry_over(
                 for path in taken
                 if path in given and given[path].shape != wanted[path].shape
             ],
+            "different": differences(source, network.backbone, keeps_head=choice.is_kept),
         },
         do="start from a run of the same architecture",
     )

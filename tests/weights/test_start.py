@@ -12,7 +12,14 @@ from gauss_vit.ops.grid import offset_shape
 from gauss_vit.ops.resize import resize_grid, resize_offset_table
 from gauss_vit.position.absolute import AbsoluteEmbedding
 from gauss_vit.position.position import Position, with_terms
+from gauss_vit.position.query_gaussian import QueryGaussian
+from gauss_vit.position.rotary_axial import AxialRotary
+from gauss_vit.position.rotary_mixed import MixedRotary
+from gauss_vit.position.terms.buckets import Buckets
+from gauss_vit.position.terms.fire import Fire
 from gauss_vit.position.terms.gaussian import Gaussian
+from gauss_vit.position.terms.kerple import Kerple
+from gauss_vit.position.terms.look_here import LookHere
 from gauss_vit.position.terms.relative import RelativeTable
 from gauss_vit.position.terms.relative_mlp import RelativeMlp
 from gauss_vit.tree import flatten_paths
@@ -101,6 +108,82 @@ def test_other_architectures_are_refused_with_what_differs(config, expected: str
     with pytest.raises(CheckpointError, match=expected) as caught:
         carried(config)
     assert caught.value.code == "CKPT-TREE"
+
+
+def positioned(*terms, **others):
+    """The model with other position information."""
+    return dataclasses.replace(MODEL, position=Position(terms=terms, **others))
+
+
+@pytest.mark.parametrize(
+    ("source", "config", "expected"),
+    [
+        (PLAIN, dataclasses.replace(PLAIN, num_heads=1), "num_heads is 2 in the run and 1 in the model"),
+        (PLAIN, dataclasses.replace(PLAIN, patch_size=(4, 16)), r"patch_size is \(8, 8\) in the run and \(4, 16\)"),
+        (PLAIN, dataclasses.replace(PLAIN, mlp="quick_gelu"), "mlp is gelu in the run and quick_gelu in the model"),
+        (PLAIN, dataclasses.replace(PLAIN, block_norm="after"), "block_norm is before in the run and after in the"),
+        (PLAIN, dataclasses.replace(PLAIN, norm="before_pool"), "norm is after_pool in the run and before_pool in"),
+        (PLAIN, dataclasses.replace(PLAIN, norm_epsilon=1e-5), "norm_epsilon is 1e-06 in the run and 1e-05 in the"),
+        (PLAIN, dataclasses.replace(PLAIN, pool="attention"), "pool is mean in the run and attention in the model"),
+        (positioned(), positioned(rotary=AxialRotary()), "rotary is absent in the run and AxialRotary in the model"),
+        (positioned(rotary=MixedRotary()), positioned(), "rotary is MixedRotary in the run and absent in the model"),
+        (
+            positioned(rotary=AxialRotary()),
+            positioned(rotary=AxialRotary(order="xy")),
+            "1 different: rotary.order is yx in the run and xy in the model",
+        ),
+        (
+            positioned(Gaussian(sigma=1.5)),
+            positioned(Gaussian(unit="image")),
+            "gaussian.unit is patch in the run and image in the model",
+        ),
+        (positioned(LookHere()), positioned(LookHere(field_of_view=90)), "1 different: look_here.field_of_view is 180"),
+        (
+            positioned(shared=(Kerple(),)),
+            positioned(shared=(Kerple(kernel="power"),)),
+            "1 different: kerple.kernel is logarithm in the run and power in the model",
+        ),
+        (
+            positioned(Buckets(num_buckets=8)),
+            positioned(Buckets(num_buckets=8, max_distance=3)),
+            "1 different: buckets.max_distance is 128 in the run and 3 in the model",
+        ),
+        (
+            positioned(query_gaussian=QueryGaussian()),
+            positioned(query_gaussian=QueryGaussian(reference=(3, 3))),
+            r"query_gaussian.reference is None in the run and \(3, 3\) in the model",
+        ),
+    ],
+)
+def test_models_of_equal_shapes_that_compute_something_else_are_refused(source, config, expected: str):
+    with pytest.raises(CheckpointError, match=expected) as caught:
+        carried(config, given=params_of(source), source=source)
+    assert caught.value.code == "CKPT-TREE"
+
+
+@pytest.mark.parametrize(
+    ("source", "config"),
+    [
+        (positioned(Gaussian(sigma=1.5)), positioned(Gaussian(sigma=3.0, amplitude=1.0))),
+        (positioned(RelativeTable()), positioned(RelativeTable(init_std=0.0))),
+        (positioned(Fire()), positioned(Fire(threshold=4.0))),
+        (positioned(rotary=MixedRotary()), positioned(rotary=MixedRotary(base=20.0))),
+        (positioned(rotary=AxialRotary()), positioned(rotary=AxialRotary(reference=(2, 4)))),
+        (positioned(), positioned(query_gaussian=QueryGaussian())),
+        (positioned(LookHere()), positioned(Buckets())),
+        (PLAIN, dataclasses.replace(PLAIN, attention_dropout=0.1, stochastic_depth=0.1, image_size=(24, 16))),
+    ],
+)
+def test_starts_rates_sizes_and_terms_may_differ(source, config):
+    carried(config, given=params_of(source), source=source)
+
+
+def test_another_pooling_needs_a_new_head():
+    source = dataclasses.replace(PLAIN, class_token=True)
+    config = dataclasses.replace(source, pool="token")
+    with pytest.raises(CheckpointError, match="1 different: pool is mean in the run and token in the model"):
+        carried(config, given=params_of(source), source=source)
+    carried(config, head="fresh", given=params_of(source), source=source)
 
 
 def test_the_head_of_the_run_can_be_demanded():
