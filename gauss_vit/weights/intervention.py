@@ -7,8 +7,8 @@ some families and something else to others. Both are here, under different names
 |----------------------------|------------------------------|-------------------------------------|--------------------|
 | absolute embedding         | truncated normal, std 0.02   | zeros (`vabsz`)                     | zeros              |
 | `RelativeMlp`, "cr"        | uniform, +-1 / sqrt(fan-in)  | the same (`vreli`)                  | zeros: a bias of 0 |
-| `RelativeMlp`, "swin"      | kernels truncated normal,    | all uniform, +-1 / sqrt(fan-in),    | zeros: a bias of 8 |
-| (SwinV2)                   | std 0.02, bias 0             | as `nn.Linear` (`swin2z`)           | everywhere         |
+| `RelativeMlp`, "swin"      | kernels truncated normal,    | all uniform, +-1 / sqrt(fan-in),    | constants with a   |
+| (SwinV2)                   | std 0.02, bias 0             | as `nn.Linear` (`swin2z`)           | bias of 0          |
 | `RelativeTable` (Swin)     | truncated normal, std 0.02   | std 1, cut at +-2 (`swinz`)         | zeros              |
 | `RelativeTable` with prefix| zeros, where BEiT starts     | untouched: `beitz` sets an          | zeros, those of    |
 | (BEiT)                     |                              | attribute that nothing reads        | the prefix as well |
@@ -18,9 +18,9 @@ some families and something else to others. Both are here, under different names
 |                            | they are learned             |                                     | fixed: left out    |
 | Gaussians of queries       | their initial values         | untouched: the code has none        | strength 0         |
 
-Where `reinit` says std 0.02, it is the `init_std` of the model's config. `zero` is also the code's `vrelz`. A bias that
-is the same everywhere does not change the softmax. `without_gaussian` removes the Gaussian from config and parameters
-and keeps the rest. Swin transformers still have position information from windows, shifts and merging in all cases.
+Where `reinit` says std 0.02, it is the `init_std` of the model's config. `zero` is also the code's `vrelz`.
+`without_gaussian` removes the Gaussian from config and parameters and keeps the rest. Swin
+transformers still have position information from windows, shifts and merging in all cases.
 
 Source: Kim et al., BMVC 2023, section 3 and figure 4, and the `--type` switches of its reference code.
 """

@@ -132,7 +132,7 @@ def test_exactly_the_position_information_changes(model, name):
     assert sorted(changed_leaves(MODELS[model], name)) == EXPECTED[model, name]
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", [model for model in MODELS if model != "swin2"])
 def test_zero_leaves_zeros(model):
     assert all((leaf == 0).all() for leaf in changed_leaves(MODELS[model], "zero").values())
 
@@ -249,7 +249,7 @@ def test_a_vit_with_positions_does_not():
     assert np.abs(mixed - plain[:, order]).max() > 1e-2
 
 
-def test_zero_takes_the_bias_of_swinv2_to_a_constant():
+def test_zero_takes_the_bias_of_swinv2_to_zero():
     _, params = intervene(SWIN2, params_of(SWIN2), "zero", key=jax.random.key(0))
     stage = nnx.merge(abstract(classifier(SWIN2))[0], params).backbone.stages["1"]
     (term,) = stage.config.block.attention.terms
@@ -257,7 +257,7 @@ def test_zero_takes_the_bias_of_swinv2_to_a_constant():
         name: leaf[0]
         for name, leaf in params["backbone"]["stages"]["1"]["blocks"]["attention"]["bias"][term.name].items()
     }
-    assert (np.asarray(term.table(layer, (8, 8))) == 8).all()
+    assert (np.asarray(term.table(layer, (8, 8))) == 0).all()
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,8 @@ class Buckets(BiasTerm):
             raise ConfigError(
                 f"max_distance must be above a quarter of num_buckets, {self.num_buckets // 4}, got {self.max_distance}"
             )
+        if not 0 <= self.init_std < math.inf:
+            raise ConfigError(f"init_std must be finite and not negative, got {self.init_std}")
 
     @property
     def name(self) -> str:

@@ -37,7 +37,8 @@ class Gaussian(BiasTerm):
         table's own grid when None.
 
     Raises:
-      ConfigError: an initial value is not finite, the amplitude is 0, or sigma is not positive.
+      ConfigError: an initial value is not finite, the amplitude is 0, sigma is not positive, or a side of the
+        image is below 1.
 
     Source: Kim et al., BMVC 2023 (arXiv 2305.04722), section 4, equation 3, and supplement C for the initial values.
     """
@@ -58,6 +59,8 @@ class Gaussian(BiasTerm):
             raise ConfigError(f"sigma must be finite and at least {_SMALLEST_SIGMA}, got {self.sigma}")
         if self.unit not in ("patch", "image"):
             raise ConfigError(f"unit must be 'patch' or 'image', got {self.unit!r}")
+        if self.image is not None and min(self.image) < 1:
+            raise ConfigError(f"image must be at least 1 x 1, got {self.image}")
 
     @property
     def name(self) -> str:
@@ -97,9 +100,14 @@ class Gaussian(BiasTerm):
         return {"amplitude": jnp.zeros_like(params["amplitude"])}
 
     def numbers(self, params: Mapping[str, np.ndarray], grid: Grid) -> dict[str, Float[np.ndarray, "depth _"]]:
-        """Returns `amplitude` and `sigma`, or `sigma_x` and `sigma_y`, without signs; widths are in patches."""
-        down, across = (np.abs(width) for width in self.widths(params, grid))
-        widths = {"sigma_x": across, "sigma_y": down} if self.anisotropic else {"sigma": down}
+        """Returns `amplitude` and `sigma`, or `sigma_x` and `sigma_y` where they may differ, without signs, in patches.
+
+        An isotropic Gaussian in units of an image that is not square has two widths in patches.
+        """
+        down, across = (np.abs(each) for each in self.widths(params, grid))
+        height, width = self._unit(grid)
+        is_round = not self.anisotropic and height == width
+        widths = {"sigma": down} if is_round else {"sigma_x": across, "sigma_y": down}
         return widths | {"amplitude": np.abs(params["amplitude"])}
 
     def widths(

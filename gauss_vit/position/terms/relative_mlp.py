@@ -14,6 +14,9 @@ from gauss_vit.ops.grid import Grid, offset_shape
 from gauss_vit.ops.initializers import fan_in_uniform, truncated_normal
 from gauss_vit.position.term import BiasTerm, TermParams
 
+# Its sigmoid is 0 in float32.
+_NO_OUTPUT = -1000.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class RelativeMlp(BiasTerm):
@@ -93,6 +96,16 @@ class RelativeMlp(BiasTerm):
     def is_in_foreign_files(self) -> bool:
         """Whether weight files of timm and Hugging Face hold its parameters: True."""
         return True
+
+    def zero(self, params: TermParams) -> dict[str, Array]:
+        """Returns zeros for "cr"; for "swin", whose output is positive, constants with a sigmoid of exactly 0."""
+        zeros = super().zero(params)
+        if self.mode == "cr":
+            return zeros
+        return zeros | {
+            "fc1_bias": jnp.ones_like(params["fc1_bias"]),
+            "fc2_kernel": jnp.full_like(params["fc2_kernel"], _NO_OUTPUT / self.hidden),
+        }
 
     def as_in_paper_code(self) -> "RelativeMlp":
         """Returns the network as the paper's code draws it: as PyTorch's linear layers, like "cr", in both modes."""

@@ -52,7 +52,9 @@ def test_heads_may_share_one_set():
     assert term.table(drawn(term), (3, 5)).shape == (1, 5, 9)
 
 
-@pytest.mark.parametrize("wrong", [{"num_buckets": 2}, {"num_buckets": 30}, {"max_distance": 8}])
+@pytest.mark.parametrize(
+    "wrong", [{"num_buckets": 2}, {"num_buckets": 30}, {"max_distance": 8}, {"init_std": float("nan")}]
+)
 def test_values_out_of_range_are_refused(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         Buckets(**wrong)

@@ -121,6 +121,16 @@ def test_a_window_of_an_image_has_the_middle_of_its_table():
     np.testing.assert_array_equal(window.table(params, (6, 8)), table)
 
 
+@pytest.mark.parametrize(
+    ("grid", "widths"), [((4, 8), {"sigma_x": 2.0, "sigma_y": 1.0}), ((8, 8), {"sigma": 2.0})], ids=str
+)
+def test_widths_in_patches_are_two_where_the_image_is_not_square(grid, widths):
+    term = Gaussian(sigma=0.25, unit="image")
+    params = {name: np.asarray(leaf)[None] for name, leaf in params_of(term).items()}
+    found = {name: float(value[0, 0]) for name, value in term.numbers(params, grid).items()}
+    assert found == widths | {"amplitude": 2.0}
+
+
 def test_units_of_the_image_do_not_depend_on_resolution():
     term = Gaussian(sigma=0.25, unit="image")
     coarse = np.asarray(term.table(params_of(term), (4, 8)))[0]
@@ -195,7 +205,15 @@ def test_parameters_in_half_precision_still_give_a_float32_table():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"amplitude": 0.0}, {"amplitude": float("nan")}, {"sigma": 0.0}, {"sigma": -1.0}, {"sigma": float("inf")}]
+    "wrong",
+    [
+        {"amplitude": 0.0},
+        {"amplitude": float("nan")},
+        {"sigma": 0.0},
+        {"sigma": -1.0},
+        {"sigma": float("inf")},
+        {"image": (0, 14)},
+    ],
 )
 def test_start_values_that_cannot_work_are_refused(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):
