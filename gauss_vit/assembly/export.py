@@ -13,7 +13,9 @@ from gauss_vit.config.schema import JsonValue
 from gauss_vit.errors import ConfigError, StorageError
 from gauss_vit.files import replacing
 from gauss_vit.heads.network import NetworkConfig
+from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.ops.pixel_normalization import Normalization
+from gauss_vit.position.terms.relative import RelativeTable
 from gauss_vit.weights import baked_gaussian, safetensors_file
 from gauss_vit.weights.bake import bake
 from gauss_vit.weights.baked_gaussian import gaussian_of
@@ -56,6 +58,8 @@ class Exported:
 def exported(named: NamedModel, library: str) -> Exported:
     """Renames the weights of a model, with terms that the library lacks baked into tables first.
 
+    Tables get rows for prefix tokens where there are any, as stock models have them.
+
     Raises:
       ConfigError: the library is unknown, or the model has no stock counterpart.
       CheckpointError: a parameter has no name in it.
@@ -65,7 +69,7 @@ def exported(named: NamedModel, library: str) -> Exported:
     foreign = tuple(term.name for term in config.position.all_terms if not term.is_in_foreign_files)
     gaussian = gaussian_of(config, params) if foreign else None
     recorded = {} if gaussian is None else baked_gaussian.to_metadata(gaussian)
-    if foreign:
+    if foreign or _lacks_prefix_rows(config):
         config, params = bake(config, params)
     network = NetworkConfig(backbone=config, head=named.head)
     check_computes_alike(network, library)
@@ -78,6 +82,14 @@ def exported(named: NamedModel, library: str) -> Exported:
         tensors=tensors | buffers(tensors, window=config.stages()[0].window, step=named.step),
         metadata=to_metadata(origin_of(named), grids) | recorded,
         normalization=named.normalization,
+    )
+
+
+def _lacks_prefix_rows(config: BackboneConfig) -> bool:
+    """Returns whether there are prefix tokens, for which the tables of stock models have rows, and a table without."""
+    has_prefix_tokens = any(stage.prefix_tokens > 0 for stage in config.stages())
+    return has_prefix_tokens and any(
+        isinstance(term, RelativeTable) and not term.has_prefix for term in config.position.all_terms
     )
 
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 from gauss_vit.assembly.preset_images import Pretrained
 from gauss_vit.command_line.console import warn
 from gauss_vit.data.images.transforms import ResizeCenterCrop
+from gauss_vit.errors import CheckpointError
 from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.heads.stock import StockHead
 from gauss_vit.models.backbone import BackboneConfig
@@ -15,6 +16,7 @@ from gauss_vit.weights.export.stock_models import check_computes_alike
 from gauss_vit.weights.export.stock_upernet import check_agrees
 from gauss_vit.weights.head_classes import Head
 from gauss_vit.weights.names.hugging_face_names import usual_epsilon
+from gauss_vit.weights.names.naming import shown_name
 from gauss_vit.weights.pretrained import Imported, load_weights
 from gauss_vit.weights.published import Published
 
@@ -60,10 +62,11 @@ def load(
     """Loads weights that were found, as `load_weights`, says what was left off or out, and names their classes.
 
     Raises:
-      CheckpointError: the file is refused, or does not fit.
+      CheckpointError: the file is refused, or does not fit, or is of another model by the config.json beside it.
       ConfigError: the weights are of a dense task, and the library's model computes something else than the network.
     """
     imported = load_weights(found.path, network, head=head, source_grid=source_grid, class_names=class_names, seed=seed)
+    _check_stated(network.backbone, found)
     _check_computes_alike(imported, network, found)
     _say_what_was_read(imported, network.backbone, found)
     num_classes = vars(network.head).get("num_classes")
@@ -77,6 +80,26 @@ def load(
         head_classes=imported.head_classes or (names if identifies else ()),
         normalization=found.normalization or imported.normalization,
     )
+
+
+def _check_stated(config: BackboneConfig, found: Published) -> None:
+    """Checks what the config.json beside weights states and no shape tells: numbers of heads and the nonlinearity.
+
+    Raises:
+      CheckpointError: it is of another model (code CKPT-TREE).
+    """
+    own = {"num_heads": vars(config).get("num_heads"), "mlp": vars(config).get("mlp", "gelu")}
+    stated = {"num_heads": found.num_heads, "mlp": None if own["mlp"] == "swiglu" else found.activation}
+    unequal = [name for name, value in stated.items() if value is not None and own[name] != value]
+    if unequal:
+        listed = ", ".join(
+            f"{name} is {shown_name(str(stated[name]))} there and {own[name]} in the model" for name in unequal
+        )
+        raise CheckpointError(
+            f"the config.json beside {found.path} is of another model: {listed}",
+            code="CKPT-TREE",
+            do="choose the model that it describes, or move the weights to a folder without it",
+        )
 
 
 def _check_computes_alike(imported: Imported, network: NetworkConfig, found: Published) -> None:

@@ -29,6 +29,7 @@ from gauss_vit.ops.grid import Grid, grid_of
 from gauss_vit.ops.patches import patchify
 from gauss_vit.position.position import Position
 from gauss_vit.position.term import add
+from gauss_vit.position.terms.relative import RelativeTable
 
 _COMPUTE = Compute()
 _RATES = ("position_dropout", "projection_dropout", "attention_dropout", "stochastic_depth")
@@ -115,6 +116,10 @@ class ViTConfig:
         for name in _RATES:
             if not 0 <= vars(self)[name] < 1:
                 raise ConfigError(f"{name} must be in [0, 1), got {vars(self)[name]}")
+        if any(isinstance(term, RelativeTable) and term.has_prefix for term in self.position.shared):
+            raise ConfigError(
+                "a table that all blocks share has no logits for prefix tokens", do="move it to position.terms"
+            )
         self._check_tokens()
         grid_of(self.image_size, self.patch_size)
         self.block()

@@ -20,7 +20,7 @@ from gauss_vit.position.gaussian_split import split_gaussian, without_gaussian
 from gauss_vit.position.position import with_terms
 from gauss_vit.position.term import BiasTerm
 from gauss_vit.position.terms.gaussian import Gaussian
-from gauss_vit.position.terms.relative import RelativeTable
+from gauss_vit.position.terms.relative import RelativeTable, has_masked_offsets
 from gauss_vit.tree import flatten_paths, subtree, unflatten_paths
 from gauss_vit.weights.bias_sites import BiasSite, bias_sites
 
@@ -39,8 +39,8 @@ def bake(config: Config, params: PyTree) -> tuple[Config, PyTree]:
 
     Returns:
       The config of a backbone whose only term is a `RelativeTable`, which has rows for prefix tokens if there are any,
-      and its parameters. A bias that all blocks share stays shared if no block has one of its own. A backbone without
-      a bias does not change.
+      and its parameters. A bias that all blocks share stays shared if no block has one of its own and there are no
+      prefix tokens. A backbone without a bias does not change.
 
     Raises:
       ConfigError: the backbone has cosine attention (SwinV2): stock files hold the network that computes the bias, so
@@ -62,8 +62,8 @@ def bake(config: Config, params: PyTree) -> tuple[Config, PyTree]:
     kept = {path: leaf for path, leaf in leaves.items() if not any(path.startswith(f"{each.path}.") for each in sites)}
     shared_site = next((site for site in sites if site.depth is None), None)
     shared = _shared_table(shared_site, leaves)
-    if shared is not None and not position.terms:
-        kept |= _table_leaves(SHARED_BIAS, shared, None, has_prefix=table.has_prefix)
+    if shared is not None and not position.terms and not table.has_prefix:
+        kept |= _table_leaves(SHARED_BIAS, shared, None, has_prefix=False)
         return replace(config, position=replace(position, shared=(table,))), unflatten_paths(kept)
     for site in sites:
         if site is not shared_site:
@@ -106,7 +106,8 @@ def unbake(
       known: Its parameters, by the path of the blocks' position terms; None fits them by least squares.
 
     Raises:
-      ConfigError: the backbone has another position bias; `bake` returns a backbone that can be split.
+      ConfigError: the backbone has another position bias, and `bake` returns one that can be split; or a table has
+        masked offsets.
     """
     match config.position.terms:
         case (RelativeTable() as table,) if not config.position.shared:
@@ -118,6 +119,11 @@ def unbake(
     for site in (site for site in bias_sites(both) if site.depth is not None):
         fitted = next(each for each in site.terms if isinstance(each, Gaussian))
         tables, prefix = _sums(site, subtree(leaves, site.path), None, (table,))
+        if has_masked_offsets(np.asarray(tables)):
+            raise ConfigError(
+                "a table with masked offsets cannot be split into a Gaussian and a rest",
+                do="load the weights without splitting them",
+            )
         split = (
             split_gaussian(np.asarray(tables), fitted, grid=site.grid)
             if known is None
@@ -150,7 +156,7 @@ def _sums(
             parts = {**parts, "shared": shared}
         return term.add(parts, site.grid), term.prefix(terms, layer)
 
-    tables, prefix = jax.vmap(of_layer)(jax.tree.map(jnp.asarray, params))
+    tables, prefix = jax.vmap(of_layer, axis_size=site.depth)(jax.tree.map(jnp.asarray, params))
     return jnp.broadcast_to(tables, (tables.shape[0], site.num_heads, *tables.shape[2:])), prefix
 
 

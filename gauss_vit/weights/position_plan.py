@@ -1,6 +1,6 @@
 """Which position tensors of a file are resampled, planned from its header alone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gauss_vit.models.backbone import BackboneConfig
@@ -15,7 +15,8 @@ class PositionPlan:
 
     Attributes:
       regrids: Changes of the tensors that were made on another grid, by their name.
-      unknown: Sentences on the tensors whose grid is not known, though they have the size of the model's.
+      unknown: Sentences on the tensors whose grid is not known, though they have the size of the model's, and on a grid
+        that the user names and no tensor has.
       remarks: Sentences on what was assumed.
     """
 
@@ -52,16 +53,31 @@ def plan_positions(
         for name, source in sources.items()
         if source is not None and source != found[name].target
     }
-    assumed = {regrid for name, regrid in regrids.items() if shapes[name] == wanted[name].shape and name not in stated}
+    assumed = {
+        regrid
+        for name, regrid in regrids.items()
+        if shapes[name] == wanted[name].shape and name not in stated and regrid.source != source_grid
+    }
     return PositionPlan(
         regrids=regrids,
-        unknown=tuple(
-            _unknown(name, found[name], stated=stated.get(name), source_grid=source_grid)
-            for name, source in sources.items()
-            if source is None and (name in stated or shapes[name] == wanted[name].shape)
+        unknown=(
+            *_unused(source_grid, tuple(found.values())),
+            *(
+                _unknown(name, found[name], stated=stated.get(name), source_grid=source_grid)
+                for name, source in sources.items()
+                if source is None and (name in stated or shapes[name] == wanted[name].shape)
+            ),
         ),
-        remarks=() if source_grid is not None else tuple(sorted(map(_assumption, assumed))),
+        remarks=tuple(sorted(map(_assumption, assumed))),
     )
+
+
+def _unused(source_grid: Grid | None, found: Sequence[Positions]) -> tuple[str, ...]:
+    """Says that no tensor has positions of the grid that the user names, if that is so."""
+    if source_grid is None or any(each.fits(source_grid) for each in found):
+        return ()
+    held = ", ".join(sorted({f"{each.length} {each.unit}" for each in found})) or "no positions"
+    return (f"source_grid is {_shown(source_grid)} patches, which the file does not have: it has {held}",)
 
 
 def _unknown(name: str, positions: Positions, *, stated: Grid | None, source_grid: Grid | None) -> str:

@@ -11,6 +11,7 @@ from typing import Literal
 from gauss_vit.config.schema import JsonValue
 from gauss_vit.errors import CheckpointError
 from gauss_vit.files import read_json
+from gauss_vit.models.presets import PRESETS
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.weights.file_metadata import class_names_of
 from gauss_vit.weights.names.naming import shown_name
@@ -28,6 +29,8 @@ _INTERPOLATIONS: dict[str | int, Interpolation] = {
     2: "bilinear",
     3: "bicubic",
 }
+_ACTIVATIONS: dict[str, str] = {"gelu_python": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
+"""Our names of nonlinearities, by those of Hugging Face that differ; timm's are ours."""
 _CROP_MODES: dict[str, bool] = {"center": False, "border": False, "squash": True}
 """Whether images are stretched, by timm's names."""
 
@@ -45,6 +48,8 @@ class Published:
       crop_fraction: Size of the central crop as a fraction of the resized image.
       interpolation: Filter of the resizing: "bicubic" or "bilinear".
       stretches: Whether each side of an image is resized on its own; None if it is unknown.
+      num_heads: Number of attention heads, of every stage for Swin.
+      activation: Nonlinearity of the MLP, one of ours or any other name.
       upernet: Content of the config.json of a UPerNet of Hugging Face; empty for any other model.
     """
 
@@ -56,6 +61,8 @@ class Published:
     crop_fraction: float | None = None
     interpolation: Interpolation | None = None
     stretches: bool | None = None
+    num_heads: int | tuple[int, ...] | None = None
+    activation: str | None = None
     upernet: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
@@ -101,6 +108,7 @@ def _timm(weights: Path, config: dict[str, JsonValue], names: tuple[str, ...]) -
     images = inner if isinstance(inner, dict) else {}
     labels = _texts(config.get("label_names")) or names
     num_classes = _count(config.get("num_classes", images.get("num_classes")))
+    num_heads, activation = _timm_attention(config)
     return Published(
         path=weights,
         class_names=labels if len(labels) == num_classes else (),
@@ -109,6 +117,19 @@ def _timm(weights: Path, config: dict[str, JsonValue], names: tuple[str, ...]) -
         crop_fraction=_fraction(images.get("crop_pct")),
         interpolation=_interpolation(images.get("interpolation")),
         stretches=_CROP_MODES.get(mode) if isinstance(mode := images.get("crop_mode"), str) else None,
+        num_heads=num_heads,
+        activation=activation,
+    )
+
+
+def _timm_attention(config: dict[str, JsonValue]) -> tuple[int | tuple[int, ...] | None, str | None]:
+    """Returns the number of heads and the nonlinearity of timm's model, from its arguments or else from its name."""
+    name, inner = config.get("architecture"), config.get("model_args")
+    usual = vars(PRESETS[name]) if isinstance(name, str) and name in PRESETS else {}
+    arguments = inner if isinstance(inner, dict) else {}
+    return (
+        _heads(arguments.get("num_heads", usual.get("num_heads"))),
+        _activation(arguments.get("act_layer", usual.get("mlp"))),
     )
 
 
@@ -127,6 +148,8 @@ def _hugging_face(weights: Path, config: dict[str, JsonValue], images: dict[str,
         crop_fraction=_crop(images) if images and not is_upernet else None,
         interpolation=_interpolation(images.get("resample")),
         stretches=_stretches(images) if images and not is_upernet else None,
+        num_heads=_heads(norms.get("num_attention_heads", norms.get("num_heads"))),
+        activation=_activation(norms.get("hidden_act")),
         upernet=config if is_upernet else {},
     )
 
@@ -155,6 +178,19 @@ def _texts(value: object) -> tuple[str, ...]:
 
 def _count(value: object) -> int | None:
     return value if type(value) is int and value > 0 else None
+
+
+def _heads(value: object) -> int | tuple[int, ...] | None:
+    """Returns one number, or the numbers of stages."""
+    if isinstance(value, list | tuple):
+        counts = tuple(_count(each) for each in value)
+        return tuple(each for each in counts if each is not None) if counts and all(counts) else None
+    return _count(value)
+
+
+def _activation(value: object) -> str | None:
+    """Returns the name of a nonlinearity; None for a gated MLP, which differs in shapes."""
+    return _ACTIVATIONS.get(value, value) if isinstance(value, str) and value != "swiglu" else None
 
 
 def _fraction(value: object) -> float | None:

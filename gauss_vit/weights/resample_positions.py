@@ -16,6 +16,7 @@ from gauss_vit.models.backbone import BackboneConfig
 from gauss_vit.models.stage import POSITION_EMBED
 from gauss_vit.ops.grid import Grid, num_patches, offset_shape
 from gauss_vit.ops.resize import resize_grid, resize_offset_table
+from gauss_vit.position.terms.relative import check_can_be_resampled
 from gauss_vit.tree import flatten_paths, unflatten_paths
 from gauss_vit.weights.bias_sites import bias_sites, term_at
 from gauss_vit.weights.names.naming import Expected, Tensor
@@ -38,7 +39,11 @@ class Regrid:
     num_extra: int
 
     def __call__(self, tensor: Tensor) -> Tensor:
-        """Resamples a tensor in their layout, as timm does when it loads weights."""
+        """Resamples a tensor in their layout, as timm does when it loads weights.
+
+        Raises:
+          ConfigError: it is a table with masked offsets.
+        """
         return self._absolute(tensor) if self.kind == "absolute" else self._relative(tensor)
 
     def _absolute(self, tensor: Tensor) -> Tensor:
@@ -47,6 +52,7 @@ class Regrid:
         return np.concatenate([prefix, resized.reshape(-1, tensor.shape[-1])])[None]
 
     def _relative(self, tensor: Tensor) -> Tensor:
+        check_can_be_resampled(tensor, source=self.source, target=self.target)
         num_offsets = tensor.shape[0] - self.num_extra
         offsets, prefix = tensor[:num_offsets], tensor[num_offsets:]
         table = offsets.T.reshape(-1, *offset_shape(self.source))
@@ -142,15 +148,16 @@ class Positions:
           source_grid: Grid that the user states, of a window for Swin. It is ignored by tensors of another size.
         """
         if stated is not None:
-            return stated if self._fits(stated) and source_grid in (None, stated) else None
-        candidates = [grid for grid in (source_grid, self._square()) if grid is not None and self._fits(grid)]
+            return stated if self.fits(stated) and source_grid in (None, stated) else None
+        candidates = [grid for grid in (source_grid, self._square()) if grid is not None and self.fits(grid)]
         return candidates[0] if candidates else None
 
     def regrid(self, source: Grid) -> Regrid:
         """Returns the change from a grid to the one that the model needs."""
         return Regrid(kind=self.kind, source=source, target=self.target, num_extra=self.num_extra)
 
-    def _fits(self, grid: Grid) -> bool:
+    def fits(self, grid: Grid) -> bool:
+        """Returns whether a grid has so many patches or offsets."""
         return _count(self.kind, grid) == self.length
 
     def _square(self) -> Grid:

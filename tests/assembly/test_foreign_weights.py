@@ -10,7 +10,7 @@ import pytest
 from flax import nnx
 
 from gauss_vit.assembly import named_model
-from gauss_vit.errors import ConfigError
+from gauss_vit.errors import CheckpointError, ConfigError
 from gauss_vit.models.construct import abstract
 from gauss_vit.ops.pixel_normalization import Normalization
 from gauss_vit.weights.safetensors_file import write
@@ -45,6 +45,21 @@ def folder(tmp_path):
 
 def named(*flags):
     return named_model.named_model(invocation(["position", "--out=O", "--model=vit_tiny", *flags]))
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        ({"num_attention_heads": 3}, "num_heads is 3 there and 2 in the model"),
+        ({"hidden_act": "quick_gelu"}, "mlp is quick_gelu there and gelu in the model"),
+        ({"hidden_act": "relu"}, "mlp is relu there and gelu in the model"),
+    ],
+)
+def test_a_folder_of_another_model_with_equal_shapes_is_refused(folder, stated, expected):
+    (folder / "config.json").write_text(json.dumps({**CONFIG, **stated}))
+    with pytest.raises(CheckpointError, match=expected) as caught:
+        named(f"--weights={folder}")
+    assert caught.value.code == "CKPT-TREE"
 
 
 def test_epsilon_classes_and_images_come_from_the_folder(folder, capsys):

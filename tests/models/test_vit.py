@@ -230,6 +230,10 @@ def test_images_of_another_size_are_refused():
         ({"pool": "token"}, "needs a class token"),
         ({"depth": 0}, "depth must be at least 1"),
         ({"stochastic_depth": 1.0}, "stochastic_depth must be in"),
+        (
+            {"class_token": True, "position": Position(shared=(RelativeTable(has_prefix=True),))},
+            "a table that all blocks share has no logits for prefix tokens DO: move it to position.terms",
+        ),
     ],
 )
 def test_values_that_do_not_fit_are_refused(change, message):

@@ -13,7 +13,7 @@ from flax import nnx
 
 from gauss_vit.errors import ConfigError
 from gauss_vit.models.construct import abstract
-from gauss_vit.position import Gaussian, RelativeMlp, RelativeTable
+from gauss_vit.position import Gaussian, LookHere, RelativeMlp, RelativeTable
 from gauss_vit.position.position import Position, with_terms, without_terms
 from gauss_vit.tree import flatten_paths, unflatten_paths
 from gauss_vit.weights.bake import bake, unbake
@@ -56,6 +56,7 @@ CONFIGS = {
     "beit": BEIT,
     "shared": SHARED,
     "shared alone": without_terms(SHARED, Gaussian),
+    "shared beside a class token": dataclasses.replace(CLASS_TOKEN, position=Position(shared=(RelativeMlp(hidden=8),))),
     "swin": with_terms(SWIN, ALL),
 }
 
@@ -131,6 +132,14 @@ def test_shared_bias_stays_shared_only_if_it_is_alone():
     assert not summed.position.shared and "backbone.blocks.attention.bias.relative.table" in flatten_paths(params)
 
 
+def test_shared_bias_beside_prefix_tokens_becomes_tables_of_the_blocks_with_rows_of_zeros():
+    baked, params, _ = baked_model("shared beside a class token")
+    assert baked.position == Position(terms=(RelativeTable(has_prefix=True),))
+    tables = flatten_paths(params)["backbone.blocks.attention.bias.relative.table_and_prefix"]
+    np.testing.assert_array_equal(tables[..., -3:], 0)
+    np.testing.assert_array_equal(tables[0], tables[-1])
+
+
 @pytest.mark.parametrize("name", ["mlp", "class token", "beit", "shared", "shared alone", "swin"])
 def test_baked_models_have_timms_names(name):
     baked, params, _ = baked_model(name)
@@ -182,6 +191,12 @@ def test_split_tables_compute_the_same_and_bake_back(name, gaussian):
     again, again_params = bake(split, split_params)
     assert again == config
     chex.assert_trees_all_close(again_params, params, atol=1e-5, rtol=1e-7)
+
+
+def test_tables_with_masked_offsets_are_not_split():
+    masked = dataclasses.replace(RELATIVE, position=Position(terms=(LookHere(),)))
+    with pytest.raises(ConfigError, match="a table with masked offsets cannot be split"):
+        unbake(*bake(masked, params_for(masked)), Gaussian())
 
 
 def test_split_finds_the_gaussian_that_was_baked():

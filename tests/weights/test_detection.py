@@ -15,7 +15,9 @@ from tests.weights.test_pretrained import message_of, tensors_for
 
 def load(tmp_path, tensors, config=VIT, **options):
     write(tmp_path / "w.safetensors", tensors)
-    return load_weights(tmp_path / "w.safetensors", classifier(config), source_grid=VIT.grid, **options)
+    return load_weights(
+        tmp_path / "w.safetensors", classifier(config), source_grid=config.stages()[0].window, **options
+    )
 
 
 def assert_equal(imported, reference):

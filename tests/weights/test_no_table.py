@@ -22,6 +22,7 @@ from tests.networks import classifier, network_params
 WITHOUT = dataclasses.replace(PLAIN, position=Position())
 MIXED = dataclasses.replace(PLAIN, position=Position(rotary=MixedRotary(), query_gaussian=QueryGaussian()))
 AXIAL = dataclasses.replace(PLAIN, position=Position(rotary=AxialRotary()))
+TURNED = dataclasses.replace(test_swin.V1.position, rotary=AxialRotary())
 START = "backbone.blocks.attention."
 FREQUENCIES = f"{START}rotary.frequencies"
 GAUSSIAN = [f"{START}query_gaussian.{part}" for part in ("strength", "variance")]
@@ -80,6 +81,7 @@ def test_foreign_weights_need_not_have_it():
     ("config", "what"),
     [
         (AXIAL, "this rotary embedding"),
+        (dataclasses.replace(test_swin.V1, position=TURNED), "this rotary embedding"),
         (
             dataclasses.replace(WITHOUT, position=Position(query_gaussian=QueryGaussian())),
             "a Gaussian that every query",
@@ -87,7 +89,7 @@ def test_foreign_weights_need_not_have_it():
         (dataclasses.replace(WITHOUT, refines_patches=True), "the refinement of patches"),
         (dataclasses.replace(test_swin.V1, refines_patches=True), "the refinement of patches"),
     ],
-    ids=["rotary", "gaussian", "refined", "swin"],
+    ids=["rotary", "rotary in windows", "gaussian", "refined", "swin"],
 )
 def test_what_no_table_expresses_is_not_exported(config, what):
     with pytest.raises(ConfigError, match=f"no table expresses {what}") as caught:

@@ -8,10 +8,11 @@ import pytest
 
 from gauss_vit.models.construct import abstract
 from gauss_vit.models.presets import PRESETS
+from gauss_vit.position.absolute import AbsoluteEmbedding
 from gauss_vit.position.position import Position
 from gauss_vit.position.terms.relative import RelativeTable
 from gauss_vit.weights.names.name_tables import timm_rules
-from gauss_vit.weights.names.naming import expected
+from gauss_vit.weights.names.naming import Expected, expected
 from gauss_vit.weights.position_plan import plan_positions
 from tests.models import deterministic
 from tests.networks import classifier
@@ -83,6 +84,33 @@ def test_tables_of_as_many_offsets_are_told_apart():
     assert plan.remarks[0].startswith("positions are taken to be of 3 x 3 patches")
     assert plan_positions(shapes, wanted, config, stated={name: (1, 13)}, source_grid=None).regrids == {}
     assert plan_positions(shapes, wanted, config, stated={}, source_grid=(1, 13)).regrids == {}
+
+
+@pytest.mark.parametrize("source", ["vit", "relative"])
+def test_a_named_grid_that_nothing_has_is_unknown(source: str):
+    wanted = wanted_by(SOURCES[source])
+    shapes = {name: each.shape for name, each in wanted.items()}
+    plan = plan_positions(shapes, wanted, SOURCES[source], stated={}, source_grid=(7, 27))
+    held = "196 patches" if source == "vit" else "729 offsets"
+    assert plan.unknown == (f"source_grid is 7 x 27 patches, which the file does not have: it has {held}",)
+
+
+def test_what_the_named_grid_does_not_apply_to_is_still_assumed_to_be_square():
+    config = dataclasses.replace(
+        SOURCES["vit"],
+        image_size=(16, 208),
+        position=Position(terms=(RelativeTable(),), absolute=AbsoluteEmbedding(embeds_prefix=False)),
+        class_token=False,
+        pool="mean",
+    )
+    wanted = {
+        "embedding": Expected(shape=(1, 13, 8), path="backbone.position_embed"),
+        "table": Expected(shape=(25, 2), path="backbone.blocks.attention.bias.relative.table"),
+    }
+    shapes = {"embedding": (1, 14, 8), "table": (25, 2)}
+    plan = plan_positions(shapes, wanted, config, stated={}, source_grid=(2, 7))
+    assert {name: regrid.source for name, regrid in plan.regrids.items()} == {"embedding": (2, 7), "table": (3, 3)}
+    assert len(plan.remarks) == 1 and plan.remarks[0].startswith("positions are taken to be of 3 x 3 patches")
 
 
 def test_a_contradiction_is_unknown():

@@ -130,6 +130,11 @@ def test_rectangles_need_the_grid_on_which_they_were_made(tmp_path):
     assert load_weights(path, classifier(square), source_grid=(4, 6)).resampled == ("pos_embed",)
 
 
+def test_a_named_grid_that_no_tensor_has_is_refused(tmp_path):
+    message = message_of(saved(tmp_path, VIT, states_grid=False), VIT, source_grid=(3, 5))
+    assert "source_grid is 3 x 5 patches, which the file does not have: it has 24 patches" in message
+
+
 def test_grid_that_a_file_of_ours_names_is_taken(tmp_path):
     square = dataclasses.replace(VIT, image_size=(48, 48))
     write(tmp_path / "w.safetensors", tensors_for(VIT), metadata={"position_grids": '{"pos_embed": [4, 6]}'})

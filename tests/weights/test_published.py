@@ -47,6 +47,24 @@ def test_folder_of_timm(folder):
     assert published(folder) == published(folder / "model.safetensors") == wanted
 
 
+@pytest.mark.parametrize(
+    ("config", "num_heads", "activation"),
+    [
+        ({**TIMM, "architecture": "vit_base_patch32_clip_quickgelu_224"}, 12, "quick_gelu"),
+        ({**TIMM, "model_args": {"num_heads": 6, "act_layer": "gelu_tanh"}}, 6, "gelu_tanh"),
+        ({**TIMM, "architecture": "swin_tiny_patch4_window7_224"}, (3, 6, 12, 24), None),
+        ({**TIMM, "architecture": "unheard_of", "model_args": {"num_heads": [1, "x"]}}, None, None),
+        ({**TIMM, "architecture": ["x"], "model_args": [3]}, None, None),
+        ({**HUGGING_FACE, "num_attention_heads": 3, "hidden_act": "gelu_pytorch_tanh"}, 3, "gelu_tanh"),
+        ({**HUGGING_FACE, "model_type": "swin", "num_heads": [3, 6], "hidden_act": ["x"]}, (3, 6), None),
+    ],
+)
+def test_heads_and_activation_are_those_of_the_arguments_or_of_the_name(folder, config, num_heads, activation):
+    (folder / "config.json").write_text(json.dumps(config))
+    found = published(folder)
+    assert (found.num_heads, found.activation) == (num_heads, activation)
+
+
 @pytest.mark.parametrize(("mode", "stretches"), [("squash", True), ("center", False), ("unheard of", None), (3, None)])
 def test_crop_mode_of_timm_says_whether_images_are_stretched(folder, mode, stretches):
     images = {**TIMM["pretrained_cfg"], "crop_mode": mode}

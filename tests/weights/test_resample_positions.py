@@ -5,12 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 
+from gauss_vit.errors import ConfigError
 from gauss_vit.models import construct
 from gauss_vit.ops.grid import Grid
 from gauss_vit.ops.resize import resize_grid, resize_offset_table
 from gauss_vit.position import RelativeTable
 from gauss_vit.position.absolute import AbsoluteEmbedding
 from gauss_vit.position.position import Position
+from gauss_vit.position.term import MASKED
 from gauss_vit.position.terms.gaussian import Gaussian
 from gauss_vit.tree import flatten_paths, unflatten_paths
 from gauss_vit.weights.names.naming import Expected
@@ -96,6 +98,13 @@ def test_prefixes_stay_and_the_rest_is_resampled():
     np.testing.assert_array_equal(resized[-3:], table[-3:])
     expected = resize_offset_table(table[:15].T.reshape(2, 3, 5), (5, 3))
     np.testing.assert_array_equal(resized[:15].T.reshape(2, 5, 3), expected)
+
+
+def test_tables_with_masked_offsets_are_refused():
+    table = np.zeros((15, 2), np.float32)
+    table[3, 1] = MASKED
+    with pytest.raises(ConfigError, match=r"masked offsets cannot be resampled from a grid of \(2, 3\) to \(3, 2\)"):
+        Regrid(kind="relative", source=(2, 3), target=(3, 2), num_extra=0)(table)
 
 
 def parameters(config):

@@ -27,11 +27,18 @@ class RelativeTable(BiasTerm):
       init_std: Standard deviation of its truncated normal initialisation; 0 for zeros, as in BEiT.
       has_prefix: Whether each head has three more numbers, for pairs of tokens with a class token (BEiT).
 
+    Raises:
+      ConfigError: the standard deviation is negative or not finite.
+
     Source: Liu et al., Swin Transformer (ICCV 2021), equation 4; timm `RelPosBias`.
     """
 
     init_std: float = 0.02
     has_prefix: bool = False
+
+    def __post_init__(self):
+        if not 0 <= self.init_std < math.inf:
+            raise ConfigError(f"init_std must be finite and not negative, got {self.init_std}")
 
     @property
     def name(self) -> str:
@@ -80,11 +87,8 @@ class RelativeTable(BiasTerm):
         Raises:
           ConfigError: a table has masked offsets, between which nothing can be interpolated.
         """
-        if any(np.min(value, initial=0) < MASKED / 2 for value in params.values()):
-            raise ConfigError(
-                f"a table with masked offsets cannot be resampled from a grid of {source} to {target}",
-                do="resample the model before its terms are baked into a table",
-            )
+        for value in params.values():
+            check_can_be_resampled(value, source=source, target=target)
         shape, new_shape = offset_shape(source), offset_shape(target)
         if not self.has_prefix:
             table = params["table"]
@@ -106,3 +110,21 @@ class RelativeTable(BiasTerm):
         if flat.shape[1] != math.prod(offset_shape(grid)):
             raise ValueError(f"a grid of {grid} needs a table of {offset_shape(grid)}, got {flat.shape[1]} numbers")
         return flat.reshape(-1, *offset_shape(grid))
+
+
+def has_masked_offsets(table: Float[np.ndarray, "..."]) -> bool:
+    """Returns whether some logits of a table are those of masked offsets."""
+    return bool(np.min(table, initial=0) < MASKED / 2)
+
+
+def check_can_be_resampled(table: Float[np.ndarray, "..."], *, source: Grid, target: Grid) -> None:
+    """Checks that a table may be resampled from one grid to another.
+
+    Raises:
+      ConfigError: it has masked offsets, between which nothing can be interpolated.
+    """
+    if has_masked_offsets(table):
+        raise ConfigError(
+            f"a table with masked offsets cannot be resampled from a grid of {source} to {target}",
+            do="resample the model before its terms are baked into a table",
+        )

@@ -130,7 +130,7 @@ def _vit(config: BackboneConfig, head: StockHead) -> dict[str, JsonValue]:
         "hidden_size": config.width,
         "num_hidden_layers": config.depth,
         "num_attention_heads": config.num_heads,
-        "intermediate_size": round(config.width * config.mlp_ratio),
+        "intermediate_size": int(config.width * config.mlp_ratio),
         "layer_norm_eps": config.norm_epsilon,
         "qkv_bias": config.biases == "all",
         "hidden_dropout_prob": 0.0,

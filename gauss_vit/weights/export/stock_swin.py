@@ -34,6 +34,7 @@ def openmmlab_swin(backbone: SwinConfig) -> dict[str, JsonValue]:
         "type": "SwinTransformer",
         "embed_dims": backbone.width,
         "patch_size": backbone.patch_size[0],
+        "strides": [backbone.patch_size[0], *(2 for _ in backbone.depths[1:])],
         "depths": list(backbone.depths),
         "num_heads": list(backbone.num_heads),
         "window_size": backbone.window[0],
@@ -70,11 +71,17 @@ def _offset_index(window: Grid) -> Tensor:
     return (offset_rows * (2 * width - 1) + offset_columns).astype(np.int64)
 
 
+def _has_one_table(backbone: SwinConfig) -> bool:
+    match [term for term in backbone.position.all_terms if term.is_in_foreign_files]:
+        case [RelativeTable(has_prefix=False)]:
+            return True
+        case _:
+            return False
+
+
 _OBSTACLES: Mapping[str, Callable[[SwinConfig], bool]] = {
     "its windows are fitted to the maps (windows is not fixed)": lambda backbone: backbone.windows != "fixed",
-    "it has no relative table, or other position biases": lambda backbone: (
-        [term for term in backbone.position.all_terms if term.is_in_foreign_files] != [RelativeTable()]
-    ),
+    "it has no relative table, or other position biases": lambda backbone: not _has_one_table(backbone),
     "it is a SwinV2, or has no biases": lambda backbone: (
         (backbone.similarity, backbone.norm, backbone.biases) != ("product", "before", "all")
     ),

@@ -73,7 +73,7 @@ def timm_family(config: BackboneConfig) -> str | None:
     match config:
         case ViTConfig():
             return next((family for family, belongs in _VIT_FAMILIES.items() if belongs(config)), None)
-        case SwinConfig():
+        case SwinConfig() if config.position.rotary is None:
             return next((family for family, belongs in _SWIN_FAMILIES.items() if belongs(config)), None)
         case XCiTConfig():
             is_stock = config.embedding == FourierEmbedding() and config.patch_size in ((16, 16), (8, 8))

@@ -24,6 +24,13 @@ def test_table_starts_normal_with_the_given_deviation():
     assert not np.any(RelativeTable(init_std=0.0).init(KEY, grid=(2, 2), num_heads=1)["table"])
 
 
+@pytest.mark.parametrize("value", [RelativeTable, AbsoluteEmbedding])
+@pytest.mark.parametrize("deviation", [-0.02, float("nan"), float("inf")])
+def test_deviations_that_cannot_be_are_refused(value, deviation):
+    with pytest.raises(ConfigError, match="init_std must be finite and not negative"):
+        value(init_std=deviation)
+
+
 def test_table_of_another_grid_is_refused():
     params = RelativeTable().init(KEY, grid=(3, 4), num_heads=2)
     with pytest.raises(ValueError, match="needs a table"):

@@ -43,6 +43,11 @@ def test_config_of_a_vit():
     assert wanted.items() <= config.items()
 
 
+def test_hidden_channels_are_those_of_the_model_where_the_ratio_gives_no_whole_number():
+    config = hugging_face_config(network(dataclasses.replace(VIT, mlp_ratio=2.9)), ORIGIN)
+    assert config["intermediate_size"] == 69
+
+
 def test_classes_without_names_are_numbered():
     config = hugging_face_config(network(VIT), dataclasses.replace(ORIGIN, class_names=()))
     assert config["id2label"] == {str(index): f"LABEL_{index}" for index in range(5)}

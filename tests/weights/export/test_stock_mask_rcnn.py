@@ -10,9 +10,11 @@ import pytest
 from gauss_vit.errors import ConfigError
 from gauss_vit.heads.network import NetworkConfig
 from gauss_vit.ops.pixel_normalization import Normalization
-from gauss_vit.position.position import with_terms
+from gauss_vit.position.position import Position, with_terms
 from gauss_vit.position.terms.gaussian import Gaussian
+from gauss_vit.position.terms.relative import RelativeTable
 from gauss_vit.weights.export.stock_mask_rcnn import check_has_mask_rcnn, mmdet_call, mmdet_mask_rcnn
+from gauss_vit.weights.export.stock_swin import openmmlab_swin, swin_obstacle
 from tests.heads import mask_rcnn_case as case
 from tests.heads.mask_rcnn_network import NETWORK
 from tests.heads.mmdet_config import config
@@ -39,6 +41,18 @@ def assert_says(found, wanted, place=""):
 
 def test_config_says_what_the_recorded_model_was_made_of():
     assert_says(mmdet_mask_rcnn(BACKBONE, HEAD, PIXELS), config())
+
+
+def test_strides_are_those_of_the_patches_and_of_every_merging():
+    assert openmmlab_swin(BACKBONE)["strides"] == [BACKBONE.patch_size[0], *[2] * (len(BACKBONE.depths) - 1)]
+    assert openmmlab_swin(dataclasses.replace(BACKBONE, patch_size=(2, 2)))["strides"][:2] == [2, 2]
+
+
+def test_the_start_of_a_table_is_no_obstacle():
+    started = dataclasses.replace(BACKBONE, position=Position(terms=(RelativeTable(init_std=0.0),)))
+    assert not swin_obstacle(started)
+    with_rows = dataclasses.replace(BACKBONE, position=Position(terms=(RelativeTable(has_prefix=True),)))
+    assert "no relative table" in swin_obstacle(with_rows)
 
 
 def test_boxes_alone_are_a_faster_rcnn():
