@@ -40,14 +40,17 @@ def run(invocation: Invocation) -> None:
     """
     name = _name(invocation)
     variant = _variant(invocation.text("variant"), name)
+    out = invocation.path("out") if invocation.is_given("out") else None
     made = _table(invocation, name, variant)
-    for line in terminal_lines(made, columns=shutil.get_terminal_size((120, 24)).columns):
-        say(line)
-    if invocation.is_given("out"):
-        out = invocation.path("out")
-        write_text(suffixed(out, "csv"), as_csv(made))
-        write_text(suffixed(out, "md"), as_markdown(made))
-        write_record(suffixed(out, "json"), as_json(made) | {"variant": variant})
+    try:
+        for line in terminal_lines(made, columns=shutil.get_terminal_size((120, 24)).columns):
+            say(line)
+    finally:
+        if out is not None:
+            write_text(suffixed(out, "csv"), as_csv(made))
+            write_text(suffixed(out, "md"), as_markdown(made))
+            write_record(suffixed(out, "json"), as_json(made) | {"variant": variant})
+    if out is not None:
         say(f"{out}.csv .json .md")
 
 

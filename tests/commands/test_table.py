@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from gauss_vit.analysis.position import analyse_position
+from gauss_vit.command_line.console import ReaderGoneError
 from gauss_vit.commands import table
 from gauss_vit.errors import ConfigError
 from gauss_vit.inspect.position import position_groups
@@ -17,7 +18,7 @@ from gauss_vit.position.absolute import AbsoluteEmbedding
 from gauss_vit.position.position import Position, with_terms
 from gauss_vit.position.terms.gaussian import Gaussian
 from gauss_vit.position.terms.relative_mlp import RelativeMlp
-from tests.command_lines import invocation
+from tests.command_lines import invocation, unread
 from tests.named_models import add_preset
 from tests.tiny_config import MODEL
 
@@ -155,6 +156,38 @@ def test_a_split_that_was_not_evaluated_is_not_run(tmp_path, arms):
     assert 0 <= row["values"]["with"] <= 100
 
 
+@pytest.mark.parametrize(
+    ("changed", "counts_in"),
+    [
+        ({"split": "test[:50]"}, ("2", "3")),
+        ({"split": "test"}, ("3",)),
+        ({"split": "train"}, ()),
+        ({"split": "test[:50]", "subset": "imagenet_a"}, ()),
+        ({"split": "test[:50]", "data": "other"}, ()),
+    ],
+)
+def test_an_evaluation_counts_only_for_the_split_that_it_measured(tmp_path, arms, changed, counts_in):
+    plain = arms[0]
+    result = plain / "evaluation.json"
+    content = json.loads(result.read_text())
+    result.unlink()
+    run("2", plain, f"--out={tmp_path}/logged")
+    result.write_text(json.dumps(content | changed | {"top1": 0.125}))
+    for name, otherwise in (("2", rows_of(tmp_path / "logged.json")[0]["values"]["without"]), ("3", None)):
+        run(name, plain, f"--out={tmp_path}/t")
+        (row,) = rows_of(tmp_path / "t.json")
+        assert row["values"]["without"] == (12.5 if name in counts_in else otherwise)
+
+
+def test_the_accuracy_of_some_classes_is_not_that_of_the_run(tmp_path, arms):
+    result = arms[1] / "evaluation.json"
+    for name, subset in (("all", {}), ("some", {"subset": "imagenet_a"})):
+        result.write_text(json.dumps(json.loads(result.read_text()) | subset))
+        run("s1", arms[1], f"--out={tmp_path}/{name}")
+    (of_all,), (of_some,) = (rows_of(tmp_path / f"{name}.json") for name in ("all", "some"))
+    assert of_all["values"]["top-1"] == 75 and of_some["values"]["top-1"] is None
+
+
 def test_table_s4_has_both_splits_and_table_4_the_dense_tasks(tmp_path, arms):
     run("s4", *arms, f"--out={tmp_path}/s4")
     run("4", *arms, f"--out={tmp_path}/t4")
@@ -169,6 +202,13 @@ def test_numbers_of_the_paper_stand_in_rows_of_their_own(tmp_path, monkeypatch):
     here, paper = rows_of(tmp_path / "s1.json")
     assert (here["from"], paper["from"]) == ("here", "paper")
     assert paper["values"]["R2"] == 0.784 and here["values"]["R2"] is None
+
+
+def test_a_table_is_written_whoever_reads_the_output(tmp_path, monkeypatch):
+    monkeypatch.setattr(table, "say", unread)
+    with pytest.raises(ReaderGoneError):
+        run("s2", "tiny_plain", f"--out={tmp_path}/s2")
+    assert all((tmp_path / f"s2.{suffix}").is_file() for suffix in ("csv", "md", "json"))
 
 
 def test_runs_in_folders_of_equal_names_are_told_apart(tmp_path, workdir):
@@ -188,6 +228,7 @@ def test_runs_in_folders_of_equal_names_are_told_apart(tmp_path, workdir):
         (("1", "./nowhere"), "does not contain a run"),
         (("3", "tiny_plain"), "this table is of runs"),
         (("3", "tiny_plain", "--variant=code"), "changes tables 1 and s3, not 3"),
+        (("2", "tiny_plain", "--out=gs://bucket/t2"), "in a bucket"),
         (("1", "tiny_relpos", "--workdir=W", "--model=M"), "--workdir and --model"),
     ],
 )

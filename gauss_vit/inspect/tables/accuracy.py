@@ -45,10 +45,10 @@ def evaluation_of(workdir: Path) -> Mapping[str, JsonValue]:
 
 
 def evaluated_accuracy(source: Source) -> Accuracy | None:
-    """Reads the accuracy that `evaluate` measured of a run; None if there is none."""
+    """Reads the accuracy that `evaluate` measured of a run; None if there is none, or it is that of some classes."""
     found = {} if source.workdir is None else evaluation_of(source.workdir)
     top1, top5 = found.get("top1"), found.get("top5")
-    if not isinstance(top1, float | int):
+    if not isinstance(top1, float | int) or "subset" in found:
         return None
     of = f"those that evaluate wrote, {found.get('data')} {found.get('split')}, step {found.get('step')}"
     return Accuracy(top1=float(top1), top5=float(top5) if isinstance(top5, float | int) else None, of=of)

@@ -31,13 +31,15 @@ class RunRecord:
       data: Name of its data.
       arm: Which Gaussian it has.
       logged: Metrics of its best evaluation while it trained, or of the last one if it has no rule for the best.
-      evaluated: What `evaluate` measured; empty if it did not run.
+      eval_split: Split that the run evaluates while it trains.
+      evaluated: What `evaluate` measured of all classes of its data; empty if it did not run.
     """
 
     model: str
     data: str
     arm: Arm
     logged: Mapping[str, JsonValue]
+    eval_split: str
     evaluated: Mapping[str, JsonValue]
 
     def validation(self, name: str) -> Number:
@@ -50,8 +52,9 @@ class RunRecord:
         return _percent(self.evaluated.get(name)) if is_test else None
 
     def any(self, name: str) -> Number:
-        """Returns a metric in per cent as `evaluate` measured it, or else as it was logged."""
-        found = _percent(self.evaluated.get(name))
+        """Returns a metric in per cent on the run's own split, as `evaluate` measured it, or else as it was logged."""
+        is_own = self.evaluated.get("split") == self.eval_split
+        found = _percent(self.evaluated.get(name)) if is_own else None
         return self.validation(name) if found is None else found
 
 
@@ -68,8 +71,15 @@ def read_run(source: Source) -> RunRecord:
         data=published.data_name(experiment.data),
         arm=_arm(experiment),
         logged={} if workdir is None else _logged(experiment, list(entries(workdir / LINES))),
-        evaluated={} if workdir is None else evaluation_of(workdir),
+        eval_split=experiment.data.eval_split,
+        evaluated={} if workdir is None else _of_own_data(experiment, evaluation_of(workdir)),
     )
+
+
+def _of_own_data(experiment: Experiment, evaluated: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+    """Leaves out what `evaluate` measured of other data, or of some classes alone."""
+    is_own = evaluated.get("data") == experiment.data.name and "subset" not in evaluated
+    return evaluated if is_own else {}
 
 
 def _arm(experiment: Experiment) -> Arm:
