@@ -18,12 +18,12 @@ from gauss_vit.assembly.device import experiment_here
 from gauss_vit.assembly.evaluation_data import chosen_names, open_source, warn_of_absent_classes
 from gauss_vit.assembly.resolutions import Resolution, resolutions
 from gauss_vit.assembly.selection import selection
-from gauss_vit.command_line.console import say
+from gauss_vit.command_line.console import ReaderGoneError, say
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.config.schema import JsonValue
 from gauss_vit.data.examples import Source
 from gauss_vit.distributed import processes
-from gauss_vit.errors import DataError
+from gauss_vit.errors import DataError, StorageError
 from gauss_vit.experiment import Experiment
 from gauss_vit.inspect.detection_results import detection_summary, write_detections
 from gauss_vit.inspect.evaluation_results import RESULT, summary, values, write_confusion, write_predictions
@@ -99,16 +99,17 @@ def run(invocation: Invocation) -> None:
         _run_resolutions(measure, folder, asked, limit=experiment.limits.observe)
         return
     evaluated = measure()
-    for line in _lines(evaluated):
-        say(line)
-    say(json.dumps(evaluated.result))
 
     def write() -> None:
         _write_report(folder, evaluated)
         # Last: whoever finds it finds the others too.
         lock.write_json(folder / RESULT, evaluated.result)
 
-    processes.on_first("the results", write, limit=experiment.limits.observe)
+    try:
+        for line in (*_lines(evaluated), json.dumps(evaluated.result)):
+            say(line)
+    finally:
+        processes.on_first("the results", write, limit=experiment.limits.observe)
 
 
 def _lines(evaluated: Evaluation) -> list[str]:
@@ -149,13 +150,19 @@ def asked_resolutions(invocation: Invocation, experiment: Experiment) -> tuple[R
 def _run_resolutions(
     measure: Callable[..., Evaluation], folder: Path, asked: Sequence[Resolution], *, limit: float
 ) -> None:
-    """Measures at every resolution, and says and keeps a line each."""
+    """Measures at every resolution, and says and keeps a line each, whoever reads them."""
     rows: list[JsonValue] = []
+    unsaid: list[Exception] = []
     for resolution in asked:
         seen: dict[str, JsonValue] = {"image_size": list(resolution.image_size), "crop": resolution.crop_fraction}
         rows.append(seen | measure(resolution=resolution).result)
-        say(json.dumps(rows[-1]))
+        try:
+            say(json.dumps(rows[-1]))
+        except (ReaderGoneError, StorageError) as error:
+            unsaid.append(error)
     processes.on_first("the results", lambda: lock.write_json(folder / RESOLUTIONS, {"resolutions": rows}), limit=limit)
+    if unsaid:
+        raise unsaid[0]
 
 
 def evaluate_run(

@@ -24,6 +24,7 @@ def run(invocation: Invocation) -> None:
       ConfigError: the run keeps no average.
       CheckpointError: no checkpoint verifies.
       DataError: the data set is missing or damaged.
+      StorageError: the workdir cannot be written; the result is on standard output all the same.
     """
     folder = invocation.path("workdir")
     experiment = experiment_here(invocation.experiment or named_model.run_experiment(folder))
@@ -35,5 +36,7 @@ def run(invocation: Invocation) -> None:
     )
     with announced("reading and classifying features"):
         result = probe_run(folder, experiment, settings, which=chosen.which, step=chosen.step)
-    say(json.dumps(result))
-    lock.write_json(folder / RESULT, result)
+    try:
+        say(json.dumps(result))
+    finally:
+        lock.write_json(folder / RESULT, result)

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from gauss_vit.batches import ClassTargets
 from gauss_vit.commands import evaluate
 from gauss_vit.data.examples import Example
 from gauss_vit.data.sources.digits import DigitsSource
+from gauss_vit.errors import StorageError
+from tests.command_lines import unread
 from tests.drawing import undrawn
 from tests.tiny_config import ONE_DEVICE
 
@@ -45,6 +48,27 @@ def test_last_line_is_the_result_and_is_kept_in_the_workdir(workdir: Path, capsy
     assert json.loads((workdir / "evaluation.json").read_text()) == result
     for name in ("top1", "top5"):
         assert result[name] * 50 == pytest.approx(round(result[name] * 50))
+
+
+@pytest.mark.parametrize(("flags", "name"), [([], "evaluation.json"), (["--image_sizes=16,24"], "resolutions.json")])
+def test_files_are_written_whoever_reads_the_output(workdir: Path, monkeypatch: pytest.MonkeyPatch, flags, name: str):
+    (workdir / name).unlink(missing_ok=True)
+    monkeypatch.setattr(evaluate, "say", unread)
+    with undrawn():
+        assert program.main(["evaluate", f"--workdir={workdir}", *flags]) == 0
+    written = json.loads((workdir / name).read_text())
+    assert [row["num_examples"] for row in written.get("resolutions", [written])] == [50] * (1 + bool(flags))
+
+
+def test_result_is_on_standard_output_if_it_cannot_be_written(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def full(folder: Path, evaluated: evaluate.Evaluation) -> NoReturn:
+        raise StorageError(f"cannot write {folder}: {evaluated.result['step']}")
+
+    monkeypatch.setattr(evaluate, "_write_report", full)
+    assert program.main(["evaluate", f"--workdir={workdir}"]) == StorageError.exit_status
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["num_examples"] == 50
 
 
 def test_numbers_are_those_of_the_training_run(workdir: Path, capsys: pytest.CaptureFixture[str]):

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from gauss_vit import main as program
+from gauss_vit.commands import probe
+from tests.command_lines import unread
 
 
 def test_result_is_the_last_line_and_is_kept(workdir: Path, capsys: pytest.CaptureFixture[str]):
@@ -18,6 +20,14 @@ def test_result_is_the_last_line_and_is_kept(workdir: Path, capsys: pytest.Captu
         assert result[name] * 50 == pytest.approx(round(result[name] * 50))
         # Even random features of digits tell more than chance, which is 0.1.
         assert result[name] > 0.2
+
+
+def test_result_is_kept_whoever_reads_the_output(workdir: Path, monkeypatch: pytest.MonkeyPatch):
+    (workdir / "probe.json").unlink(missing_ok=True)
+    monkeypatch.setattr(probe, "probe_run", lambda *_, **__: {"linear_top1": 0.5})
+    monkeypatch.setattr(probe, "say", unread)
+    assert program.main(["probe", f"--workdir={workdir}"]) == 0
+    assert json.loads((workdir / "probe.json").read_text()) == {"linear_top1": 0.5}
 
 
 def test_average_of_a_run_without_one_is_refused(workdir: Path, capsys: pytest.CaptureFixture[str]):
