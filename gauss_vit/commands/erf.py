@@ -141,15 +141,16 @@ def _check_tokens(invocation: Invocation, interventions: Sequence[Intervention])
 
 
 def _check_sizes(invocation: Invocation, interventions: Sequence[Intervention], sizes: Sequence[Size]) -> None:
-    """Makes sure that of several sizes, one token's field is measured at the end of the backbone or of its head.
+    """Makes sure that of several sizes, the central token's field is measured in one layer, or in a map of the head.
 
     Raises:
-      ConfigError: something else is asked for as well.
+      ConfigError: something else is asked for as well; a row and a column are another place at every size.
     """
-    is_plain = invocation.text("layer") != ALL_LAYERS and not invocation.is_given("box")
-    if len(sizes) > 1 and not (is_plain and invocation.text("token") != "all" and tuple(interventions) == ("none",)):
+    is_one_field = invocation.text("layer") != ALL_LAYERS and tuple(interventions) == ("none",)
+    is_central = invocation.text("token") in ("center", "lower_center") and not invocation.is_given("box")
+    if len(sizes) > 1 and not (is_one_field and is_central):
         raise ConfigError(
-            "several --image_sizes go with one token, one layer and no intervention", do="measure size by size"
+            "several --image_sizes go with a central token, one layer and no intervention", do="measure size by size"
         )
 
 
@@ -196,15 +197,19 @@ def _measure_sizes(
     invocation: Invocation, named: NamedModel, paths: tuple[Path, ...], *, sizes: Sequence[Size]
 ) -> None:
     """Measures a model at several image sizes, and draws the fields and their numbers side by side."""
-    formats, out, stems = parse_formats(invocation.text("format")), invocation.path("out"), []
-    for size in sizes:
-        shown = resized(named, size)
-        measurement = dataclasses.replace(_measurement(invocation, shown, paths), stem=_stem(invocation, shown.name))
+    formats, out = parse_formats(invocation.text("format")), invocation.path("out")
+    models = tuple(resized(named, size) for size in sizes)
+    # All of them first: what is wrong with one size is said before another is measured.
+    planned = tuple(
+        dataclasses.replace(_measurement(invocation, shown, paths), stem=_stem(invocation, shown.name))
+        for shown in models
+    )
+    for shown, measurement in zip(models, planned, strict=True):
         _measure_end(((shown, measurement),), out / measurement.stem, formats=formats)
-        stems.append(measurement.stem)
-    fields = tuple(comparison.read(suffixed(out / stem, "npz")) for stem in stems)
+    fields = tuple(comparison.read(suffixed(out / measurement.stem, "npz")) for measurement in planned)
+    bounds = tuple(measurement.bounds for measurement in planned)
     path = out / f"{_stem(invocation, named.name)}_sizes"
-    for line in write_sizes(path, fields, title=title_of(named), formats=formats):
+    for line in write_sizes(path, fields, bounds=bounds, title=title_of(named), formats=formats):
         say(line)
 
 

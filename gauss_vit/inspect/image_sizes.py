@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gauss_vit.analysis.comparison import MeasuredField
-from gauss_vit.analysis.gaussian_fit import GaussianFit, fit_receptive_fields
+from gauss_vit.analysis.gaussian_fit import FitBounds, GaussianFit, fit_receptive_fields
 from gauss_vit.analysis.summary import half_mass_radius
 from gauss_vit.analysis.token import patch_center
 from gauss_vit.command_line.table import Alignment, aligned
@@ -14,12 +14,20 @@ _HEADING = ("size", "patches", "half mass (px)", "(patches)", "(of the side)", "
 _SIDES: tuple[Alignment, ...] = ("left", *(("right",) * 7))
 
 
-def write_sizes(out: Path, fields: tuple[MeasuredField, ...], *, title: str, formats: FigureFormats) -> tuple[str, ...]:
+def write_sizes(
+    out: Path,
+    fields: tuple[MeasuredField, ...],
+    *,
+    bounds: tuple[FitBounds, ...],
+    title: str,
+    formats: FigureFormats,
+) -> tuple[str, ...]:
     """Writes OUT.json and a figure of the fields.
 
     Args:
       out: path of the results without a suffix.
       fields: of one token of the same model, by image size.
+      bounds: limits of the Gaussian fit at each size.
       title: name and description of the model.
       formats: formats of the figure.
 
@@ -29,7 +37,9 @@ def write_sizes(out: Path, fields: tuple[MeasuredField, ...], *, title: str, for
     Raises:
       StorageError: the results cannot be written.
     """
-    fits = tuple(fit_receptive_fields(field.values[None])[0] for field in fields)
+    fits = tuple(
+        fit_receptive_fields(field.values[None], bounds=each)[0] for field, each in zip(fields, bounds, strict=True)
+    )
     records = [size_numbers(field, fit) for field, fit in zip(fields, fits, strict=True)]
     write_record(suffixed(out, "json"), {"sizes": records})
     write_figures(out, sizes_figure(fields, title=title), formats=formats)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gauss_vit.analysis.gaussian_fit import image_bounds
 from gauss_vit.assembly.named_model import IMAGENET
 from gauss_vit.commands import erf
 from gauss_vit.errors import ConfigError, DataError
@@ -239,6 +240,17 @@ def test_several_image_sizes_are_measured_and_put_side_by_side(folder, tmp_path,
     assert "32 x 48    4 x 6" in capsys.readouterr().out
 
 
+def test_the_comparison_of_sizes_has_the_fits_of_every_size(folder, tmp_path, monkeypatch):
+    limits = image_bounds(2, 2)
+    monkeypatch.setattr(erf, "image_bounds", lambda height, width: limits)
+    out = run(folder, tmp_path / "out", image_sizes="16x32,32x48", max_images=1, bands=False, fit="bounded")
+    sizes = json.loads((out / "tiny.v1_bounded_sizes.json").read_text())["sizes"]
+    for size, name in zip(sizes, ("tiny.v1_bounded", "tiny.v1_size-32x48_bounded"), strict=True):
+        fit = json.loads((out / f"{name}.json").read_text())["gaussian_fit"]
+        assert size["gaussian_fit"] == fit
+        assert max(fit["center_x"], fit["center_y"]) <= 1
+
+
 def test_one_image_size_is_measured_by_itself(folder, tmp_path):
     out = run(folder, tmp_path / "out", image_sizes="32x48", max_images=1, bands=False)
     assert read(out / "tiny.v1_size-32x48.npz")["erf"].shape == (32, 48)
@@ -258,8 +270,10 @@ def test_the_preparation_of_images_can_be_chosen(folder, tmp_path):
     [
         ({"image_sizes": "16x32,16x32"}, "names a size twice"),
         ({"image_sizes": "large"}, "not an image size"),
-        ({"image_sizes": "16x32,32x48", "layer": "all"}, "several --image_sizes go with one token"),
-        ({"image_sizes": "16x32,32x48", "intervention": "none,zero"}, "several --image_sizes go with one token"),
+        ({"image_sizes": "16x32,32x48", "layer": "all"}, "several --image_sizes go with a central token"),
+        ({"image_sizes": "16x32,32x48", "intervention": "none,zero"}, "several --image_sizes go with a central token"),
+        ({"image_sizes": "16x32,32x48", "token": "1,1"}, "several --image_sizes go with a central token"),
+        ({"image_sizes": "16x32,15"}, "15"),
         ({"mean": "0.5,0.5"}, "expected --mean as R,G,B"),
         ({"std": "white"}, "expected --std as R,G,B"),
         ({"image_sizes": "15"}, "15"),
