@@ -20,7 +20,7 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.inspect import comparison
 from gauss_vit.inspect.detected_box import detected_box, in_a_line
 from gauss_vit.inspect.erf_results import strip_of, write_layers, write_strips, write_total
-from gauss_vit.inspect.erf_run import Measurement, has_one_grid, measure, measure_layers
+from gauss_vit.inspect.erf_run import Measurement, has_one_grid, layer_partials, measure, measure_layers
 from gauss_vit.inspect.image_sizes import write_sizes
 from gauss_vit.inspect.layer_scale import layer_scale_hint
 from gauss_vit.inspect.network_features import DECODER, Layer, is_level, network_grid
@@ -237,6 +237,8 @@ def _measure_layers(
     for named, measurement in measured:
         maps = measure_layers(named, measurement, out=out)
         say(write_layers(out, named, measurement, maps, formats=formats))
+        for partial in layer_partials(measurement, named.config, out=out):
+            partial.unlink(missing_ok=True)
         layers.append((named, maps))
     if len(layers) > 1:
         strips = tuple(strip_of(named, maps) for named, maps in layers)

@@ -117,7 +117,7 @@ def measure(named: NamedModel, measurement: Measurement, *, partial: Path | None
 def measure_layers(named: NamedModel, measurement: Measurement, *, out: Path) -> tuple[ErfMap, ...]:
     """Measures one token after every layer, from the first; on grids of their own it is the central token.
 
-    The sums of all layers stay in the folder `out` until the last one is measured.
+    The sums of all layers stay in the folder `out`, as `layer_partials`, until the results are written.
 
     Raises:
       ConfigError: as `measure`.
@@ -125,11 +125,14 @@ def measure_layers(named: NamedModel, measurement: Measurement, *, out: Path) ->
       StorageError: the sums cannot be saved.
     """
     steps = [_of_layer(measurement, layer, named.config) for layer in range(1, named.config.depth + 1)]
-    partials = [suffixed(out / step.stem, "partial.npz") for step in steps]
-    maps = [measure(named, step, partial=partial).maps()[0] for step, partial in zip(steps, partials, strict=True)]
-    for partial in partials:
-        partial.unlink(missing_ok=True)
-    return tuple(maps)
+    partials = layer_partials(measurement, named.config, out=out)
+    return tuple(measure(named, step, partial=partial).maps()[0] for step, partial in zip(steps, partials, strict=True))
+
+
+def layer_partials(measurement: Measurement, config: BackboneConfig, *, out: Path) -> tuple[Path, ...]:
+    """Lists the files that `measure_layers` saves sums in, from the first layer."""
+    steps = (_of_layer(measurement, layer, config) for layer in range(1, config.depth + 1))
+    return tuple(suffixed(out / step.stem, "partial.npz") for step in steps)
 
 
 def has_one_grid(config: BackboneConfig) -> bool:

@@ -10,7 +10,7 @@ from PIL import Image
 from gauss_vit.analysis.gaussian_fit import image_bounds
 from gauss_vit.assembly.named_model import IMAGENET
 from gauss_vit.commands import erf
-from gauss_vit.errors import ConfigError, DataError
+from gauss_vit.errors import ConfigError, DataError, StorageError
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.position import Position
 from gauss_vit.position.terms.gaussian import Gaussian
@@ -393,6 +393,18 @@ SWIN = SwinConfig(
     norm="before",
     position=Position(terms=(Gaussian(),)),
 )
+
+
+def test_sums_of_layers_stay_until_the_results_are_written(folder, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise StorageError("cannot write")
+
+    with monkeypatch.context() as patch, pytest.raises(StorageError):
+        patch.setattr(erf, "write_layers", full)
+        run(folder, tmp_path / "out", max_images=1, layer="all")
+    assert len(list((tmp_path / "out").glob("*.partial.npz"))) == 2
+    run(folder, tmp_path / "out", max_images=1, layer="all")
+    assert not list((tmp_path / "out").glob("*.partial.npz"))
 
 
 def test_every_layer_of_a_swin_transformer_is_measured_at_the_centre_of_its_own_grid(
