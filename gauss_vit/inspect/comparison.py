@@ -10,7 +10,7 @@ from gauss_vit.analysis.comparison import FieldDifference, MeasuredField, differ
 from gauss_vit.analysis.summary import half_mass_radius
 from gauss_vit.analysis.token import patch_center
 from gauss_vit.errors import ConfigError, DataError
-from gauss_vit.inspect.npz_file import read_npz
+from gauss_vit.inspect.npz_file import array_names, read_npz
 from gauss_vit.inspect.result_files import (
     DEFAULT_FORMATS,
     FigureFormats,
@@ -24,8 +24,7 @@ from gauss_vit.inspect.titles import shortest_names
 from gauss_vit.plots.comparison import MAX_FIELDS, comparison_figure
 
 _LONGEST_TITLE = 200
-# Files of `erf` without a single receptive field.
-_OTHER_RESULTS = (".partial.npz", "_interventions.npz", "_layer-all.npz")
+_OF_A_FIELD = frozenset({"erf", "token", "radial_mass"})
 
 
 def write_comparison(
@@ -61,15 +60,15 @@ def write_comparison(
 
 
 def result_paths(arguments: tuple[str, ...]) -> tuple[Path, ...]:
-    """Lists the given files, and the result files in the given folders, in the order given.
+    """Lists the given files, and those in the given folders that hold the field of one token, in the order given.
 
     Raises:
-      DataError: a file or folder does not exist.
+      DataError: a file or folder does not exist, or a file in a folder cannot be read.
     """
     paths: list[Path] = []
     for path in (Path(argument).expanduser() for argument in arguments):
         if path.is_dir():
-            paths += sorted(found for found in path.glob("*.npz") if not found.name.endswith(_OTHER_RESULTS))
+            paths += sorted(found for found in path.glob("*.npz") if array_names(found) >= _OF_A_FIELD)
         elif path.is_file():
             paths.append(path)
         else:

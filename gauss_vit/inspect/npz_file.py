@@ -11,6 +11,8 @@ import math
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -43,11 +45,28 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
       DataError: the file cannot be read, is damaged, holds other things than arrays of numbers and texts, or expands to
         more than the limit.
     """
+    with _opened(path) as archive:
+        members = archive.infolist()
+        _check_sizes(members, size=path.stat().st_size)
+        return {member.filename.removesuffix(_SUFFIX): _read(archive, member) for member in members}
+
+
+def array_names(path: Path) -> frozenset[str]:
+    """Lists the names of the arrays of an npz file, without reading them.
+
+    Raises:
+      DataError: the file cannot be read, or is damaged.
+    """
+    with _opened(path) as archive:
+        return frozenset(name.removesuffix(_SUFFIX) for name in archive.namelist())
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Opens the archive; damage that is met within the block is said in one line."""
     try:
         with open_regular(path) as file, zipfile.ZipFile(_ShortReads(file)) as archive:
-            members = archive.infolist()
-            _check_sizes(members, size=path.stat().st_size)
-            return {member.filename.removesuffix(_SUFFIX): _read(archive, member) for member in members}
+            yield archive
     except _DAMAGE as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise DataError(f"{path} cannot be read: {reason}", do="remove it, or write it again") from error

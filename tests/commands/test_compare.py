@@ -59,8 +59,15 @@ def test_two_files_become_a_figure_with_numbers_and_arrays(tmp_path, capsys):
 def test_a_folder_stands_for_its_results_in_name_order(tmp_path):
     for name in ("b", "a"):
         write_field(tmp_path / "runs" / f"{name}.npz")
-    write_field(tmp_path / "runs" / "a.partial.npz")
     write_field(tmp_path / "c.npz")
+    for name, arrays in {
+        "a.partial": ("key", "values", "num_images", "grid"),
+        "a_token-all": ("erf", "tokens", "num_images"),
+        "a_layer-all_pre_norm": ("erf", "layers", "tokens", "grids", "num_images"),
+        "a_position": ("tables",),
+    }.items():
+        write_arrays(tmp_path / "runs" / f"{name}.npz", dict.fromkeys(arrays, np.ones((2, 4, 4))))
+    compare(*sorted((tmp_path / "runs").glob("[ab].npz")), f"--out={tmp_path}/runs/both", "--format=png")
     paths = result_paths((str(tmp_path / "c.npz"), str(tmp_path / "runs")))
     assert [path.name for path in paths] == ["c.npz", "a.npz", "b.npz"]
 
