@@ -42,8 +42,8 @@ class GaussianFit:
       sigma_y: standard deviation along rows, not negative.
       r_squared: 1 - var(residual) / var(map); a constant residual costs nothing.
       converged: whether the steps became negligible within `MAX_STEPS`. Fits of maps without a Gaussian shape diverge
-        to huge sigmas; they are reported as they are, with False or a tiny R squared. A constant map has no fit: NaN
-        and False.
+        to huge sigmas; they are reported as they are, with False or a tiny R squared. A constant map, and one
+        with fewer than 2 x 2 cells, have no fit: NaN and False.
     """
 
     amplitude: float
@@ -154,7 +154,7 @@ def _fits(
     maps: Float64[np.ndarray, "maps height width"], *, bounds: FitBounds, start: GaussianFit | None
 ) -> tuple[GaussianFit, ...]:
     if min(maps.shape[1:]) < 2:
-        raise ValueError(f"a Gaussian needs a map of at least 2 x 2 cells and got {maps.shape[1:]}")
+        return (_NO_FIT,) * len(maps)
     is_flat = maps.std(axis=(1, 2)) <= 1e-12 * np.abs(maps).max(axis=(1, 2))
     box = np.array([bounds.lower, bounds.upper])
     first = _moments(maps) if start is None else np.broadcast_to(_values(start), (len(maps), 5))

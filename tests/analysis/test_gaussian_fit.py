@@ -209,11 +209,17 @@ def test_values_that_are_not_finite_are_refused(bad):
         fit_position_rows(values)
 
 
-def test_a_map_without_mass_or_extent_is_refused():
+def test_a_map_without_mass_is_refused():
     with pytest.raises(ValueError, match="positive sum"):
         fit_receptive_fields(np.zeros((1, 8, 8)))
-    with pytest.raises(ValueError, match="at least 2 x 2"):
-        fit_receptive_fields(np.ones((1, 1, 8)))
+
+
+@pytest.mark.parametrize("shape", [(1, 8), (8, 1), (1, 1)])
+def test_a_map_of_one_row_or_column_has_no_fit(shape):
+    maps = np.random.default_rng(0).uniform(0.1, 1, (3, *shape))
+    for fits in (fit_receptive_fields(maps), fit_position_rows(maps)):
+        assert [fit.converged for fit in fits] == [False] * 3
+        assert all(math.isnan(fit.r_squared) for fit in fits)
 
 
 def test_the_world_outside_stays_in_float32():

@@ -60,6 +60,17 @@ def test_a_table_of_zeros_can_be_drawn():
     assert encode(layers_figure(zeros, title="a model"), "png", dots_per_inch=50)
 
 
+@pytest.mark.parametrize("grid", [(1, 1), (1, 8)])
+def test_a_grid_of_one_row_can_be_drawn(grid):
+    single = analyse_position(gaussian_tables([2.0], grid), grid=grid)
+    for figure in (
+        tables_figure(single, title="a model"),
+        layers_figure(single, title="a model"),
+        rows_figure(single, ((0, 0),), layer=0, title="a model"),
+    ):
+        assert encode(figure, "png", dots_per_inch=50)
+
+
 def test_rows_peak_at_the_outlined_query():
     tokens = ((0, 0), (2, 7), (5, 8))
     figure = rows_figure(analysed([2.0, 1.0]), tokens, layer=1, title="a model")

@@ -91,20 +91,7 @@ def _position_rows(source: Source, *, variant: Variant, seed: int) -> list[Row]:
 def _fits(group: PositionGroup, config: BackboneConfig, *, variant: Variant) -> tuple[GaussianFit, ...]:
     is_beside = variant == "code" and group.grid == _CODE_GRID and config.stages()[0].prefix_tokens > 0
     token: Token = _CODE_ROW if is_beside else center_token(group.grid)
-    if min(group.grid) < 2:
-        return (_NO_FIT,) * group.tables.shape[0]
     return analyse_position(group.tables, grid=group.grid, token=token).fits
-
-
-_NO_FIT = GaussianFit(
-    amplitude=np.nan,
-    center_x=np.nan,
-    center_y=np.nan,
-    sigma_x=np.nan,
-    sigma_y=np.nan,
-    r_squared=np.nan,
-    converged=False,
-)
 
 
 def _numbers(fit: GaussianFit) -> tuple[float, float, float]:
