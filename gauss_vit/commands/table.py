@@ -1,12 +1,15 @@
 """`table`: a table of the paper, computed for the models, weights and runs at hand."""
 
 import shutil
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import get_args
 
 from gauss_vit.analysis.protocol import protocol_named
 from gauss_vit.assembly import cpu_devices
 from gauss_vit.command_line.console import say
 from gauss_vit.command_line.invocation import Invocation
+from gauss_vit.command_line.verb import OptionValue
 from gauss_vit.data.images.image import open_images
 from gauss_vit.errors import ConfigError
 from gauss_vit.inspect.result_files import suffixed, write_record, write_text
@@ -24,6 +27,11 @@ from gauss_vit.inspect.tables.table import Table, as_csv, as_json, as_markdown, 
 
 TABLES = ("1", "2", "3", "4", "s1", "s2", "s3", "s4")
 _WITH_VARIANTS = ("1", "s3")
+_MEASURED = "s1"
+_OF_MEASURING: Mapping[str, OptionValue] = MappingProxyType(
+    {"images": None, "max_images": None, "protocol": "bmvc2023", "skip_bad": False}
+)
+"""Flags of the table that is measured on images, with their defaults."""
 
 
 def run(invocation: Invocation) -> None:
@@ -40,6 +48,7 @@ def run(invocation: Invocation) -> None:
     """
     name = _name(invocation)
     variant = _variant(invocation.text("variant"), name)
+    _check_measuring(invocation, name)
     out = invocation.path("out") if invocation.is_given("out") else None
     made = _table(invocation, name, variant)
     try:
@@ -78,11 +87,22 @@ def _variant(text: str, name: str) -> Variant:
     return known[text]
 
 
+def _check_measuring(invocation: Invocation, name: str) -> None:
+    """Makes sure that only the table that is measured on images is given some.
+
+    Raises:
+      ConfigError: another one is.
+    """
+    given = [flag for flag, default in _OF_MEASURING.items() if invocation.options[flag] != default]
+    if given and name != _MEASURED:
+        raise ConfigError(f"--{given[0]} changes table {_MEASURED}, not {name}", do=f"leave --{given[0]} out")
+
+
 def _table(invocation: Invocation, name: str, variant: Variant) -> Table:
     named = sources(invocation)
     if name == "1":
         return position_table(named, variant=variant, seed=invocation.integer("seed") or 0)
-    if name == "s1":
+    if name == _MEASURED:
         return field_table(named, _images(invocation))
     if name == "s2":
         return size_table(named)
@@ -100,4 +120,9 @@ def _images(invocation: Invocation) -> Images | None:
     paths = tuple(open_images(invocation.path("images"))[: invocation.integer("max_images")])
     batch_size = invocation.integer("batch_size") or 1
     cpu_devices.as_devices(batch_size=min(batch_size, len(paths)))
-    return Images(paths=paths, protocol=protocol_named(invocation.text("protocol")), batch_size=batch_size)
+    return Images(
+        paths=paths,
+        protocol=protocol_named(invocation.text("protocol")),
+        batch_size=batch_size,
+        skips_bad=invocation.switch("skip_bad"),
+    )

@@ -11,7 +11,7 @@ from PIL import Image
 from gauss_vit.analysis.position import analyse_position
 from gauss_vit.command_line.console import ReaderGoneError
 from gauss_vit.commands import table
-from gauss_vit.errors import ConfigError
+from gauss_vit.errors import ConfigError, DataError
 from gauss_vit.inspect.position import position_groups
 from gauss_vit.inspect.tables.sources import sources
 from gauss_vit.position.absolute import AbsoluteEmbedding
@@ -90,6 +90,17 @@ def test_table_s1_fits_fields_and_measures_accuracies(tmp_path, images, monkeypa
     row, _ = rows_of(tmp_path / "s1.json")
     assert row["values"]["R2"] is not None and 0 <= row["values"]["top-1"] <= row["values"]["top-5"] <= 100
     assert "on 3 of the images" in capsys.readouterr().out
+
+
+def test_damaged_images_can_be_left_out_of_table_s1(tmp_path, images, monkeypatch, capsys):
+    add_preset(monkeypatch, "vit_relpos_small_patch16_224", RELPOS)
+    (images / "n01440764" / "0.png").write_bytes(b"text")
+    flags = (f"--images={images}", "--protocol=pre_norm")
+    with pytest.raises(DataError, match=r"0\.png"):
+        run("s1", "vit_relpos_small_patch16_224", *flags)
+    run("s1", "vit_relpos_small_patch16_224", *flags, "--skip_bad")
+    out = capsys.readouterr().out
+    assert "2 images, pre_norm" in out and "on 2 of the images" in out
 
 
 def test_without_images_nothing_of_table_s1_is_claimed(tmp_path):
@@ -211,6 +222,12 @@ def test_a_table_is_written_whoever_reads_the_output(tmp_path, monkeypatch):
     assert all((tmp_path / f"s2.{suffix}").is_file() for suffix in ("csv", "md", "json"))
 
 
+def test_a_workdir_may_have_an_equals_sign_in_its_path(tmp_path, workdir):
+    (tmp_path / "lr=0.1").symlink_to(workdir)
+    run("s3", tmp_path / "lr=0.1", f"--out={tmp_path}/s3")
+    assert {row["model"] for row in rows_of(tmp_path / "s3.json")} == {"lr=0.1"}
+
+
 def test_runs_in_folders_of_equal_names_are_told_apart(tmp_path, workdir):
     for arm in ("none", "gauss"):
         (tmp_path / arm).mkdir()
@@ -228,6 +245,9 @@ def test_runs_in_folders_of_equal_names_are_told_apart(tmp_path, workdir):
         (("1", "./nowhere"), "does not contain a run"),
         (("3", "tiny_plain"), "this table is of runs"),
         (("3", "tiny_plain", "--variant=code"), "changes tables 1 and s3, not 3"),
+        (("s2", "tiny_plain", "--images=I"), "--images changes table s1, not s2"),
+        (("1", "tiny_relpos", "--protocol=pre_norm"), "--protocol changes table s1, not 1"),
+        (("1", "tiny_relpos", "--skip_bad"), "--skip_bad changes table s1, not 1"),
         (("2", "tiny_plain", "--out=gs://bucket/t2"), "in a bucket"),
         (("1", "tiny_relpos", "--workdir=W", "--model=M"), "--workdir and --model"),
     ],

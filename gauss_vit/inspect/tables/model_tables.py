@@ -1,7 +1,7 @@
 """Tables about models: fits of position biases, fits of receptive fields, learned Gaussians, sizes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,7 @@ from gauss_vit.analysis.token import Token, center_token
 from gauss_vit.assembly.named_model import NamedModel
 from gauss_vit.errors import ConfigError
 from gauss_vit.inspect.erf_run import Measurement, measure
+from gauss_vit.inspect.photos import readable
 from gauss_vit.inspect.position import PositionGroup, position_groups
 from gauss_vit.inspect.tables import published
 from gauss_vit.inspect.tables.accuracy import Accuracy, accuracy_on, evaluated_accuracy
@@ -42,11 +43,13 @@ class Images:
       paths: Their files; one in a folder with the name of a class is of that class.
       protocol: Definition of the receptive field.
       batch_size: Largest number in a batch.
+      skips_bad: Whether images that cannot be read are left out.
     """
 
     paths: tuple[Path, ...]
     protocol: ErfProtocol
     batch_size: int
+    skips_bad: bool = False
 
 
 def position_table(sources: Sequence[Source], *, variant: Variant, seed: int) -> Table:
@@ -139,6 +142,8 @@ class _Measured:
 def _measured(source: Source, images: Images | None) -> _Measured:
     """Measures field and accuracy of one source."""
     named = source.load()
+    if images is not None and images.skips_bad:
+        images = replace(images, paths=readable(named, images.paths))
     field = _Measured(cells=(Cell(),) * len(_FIT_HEADS)) if images is None else _field(named, images)
     accuracy = evaluated_accuracy(source) or (accuracy_on(named, images.paths) if images is not None else None)
     if accuracy is None:

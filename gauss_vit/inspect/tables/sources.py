@@ -91,7 +91,7 @@ def _with_different_names(named: Sequence[Source]) -> tuple[Source, ...]:
 
 def _of_word(word: str, invocation: Invocation) -> Source:
     folder = Path(word).expanduser()
-    if (folder / CONFIG).is_file() and "=" not in word:
+    if (folder / CONFIG).is_file():
         return Source(name=folder.absolute().name, invocation=_naming(invocation, workdir=word))
     model, _, weights = word.partition("=")
     if "/" in model or folder.exists():
