@@ -21,6 +21,7 @@ from gauss_vit.inspect import comparison
 from gauss_vit.inspect.detected_box import detected_box, in_a_line
 from gauss_vit.inspect.erf_results import strip_of, write_layers, write_strips, write_total
 from gauss_vit.inspect.erf_run import Measurement, has_one_grid, layer_partials, measure, measure_layers
+from gauss_vit.inspect.features import check_whole_patches
 from gauss_vit.inspect.image_sizes import write_sizes
 from gauss_vit.inspect.layer_scale import layer_scale_hint
 from gauss_vit.inspect.network_features import DECODER, Layer, is_level, network_grid
@@ -177,6 +178,8 @@ def _measurement(invocation: Invocation, named: NamedModel, paths: tuple[Path, .
             do="use --token=center, or measure layer by layer",
         )
     layer, tokens = _target(invocation, named, paths)
+    if layer is None or isinstance(layer, int):
+        check_whole_patches(named.config, layer)
     has_bands = len(tokens) == 1 and not is_layered and invocation.switch("bands")
     return Measurement(
         tokens=tokens,

@@ -9,6 +9,7 @@ from gauss_vit.command_line.console import say
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.data.images.image import open_images
 from gauss_vit.errors import ConfigError
+from gauss_vit.inspect.features import check_whole_patches
 from gauss_vit.inspect.photos import Photo, photos_of, photos_of_run, readable
 from gauss_vit.inspect.report.contents import make_report
 from gauss_vit.inspect.report.layer_fields import FieldPlan, LayerChoice, remove_partial_files
@@ -23,7 +24,8 @@ def run(invocation: Invocation) -> None:
     A command that was killed resumes after the last layer that it finished.
 
     Raises:
-      ConfigError: a flag is wrong or missing, or the receptive field is not defined.
+      ConfigError: a flag is wrong or missing, the image is not a whole number of patches, or the receptive field is
+        not defined.
       DataError: there are no images, or one is damaged.
       CheckpointError: no checkpoint verifies.
       StorageError: the page cannot be written.
@@ -37,6 +39,7 @@ def run(invocation: Invocation) -> None:
             "the images of a run are prepared as while it trained",
             do="add --images=DIR for another size or preparation",
         )
+    check_whole_patches(named.config, None)
     plan = FieldPlan(
         photos=_photos(invocation, named),
         protocol=protocol,

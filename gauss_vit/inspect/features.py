@@ -11,6 +11,7 @@ from jax.tree_util import Partial
 from jaxtyping import Array, Float, Int, PyTree
 
 from gauss_vit.analysis.protocol import ErfProtocol
+from gauss_vit.errors import ConfigError
 from gauss_vit.models.backbone import Backbone, BackboneConfig, BlockMaps, TokenMaps
 from gauss_vit.models.compute import ActivationType
 from gauss_vit.models.construct import abstract
@@ -193,3 +194,27 @@ def grid_of_layer(config: BackboneConfig, layer: int | None) -> Grid:
         return config.grid
     stages = config.stages()
     return stages[stage_of_block(stages, layer)].grid
+
+
+def check_whole_patches(config: BackboneConfig, layer: int | None) -> None:
+    """Makes sure that the patches of a map cover the image exactly, since their places in pixels are taken from it.
+
+    Args:
+      config: config of the backbone.
+      layer: the block that the map follows, from 1; None for the end of the backbone.
+
+    Raises:
+      ConfigError: they cover more, as where a Swin pads the image or a map; or there is no such layer.
+    """
+    stages = config.stages()
+    patch = stages[-1 if layer is None else stage_of_block(stages, layer)].patch_size
+    sides = tuple(zip(config.image_size, patch, strict=True))
+    if all(side % cell == 0 for side, cell in sides):
+        return
+    sizes = [tuple(side // cell * cell for side, cell in sides), tuple(-(-side // cell) * cell for side, cell in sides)]
+    height, width = config.image_size
+    raise ConfigError(
+        f"images of {height} x {width} are not a whole number of patches of {patch[0]} x {patch[1]} pixels, so that"
+        " the places of patches in the image are not defined",
+        do=f"choose {' or '.join(f'{rows}x{columns}' for rows, columns in sizes if rows and columns)}",
+    )

@@ -407,6 +407,17 @@ def test_sums_of_layers_stay_until_the_results_are_written(folder, tmp_path, mon
     assert not list((tmp_path / "out").glob("*.partial.npz"))
 
 
+@pytest.mark.parametrize("options", [{}, {"layer": "2"}, {"layer": "all"}])
+def test_an_image_that_is_not_whole_patches_is_refused_before_anything_is_measured(
+    folder, tmp_path, monkeypatch, options, named
+):
+    swin = dataclasses.replace(SWIN, image_size=(36, 32))
+    monkeypatch.setattr(erf, "named_model", lambda invocation: dataclasses.replace(named, config=swin))
+    with pytest.raises(ConfigError, match="36 x 32 are not a whole number of patches of 8 x 8"):
+        run(folder, tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
 def test_every_layer_of_a_swin_transformer_is_measured_at_the_centre_of_its_own_grid(
     folder, tmp_path, named, monkeypatch
 ):

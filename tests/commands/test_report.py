@@ -1,5 +1,6 @@
 """The `report` verb: its page holds the model's own fields, biases and attention."""
 
+import dataclasses
 from pathlib import Path
 
 import jax
@@ -10,9 +11,10 @@ from flax import nnx
 
 from gauss_vit import main as program
 from gauss_vit.assembly.named_model import trained
+from gauss_vit.commands import report
 from gauss_vit.inspect.photos import photos_of_run
 from gauss_vit.inspect.report.packing import CompandedMaps, expand, unpack
-from tests.inspect.report.samples import document
+from tests.inspect.report.samples import SWIN, document
 
 
 @pytest.fixture(scope="module")
@@ -52,3 +54,13 @@ def test_folder_of_images_is_shown_by_name(workdir: Path, tmp_path: Path, capsys
 def test_unknown_choice_of_layers_is_refused(workdir: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
     assert program.main(["report", f"--workdir={workdir}", f"--out={tmp_path}/x.html", "--layers=first"]) == 2
     assert "--layers must be all, last or decoder, got 'first'" in capsys.readouterr().err
+
+
+def test_an_image_that_is_not_whole_patches_is_refused_before_anything_is_measured(
+    workdir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    uneven = dataclasses.replace(trained(workdir), config=dataclasses.replace(SWIN, image_size=(36, 32)))
+    monkeypatch.setattr(report, "named_model", lambda invocation: uneven)
+    assert program.main(["report", f"--workdir={workdir}", f"--out={tmp_path}/x.html"]) == 2
+    assert "36 x 32 are not a whole number of patches of 8 x 8" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -14,7 +14,7 @@ from gauss_vit.analysis import erf, gradient
 from gauss_vit.analysis.erf import accumulate, batch_of, feature_grid
 from gauss_vit.analysis.protocol import BMVC2023, PRE_NORM
 from gauss_vit.errors import ConfigError
-from gauss_vit.inspect.features import features_of, grid_of_layer
+from gauss_vit.inspect.features import check_whole_patches, features_of, grid_of_layer
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.swin import SwinConfig
 from gauss_vit.position import Position, RelativeTable
@@ -138,6 +138,17 @@ def test_a_layer_of_a_swin_transformer_has_the_grid_of_its_stage():
     assert grid_of_layer(SWIN, None) == SWIN.grid
     with pytest.raises(ConfigError, match="no layer 5 in a model of 4"):
         grid_of_layer(SWIN, 5)
+
+
+def test_patches_that_cover_more_than_the_image_are_refused_with_sizes_that_work():
+    uneven = dataclasses.replace(SWIN, image_size=(24, 64))
+    assert uneven.grid == (2, 4)
+    check_whole_patches(uneven, 3)
+    check_whole_patches(SWIN, None)
+    for layer in (4, None):
+        with pytest.raises(ConfigError, match=r"24 x 64 .* patches of 16 x 16") as caught:
+            check_whole_patches(uneven, layer)
+        assert caught.value.do == "choose 16x64 or 32x64"
 
 
 @pytest.fixture
