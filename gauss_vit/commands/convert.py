@@ -1,7 +1,8 @@
 """`convert`: a run's weights as a file for stock libraries, or a file's weights as a run at step 0."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from gauss_vit.assembly import feeds, from_data
 from gauss_vit.assembly.export import write_program, write_weights
@@ -11,6 +12,7 @@ from gauss_vit.assembly.named_model import found_weights, import_weights, preset
 from gauss_vit.assembly.unbaking import Unbaked, recorded_gaussian, with_gaussian
 from gauss_vit.command_line.console import say
 from gauss_vit.command_line.invocation import Invocation
+from gauss_vit.command_line.verb import OptionValue
 from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
 from gauss_vit.position.position import without_terms
@@ -19,6 +21,12 @@ from gauss_vit.weights.bake import with_table
 from gauss_vit.weights.names.name_tables import rules_named
 from gauss_vit.weights.pretrained import Imported
 from gauss_vit.weights.published import Published
+
+_OF_IMPORT: Mapping[str, OptionValue] = MappingProxyType(
+    {"unbake": False, "model": None, "head": "file", "source_grid": None}
+)
+_OF_EXPORT: Mapping[str, OptionValue] = MappingProxyType({"best": False, "ema": False, "out": None})
+"""Flags of one way alone, with their defaults."""
 
 
 def run(invocation: Invocation) -> None:
@@ -38,12 +46,30 @@ def run(invocation: Invocation) -> None:
     """
     if invocation.is_given("to") == invocation.is_given("weights"):
         raise ConfigError("convert needs either --to=timm, to write weights, or --weights=F, to read one")
-    if invocation.switch("unbake") and invocation.is_given("to"):
-        raise ConfigError("--unbake is for the way in", do="leave it out, or give --weights instead of --to")
+    _check_way(invocation)
     if invocation.is_given("to"):
         _export(invocation)
     else:
         _import(invocation)
+
+
+def _check_way(invocation: Invocation) -> None:
+    """Makes sure that no flag is given that this way has no use for.
+
+    Raises:
+      ConfigError: one is.
+    """
+    is_export = invocation.is_given("to")
+    unused = _OF_IMPORT if is_export else _OF_EXPORT
+    given = [flag for flag, default in unused.items() if invocation.options[flag] != default]
+    if given and is_export:
+        raise ConfigError(f"--{given[0]} is for the way in", do="leave it out, or give --weights instead of --to")
+    if given:
+        raise ConfigError(f"--{given[0]} is for the way out", do="leave it out, or give --to instead of --weights")
+    if invocation.experiment is not None and invocation.switch("gaussian"):
+        raise ConfigError(
+            "--gaussian changes a preset, not a config", do="leave it out, or add Gaussian() to model.position.terms"
+        )
 
 
 def _export(invocation: Invocation) -> None:
