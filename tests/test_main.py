@@ -48,6 +48,8 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, li
         ),
         (["erf", "--dtype=float16"], "error[USAGE]: --dtype must be float32, bfloat16 or auto, got 'float16'"),
         (["evaluate", "--crop=1.5"], "error[USAGE]: --crop must be a number from 0 to 1, got '1.5'"),
+        (["probe", "--penalty=0"], "error[USAGE]: --penalty must be a number from 1e-06 to 1e+12, got '0'"),
+        (["probe", "--penalty=inf"], "error[USAGE]: --penalty must be a number from 1e-06 to 1e+12, got 'inf'"),
         (["evaluate", "--bset"], "error[USAGE]: unknown flag --bset; did you mean --best?"),
         (["movie", "--config=F"], "error[USAGE]: movie takes no config. DO: leave --config out"),
         (["movie", "--config.seed=3"], "error[USAGE]: movie takes no config. DO: leave --config.seed out"),
