@@ -104,5 +104,6 @@ def write_bytes(path: Path, content: bytes) -> None:
             temporary.write_bytes(content)
     except OSError as error:
         raise StorageError(
-            f"cannot write {path}: {error.strerror or error}", do="choose an --out that you may write"
+            f"cannot write {path}: {error.strerror or error}",
+            do="free the storage, or choose a folder that you may write",
         ) from error
