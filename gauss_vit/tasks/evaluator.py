@@ -97,6 +97,11 @@ class Best:
         """Name of the evaluator that measures it."""
         return self.metric.partition("/")[0]
 
+    @property
+    def name(self) -> str:
+        """Name of the metric among those of its evaluator."""
+        return self.metric.partition("/")[2]
+
 
 def describe(evaluator: Evaluator, task: Task, values: Mapping[str, float]) -> str:
     """Formats what an evaluator measured for a progress line.

@@ -22,7 +22,7 @@ from gauss_vit.train.state import TrainState
 from gauss_vit.train.workdir import lock, resume
 from gauss_vit.train.workdir.environment import describe_environment
 from gauss_vit.train.workdir.lock import Hold
-from gauss_vit.train.workdir.metrics_log import OBSERVE, splits_at
+from gauss_vit.train.workdir.metrics_log import OBSERVE, splits_at, values_by_step
 from gauss_vit.train.workdir.resume import Differences
 from gauss_vit.waiting import announced
 
@@ -183,13 +183,15 @@ def open_batches(run: Run, state: TrainState) -> Iterator[Batch]:
 def checkpoint_writer(run: Run, *, origin: Origin, hold: Hold) -> CheckpointWriter:
     """Opens the writer for a run, which saves only while the workdir is held."""
     training = run.recipe.training
+    best = training.best
     return CheckpointWriter(
         run.workdir,
         experiment=run.recipe.to_json(),
         trained_on=run.trained_on,
         origin=origin,
         require_hold=hold.require,
-        retention=Retention(num_newest=training.keep_checkpoints, every=training.keep_every, best=training.best),
+        retention=Retention(num_newest=training.keep_checkpoints, every=training.keep_every, best=best),
+        logged={} if best is None else values_by_step(run.workdir, best.evaluator, best.name),
     )
 
 

@@ -149,6 +149,7 @@ class _Loop:
         logged = splits_at(self._run.workdir, self._step) if self._step > 0 else set()
         if self._step > 0 and (missing := missing_evaluators(self._run, self._step)):
             self._measure(missing, is_observed=OBSERVE in logged)
+            self._writer.rank(self._step, self._evaluation)
         if self._step == 0 and observes_start(self._run):
             self._observe(0, self._state.params)
         with contextlib.closing(self._trace):

@@ -18,7 +18,7 @@ from gauss_vit.batches import Batch, ClassTargets
 from gauss_vit.errors import BusyError, CheckpointError, ConfigError, DataError, DivergedError, StorageError
 from gauss_vit.tasks.evaluator import Best, Evaluator
 from gauss_vit.train.checkpoint.reader import saved_steps
-from gauss_vit.train.loop import fit
+from gauss_vit.train.loop import Run, fit
 from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.optim import SGD, AdamW, Optimizer
 from gauss_vit.train.program import make_program
@@ -112,9 +112,9 @@ def test_signal_before_the_first_update_saves_nothing(tmp_path: Path):
     assert saved_steps(tmp_path) == []
 
 
-@pytest.mark.parametrize("which", [2, *(pytest.param(which, marks=pytest.mark.full) for which in (1, 3))])
-def test_interrupted_evaluation_is_done_again_and_counted_once(undisturbed: Path, tmp_path: Path, which: int):
-    run, calls = run_in(tmp_path), []
+def interrupted_in_evaluation(run: Run, which: int) -> Run:
+    """Sends SIGTERM to the process during an evaluation, counted from 1."""
+    calls = []
 
     def evaluation(name: str) -> Iterator[Batch]:
         calls.append(name)
@@ -123,12 +123,30 @@ def test_interrupted_evaluation_is_done_again_and_counted_once(undisturbed: Path
                 os.kill(os.getpid(), signal.SIGTERM)
             yield batch
 
+    return dataclasses.replace(run, feed=dataclasses.replace(run.feed, evaluation=evaluation))
+
+
+@pytest.mark.parametrize("which", [2, *(pytest.param(which, marks=pytest.mark.full) for which in (1, 3))])
+def test_interrupted_evaluation_is_done_again_and_counted_once(undisturbed: Path, tmp_path: Path, which: int):
+    run = run_in(tmp_path)
     with pytest.raises(SystemExit):
-        fit(dataclasses.replace(run, feed=dataclasses.replace(run.feed, evaluation=evaluation)))
+        fit(interrupted_in_evaluation(run, which))
     assert max(saved_steps(tmp_path)) == 4 * which
     fit(run)
     fit(run)
     assert (tmp_path / "metrics.jsonl").read_text() == (undisturbed / "metrics.jsonl").read_text()
+
+
+def test_checkpoint_whose_evaluation_was_interrupted_may_be_the_best(tmp_path: Path):
+    # Of equal numbers the earlier is the best.
+    best = Best(metric="eval/num_examples", mode="max")
+    run = run_in(tmp_path, dataclasses.replace(TRAINING, checkpoint_every=4, keep_checkpoints=1, best=best))
+    with pytest.raises(SystemExit):
+        fit(interrupted_in_evaluation(run, 1))
+    with pytest.raises(SystemExit):
+        fit(interrupted_at(run, 6))
+    fit(run)
+    assert (saved_steps(tmp_path), str((tmp_path / "checkpoints" / "best").readlink())) == ([4, 12], "4")
 
 
 def test_crash_between_checkpoints_ends_with_the_same_bits(undisturbed: Path, tmp_path: Path):

@@ -8,7 +8,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 
 import orbax.checkpoint as ocp
 
@@ -43,6 +43,8 @@ class CheckpointWriter:
       origin: versions, devices and overrides, stored with every checkpoint.
       retention: rule for the checkpoints that stay.
       require_hold: function that raises a BusyError if another run has taken the workdir.
+      logged: metric of the best checkpoint by step, as logged; of evaluations made after the checkpoint was saved, the
+        record knows nothing.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class CheckpointWriter:
         origin: Origin,
         retention: Retention,
         require_hold: Callable[[], None] = _held_for_certain,
+        logged: Mapping[int, float] = MappingProxyType({}),
     ):
         self._workdir = workdir
         self._folder = (workdir / CHECKPOINTS).absolute()
@@ -62,6 +65,7 @@ class CheckpointWriter:
         self._origin = origin
         self._retention = retention
         self._require_hold = require_hold
+        self._logged = logged
         self._in_flight: Progress | None = None
         self._quiet = contextlib.ExitStack()
         self._undeletable: set[str] = set()
@@ -108,7 +112,7 @@ class CheckpointWriter:
     def _begin(self) -> int | None:
         """Reads what is on disk, finishes removals, and returns the newest step."""
         if self._retention.best is not None:
-            self._values = _recorded_values(self._workdir, self._retention.best.metric)
+            self._values = _known_values(self._workdir, self._retention.best.metric, self._logged)
         self._remove(retentions.leftovers(self._folder))
         return max(saved_steps(self._workdir), default=None)
 
@@ -174,11 +178,17 @@ class CheckpointWriter:
             raise self._failure(error) from error
         self.newest_step, self._in_flight = progress.step, None
         _LOGGER.info("saved checkpoint %d", progress.step)
-        try:
-            if processes.is_first():
-                self._retain(progress)
-        except OSError as error:
-            raise storage_error(error, f"checkpoint {progress.step} is saved, {self._folder} not updated") from error
+        if processes.is_first():
+            self._update(progress.step, progress.metrics)
+
+    def rank(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Ranks a checkpoint on disk by evaluations that were made after it was saved.
+
+        Raises:
+          StorageError: the folder could not be updated, such as the link to the best.
+        """
+        if processes.is_first():
+            self._update(step, metrics)
 
     def _sync(self, checkpoint: Path) -> None:
         """Waits until a checkpoint and every entry that leads to it from the workdir are on the disk."""
@@ -186,12 +196,18 @@ class CheckpointWriter:
         sync_entries(self._folder)
         sync_entries(self._workdir)
 
-    def _retain(self, progress: Progress) -> None:
-        """Updates the link to the best checkpoint and removes old ones; the new one is on disk already."""
+    def _update(self, step: int, metrics: Mapping[str, float]) -> None:
+        try:
+            self._retain(step, metrics)
+        except OSError as error:
+            raise storage_error(error, f"checkpoint {step} is saved, {self._folder} not updated") from error
+
+    def _retain(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Updates the link to the best checkpoint and removes old ones; the newest one is on disk already."""
         best, rule = None, self._retention.best
         if rule is not None:
-            if rule.metric in progress.metrics:
-                self._values[progress.step] = float(progress.metrics[rule.metric])
+            if rule.metric in metrics:
+                self._values[step] = float(metrics[rule.metric])
             best = retentions.best_step(self._values, mode=rule.mode)
         if best is not None:
             retentions.link_best(self._folder, best)
@@ -220,8 +236,8 @@ class CheckpointWriter:
         return storage_error(error, f"saving checkpoint {step} failed", after=f"; {previous}")
 
 
-def _recorded_values(workdir: Path, metric: str) -> dict[int, float]:
-    """Reads the metric of every checkpoint on disk that has one."""
+def _known_values(workdir: Path, metric: str, logged: Mapping[int, float]) -> dict[int, float]:
+    """Returns the metric of every checkpoint on disk that has one, in its record or else in the log."""
     values = {}
     for step in saved_steps(workdir):
         try:
@@ -229,6 +245,6 @@ def _recorded_values(workdir: Path, metric: str) -> dict[int, float]:
         except DamagedError as error:
             _LOGGER.warning("checkpoint %d does not compete for the best: %s", step, error)
             continue
-        if metric in metrics:
-            values[step] = float(metrics[metric])
+        if metric in metrics or step in logged:
+            values[step] = float(metrics[metric] if metric in metrics else logged[step])
     return values

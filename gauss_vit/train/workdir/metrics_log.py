@@ -100,6 +100,12 @@ def splits_at(workdir: Path, step: int) -> set[str]:
     return {str(entry["split"]) for entry in entries(workdir / LINES) if entry["step"] == step}
 
 
+def values_by_step(workdir: Path, split: str, name: str) -> dict[int, float]:
+    """Returns the finite values of a metric in metrics.jsonl by step."""
+    found = {entry["step"]: entry.get(name) for entry in entries(workdir / LINES) if entry["split"] == split}
+    return {int(step): float(value) for step, value in found.items() if step is not None and value is not None}
+
+
 def _drop_after(path: Path, step: int) -> None:
     """Rewrites a file without the lines after a step and without a torn one, if there are any."""
     if not path.exists() or all(_is_kept(line, step) for line in read_lines(path)):

@@ -49,6 +49,15 @@ def test_best_is_known_after_a_restart(tmp_path: Path):
     assert (saved_steps(tmp_path), best_of(tmp_path)) == ([1, 3], "1")
 
 
+def test_checkpoint_that_is_evaluated_later_is_ranked(tmp_path: Path):
+    with writer_in(tmp_path, num_newest=1, best=LOWEST_LOSS) as writer:
+        writer.save(state_at(1), progress_at(1, **{"eval/loss": 0.2}))
+        writer.save(state_at(2), progress_at(2))
+        writer.wait()
+        writer.rank(2, {"eval/loss": 0.1})
+        assert (saved_steps(tmp_path), best_of(tmp_path)) == ([2], "2")
+
+
 def test_damaged_checkpoint_does_not_compete(tmp_path: Path):
     with writer_in(tmp_path, best=LOWEST_LOSS) as writer:
         writer.save(state_at(1), progress_at(1, **{"eval/loss": 0.1}))

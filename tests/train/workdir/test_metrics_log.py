@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gauss_vit.errors import StorageError
-from gauss_vit.train.workdir.metrics_log import TRAIN, MetricsLog, entries, splits_at
+from gauss_vit.train.workdir.metrics_log import TRAIN, MetricsLog, entries, splits_at, values_by_step
 
 
 def write(workdir: Path, *, step: int, steps: range) -> None:
@@ -52,6 +52,17 @@ def test_numbers_that_are_not_finite_are_null(tmp_path: Path):
     line = json.loads((tmp_path / "metrics.jsonl").read_text(), parse_constant=pytest.fail)
     assert line == {"step": 1, "split": "eval", "loss": None, "top1": None, "num_examples": 3}
     log.close()
+
+
+def test_values_of_a_metric_are_those_of_its_split(tmp_path: Path):
+    log = MetricsLog(tmp_path, step=0)
+    for step, loss in [(4, 0.1), (8, float("nan")), (12, 0.3)]:
+        log.append(TRAIN, step, {"loss": 9.0})
+        log.append("eval", step, {"loss": loss})
+        log.append("test", step, {"top1": 0.5})
+    log.close()
+    assert values_by_step(tmp_path, "eval", "loss") == {4: 0.1, 12: 0.3}
+    assert values_by_step(tmp_path / "none", "eval", "loss") == {}
 
 
 def test_table_has_a_column_for_every_name(tmp_path: Path):
