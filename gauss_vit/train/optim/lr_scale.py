@@ -17,7 +17,7 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.tree import flatten_paths, match_rules, path_of, unflatten_paths
 
 _STACK = re.compile(r"(?P<stack>(.*\.)?\w*blocks)\..*")
-_LAST = re.compile(r"(backbone\.norm|head)\..*")
+_LAST = re.compile(r"(backbone\.(norm|attention_pool)|head)\..*")
 _STAGE = re.compile(r".*\.stages\.\d+")
 
 
@@ -27,7 +27,7 @@ class LearningRateScale:
 
     Attributes:
       layer_decay: d in (0, 1]: parameters before the n blocks have d^(n + 1) of the rate, those of block i (from 0)
-        d^(n - i), the final norm and the head the full rate.
+        d^(n - i), the final norm, attention pooling and the head the full rate.
       factors: pairs of a regular expression of whole paths and a further factor >= 0; the first that matches applies.
       frozen: regular expressions of whole paths of parameters that never change. Their gradients do not count in the
         global norm, and the optimizer keeps no state for them.

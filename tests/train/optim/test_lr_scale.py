@@ -44,6 +44,12 @@ def test_depth_counts_over_the_stages_of_swin():
     assert powers["backbone.norm.scale"] == 0
 
 
+def test_attention_pooling_comes_after_the_blocks():
+    factors = factors_of("vit_base_patch16_siglip_224", LearningRateScale(layer_decay=0.5))
+    pooling = {path: factor for path, factor in factors.items() if path.startswith("backbone.attention_pool.")}
+    assert pooling and all(factor == 1.0 for factor in pooling.values())
+
+
 def test_class_blocks_come_after_the_blocks():
     factors = factors_of("cait_xxs24_224", LearningRateScale(layer_decay=0.5))
     np.testing.assert_allclose(factors["backbone.class_blocks.query.bias"][:, 0], [0.25, 0.5], rtol=1e-6)
