@@ -7,6 +7,7 @@ and after three missing beats on another one.
 
 import contextlib
 import dataclasses
+import errno
 import json
 import os
 import secrets
@@ -23,6 +24,8 @@ from gauss_vit.files import replacing
 LEASE = ".lease"
 BEAT_SECONDS = 5.0
 _MISSED_BEATS = 3
+_PATIENCE_SECONDS = 5.0
+_NO_LEASE = (errno.ENOENT, errno.ELOOP)
 _LONGEST = 1000
 _LOCAL = frozenset(
     {"apfs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "hfs", "overlay", "ramfs", "tmpfs", "vfat", "xfs", "zfs"}
@@ -51,21 +54,24 @@ class Lease:
 
         Raises:
           BusyError: somebody has.
+          StorageError: code WORKDIR, it cannot be read.
         """
-        if self.is_lost.is_set() or _read(self.path).get("token") != self.token:
-            raise busy(self.path.parent, _owner(_read(self.path)))
+        found = _read_patiently(self.path)
+        if self.is_lost.is_set() or found.get("token") != self.token:
+            raise busy(self.path.parent, _owner(found))
 
     def renew(self, *, beat_seconds: float) -> None:
         """Writes the file again and again, until the lease ends or is lost."""
         count = 0
         while not self.is_over.wait(beat_seconds):
-            if _read(self.path).get("token") != self.token:
-                self.is_lost.set()
-                return
-            count += 1
-            # A beat that cannot be written is made up by the next one.
-            with contextlib.suppress(OSError), replacing(self.path) as temporary:
-                temporary.write_text(_content(self.token, count), encoding="utf-8")
+            # A beat that cannot be read or written is made up by the next one.
+            with contextlib.suppress(OSError):
+                if _read(self.path).get("token") != self.token:
+                    self.is_lost.set()
+                    return
+                count += 1
+                with replacing(self.path) as temporary:
+                    temporary.write_text(_content(self.token, count), encoding="utf-8")
 
 
 @contextlib.contextmanager
@@ -74,10 +80,10 @@ def take(workdir: Path, *, beat_seconds: float = BEAT_SECONDS) -> Iterator[Lease
 
     Raises:
       BusyError: another process holds it.
-      StorageError: code WORKDIR, it cannot be written.
+      StorageError: code WORKDIR, it cannot be read or written.
     """
     path = workdir / LEASE
-    found = _read(path)
+    found = _read_patiently(path)
     if found and not _is_left_behind(path, found, seconds=_MISSED_BEATS * beat_seconds):
         raise busy(workdir, _owner(found))
     lease = Lease(path=path, token=secrets.token_hex(8), is_lost=threading.Event(), is_over=threading.Event())
@@ -86,7 +92,7 @@ def take(workdir: Path, *, beat_seconds: float = BEAT_SECONDS) -> Iterator[Lease
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "w", encoding="utf-8") as file:
             file.write(_content(lease.token, 0))
     except FileExistsError as error:
-        raise busy(workdir, _owner(_read(path))) from error
+        raise busy(workdir, _owner(_read_patiently(path))) from error
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror or error}", code="WORKDIR") from error
     renewal = threading.Thread(target=lease.renew, kwargs={"beat_seconds": beat_seconds}, name="lease", daemon=True)
@@ -96,8 +102,10 @@ def take(workdir: Path, *, beat_seconds: float = BEAT_SECONDS) -> Iterator[Lease
     finally:
         lease.is_over.set()
         renewal.join()
-        if _read(path).get("token") == lease.token:
-            path.unlink(missing_ok=True)
+        # What cannot be removed is a lease of a process that is gone.
+        with contextlib.suppress(OSError):
+            if _read(path).get("token") == lease.token:
+                path.unlink(missing_ok=True)
 
 
 def busy(workdir: Path, owner: str) -> BusyError:
@@ -123,7 +131,7 @@ def _is_left_behind(path: Path, found: dict[str, Any], *, seconds: float) -> boo
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         time.sleep(seconds / 30)
-        if _read(path) != found:
+        if _read_patiently(path) != found:
             return False
     return True
 
@@ -138,12 +146,36 @@ def _is_running(pid: object) -> bool:
     return True
 
 
+def _read_patiently(path: Path) -> dict[str, Any]:
+    """Reads a lease, for some seconds again where the storage fails, as one in a network may for a moment.
+
+    Raises:
+      StorageError: code WORKDIR, it cannot be read.
+    """
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return _read(path)
+        except OSError as error:
+            if time.monotonic() >= deadline:
+                raise StorageError(f"cannot read {path}: {error.strerror or error}", code="WORKDIR") from error
+        time.sleep(_PATIENCE_SECONDS / 30)
+
+
 def _read(path: Path) -> dict[str, Any]:
-    """Reads a lease; empty where there is none or it is torn."""
+    """Reads a lease; empty where there is none, a link is in its place, or it is torn.
+
+    Raises:
+      OSError: the storage fails, which says nothing of the lease.
+    """
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), encoding="utf-8", errors="replace") as file:
             content = json.loads(file.read(_LONGEST))
-    except (OSError, ValueError):
+    except OSError as error:
+        if error.errno in _NO_LEASE:
+            return {}
+        raise
+    except ValueError:
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -1,9 +1,11 @@
 """The lease of a folder that machines share: one holder, and a way out of what a killed one left."""
 
+import errno
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -101,6 +103,63 @@ def test_a_torn_lease_is_none_and_a_link_is_not_followed(tmp_path: Path):
     assert (tmp_path / "mine").read_text() == "kept"
     with pytest.raises(StorageError, match=r"cannot write .*\.lease"), lease.take(tmp_path / "none", beat_seconds=BEAT):
         pass
+
+
+class FailingStorage:
+    """Lets reads of a lease fail, so many of them, as a server of files may that is started again."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch):
+        self.num_failures = 0
+        self.has_failed = threading.Event()
+        self._open = os.open
+        monkeypatch.setattr(os, "open", self)
+        monkeypatch.setattr(lease, "_PATIENCE_SECONDS", 0.2)
+
+    def __call__(self, path: os.PathLike[str] | str, flags: int, *arguments: int, **named: int) -> int:
+        if Path(path).name == lease.LEASE and not flags & os.O_CREAT and self.num_failures > 0:
+            self.num_failures -= 1
+            self.has_failed.set()
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return self._open(path, flags, *arguments, **named)
+
+
+@pytest.fixture
+def storage(monkeypatch: pytest.MonkeyPatch) -> FailingStorage:
+    return FailingStorage(monkeypatch)
+
+
+def test_a_beat_that_cannot_be_read_does_not_end_a_lease(tmp_path: Path, storage: FailingStorage):
+    with lease.take(tmp_path, beat_seconds=BEAT) as taken:
+        storage.num_failures = 1
+        assert storage.has_failed.wait(5.0)
+        time.sleep(2 * BEAT)
+        taken.require()
+        assert not taken.is_lost.is_set()
+
+
+def test_a_failed_read_is_made_again_before_a_save(tmp_path: Path, storage: FailingStorage):
+    with lease.take(tmp_path, beat_seconds=60.0) as taken:
+        storage.num_failures = 2
+        taken.require()
+        storage.num_failures = 10**6
+        with pytest.raises(StorageError, match=r"cannot read .*\.lease: Stale file handle"):
+            taken.require()
+
+
+def test_a_lease_that_cannot_be_read_is_not_taken(tmp_path: Path, storage: FailingStorage):
+    with lease.take(tmp_path, beat_seconds=BEAT):
+        for num_failures, error in ((1, BusyError), (10**6, StorageError)):
+            storage.num_failures = num_failures
+            with pytest.raises(error), lease.take(tmp_path, beat_seconds=10 * BEAT):
+                pass
+        storage.num_failures = 0
+        assert str(os.getpid()) in (tmp_path / lease.LEASE).read_text()
+
+
+def test_a_lease_that_cannot_be_removed_hides_no_error(tmp_path: Path, storage: FailingStorage):
+    with pytest.raises(KeyError), lease.take(tmp_path, beat_seconds=60.0):
+        storage.num_failures = 10**6
+        raise KeyError
 
 
 def hold_on(host: str, workdir: Path) -> subprocess.Popen[str]:
