@@ -65,6 +65,8 @@ class Training:
             errors.append(f"num_epochs must be a number > 0, got {self.num_epochs}")
         if self.ema_decay is not None and not 0 <= self.ema_decay < 1:
             errors.append(f"ema_decay must be in [0, 1) or None, got {self.ema_decay}")
+        if self.ema_decay is None and self.best is not None and self.best.name.startswith("ema_"):
+            errors.append(f"best.metric {self.best.metric} is of the moving average, and ema_decay is None")
         if not errors and self.keep_every is not None and self.keep_every % self.checkpoint_every:
             errors.append(f"keep_every {self.keep_every} is not a multiple of checkpoint_every {self.checkpoint_every}")
         if not errors and self.batch_size % self.accumulate:

@@ -16,7 +16,7 @@ from jaxtyping import PyTree
 from gauss_vit.batches import Batch
 from gauss_vit.config.schema import JsonValue
 from gauss_vit.errors import ConfigError, DataError, DivergedError
-from gauss_vit.tasks.evaluator import Best, Evaluator, describe
+from gauss_vit.tasks.evaluator import Evaluator, describe
 from gauss_vit.train import memory
 from gauss_vit.train.beginning import (
     best_params,
@@ -293,14 +293,28 @@ class _Loop:
         if not values:
             return False
         ranked = {f"{evaluator.name}/{name}": value for name, value in values.items()}
-        _check_best(self._training.best, evaluator, ranked)
         for name, value in ranked.items():
             if not math.isfinite(value):
                 _LOGGER.warning("%s is %s at step %d: not ranked", name, value, self._step)
         self._evaluation |= {name: value for name, value in ranked.items() if math.isfinite(value)}
         self._loggers.write(evaluator.name, self._step, values)
         _LOGGER.info("[%d/%d] %s %s", self._step, self._training.total_steps, evaluator.name, text)
+        self._require_best(evaluator, ranked)
         return True
+
+    def _require_best(self, evaluator: Evaluator, values: Mapping[str, float]) -> None:
+        """Checks that an evaluator measures the metric to rank by, if it is to; the step is saved if it does not.
+
+        Raises:
+          ConfigError: it does not.
+        """
+        best = self._training.best
+        if best is not None and best.evaluator == evaluator.name and best.metric not in values:
+            self._save()
+            raise ConfigError(
+                f"training.best.metric {best.metric} is not measured",
+                do=f"choose one of {', '.join(values)}, with which the same command resumes",
+            )
 
     def _metrics_of(self, evaluator: Evaluator, params: PyTree, *, kind: str) -> dict[str, float]:
         """Measures parameters on the split of an evaluator; empty when it is interrupted."""
@@ -366,14 +380,6 @@ class _Loop:
             f" {audited_paths(self._program.abstract)[int(outcome.first_bad)]});"
             f" last good checkpoint: {'none' if newest is None else newest}",
             do="lower the learning rate, lengthen the warm-up, or set max_gradient_norm",
-        )
-
-
-def _check_best(best: Best | None, evaluator: Evaluator, values: Mapping[str, float]) -> None:
-    """Raises a ConfigError if the metric to rank by is one of an evaluator that does not measure it."""
-    if best is not None and best.evaluator == evaluator.name and best.metric not in values:
-        raise ConfigError(
-            f"training.best.metric {best.metric} is not measured", do=f"choose one of {', '.join(values)}"
         )
 
 

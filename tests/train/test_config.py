@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from gauss_vit.errors import ConfigError
+from gauss_vit.tasks.evaluator import Best
 from gauss_vit.train.config import Training
 from tests.train.toy import TRAINING
 
@@ -23,6 +24,13 @@ def test_no_images_may_be_observed():
     assert dataclasses.replace(TRAINING, observe_images=0).observe_images == 0
     with pytest.raises(ConfigError, match="observe_images must be an integer >= 0, got -1"):
         dataclasses.replace(TRAINING, observe_images=-1)
+
+
+def test_the_best_of_a_moving_average_needs_one():
+    best = Best(metric="eval/ema_loss", mode="min")
+    assert dataclasses.replace(TRAINING, best=best, ema_decay=0.5).best == best
+    with pytest.raises(ConfigError, match="eval/ema_loss is of the moving average, and ema_decay is None"):
+        dataclasses.replace(TRAINING, best=best)
 
 
 def test_all_errors_are_named_at_once():

@@ -279,6 +279,9 @@ def test_unknown_best_metric_is_refused(tmp_path: Path):
     with pytest.raises(ConfigError, match=r"training\.best\.metric eval/top2 is not measured") as caught:
         fit(run_in(tmp_path, dataclasses.replace(TRAINING, best=best)))
     assert "eval/top1" in caught.value.do
+    assert saved_steps(tmp_path) == [3, 4], "the step of the evaluation is saved"
+    fit(run_in(tmp_path, dataclasses.replace(TRAINING, best=Best(metric="eval/num_examples", mode="max"))))
+    assert saved_steps(tmp_path) == [4, 9, 12], "the evaluation before it was refused counts"
 
 
 @pytest.mark.parametrize(
