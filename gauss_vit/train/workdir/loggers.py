@@ -85,7 +85,7 @@ class Loggers:
         """Writes the numbers to the disk before a checkpoint is saved.
 
         Raises:
-          StorageError: metrics.jsonl or metrics.csv cannot be written.
+          StorageError: metrics.jsonl cannot be written.
         """
         if self._numbers is not None:
             self._numbers.sync()

@@ -66,13 +66,12 @@ class Numbers:
         self._track("speed", step, timing.numbers())
 
     def sync(self) -> None:
-        """Writes the numbers to the disk.
+        """Writes the numbers to the disk, but for metrics.csv, which takes seconds after a long history.
 
         Raises:
-          StorageError: metrics.jsonl or metrics.csv cannot be written.
+          StorageError: metrics.jsonl cannot be written.
         """
         self._metrics.sync()
-        self._metrics.write_table()
 
     def _track(self, split: str, step: int, values: Mapping[str, float]) -> None:
         named = {f"{split}/{name}": value for name, value in values.items()}
