@@ -10,7 +10,7 @@ from jaxtyping import PyTree
 from gauss_vit.batches import Batch
 from gauss_vit.class_names import changes_of_classes
 from gauss_vit.distributed import processes
-from gauss_vit.errors import CheckpointError
+from gauss_vit.errors import CheckpointError, ConfigError
 from gauss_vit.tasks.evaluator import Evaluator
 from gauss_vit.train.checkpoint.origin import Origin, Override, changed_versions, resharding
 from gauss_vit.train.checkpoint.reader import Restored, best_step, restore_params, set_aside, unfinished_steps
@@ -42,6 +42,20 @@ def compare_with_recorded(run: Run) -> Differences:
     if run.resume == "same":
         resume.require_same_run(differences)
     return differences
+
+
+def require_steps(run: Run, restored: Restored | None) -> None:
+    """Checks that the run is not to end before the step that it has reached.
+
+    Raises:
+      ConfigError: it is, which a run that overrides its config may ask for.
+    """
+    num_steps = run.recipe.training.total_steps
+    if restored is not None and restored.step > num_steps:
+        raise ConfigError(
+            f"the run has made {restored.step} steps, and training.num_steps is {num_steps}",
+            do=f"set it to {restored.step} at least, or use a new --workdir",
+        )
 
 
 def is_complete(run: Run, restored: Restored | None) -> bool:

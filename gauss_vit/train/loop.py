@@ -15,7 +15,7 @@ from jaxtyping import PyTree
 
 from gauss_vit.batches import Batch
 from gauss_vit.config.schema import JsonValue
-from gauss_vit.errors import ConfigError, DataError, DivergedError
+from gauss_vit.errors import CheckpointError, ConfigError, DataError, DivergedError
 from gauss_vit.tasks.evaluator import Evaluator, describe
 from gauss_vit.train import memory
 from gauss_vit.train.beginning import (
@@ -30,12 +30,13 @@ from gauss_vit.train.beginning import (
     observes_start,
     open_batches,
     origin_of,
+    require_steps,
     resumed,
     unobserved_best,
     write_records,
 )
 from gauss_vit.train.checkpoint.metadata import Progress
-from gauss_vit.train.checkpoint.reader import check_format, restore_state
+from gauss_vit.train.checkpoint.reader import NONE_VALID, check_format, restore_state
 from gauss_vit.train.checkpoint.writer import CheckpointWriter
 from gauss_vit.train.evaluation import evaluate
 from gauss_vit.train.input_wait import InputWait
@@ -52,7 +53,7 @@ from gauss_vit.train.wall_time import Pace, WallTime
 from gauss_vit.train.workdir import lock
 from gauss_vit.train.workdir.faults import storage_faults
 from gauss_vit.train.workdir.loggers import Loggers
-from gauss_vit.train.workdir.metrics_log import OBSERVE, TRAIN, splits_at
+from gauss_vit.train.workdir.metrics_log import OBSERVE, TRAIN, last_step, splits_at
 from gauss_vit.train.workdir.progress import progress_line
 from gauss_vit.train.workdir.timing_log import Timing, seconds_before, summary
 from gauss_vit.waiting import announced
@@ -91,6 +92,7 @@ def fit(run: Run) -> None:
         differences = compare_with_recorded(run)
         with announced("reading the newest checkpoint"), waits.restoring():
             restored = restore_state(run.workdir, run.program.abstract)
+        require_steps(run, restored)
         if is_complete(run, restored):
             _LOGGER.info("already finished at step %d; nothing to do", run.recipe.training.total_steps)
             return
@@ -140,12 +142,14 @@ class _Loop:
         self._input = InputWait(wall)
         self._trace = StepTrace(run.trace, run.workdir, step=self._step)
         self._window = MetricWindow((), explain=self._explain)
+        self._window_start = 0
         self._evaluation: dict[str, float] = {}
         self._compiled: set[Shapes] = set()
 
     def go(self, batches: Iterable[Batch], *, interval: tuple[JsonValue, ...]) -> None:
         """Runs the remaining steps; `interval` has the sums from before the run stopped."""
         self._window = MetricWindow(interval, explain=self._explain)
+        self._window_start = last_step(self._run.workdir, TRAIN)
         logged = splits_at(self._run.workdir, self._step) if self._step > 0 else set()
         if self._step > 0 and (missing := missing_evaluators(self._run, self._step)):
             self._measure(missing, is_observed=OBSERVE in logged)
@@ -207,7 +211,7 @@ class _Loop:
     def _log(self) -> None:
         """Reports the interval that ends here."""
         training = self._training
-        num_places = ((self._step - 1) % training.log_every + 1) * training.batch_size
+        num_places = (self._step - self._window_start) * training.batch_size
         # Before anything else is computed, which would wait behind a step that is stuck, without its limit.
         self._settle()
         rate = float(self._program.learning_rate(self._step - 1))
@@ -230,6 +234,7 @@ class _Loop:
         )
         _LOGGER.info("%s", line)
         self._window.restart()
+        self._window_start = self._step
         self._pace.restart()
 
     def _timing(self) -> Timing:
@@ -262,7 +267,7 @@ class _Loop:
     def _observe(self, step: int, params: PyTree) -> None:
         """Calls the observers with the parameters of a step, and logs their numbers, if any.
 
-        An earlier step, the best one, is logged in any case, so that it is not observed again.
+        With a rule for the best checkpoint every step is logged, so that the best one is not observed again.
         """
         with (
             self._wall.within("observation"),
@@ -271,15 +276,24 @@ class _Loop:
             self._waits.observing(step),
         ):
             values = {name: value for observer in self._run.observers for name, value in observer(step, params).items()}
-        if values or step != self._step:
+        if values or self._training.best is not None:
             self._loggers.write(OBSERVE, step, values)
         self._loggers.show(step, self._run.pictures(step))
 
     def _observe_best(self) -> None:
-        """Observes the best checkpoint, unless that was done when the run was there."""
-        step = unobserved_best(self._run)
-        if step is not None:
-            self._observe(step, best_params(self._run, step))
+        """Observes the best checkpoint, unless that was done when the run was there.
+
+        A damaged one is moved out of the way, and the best of the others takes its place.
+        """
+        while (step := unobserved_best(self._run)) is not None:
+            try:
+                params = best_params(self._run, step)
+            except CheckpointError as error:
+                if error.code != NONE_VALID:
+                    raise
+                _LOGGER.warning("the best checkpoint is damaged: %s; moved to %s", error, self._writer.set_aside(step))
+                continue
+            self._observe(step, params)
             self._loggers.sync()
 
     def _evaluate(self, evaluator: Evaluator) -> bool:

@@ -174,6 +174,7 @@ def test_more_steps_go_on_where_the_run_ended(tmp_path: Path, logs: pytest.LogCa
     fit(run_in(tmp_path / "short"))
     fit(with_training(run_in(tmp_path / "short"), num_steps=15))
     assert "config: training.num_steps: 12 -> 15" in logs.messages
+    assert not any("num_skipped" in entry for entry in entries(tmp_path / "short" / "metrics.jsonl"))
     long, short = (trace_of(tmp_path / name)[2].leaves for name in ("long", "short"))
     assert long == short
 

@@ -1,6 +1,7 @@
 """Observers see the run at their steps, and what they say is logged once, whatever happens on its way."""
 
 import dataclasses
+import logging
 import os
 import signal
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from gauss_vit.train.tracking.tracker import TrackedRun
 from gauss_vit.train.workdir.metrics_log import entries
 from tests.train.bits import trace_of
 from tests.train.incidents import final_state, interrupted_at
+from tests.train.states import data_files, flip_byte
 from tests.train.toy import TRAINING, run_in, with_recipe
 from tests.train.tracking.recorder import Recorder
 
@@ -151,6 +153,45 @@ def test_an_observer_that_says_nothing_of_the_best_is_asked_once(tmp_path: Path)
     fit(run)
     fit(run)
     assert seen == [12, 4]
+
+
+def test_a_silent_observer_is_not_asked_again_where_the_last_step_is_the_best(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.INFO)
+    seen: list[int] = []
+
+    def silent(step: int, params: PyTree) -> dict[str, float]:
+        seen.append(step)
+        return {}
+
+    run = with_recipe(with_best(tmp_path, observers=(silent,)), evaluators=(Evaluator(),))
+    fit(run)
+    fit(run)
+    assert seen == [12]
+    assert caplog.messages[-1] == "already finished at step 12; nothing to do"
+
+
+def test_a_damaged_best_checkpoint_is_set_aside_for_the_next(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO)
+    run = with_best(tmp_path)
+
+    def fail_at_best(step: int, params: PyTree) -> dict[str, float]:
+        if step == 4:
+            raise StorageError("disk full")
+        return {"norm": 1.0}
+
+    with pytest.raises(StorageError):
+        fit(dataclasses.replace(run, observers=(fail_at_best,)))
+    flip_byte(next(path for path in data_files(tmp_path, 4) if path.parent.parent.name == "state"))
+    fit(run)
+    assert any("the best checkpoint is damaged" in message for message in caplog.messages)
+    assert (tmp_path / "corrupt" / "4").is_dir()
+    assert str((tmp_path / "checkpoints" / "best").readlink()) == "8"
+    lines = [entry["step"] for entry in entries(tmp_path / "metrics.jsonl") if entry["split"] == "observe"]
+    assert lines == [12, 8]
+    fit(run)
+    assert caplog.messages[-1] == "already finished at step 12; nothing to do"
 
 
 def test_pictures_of_observers_and_numbers_go_to_the_trackers(tmp_path: Path):

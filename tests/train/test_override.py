@@ -66,6 +66,14 @@ def test_other_arrays_and_other_classes_are_refused_all_the_same(tmp_path: Path)
         fit(dataclasses.replace(longer, trained_on=dataclasses.replace(TRAINED_ON, class_names=("crow", "gull"))))
 
 
+def test_fewer_steps_than_were_made_are_refused(tmp_path: Path):
+    fit(run_in(tmp_path, SHORT))
+    shorter = with_training(run_in(tmp_path, SHORT), num_steps=5)
+    with pytest.raises(ConfigError, match=r"the run has made 6 steps, and training\.num_steps is 5") as caught:
+        fit(dataclasses.replace(shorter, resume="override"))
+    assert caught.value.do == "set it to 6 at least, or use a new --workdir"
+
+
 def test_fresh_folder_has_nothing_to_override(tmp_path: Path):
     fit(dataclasses.replace(run_in(tmp_path, SHORT), resume="override"))
     assert read_record(tmp_path, 6).origin.overrides == ()

@@ -31,6 +31,8 @@ from gauss_vit.train.state import TrainState
 
 STATE, META = "state", "meta"
 CHECKPOINTS, CORRUPT = "checkpoints", "corrupt"
+NONE_VALID = "CKPT-NONE-VALID"
+"""Code of the error that every checkpoint to choose from is damaged."""
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -196,7 +198,7 @@ def _newest_valid(workdir: Path, read: Callable[[int], Restored], *, steps: Sequ
     reasons = "; ".join(f"{step}: {reason}" for step, reason in damaged)
     raise CheckpointError(
         f"{len(damaged)} checkpoints in {workdir / CHECKPOINTS}, 0 verify: {reasons}",
-        code="CKPT-NONE-VALID",
+        code=NONE_VALID,
         do="restore the folder from a backup, or train in a new workdir",
     )
 

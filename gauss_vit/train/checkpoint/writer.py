@@ -21,7 +21,7 @@ from gauss_vit.train.checkpoint import retention as retentions
 from gauss_vit.train.checkpoint.metadata import DamagedError, Progress, Record
 from gauss_vit.train.checkpoint.origin import Origin
 from gauss_vit.train.checkpoint.quiet import delete_abandoned, quietly
-from gauss_vit.train.checkpoint.reader import CHECKPOINTS, META, STATE, read_record, saved_steps
+from gauss_vit.train.checkpoint.reader import CHECKPOINTS, META, STATE, read_record, saved_steps, set_aside
 from gauss_vit.train.checkpoint.retention import Retention
 from gauss_vit.train.state import TrainState
 from gauss_vit.trained_on import TrainedOn
@@ -189,6 +189,23 @@ class CheckpointWriter:
         """
         if processes.is_first():
             self._update(step, metrics)
+
+    def set_aside(self, step: int) -> Path:
+        """Moves a damaged checkpoint out of the way, links the best of the others, and returns the new path.
+
+        Raises:
+          StorageError: the folder could not be updated.
+        """
+        return Path(processes.on_first("a damaged checkpoint", lambda: self._set_aside(step)))
+
+    def _set_aside(self, step: int) -> str:
+        try:
+            moved = set_aside(self._workdir, step)
+            self._values.pop(step, None)
+            self._retain(step, {})
+        except OSError as error:
+            raise storage_error(error, f"checkpoint {step} is damaged, {self._folder} not updated") from error
+        return str(moved)
 
     def _sync(self, checkpoint: Path) -> None:
         """Waits until a checkpoint and every entry that leads to it from the workdir are on the disk."""

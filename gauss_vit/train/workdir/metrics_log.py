@@ -1,7 +1,8 @@
 """metrics.jsonl: all metrics of a run, one JSON object per line, bit-identical however often the run was interrupted.
 
 A line holds the step, the split ("train", "observe", or the name of an evaluator) and the metrics; never a time. A
-number that is not finite is written as null. The same numbers as a table are in metrics.csv, written from the lines.
+number that is not finite is written as null. The same numbers as a table are in metrics.csv, written from the lines
+when a process of the run ends.
 """
 
 import contextlib
@@ -98,6 +99,11 @@ def entries(path: Path) -> Iterator[Entry]:
 def splits_at(workdir: Path, step: int) -> set[str]:
     """Returns the splits in metrics.jsonl at a step: names of evaluators, "train" and "observe"."""
     return {str(entry["split"]) for entry in entries(workdir / LINES) if entry["step"] == step}
+
+
+def last_step(workdir: Path, split: str) -> int:
+    """Returns the step of the last line of a split in metrics.jsonl; 0 if there is none."""
+    return max((int(entry["step"] or 0) for entry in entries(workdir / LINES) if entry["split"] == split), default=0)
 
 
 def values_by_step(workdir: Path, split: str, name: str) -> dict[int, float]:
