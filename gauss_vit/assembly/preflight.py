@@ -31,6 +31,10 @@ from gauss_vit.train.workdir import lock, resume
 Value = TypeVar("Value")
 
 _SHOWN = 10
+_RAISE_LIMIT = (
+    "look there for what is stuck. If it is only slow, raise --limit, or of the first training steps"
+    " --config.limits.compile"
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,7 +65,7 @@ class Preflight:
     def __init__(self, experiment: Experiment, *, limit: float):
         self._experiment = experiment
         self._limit = limit
-        expired = functools.partial(hang.end, folder=Path(tempfile.gettempdir()))
+        expired = functools.partial(hang.end, folder=Path(tempfile.gettempdir()), do=_RAISE_LIMIT)
         self._watchdog = Watchdog(expired)
 
     def lines(self, workdir: Path) -> Iterator[str]:

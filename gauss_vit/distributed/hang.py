@@ -15,15 +15,19 @@ from gauss_vit.distributed.watchdog import Wait
 from gauss_vit.errors import PeerError
 
 CODE = "HANG"
+_RESUME = (
+    "look there for what is stuck; started again, the same command resumes a run."
+    " If it is only slow, raise its limit (--config.limits)"
+)
 _WRITING_SECONDS = 10.0
 
 
-def end(wait: Wait, seconds: float, *, folder: Path) -> NoReturn:
+def end(wait: Wait, seconds: float, *, folder: Path, do: str = _RESUME) -> NoReturn:
     """Ends this process, whatever its other threads are stuck in, with the error of a wait."""
-    ending.at_once(error_of(wait, seconds, folder=folder))
+    ending.at_once(error_of(wait, seconds, folder=folder, do=do))
 
 
-def error_of(wait: Wait, seconds: float, *, others: Sequence[str] = (), folder: Path) -> PeerError:
+def error_of(wait: Wait, seconds: float, *, others: Sequence[str] = (), folder: Path, do: str = _RESUME) -> PeerError:
     """Builds the error, and writes the stacks.
 
     Nothing here needs a lock that another thread may hold, or storage that answers.
@@ -33,6 +37,7 @@ def error_of(wait: Wait, seconds: float, *, others: Sequence[str] = (), folder: 
       seconds: How long.
       others: What other processes of the run wait for.
       folder: Folder for the stacks of all threads; standard error if it cannot be written within some seconds.
+      do: What to do about it.
     """
     told = f"; {'; '.join(others)}" if others else ""
     what = f"waited {seconds:.0f} s for {wait.what}, limit {wait.limit:g} s{told}"
@@ -42,8 +47,7 @@ def error_of(wait: Wait, seconds: float, *, others: Sequence[str] = (), folder: 
     return PeerError(
         f"{what}; stacks of all threads in {'the lines above' if stacks is None else stacks}",
         code=CODE,
-        do="look there for what is stuck; started again, the same command resumes a run."
-        " If it is only slow, raise its limit (--config.limits)",
+        do=do,
     )
 
 

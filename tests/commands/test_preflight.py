@@ -2,15 +2,21 @@
 
 import shutil
 import signal
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
 from gauss_vit import main as program
+from gauss_vit.assembly import preflight as preflights
+from gauss_vit.distributed import ending
+from gauss_vit.distributed.watchdog import Expired, Wait
+from gauss_vit.errors import PeerError
 from gauss_vit.train.workdir import lock
 from tests import processes
 from tests.tiny_config import FLAG as CONFIG
+from tests.tiny_config import get_config
 
 LIMIT_SECONDS = 60
 
@@ -26,6 +32,20 @@ def test_says_what_it_found_and_leaves_a_workdir_as_before_a_run(tmp_path: Path,
     assert "training 1437, eval 50 images of 10 classes" in lines[2]
     assert "loss of the first batch 2.3" in lines[4]
     assert {path.name for path in (tmp_path / "run").rglob("*")} == {".lock", "checkpoints"}
+
+
+def test_the_error_of_what_hangs_names_the_limit_of_preflight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def end(error: PeerError) -> None:
+        raise error
+
+    expired: list[Expired] = []
+    monkeypatch.setattr(ending, "at_once", end)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(preflights, "Watchdog", expired.append)
+    preflights.Preflight(get_config(), limit=10.0)
+    with pytest.raises(PeerError) as caught:
+        expired[0](Wait(what="the data", limit=10.0), 11.0)
+    assert caught.value.do.endswith("raise --limit, or of the first training steps --config.limits.compile")
 
 
 @pytest.mark.parametrize(
