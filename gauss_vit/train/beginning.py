@@ -1,5 +1,6 @@
 """What a run begins with: its records compared, its state fresh or restored, its batches and its checkpoints."""
 
+import contextlib
 import logging
 from collections.abc import Iterator
 from itertools import chain, islice
@@ -12,8 +13,17 @@ from gauss_vit.class_names import changes_of_classes
 from gauss_vit.distributed import processes
 from gauss_vit.errors import CheckpointError, ConfigError
 from gauss_vit.tasks.evaluator import Evaluator
+from gauss_vit.train.checkpoint.metadata import DamagedError, check_fits
 from gauss_vit.train.checkpoint.origin import Origin, Override, changed_versions, resharding
-from gauss_vit.train.checkpoint.reader import Restored, best_step, restore_params, set_aside, unfinished_steps
+from gauss_vit.train.checkpoint.reader import (
+    Restored,
+    best_step,
+    read_record,
+    restore_params,
+    saved_steps,
+    set_aside,
+    unfinished_steps,
+)
 from gauss_vit.train.checkpoint.retention import Retention
 from gauss_vit.train.checkpoint.writer import CheckpointWriter
 from gauss_vit.train.program import fresh_state
@@ -40,8 +50,22 @@ def compare_with_recorded(run: Run) -> Differences:
         return Differences()
     differences = resume.compare(run.recipe.with_defaults(recorded), run.recipe.to_json())
     if run.resume == "same":
-        resume.require_same_run(differences)
+        anew = f"use its values to resume, or a new --workdir with --config.start.weights={run.workdir}"
+        resume.require_same_run(differences, do=resume.OVERRIDE if _fits(run) else anew)
     return differences
+
+
+def _fits(run: Run) -> bool:
+    """Returns whether the newest checkpoint with a readable record, if there is one, has the arrays of the run."""
+    for step in reversed(saved_steps(run.workdir)):
+        with contextlib.suppress(DamagedError):
+            record = read_record(run.workdir, step)
+            try:
+                check_fits(record, run.program.abstract)
+            except CheckpointError:
+                return False
+            return True
+    return True
 
 
 def require_steps(run: Run, restored: Restored | None) -> None:

@@ -66,6 +66,16 @@ def test_other_arrays_and_other_classes_are_refused_all_the_same(tmp_path: Path)
         fit(dataclasses.replace(longer, trained_on=dataclasses.replace(TRAINED_ON, class_names=("crow", "gull"))))
 
 
+def test_override_is_offered_only_where_it_helps(tmp_path: Path):
+    run = run_in(tmp_path, SHORT)
+    fit(run)
+    for change, do in (({"batch_size": 16}, "--resume=override"), ({"ema_decay": 0.5}, "--config.start.weights=")):
+        with pytest.raises(ConfigError) as caught:
+            fit(with_training(run, num_steps=12, **change))
+        assert caught.value.code == "RESUME-CONFIG" and do in caught.value.do
+        assert ("--resume=override" in caught.value.do) == ("batch_size" in change)
+
+
 def test_fewer_steps_than_were_made_are_refused(tmp_path: Path):
     fit(run_in(tmp_path, SHORT))
     shorter = with_training(run_in(tmp_path, SHORT), num_steps=5)

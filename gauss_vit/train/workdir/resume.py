@@ -26,6 +26,8 @@ MAY_CHANGE = (
 )
 """Paths of the experiment that affect how a run is logged, stored or computed, but not what it learns."""
 
+OVERRIDE = "use its values to resume, add --resume=override to continue with these, or use a new --workdir"
+
 _MAY_GROW = "training.num_steps"
 _EVALUATOR = re.compile(r"(evaluators\.[^.]+\.).*")
 _ABSENT = "absent"
@@ -84,8 +86,12 @@ def compare(recorded: Mapping[str, JsonValue], current: Mapping[str, JsonValue])
     )
 
 
-def require_same_run(differences: Differences) -> None:
+def require_same_run(differences: Differences, *, do: str = OVERRIDE) -> None:
     """Checks that nothing differs that changes what is learned.
+
+    Args:
+      differences: Differences from the run in the workdir.
+      do: What to do about them; an override does not help where the checkpoints have other arrays.
 
     Raises:
       ConfigError: code RESUME-CONFIG, with every such difference.
@@ -94,7 +100,7 @@ def require_same_run(differences: Differences) -> None:
         raise ConfigError(
             f"the workdir holds a run with another config: {'; '.join(differences.learned)}",
             code="RESUME-CONFIG",
-            do="use its values to resume, add --resume=override to continue with these, or use a new --workdir",
+            do=do,
         )
 
 
