@@ -14,6 +14,7 @@ from gauss_vit.data.examples import Source
 from gauss_vit.distributed import processes
 from gauss_vit.errors import ConfigError, OutOfMemoryError
 from gauss_vit.experiment import Experiment, override
+from gauss_vit.tasks.detection import Detection
 from gauss_vit.train import memory
 from gauss_vit.train.mesh import num_batch_shards
 from gauss_vit.train.prefetch import AHEAD
@@ -61,6 +62,8 @@ def with_advice(error: OutOfMemoryError, experiment: Experiment, source: Source)
     else:
         flags = " ".join(f"--config.{key}={value}" for key, value in found[0].items())
         do = f"add {flags}, with which a step needs {_gibibytes(found[1])}, as compiled"
+        if "training.accumulate" in found[0] and isinstance(experiment.task, Detection):
+            do += "; micro-batches change the loss of a detector"
     return OutOfMemoryError(message, do=do, code=error.code, work=error.work)
 
 

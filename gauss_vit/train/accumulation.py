@@ -1,7 +1,8 @@
 """The gradient of a large batch from micro-batches, one after the other, in one compiled step.
 
-Only the memory of activations changes: sums and weights of the loss are added over the micro-batches and divided once,
-so that what the loss runs over (images, pixels, instances) counts the same whichever micro-batch it is in.
+Sums and weights of the loss are added over the micro-batches and divided once, so that what the loss runs over (images,
+pixels) counts the same whichever micro-batch it is in, and only the memory of activations changes. The terms of a
+detector are divided by the counts of each micro-batch, which weighs by its images: its loss changes as well.
 """
 
 from collections.abc import Callable

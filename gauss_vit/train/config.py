@@ -26,7 +26,7 @@ class Training:
         `checkpoint_every`. None keeps none for good.
       best: Rule for the best checkpoint, which is kept too; None keeps the newest only.
       accumulate: Number of micro-batches that a batch is split into, differentiated one after the other to save memory;
-        1 is the whole batch.
+        1 is the whole batch. The loss of a detector changes with it.
       ema_decay: Decay d of the moving average of parameters, a <- d a + (1 - d) p after each update, such as 0.99996.
         The average is evaluated too, its metrics begin with `ema_`. None keeps no average.
     """

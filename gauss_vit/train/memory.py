@@ -12,7 +12,8 @@ from gauss_vit.errors import is_out_of_memory, memory_error
 
 _REMEDIES: Mapping[str, str] = MappingProxyType(
     {
-        "training": "set model.compute.remat=full or, without batch normalisation, training.accumulate",
+        "training": "set model.compute.remat=full or, without batch normalisation, training.accumulate"
+        " (which changes the loss of a detector)",
         "evaluation": "lower training.eval_batch_size",
         "observation": "lower training.observe_images, or set it to 0",
     }

@@ -17,8 +17,11 @@ from gauss_vit.distributed import processes
 from gauss_vit.errors import OutOfMemoryError
 from gauss_vit.experiment import Experiment
 from gauss_vit.heads.upernet import UPerNetHead
+from gauss_vit.tasks.coco_measure import CocoMeasure
+from gauss_vit.tasks.evaluator import Evaluator
 from gauss_vit.tasks.segmentation import Segmentation
 from gauss_vit.train import memory
+from tests.tasks.spelled_objects import TASK
 from tests.tiny_config import get_config
 from tests.train.toy import TRAINING, ToyRecipe, batch_of, shared_program
 
@@ -99,6 +102,18 @@ def test_no_micro_batches_are_advised_for_batch_normalisation(
     error = with_advice(FAILED, dataclasses.replace(experiment, task=task, data=data), source)
     assert error.do == "add --config.model.compute.remat=full, with which a step needs 44.00 GiB, as compiled"
     assert not any("training.accumulate" in changes for changes in costs.asked)
+
+
+def test_micro_batches_of_a_detector_are_said_to_change_its_loss(
+    experiment: Experiment, source: Source, monkeypatch: pytest.MonkeyPatch
+):
+    Costs(monkeypatch, available=46.4)
+    data = dataclasses.replace(experiment.data, name="coco", targets="objects")
+    evaluators = (Evaluator(measure=CocoMeasure()),)
+    detector = dataclasses.replace(experiment, task=TASK, data=data, evaluators=evaluators)
+    error = with_advice(FAILED, detector, source)
+    assert error.do.startswith("add --config.training.accumulate=2, ")
+    assert error.do.endswith("; micro-batches change the loss of a detector")
 
 
 def test_what_the_compiler_does_not_say_is_not_made_up(

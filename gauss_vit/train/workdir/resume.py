@@ -9,6 +9,7 @@ from pathlib import Path
 from gauss_vit.config.schema import JsonValue
 from gauss_vit.errors import ConfigError
 from gauss_vit.files import read_json
+from gauss_vit.tasks.detection import Detection
 from gauss_vit.train.checkpoint.metadata import DamagedError
 from gauss_vit.train.checkpoint.reader import read_record, saved_steps
 from gauss_vit.train.workdir.lock import CONFIG
@@ -16,7 +17,7 @@ from gauss_vit.train.workdir.lock import CONFIG
 MAY_CHANGE = (
     r"training\.(log|checkpoint|observe)_every",
     r"evaluators\.[^.]+\.(every|data_dir)",
-    r"training\.(eval_batch_size|observe_images|accumulate)",
+    r"training\.(eval_batch_size|observe_images)",
     r"training\.(keep_checkpoints|keep_every|best(\..*)?)",
     r"data\.(data_dir|num_threads)",
     r"mesh\..*",
@@ -29,6 +30,7 @@ MAY_CHANGE = (
 OVERRIDE = "use its values to resume, add --resume=override to continue with these, or use a new --workdir"
 
 _MAY_GROW = "training.num_steps"
+_MICRO_BATCHES = "training.accumulate"
 _EVALUATOR = re.compile(r"(evaluators\.[^.]+\.).*")
 _ABSENT = "absent"
 
@@ -108,6 +110,9 @@ def _is_allowed(path: str, old: Mapping[str, str], new: Mapping[str, str]) -> bo
     """Returns whether a difference may be accepted; evaluators may be added and removed as a whole."""
     if path == _MAY_GROW and path in old and path in new:
         return float(new[path]) > float(old[path])
+    if path == _MICRO_BATCHES:
+        # The terms of a detector are divided by the counts of each micro-batch.
+        return all(side.get("task.type") != json.dumps(Detection.__name__) for side in (old, new))
     evaluator = _EVALUATOR.fullmatch(path)
     if evaluator and any(f"{evaluator[1]}name" not in side for side in (old, new)):
         return True

@@ -26,6 +26,7 @@ EXPERIMENT = {
         "observe_every": None,
         "keep_checkpoints": 2,
         "best": None,
+        "accumulate": 1,
     },
     "seed": 0,
 }
@@ -56,6 +57,7 @@ def test_same_experiment_has_no_difference():
         ("training.eval_batch_size", 4),
         ("training.keep_checkpoints", 9),
         ("training.keep_every", 1000),
+        ("training.accumulate", 2),
         ("training.best", {"metric": "eval/top1", "mode": "max"}),
         ("data.data_dir", "/other"),
         ("data.num_threads", 0),
@@ -73,6 +75,12 @@ def test_what_does_not_change_the_learning_may_change_and_is_noted(path: str, va
     differences = resume.compare(EXPERIMENT, changed(path, value))
     resume.require_same_run(differences)
     assert differences.allowed and all(note.split(":")[0].startswith(path) for note in differences.allowed)
+
+
+def test_micro_batches_change_what_a_detector_learns():
+    task = {"task": {"type": "Detection"}}
+    differences = resume.compare(EXPERIMENT | task, changed("training.accumulate", 2) | task)
+    assert differences == Differences(learned=("training.accumulate: 1 -> 2",))
 
 
 def with_evaluators(*evaluators: dict) -> dict:
