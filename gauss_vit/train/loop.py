@@ -41,7 +41,7 @@ from gauss_vit.train.checkpoint.writer import CheckpointWriter
 from gauss_vit.train.evaluation import evaluate
 from gauss_vit.train.input_wait import InputWait
 from gauss_vit.train.interruption import EXIT_STATUS, Interruption
-from gauss_vit.train.metric_window import MetricWindow
+from gauss_vit.train.metric_window import MetricWindow, skipped
 from gauss_vit.train.prefetch import place_ahead
 from gauss_vit.train.run import Feed, Observer, Run
 from gauss_vit.train.state import TrainState
@@ -217,7 +217,7 @@ class _Loop:
         rate = float(self._program.learning_rate(self._step - 1))
         values = self._window.values()
         self._input.ended()
-        values = {**values, **_skipped(values, num_places=num_places), "learning_rate": rate}
+        values = {**values, **skipped(values, num_places=num_places), "learning_rate": rate}
         self._loggers.write(TRAIN, self._step, values)
         timing = self._timing()
         self._loggers.write_timing(self._step, timing)
@@ -395,12 +395,3 @@ class _Loop:
             f" last good checkpoint: {'none' if newest is None else newest}",
             do="lower the learning rate, lengthen the warm-up, or set max_gradient_norm",
         )
-
-
-def _skipped(values: dict[str, float], *, num_places: int) -> dict[str, int]:
-    """Counts the examples that an interval's batches lack because images were skipped, as `num_skipped`; empty if none.
-
-    It follows from the sums, so that it is the same after a resume.
-    """
-    missing = num_places - int(values["num_examples"]) if "num_examples" in values else 0
-    return {"num_skipped": missing} if missing else {}

@@ -79,3 +79,12 @@ class MetricWindow:
             self._sums = jax.tree.unflatten(jax.tree.structure(metric), leaves)
         self._restored = ()
         self._sums = metric if self._sums is None else self._sums.merge(metric)
+
+
+def skipped(values: dict[str, float], *, num_places: int) -> dict[str, int]:
+    """Counts the examples that an interval's batches lack because images were skipped, as `num_skipped`; empty if none.
+
+    It follows from the sums, so that it is the same after a resume.
+    """
+    missing = num_places - int(values["num_examples"]) if "num_examples" in values else 0
+    return {"num_skipped": missing} if missing else {}
