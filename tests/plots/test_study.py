@@ -6,10 +6,10 @@ from gauss_vit.plots.canvas import encode
 from gauss_vit.plots.study import Bar, learned_figure, study_figure
 
 ARMS = (
-    Bar(name="none", points=(30.0, 32.0), mean=31.0, seeds=(20.0, 42.0), images=(29.0, 33.0)),
-    Bar(name="a very long name of an arm $x$", points=(33.0,), mean=33.0, seeds=None, images=None),
+    Bar(name="none", points=(30.0, 32.0), mean=31.0, over_seeds=(20.0, 42.0), over_images=(29.0, 33.0)),
+    Bar(name="a very long name of an arm $x$", points=(33.0,), mean=33.0, over_seeds=None, over_images=None),
 )
-DIFFERENCES = (Bar(name=ARMS[1].name, points=(1.0,), mean=1.0, seeds=None, images=(-1.0, 3.0)),)
+DIFFERENCES = (Bar(name=ARMS[1].name, points=(1.0,), mean=1.0, over_seeds=None, over_images=(-1.0, 3.0)),)
 TEXTS = {"title": "T", "metric": "top1", "baseline": "none", "unit": "%"}
 
 
