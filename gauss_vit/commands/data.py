@@ -13,7 +13,7 @@ from gauss_vit.command_line.console import can_write, remark, say
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.data import contents, inspection
 from gauss_vit.data.config import ADE20K, COCO, COCO_FOLDER, DIGITS, FOLDER, MASK_FOLDER, Data
-from gauss_vit.data.images.header import LARGEST_MAX_PIXELS, MAX_PIXELS, LargeImageError
+from gauss_vit.data.images.header import MAX_PIXELS, LargeImageError
 from gauss_vit.data.mask_counts import MaskCounts
 from gauss_vit.data.prepare import drawn_shapes, plans
 from gauss_vit.data.prepare.imagenet_archives import TRAIN_ARCHIVE, VALIDATION_ARCHIVE, archive_plan
@@ -203,9 +203,7 @@ def _with_remedies() -> Iterator[None]:
     try:
         yield
     except LargeImageError as error:
-        can_raise = error.num_pixels is not None and error.num_pixels <= LARGEST_MAX_PIXELS
-        do = f"add --max_pixels={error.num_pixels}" if can_raise else error.do
-        raise DataError(error.message, do=do, code=error.code) from error
+        raise DataError(error.message, do=error.remedy_by_flag, code=error.code) from error
     except OutsideError as error:
         raise DataError(error.message, do="add --follow_links if you trust it", code=error.code) from error
 

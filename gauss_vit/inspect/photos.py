@@ -16,7 +16,7 @@ from gauss_vit.assembly import cpu_devices, feeds
 from gauss_vit.assembly.named_model import NamedModel, run_experiment
 from gauss_vit.batches import Batch, ClassTargets, MaskTargets, ObjectTargets
 from gauss_vit.command_line.console import warn
-from gauss_vit.data.images.header import LARGEST_MAX_PIXELS, LargeImageError
+from gauss_vit.data.images.header import LargeImageError
 from gauss_vit.data.images.image import load_image
 from gauss_vit.data.images.preprocess import preprocess_for_evaluation
 from gauss_vit.data.skips import SKIPPABLE
@@ -86,9 +86,7 @@ def with_remedies() -> Iterator[None]:
     try:
         yield
     except LargeImageError as error:
-        can_raise = error.num_pixels is not None and error.num_pixels <= LARGEST_MAX_PIXELS
-        remedy = f"add --max_pixels={error.num_pixels}" if can_raise else error.do
-        raise DataError(error.message, do=f"{remedy}, or add --skip_bad", code=error.code) from error
+        raise DataError(error.message, do=f"{error.remedy_by_flag}, or add --skip_bad", code=error.code) from error
     except DataError as error:
         if error.code not in SKIPPABLE:
             raise

@@ -62,6 +62,12 @@ class LargeImageError(DataError):
         super().__init__(message, do=do)
         self.num_pixels = num_pixels
 
+    @property
+    def remedy_by_flag(self) -> str:
+        """What to do for whoever has flags and no config."""
+        can_raise = self.num_pixels is not None and self.num_pixels <= LARGEST_MAX_PIXELS
+        return f"add --max_pixels={self.num_pixels}" if can_raise else self.do
+
 
 def open_image(
     encoded: bytes,
