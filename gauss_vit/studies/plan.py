@@ -127,11 +127,16 @@ def _planned(
 
 def _check_weights(study: Study, experiment: Experiment, *, arm: str) -> None:
     """Makes sure that a run keeps what will be measured."""
-    key = {"last": None, "ema": "ema_decay", "best": "best"}[study.weights]
-    if key is not None and getattr(experiment.training, key) is None:
+    training = experiment.training
+    lacking = {
+        "last": None,
+        "ema": "ema_decay" if training.ema_decay is None else None,
+        "best": "best" if training.best is None else None,
+    }[study.weights]
+    if lacking is not None:
         raise ConfigError(
             f"the study measures weights={study.weights!r}, which the arm {arm} does not keep",
-            do=f"set training.{key} in its config, or let the study measure weights='last'",
+            do=f"set training.{lacking} in its config, or let the study measure weights='last'",
         )
 
 

@@ -50,8 +50,8 @@ def compare_with_recorded(run: Run) -> Differences:
         return Differences()
     differences = resume.compare(run.recipe.with_defaults(recorded), run.recipe.to_json())
     if run.resume == "same":
-        anew = f"use its values to resume, or a new --workdir with --config.start.weights={run.workdir}"
-        resume.require_same_run(differences, do=resume.OVERRIDE if _fits(run) else anew)
+        otherwise = f"use its values to resume, or a new --workdir with --config.start.weights={run.workdir}"
+        resume.require_same_run(differences, do=resume.OVERRIDE if _fits(run) else otherwise)
     return differences
 
 

@@ -127,16 +127,17 @@ def test_a_best_step_that_was_observed_is_not_observed_again(tmp_path: Path):
     assert lines == [0, 4, 8, 12]
 
 
+def fail_at_4(step: int, params: PyTree) -> dict[str, float]:
+    """Fails to store what is observed of the best step."""
+    if step == 4:
+        raise StorageError("disk full")
+    return {"norm": 1.0}
+
+
 def test_a_run_that_ended_before_its_best_was_observed_does_it_when_run_again(tmp_path: Path):
     run = with_best(tmp_path)
-
-    def fail_at_best(step: int, params: PyTree) -> dict[str, float]:
-        if step == 4:
-            raise StorageError("disk full")
-        return {"norm": 1.0}
-
     with pytest.raises(StorageError):
-        fit(dataclasses.replace(run, observers=(fail_at_best,)))
+        fit(dataclasses.replace(run, observers=(fail_at_4,)))
     fit(run)
     lines = [entry["step"] for entry in entries(tmp_path / "metrics.jsonl") if entry["split"] == "observe"]
     assert lines == [12, 4]
@@ -175,14 +176,8 @@ def test_a_silent_observer_is_not_asked_again_where_the_last_step_is_the_best(
 def test_a_damaged_best_checkpoint_is_set_aside_for_the_next(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.INFO)
     run = with_best(tmp_path)
-
-    def fail_at_best(step: int, params: PyTree) -> dict[str, float]:
-        if step == 4:
-            raise StorageError("disk full")
-        return {"norm": 1.0}
-
     with pytest.raises(StorageError):
-        fit(dataclasses.replace(run, observers=(fail_at_best,)))
+        fit(dataclasses.replace(run, observers=(fail_at_4,)))
     flip_byte(next(path for path in data_files(tmp_path, 4) if path.parent.parent.name == "state"))
     fit(run)
     assert any("the best checkpoint is damaged" in message for message in caplog.messages)
