@@ -323,6 +323,13 @@ def check_target(features: FeatureFunction, batch: ErfBatch, *, token: Token, pr
     shape = _abstract_map(features, batch.image)
     if measured > float(jnp.finfo(shape.dtype).eps) ** 0.5 * probe:
         return
+    if not probe:
+        raise ConfigError(
+            f"the readout of token {token} under protocol {protocol.name} does not depend on the image: its gradient is"
+            " zero, and so is that of the same channels with random signs",
+            do="look for weights that are zero or, with protocol replknet, for channels that are all negative",
+            code="ERF-DEGENERATE",
+        )
     raise ConfigError(
         f"protocol {protocol.name} is degenerate for this feature map: the gradient of the readout of token {token} has"
         f" norm {measured:.1e}, against {probe:.1e} for the same channels with random signs, so it is rounding noise"

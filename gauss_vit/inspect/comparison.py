@@ -24,6 +24,7 @@ from gauss_vit.inspect.titles import shortest_names
 from gauss_vit.plots.comparison import MAX_FIELDS, comparison_figure
 
 _LONGEST_TITLE = 200
+_LARGEST_EXCESS = 1e-6
 _OF_A_FIELD = frozenset({"erf", "token", "radial_mass"})
 
 
@@ -132,7 +133,7 @@ def _not_a_field(path: Path) -> DataError:
 
 
 def _is_sound(field: MeasuredField) -> bool:
-    """Returns whether the shapes fit together, and every number is finite."""
+    """Returns whether the shapes fit together, every number is finite, and the map holds shares of a mass."""
     (row, column), (rows, columns) = field.token, field.grid
     sizes = (row, column, rows, columns)
     if not all(type(size) is int for size in sizes) or field.values.ndim != 2:
@@ -141,7 +142,10 @@ def _is_sound(field: MeasuredField) -> bool:
     curves = (field.radii_px, field.radial_mass, *(() if field.radial_band is None else field.radial_band))
     arrays = (field.values, *curves)
     is_numeric = all(array.dtype == np.float64 and np.isfinite(array).all() for array in arrays)
-    return is_on_grid and is_numeric and {array.shape for array in curves} == {(len(field.radii_px),)}
+    if not (is_on_grid and is_numeric and {array.shape for array in curves} == {(len(field.radii_px),)}):
+        return False
+    is_shares = field.values.min() >= 0 and abs(field.values.sum() - 1) < _LARGEST_EXCESS
+    return bool(is_shares) and field.num_images > 0
 
 
 def _with_unique_titles(fields: tuple[MeasuredField, ...]) -> tuple[MeasuredField, ...]:

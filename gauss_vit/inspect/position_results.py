@@ -143,9 +143,12 @@ def write_biases(
     }
     for name, figure in figures.items():
         write_figures(path.with_name(f"{path.name}_{name}"), figure, formats=formats)
-    median = np.median([fit.r_squared for fit in analysis.fits])
+    fitted = [fit.r_squared for fit in analysis.fits if np.isfinite(fit.r_squared)]
+    outcome = f"median R2 {np.median(fitted):.3f}" if fitted else "no layer has a Gaussian"
+    if 0 < len(fitted) < analysis.depth:
+        outcome += f" of the {len(fitted)} that have a Gaussian"
     files = file_names(path, "npz", "json", *(f"_{name}" for name in figures), formats=formats)
-    return f"{files}: {counted(analysis.depth, 'layer')}, median R2 {median:.3f}"
+    return f"{files}: {counted(analysis.depth, 'layer')}, {outcome}"
 
 
 def write_embedding(
@@ -160,7 +163,9 @@ def write_embedding(
     write_record(suffixed(path, "json"), _source(named) | analysis.to_json())
     write_figures(path, similarity_figure(analysis, title=title_of(named)), formats=formats)
     files = file_names(path, "npz", "json", formats=formats)
-    return f"{files}: position embedding, R2 of the Gaussian fit {analysis.fit.r_squared:.3f}"
+    r_squared = analysis.fit.r_squared
+    outcome = f"R2 of the Gaussian fit {r_squared:.3f}" if np.isfinite(r_squared) else "no Gaussian fits it"
+    return f"{files}: position embedding, {outcome}"
 
 
 def write_attention(

@@ -1,7 +1,7 @@
 """Blank figures and axes in the style of the project, and figures encoded as files."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import matplotlib as mpl
@@ -127,6 +127,32 @@ def add_legend_above(axes: Axes, entries: Sequence[Artist], *, columns: int) -> 
         handlelength=1.2,
         handletextpad=0.5,
     )
+
+
+def legend_columns(names: Sequence[str], *, letters: int) -> int:
+    """Computes how many names of the longest one's length fit beside each other in a legend."""
+    return min(len(names), max(1, letters // (max(map(len, names)) + 6)))
+
+
+def add_shared_legend(figure: FigureBase, lines: Mapping[str, Artist], *, columns: int) -> None:
+    """Adds one legend above all axes of a figure, at the left, without parsing math.
+
+    Args:
+      figure: the figure, or a part of it.
+      lines: what the legend explains, by name.
+      columns: number of names in a row.
+    """
+    legend = figure.legend(
+        handles=list(lines.values()),
+        labels=list(lines),
+        loc="outside upper left",
+        frameon=False,
+        fontsize=TICK_SIZE,
+        ncols=columns,
+        handlelength=1.6,
+    )
+    for text in legend.texts:
+        text.set_parse_math(False)
 
 
 def add_colour_bar(figure: FigureBase, mapped: ScalarMappable, axes: Axes, label: str) -> None:

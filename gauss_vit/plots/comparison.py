@@ -2,8 +2,8 @@
 
 import math
 import re
+import textwrap
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float
@@ -36,13 +36,21 @@ from gauss_vit.quantities import counted
 
 LINE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#999999")
 DIFFERENCE_COLOURS = "RdBu_r"
+LINE_STYLES = ("-", "--", ":", "-.")
 MAX_FIELDS = len(LINE_COLOURS)
 LETTERS = "abcdefgh"
 _COLUMNS = 4
 _LARGEST_PANEL, _BAR_INCHES, _GAP_INCHES = 2.0, 0.8, 0.3
 _TITLE_INCHES, _CHANGE_INCHES, _HEADING_INCHES, _PROFILE_INCHES = 0.5, 0.55, 0.25, 2.1
 _ROW_LETTERS = 88
+_CAPTION_LETTERS = 105
 _EQUAL_PERCENT = 0.01
+
+
+def line_look(index: int) -> tuple[str, str]:
+    """Returns colour and style of the line of an index; 32 lines look different."""
+    repeated, place = divmod(index, len(LINE_COLOURS))
+    return LINE_COLOURS[place], LINE_STYLES[repeated % len(LINE_STYLES)]
 
 
 def comparison_figure(fields: tuple[MeasuredField, ...]) -> Figure:
@@ -200,7 +208,12 @@ def _finish(axes: Axes, title: str) -> None:
 
 
 def _caption(fields: tuple[MeasuredField, ...]) -> str:
-    """Writes protocol and number of images once if they are equal for all fields, else for each."""
+    """Writes protocol, number of images and, if they differ, patches: once if equal for all fields, else for each."""
+    patches = [f", patch {field.token[0]},{field.token[1]} of {field.grid[0]} x {field.grid[1]}" for field in fields]
     words = [f"{field.protocol}, {counted(field.num_images, 'image')}" for field in fields]
-    is_equal = all(one == other for one, other in pairwise(words))
-    return f"Axes in pixels; {words[0] if is_equal else '; '.join(words)}"
+    if len(set(patches)) > 1:
+        words = [word + patch for word, patch in zip(words, patches, strict=True)]
+    if len(set(words)) == 1:
+        return f"Axes in pixels; {words[0]}"
+    lettered = [f"({letter}) {word}" for letter, word in zip(LETTERS, words, strict=False)]
+    return textwrap.fill(f"Axes in pixels; {'; '.join(lettered)}", width=_CAPTION_LETTERS)

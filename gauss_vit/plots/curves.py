@@ -12,11 +12,12 @@ from matplotlib.ticker import MaxNLocator
 
 from gauss_vit.plots.canvas import (
     COLUMN_INCHES,
-    TICK_SIZE,
     TITLE_SIZE,
     TWO_COLUMNS_INCHES,
+    add_shared_legend,
     blank_figure,
     hide_box,
+    legend_columns,
     style_axes,
 )
 from gauss_vit.plots.comparison import LINE_COLOURS
@@ -72,8 +73,8 @@ def curves_figure(charts: Sequence[Chart]) -> Figure:
     columns = min(_COLUMNS, len(charts))
     num_rows = -(-len(charts) // columns)
     names = tuple(dict.fromkeys(curve.name for chart in charts for curve in chart.curves))
-    legend_columns = _legend_columns(names, letters=_LEGEND_LETTERS[columns])
-    legend_inches = _LEGEND_ROW_INCHES * -(-len(names) // legend_columns)
+    columns_of_legend = legend_columns(names, letters=_LEGEND_LETTERS[columns])
+    legend_inches = _LEGEND_ROW_INCHES * -(-len(names) // columns_of_legend)
     width = COLUMN_INCHES if columns == 1 else TWO_COLUMNS_INCHES
     figure = blank_figure(width, num_rows * _PANEL_INCHES + legend_inches)
     has_one_scale = {chart.unit for chart in charts} == {"%"}
@@ -87,23 +88,8 @@ def curves_figure(charts: Sequence[Chart]) -> Figure:
         _finish(axes, chart)
     for unused in cells[len(charts) :]:
         unused.remove()
-    legend = figure.legend(
-        handles=[lines[name] for name in names],
-        labels=names,
-        loc="outside upper left",
-        frameon=False,
-        fontsize=TICK_SIZE,
-        ncols=legend_columns,
-        handlelength=1.6,
-    )
-    for text in legend.texts:
-        text.set_parse_math(False)
+    add_shared_legend(figure, {name: lines[name] for name in names}, columns=columns_of_legend)
     return figure
-
-
-def _legend_columns(names: Sequence[str], *, letters: int) -> int:
-    """Computes how many names of the longest one's length fit beside each other."""
-    return min(len(names), max(1, letters // (max(map(len, names)) + 6)))
 
 
 def _draw(axes: Axes, curve: Curve, *, colour: str) -> Line2D:

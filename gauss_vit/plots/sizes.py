@@ -20,7 +20,7 @@ from gauss_vit.plots.canvas import (
     write_caption,
     write_heading,
 )
-from gauss_vit.plots.comparison import LINE_COLOURS
+from gauss_vit.plots.comparison import line_look
 from gauss_vit.plots.erf import COLOURS, DISPLAY_EXPONENT, PATCH_COLOUR
 from gauss_vit.quantities import counted
 
@@ -77,11 +77,14 @@ def _draw_map(axes: Axes, field: MeasuredField, *, norm: PowerNorm, reach: float
 
 def _draw_curves(axes: Axes, fields: tuple[MeasuredField, ...], *, unit: str) -> None:
     """Draws the share of the mass within a radius, in pixels or as a share of the image's shorter side."""
-    for field, colour in zip(fields, LINE_COLOURS, strict=False):
+    for index, field in enumerate(fields):
+        colour, style = line_look(index)
         height, width = field.values.shape
         scale = 1.0 if unit == "pixels" else 100 / min(height, width)
         radii: Float[np.ndarray, " radii"] = field.radii_px * scale
-        axes.plot(radii, 100 * field.radial_mass, color=colour, linewidth=1.1, label=f"{height} x {width} px")
+        axes.plot(
+            radii, 100 * field.radial_mass, color=colour, linestyle=style, linewidth=1.1, label=f"{height} x {width} px"
+        )
         if field.radial_band is not None:
             low, high = 100 * field.radial_band
             axes.fill_between(radii, low, high, color=colour, alpha=0.25, linewidth=0)

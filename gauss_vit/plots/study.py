@@ -15,17 +15,20 @@ from gauss_vit.plots.canvas import (
     TICK_SIZE,
     TWO_COLUMNS_INCHES,
     add_legend_above,
+    add_shared_legend,
     blank_figure,
     hide_box,
+    legend_columns,
     style_axes,
     write_caption,
     write_heading,
 )
-from gauss_vit.plots.comparison import LINE_COLOURS
+from gauss_vit.plots.comparison import line_look
 
 _ROW_INCHES, _FRAME_INCHES = 0.36, 1.45
 _BELOW = 0.24  # of a row: seeds are drawn below the mean, which would cover them.
-_CURVE_INCHES = 2.3
+_CURVE_INCHES = 2.1
+_LEGEND_ROW_INCHES, _LEGEND_LETTERS = 0.17, 48
 _IMAGES_WIDTH, _SEEDS_WIDTH = 5.0, 1.5
 _BAND_COLOUR = "#bcd6e8"
 _MARK_COLOUR = "#0b5c8f"
@@ -133,21 +136,28 @@ def learned_figure(learned: Mapping[str, Mapping[str, tuple[float, ...]]], *, ti
         return None
     columns = min(2, len(learned))
     rows = -(-len(learned) // columns)
-    figure = blank_figure(COLUMN_INCHES * columns + 0.2, _CURVE_INCHES * rows + 0.4)
+    arms = list(dict.fromkeys(arm for curves in learned.values() for arm in curves))
+    columns_of_legend = legend_columns(arms, letters=_LEGEND_LETTERS * columns)
+    legend_inches = _LEGEND_ROW_INCHES * -(-len(arms) // columns_of_legend)
+    whole = blank_figure(COLUMN_INCHES * columns + 0.2, _CURVE_INCHES * rows + legend_inches + 0.4)
+    write_heading(whole, title)
+    write_caption(whole, "Means over seeds and, where a head has its own, over heads")
+    figure = whole.add_subfigure(whole.add_gridspec(1, 1)[0, 0])
     cells = list(figure.subplots(rows, columns, squeeze=False).ravel())
     for unused in cells[len(learned) :]:
         unused.remove()
-    arms = list(dict.fromkeys(arm for curves in learned.values() for arm in curves))
+    lines: dict[str, Line2D] = {}
     for axes, (name, curves) in zip(cells, learned.items(), strict=False):
         for arm, values in curves.items():
-            colour = LINE_COLOURS[arms.index(arm) % len(LINE_COLOURS)]
-            axes.plot(range(len(values)), values, ".-", color=colour, linewidth=1.1, markersize=4, label=arm)
-        axes.set_title(name, fontsize=LABEL_SIZE, pad=18, parse_math=False)
+            colour, style = line_look(arms.index(arm))
+            (lines[arm],) = axes.plot(
+                range(len(values)), values, color=colour, linestyle=style, linewidth=1.1, label=arm
+            )
+            lines[arm].set(marker=".", markersize=4)
+        axes.set_title(name, fontsize=LABEL_SIZE, parse_math=False)
         style_axes(axes, x_label="layer", y_label="")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.tick_params(labelsize=TICK_SIZE)
         hide_box(axes)
-        add_legend_above(axes, axes.lines, columns=4)
-    write_heading(figure, title)
-    write_caption(figure, "Means over seeds and, where a head has its own, over heads")
-    return figure
+    add_shared_legend(figure, {arm: lines[arm] for arm in arms}, columns=columns_of_legend)
+    return whole

@@ -209,6 +209,8 @@ def verdict(difference: Difference, *, baseline: str) -> str:
     interval = difference.estimate.interval
     if interval is None:
         claim = f"{difference.arm} and {baseline}: one seed, so that nothing can be claimed"
+    elif interval.low == interval.high != 0:
+        claim = f"{difference.arm} and {baseline}: equal differences in all seeds, so that nothing can be claimed"
     elif interval.low <= 0 <= interval.high:
         claim = f"{difference.arm} and {baseline}: no difference can be claimed"
     else:

@@ -60,7 +60,7 @@ def test_draws_are_those_of_splitmix64():
 
 
 def test_equal_images_have_bands_of_no_width():
-    bands = bands_of(total_of([hill(5.0)] * 8))
+    bands = bands_of(total_of([hill(5.0)] * 16))
     assert bands.sigma_x.low == pytest.approx(bands.sigma_x.high, rel=1e-6)
     assert bands.half_mass_radius.low == bands.half_mass_radius.high
     np.testing.assert_allclose(bands.profile[0], bands.profile[1], atol=1e-12)
@@ -73,7 +73,6 @@ def test_the_band_of_sigma_has_the_width_of_the_standard_error(varied):
     # 200 draws know a 95 % interval to a tenth or so; sigma of a mixture is not quite the mean of the sigmas.
     assert bands.sigma_x.high - bands.sigma_x.low == pytest.approx(2 * 1.96 * standard_error, rel=0.35)
     assert bands.sigma_x.low < 5.0 < bands.sigma_x.high
-    assert bands.r_squared.low <= bands.r_squared.high <= 1
 
 
 def test_the_profile_lies_in_its_band(varied):
@@ -97,14 +96,15 @@ def test_a_bounded_fit_has_bands(varied):
     assert bands_of(total, bounds=image_bounds(*SHAPE)).sigma_x == pytest.approx(bands_of(total).sigma_x, rel=1e-6)
 
 
-def test_one_image_or_no_groups_have_no_bands(varied):
+def test_few_images_or_no_groups_have_no_bands(varied):
     _, total = varied
-    assert bands_of(total_of([hill(5.0)])) is None
+    assert bands_of(total_of([hill(5.0), hill(6.0)] * 4 + [hill(5.0)])) is None
+    assert bands_of(total_of([hill(5.0), hill(6.0)] * 5)) is not None
     plain = ErfSum(values=total.values, groups=None, num_images=32, tokens=(TOKEN,), grid=GRID, protocol=BMVC2023)
     assert bands_of(plain) is None
 
 
 def test_empty_groups_are_not_drawn():
-    bands = bands_of(total_of([hill(5.0), hill(6.0), np.zeros(SHAPE)]))
-    assert bands.num_groups == 2
+    bands = bands_of(total_of([hill(5.0), hill(6.0)] * 5 + [np.zeros(SHAPE)]))
+    assert bands.num_groups == 10
     json.dumps(bands.to_json(), allow_nan=False)

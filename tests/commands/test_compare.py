@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from gauss_vit import main as program
+from gauss_vit.errors import DataError
 from gauss_vit.inspect.comparison import read, read_all, result_paths
 from gauss_vit.inspect.result_files import write_arrays
 
@@ -127,6 +128,16 @@ def test_what_cannot_be_compared_is_said_in_a_line(tmp_path, capsys, names, mess
     assert status in (2, 3)
     assert message in capsys.readouterr().err
     assert not (tmp_path / "both.png").exists()
+
+
+@pytest.mark.parametrize("wrong", [{"erf": -1}, {"erf": 0}, {"erf": 2}, {"num_images": -1}])
+def test_what_is_not_a_share_of_a_mass_is_no_field(tmp_path, wrong):
+    write_field(tmp_path / "a.npz")
+    with np.load(tmp_path / "a.npz") as arrays:
+        held = {name: arrays[name] * wrong[name] if name in wrong else arrays[name] for name in arrays}
+    write_arrays(tmp_path / "b.npz", held)
+    with pytest.raises(DataError, match="does not contain the receptive field"):
+        read(tmp_path / "b.npz")
 
 
 def test_metrics_of_runs_become_a_figure(tmp_path, capsys):

@@ -114,7 +114,17 @@ def test_what_is_equal_among_fields_is_said_once():
     assert comparison_figure((first, second)).get_supxlabel() == "Axes in pixels; bmvc2023, 7 images"
     other = dataclasses.replace(second, protocol="replknet")
     caption = comparison_figure((first, other)).get_supxlabel()
-    assert caption == "Axes in pixels; bmvc2023, 7 images; replknet, 7 images"
+    assert caption == "Axes in pixels; (a) bmvc2023, 7 images; (b) replknet, 7 images"
+
+
+def test_fields_of_different_patches_say_so_within_the_figure():
+    several = [dataclasses.replace(each, token=(index, 0)) for index, each in enumerate(fields(8))]
+    figure = comparison_figure(tuple(several))
+    encode(figure, "png", dots_per_inch=40)
+    caption = figure.get_supxlabel()
+    assert "(h) bmvc2023, 7 images, patch 7,0 of 10 x 14" in " ".join(caption.split())
+    (text,) = [text for text in figure.texts if text.get_text() == caption]
+    assert text.get_window_extent().x1 <= figure.bbox.x1
 
 
 def test_long_titles_are_broken_and_lose_nothing():

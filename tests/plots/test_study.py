@@ -36,8 +36,23 @@ def test_equal_figures_have_equal_bytes():
 def test_numbers_over_layers_have_a_panel_each(count: int):
     learned = {f"gaussian/n{index}": {"gauss": (1.0, 2.0), "both": (1.5, 2.5)} for index in range(count)}
     figure = learned_figure(learned, title="T")
-    assert [axes.get_title() for axes in figure.axes] == list(learned)
-    assert [line.get_label() for line in figure.axes[0].lines] == ["gauss", "both"]
+    (part,) = figure.subfigs
+    assert [axes.get_title() for axes in part.axes] == list(learned)
+    assert [line.get_label() for line in part.axes[0].lines] == ["gauss", "both"]
+
+
+def test_many_arms_of_long_names_look_different_and_leave_room_for_the_panels():
+    arms = [f"an_arm_of_a_long_name_{index}" for index in range(12)]
+    figure = learned_figure({"gaussian/sigma": dict.fromkeys(arms, (1.0, 2.0))}, title="T")
+    encode(figure, "png", dots_per_inch=40)
+    (part,) = figure.subfigs
+    (axes,), (legend,) = part.axes, part.legends
+    looks = {(line.get_color(), line.get_linestyle()) for line in axes.lines}
+    assert len(looks) == len(arms)
+    assert [text.get_text() for text in legend.texts] == arms
+    assert axes.get_window_extent().width > 0.7 * figure.bbox.width
+    assert legend.get_window_extent().x1 <= figure.bbox.x1
+    assert legend.get_window_extent().y0 >= axes.title.get_window_extent().y1
 
 
 def test_nothing_learned_is_no_figure():

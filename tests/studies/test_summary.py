@@ -103,10 +103,16 @@ def test_runs_that_diverged_are_named_with_what_is_claimed_without_them():
         ((0.40, 0.45), "with-gauss is above none"),
         ((-0.40, -0.45), "with-gauss is below none"),
         ((0.40, 0.60), "with-gauss and none: no difference can be claimed"),
+        ((0.25, 0.25), "with-gauss and none: equal differences in all seeds, so that nothing can be claimed"),
     ],
 )
 def test_claims_are_those_of_the_interval(gains: tuple[float, float], expected: str):
-    values = {("none", 0): 0.5, ("none", 5): 0.7, ("with-gauss", 0): 0.5 + gains[0], ("with-gauss", 5): 0.7 + gains[1]}
+    values = {
+        ("none", 0): 0.5,
+        ("none", 5): 0.75,
+        ("with-gauss", 0): 0.5 + gains[0],
+        ("with-gauss", 5): 0.75 + gains[1],
+    }
     moved = [dataclasses.replace(each, value=values[each.run.arm, each.run.seed]) for each in RESULTS]
     (difference,) = summarize(PLAN, moved).differences
     assert verdict(difference, baseline="none") == expected
