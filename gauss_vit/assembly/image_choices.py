@@ -6,7 +6,7 @@ from typing import Literal
 import jax
 
 from gauss_vit.assembly.named_model import NamedModel
-from gauss_vit.assembly.resolutions import parse_size
+from gauss_vit.assembly.resolutions import at_size, parse_size
 from gauss_vit.command_line.invocation import Invocation
 from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.errors import ConfigError
@@ -53,7 +53,7 @@ def resized(named: NamedModel, size: Size) -> NamedModel:
     """
     if size == named.config.image_size:
         return named
-    config = dataclasses.replace(named.config, image_size=size)
+    config = at_size(named.config, size)
     params = regridded(jax.device_get(named.params), named.config, target=config)
     return dataclasses.replace(
         named, name=f"{named.name}_size-{size_text(size)}", config=config, params=jax.device_put(params)

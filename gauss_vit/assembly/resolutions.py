@@ -5,6 +5,7 @@ import dataclasses
 from gauss_vit.data.images.transforms import ResizeCenterCrop
 from gauss_vit.errors import ConfigError
 from gauss_vit.experiment import Experiment
+from gauss_vit.models.backbone import BackboneConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,9 +29,28 @@ class Resolution:
         transform = dataclasses.replace(_cropping(experiment), crop_fraction=self.crop_fraction)
         return dataclasses.replace(
             experiment,
-            model=dataclasses.replace(experiment.model, image_size=self.image_size),
+            model=at_size(experiment.model, self.image_size),
             data=dataclasses.replace(experiment.data, eval_transform=transform),
         )
+
+
+def at_size(config: BackboneConfig, image_size: tuple[int, int]) -> BackboneConfig:
+    """Returns a backbone's config for another image size.
+
+    Gaussians of queries stay the functions that were trained: relative to the grid of the given config, unless they
+    name one. In windows that is the window, which stays as it is.
+
+    Raises:
+      ConfigError: the model cannot take the size.
+    """
+    if image_size == config.image_size:
+        return config
+    gaussian, (first, *others) = config.position.query_gaussian, config.stages()
+    changed = dataclasses.replace(config, image_size=image_size)
+    if gaussian is None or gaussian.reference is not None or others:
+        return changed
+    kept = dataclasses.replace(gaussian, reference=first.window)
+    return dataclasses.replace(changed, position=dataclasses.replace(config.position, query_gaussian=kept))
 
 
 def resolutions(experiment: Experiment, *, sizes: str | None, crop: float | None) -> tuple[Resolution, ...]:

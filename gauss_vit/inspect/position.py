@@ -1,6 +1,6 @@
 """Reads position tables, learned Gaussians and absolute embeddings from a network's parameters."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import jax
@@ -15,6 +15,7 @@ from gauss_vit.ops.dropout import split_key
 from gauss_vit.ops.grid import Grid
 from gauss_vit.position import term
 from gauss_vit.position.position import Position
+from gauss_vit.position.term import BiasTerm
 from gauss_vit.position.terms.gaussian import Gaussian
 from gauss_vit.tree import flatten_paths, subtree
 
@@ -27,8 +28,8 @@ class PositionGroup:
       name: empty if the model has one such group, else "stage0" and so on.
       grid: (height, width) of the patches that meet in attention: of the image, or of a window.
       tables: sum of the position terms of every block, in logits and without dropout.
-      learned: amplitude and sigma of every block's Gaussian; None if there is none.
-      numbers: what the terms log while they train, by `<term>/<number>`.
+      learned: amplitude and sigma of every block's Gaussian, or of the one that all share; None if there is none.
+      numbers: what the terms log while they train, by `<term>/<number>`, and `shared/<term>/<number>` of shared ones.
     """
 
     name: str
@@ -112,13 +113,17 @@ def _group(name: str, stage: Stage, leaves: Mapping[str, Array], *, key: PRNGKey
 
     layer_keys = None if own_key is None else jax.random.split(own_key, stage.depth)
     tables = jax.jit(jax.vmap(table, axis_size=stage.depth))(stacked, layer_keys)
-    learned = [_learned(each, stacked[each.name], window) for each in stage.terms if isinstance(each, Gaussian)]
+    # The terms of a block first: where there are two Gaussians, its own is drawn.
+    common = _repeated(subtree(leaves, SHARED_BIAS), stage.depth) if stage.shared_terms else {}
+    both = [(each, stacked) for each in stage.terms] + [(each, common) for each in stage.shared_terms]
+    learned = [_learned(each, held[each.name], window) for each, held in both if isinstance(each, Gaussian)]
     return PositionGroup(
         name=name,
         grid=window,
         tables=np.asarray(jax.device_get(tables)),
         learned=learned[0] if learned else None,
-        numbers=_numbers(stage, stacked),
+        numbers=_numbers(stage.terms, stacked, window, prefix="")
+        | _numbers(stage.shared_terms, common, window, prefix="shared/"),
     )
 
 
@@ -129,12 +134,17 @@ def _learned(gaussian: Gaussian, params: PyTree, grid: Grid) -> LearnedGaussian:
     return LearnedGaussian(amplitude=learned["amplitude"], sigma_y=down, sigma_x=across)
 
 
-def _numbers(stage: Stage, stacked: Mapping[str, PyTree]) -> dict[str, Float[np.ndarray, "depth _"]]:
-    """Collects what the terms of a stage log, as `<term>/<number>`."""
+def _repeated(shared: PyTree, depth: int) -> PyTree:
+    """Stacks parameters that all blocks share as if each had its own."""
+    return jax.tree.map(lambda leaf: np.broadcast_to(np.asarray(leaf), (depth, *leaf.shape)), jax.device_get(shared))
+
+
+def _numbers(
+    terms: Sequence[BiasTerm], stacked: Mapping[str, PyTree], window: Grid, *, prefix: str
+) -> dict[str, Float[np.ndarray, "depth _"]]:
+    """Collects what terms log, as `<term>/<number>` behind a prefix."""
     return {
-        f"{each.name}/{name}": values
-        for each in stage.terms
-        for name, values in each.numbers(
-            jax.tree.map(np.asarray, jax.device_get(stacked[each.name])), stage.window
-        ).items()
+        f"{prefix}{each.name}/{name}": values
+        for each in terms
+        for name, values in each.numbers(jax.tree.map(np.asarray, jax.device_get(stacked[each.name])), window).items()
     }

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, Int, Int32, PRNGKeyArray
 
 from gauss_vit.models.compute import Compute
 from gauss_vit.models.features import AttentionInputs, Features, Intermediates
+from gauss_vit.models.layer_position import PositionBias
 from gauss_vit.models.layers import Init, LayerNorm
 from gauss_vit.models.stage import Stage
 from gauss_vit.ops.grid import Grid
@@ -45,6 +46,17 @@ class Backbone(Protocol):
     def attention_inputs(self, images: Float[Array, "batch height width 3"]) -> tuple[AttentionInputs, ...]:
         """Computes the inputs of every attention layer; layers of equal shape are stacked."""
         ...
+
+
+@runtime_checkable
+class SharesBias(Protocol):
+    """A backbone with position terms whose parameters all blocks share.
+
+    Attributes:
+      shared_bias: Those terms, which may be none.
+    """
+
+    shared_bias: PositionBias
 
 
 @runtime_checkable

@@ -30,10 +30,11 @@ def pixel_cross_entropy(
     """
     values = logits.astype(jnp.float32)
     num_classes = values.shape[-1]
-    is_class = label[..., None] == jnp.arange(num_classes, dtype=label.dtype)[None, None, None, :]
+    label = label.astype(jnp.int32)
+    is_class = label[..., None] == jnp.arange(num_classes, dtype=jnp.int32)[None, None, None, :]
     of_label = jnp.sum(jnp.where(is_class, values, 0), axis=-1)
     losses = jax.nn.logsumexp(values, axis=-1) - of_label
-    return jnp.where(label < num_classes, losses, jnp.nan)
+    return jnp.where((label >= 0) & (label < num_classes), losses, jnp.nan)
 
 
 def soft_cross_entropy(

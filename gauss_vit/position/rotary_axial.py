@@ -1,7 +1,7 @@
 """Axial rotary embedding: fixed frequencies, half of the pairs of channels for the rows and half for the columns."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +11,8 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.ops.grid import Grid
 from gauss_vit.position.rotary import Layout, Rotary
 from gauss_vit.position.term import TermParams
+
+_KNOWN = {"coordinates": ("index", "centered"), "order": ("yx", "xy"), "pairing": get_args(Layout)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,9 @@ class AxialRotary(Rotary):
     def __post_init__(self):
         if not np.isfinite(self.base) or self.base <= 1:
             raise ConfigError(f"base must be finite and above 1, got {self.base}")
+        for name, known in _KNOWN.items():
+            if (value := vars(self)[name]) not in known:
+                raise ConfigError(f"{name} must be one of {', '.join(known)}, got {value!r}")
         if self.reference is not None and (self.coordinates == "centered" or min(self.reference) < 1):
             raise ConfigError(
                 f"reference {self.reference} must be at least 1 x 1, for coordinates 'index'",

@@ -5,8 +5,10 @@ warning, with the results of a model without it. So each block's attention is ru
 LayerScale can hide it, with and without each term, the rotary embedding and the Gaussians of queries.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,13 +18,13 @@ from jaxtyping import Array, Float, PyTree
 
 from gauss_vit.errors import ConfigError, DataError
 from gauss_vit.models.attention import Attention
-from gauss_vit.models.backbone import Backbone
+from gauss_vit.models.backbone import Backbone, SharesBias
 from gauss_vit.models.layer_position import LayerPosition
 from gauss_vit.position.term import add
 
 # Float32 rounding between two fused programs is about 1e-6; a bias that matters changes a per cent or more.
 _SMALLEST_CHANGE = 1e-5
-_SHARED = "shared"
+_SHARED = "shared "
 _ROTARY, _QUERY_GAUSSIAN = "rotary", "query_gaussian"
 
 
@@ -32,7 +34,8 @@ class TermEffect:
 
     Attributes:
       layer: index of the block in the model, from 0.
-      term: name of the term; "shared" for the table of all blocks, "rotary" and "query_gaussian" for what is no table.
+      term: name of the term; "shared gaussian", for example, if all blocks share its parameters; "rotary" and
+        "query_gaussian" for what is no table.
       change: relative L2 change of the attention's output when the term is removed.
       gradient: L2 norm of the gradient of a fixed random projection of that output with respect to the term's
         parameters, or, where it has none, to the angles of its rotation.
@@ -50,6 +53,16 @@ class TermEffect:
         """Whether the term has a finite gradient and, unless it starts from zero, changes the attention's output."""
         changes = self.is_zero or self.change > _SMALLEST_CHANGE
         return bool(np.isfinite(self.gradient)) and self.gradient > 0 and changes
+
+
+class _SharedTerms(NamedTuple):
+    """The terms that all blocks share: their structure and their parameters by name."""
+
+    graph: nnx.GraphDef
+    params: dict[str, Any]
+
+    def tables(self) -> dict[str, Float[Array, "#heads dy dx"]]:
+        return nnx.merge(self.graph, self.params).tables()
 
 
 def measure_effects(
@@ -114,8 +127,12 @@ def _effects_by_group(
 ) -> list[tuple[Array, dict[str, tuple[Array, Array, Array]]]]:
     """Computes the effects by term, stacked over layers of equal shape, with the indices of these layers."""
     backbone: Backbone = nnx.merge(graph, params)
-    groups = backbone.attention_inputs(images)
-    return [(jnp.asarray(group.layers), group.map(_effects)) for group in groups]
+    shared_terms = None
+    if isinstance(backbone, SharesBias):
+        structure, state = nnx.split(backbone.shared_bias)
+        shared_terms = _SharedTerms(graph=structure, params=nnx.to_pure_dict(state))
+    effects = functools.partial(_effects, shared_terms=shared_terms)
+    return [(jnp.asarray(group.layers), group.map(effects)) for group in backbone.attention_inputs(images)]
 
 
 def _effects(
@@ -123,13 +140,16 @@ def _effects(
     tokens: Float[Array, "batch tokens channels"],
     mask: Float[Array, "windows tokens tokens"] | None,
     shared: Float[Array, "#heads dy dx"] | None,
+    *,
+    shared_terms: _SharedTerms | None,
 ) -> dict[str, tuple[Array, Array, Array]]:
     """Computes, for each part of one attention layer's position, the change, the gradient norm, and whether it is zero.
 
-    A table that all layers share counts as a term of each layer, named "shared".
+    A term that all layers share counts as one of each layer, under its name after "shared".
     """
     tables = attention.bias.tables()
-    tables = tables if shared is None else {**tables, _SHARED: shared}
+    if shared_terms is not None:
+        tables = tables | {f"{_SHARED}{name}": table for name, table in shared_terms.tables().items()}
     position = attention.position(shared=shared)
     outputs = attention(tokens, shared=shared, mask=mask).astype(jnp.float32)
     probe = jax.random.normal(jax.random.key(0), outputs.shape, jnp.float32)
@@ -139,7 +159,10 @@ def _effects(
         return jnp.linalg.norm(outputs - other) / jnp.maximum(jnp.linalg.norm(outputs), 1e-30)
 
     def gradient(name: str) -> Float[Array, ""]:
-        start, output = _as_function(attention, tokens, name, mask=mask, shared=shared)
+        if shared_terms is not None and name.startswith(_SHARED):
+            start, output = _of_shared(attention, tokens, name.removeprefix(_SHARED), mask=mask, terms=shared_terms)
+        else:
+            start, output = _as_function(attention, tokens, name, mask=mask, shared=shared)
         leaves = jax.tree.leaves(jax.grad(lambda part: jnp.sum(output(part).astype(jnp.float32) * probe))(start))
         return jnp.sqrt(sum(jnp.sum(jnp.square(leaf)) for leaf in leaves))
 
@@ -156,6 +179,23 @@ def _effects(
     return effects
 
 
+def _of_shared(
+    attention: Attention,
+    tokens: Float[Array, "batch tokens channels"],
+    name: str,
+    *,
+    mask: Float[Array, "windows tokens tokens"] | None,
+    terms: _SharedTerms,
+) -> tuple[PyTree, Callable[[PyTree], Array]]:
+    """Does what `_as_function` does for a term that all layers share."""
+
+    def output(part: PyTree) -> Array:
+        tables = terms._replace(params={**terms.params, name: part}).tables()
+        return attention(tokens, shared=add(tables, attention.config.grid), mask=mask)
+
+    return terms.params[name], output
+
+
 def _as_function(
     attention: Attention,
     tokens: Float[Array, "batch tokens channels"],
@@ -167,8 +207,6 @@ def _as_function(
     """Returns the parameters of a part, or what stands for them, and the layer's output as a function of these."""
     graph, state = nnx.split(attention)
     params = nnx.to_pure_dict(state)
-    if name == _SHARED:
-        return shared, lambda table: attention(tokens, shared=table, mask=mask)
     if name == _ROTARY and _ROTARY not in params:
         position = attention.position(shared=shared)
         return position.angles, lambda angles: attention.mix(tokens, replace(position, angles=angles), mask=mask)

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from gauss_vit import main as program
-from gauss_vit.assembly.resolutions import Resolution, parse_size, resolutions
+from gauss_vit.assembly.resolutions import Resolution, at_size, parse_size, resolutions
 from gauss_vit.data.images.resize_to_fit import ResizeToFit
 from gauss_vit.errors import ConfigError
+from gauss_vit.position import QueryGaussian
+from gauss_vit.position.position import Position
 from tests.drawing import undrawn
 from tests.tiny_config import get_config
 
@@ -63,6 +65,17 @@ def test_what_the_flags_leave_open_is_the_experiments():
     own = Resolution(image_size=(16, 32), crop_fraction=1.0)
     assert own.of(shown) == shown
     assert own.of(dataclasses.replace(shown, seed=3)).seed == 3
+
+
+def test_gaussians_of_queries_stay_relative_to_the_grid_that_they_were_trained_on():
+    position = Position(query_gaussian=QueryGaussian())
+    model = dataclasses.replace(get_config().model, position=position)
+    larger = at_size(model, (64, 64))
+    assert larger.image_size == (64, 64)
+    assert larger.position.query_gaussian == QueryGaussian(reference=model.grid)
+    assert at_size(model, model.image_size) == model
+    named = dataclasses.replace(model, position=Position(query_gaussian=QueryGaussian(reference=(3, 3))))
+    assert at_size(named, (64, 64)).position == named.position
 
 
 def test_whole_images_have_sizes_of_their_own():

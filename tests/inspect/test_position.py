@@ -110,6 +110,22 @@ def test_a_bias_that_all_blocks_share_is_in_every_table():
     np.testing.assert_array_equal(group.tables[0], group.tables[1])
 
 
+def test_numbers_of_shared_terms_are_there_beside_those_of_blocks():
+    position = Position(terms=(Gaussian(sigma=3.0),), shared=(Gaussian(sigma=2.0),))
+    config = dataclasses.replace(MODEL, position=position)
+    (group,) = position_groups(config, params_of(config))
+    means = {name: values.mean(axis=-1).tolist() for name, values in group.numbers.items()}
+    assert means["gaussian/sigma"] == pytest.approx([3.0, 3.0])
+    assert means["shared/gaussian/sigma"] == pytest.approx([2.0, 2.0])
+    np.testing.assert_allclose(group.learned.sigma_y, [[3.0], [3.0]])
+
+
+def test_a_gaussian_that_all_blocks_share_is_learned_in_each():
+    config = dataclasses.replace(MODEL, position=Position(shared=(Gaussian(sigma=2.0),)))
+    (group,) = position_groups(config, params_of(config))
+    np.testing.assert_allclose(group.learned.sigma_x, [[2.0], [2.0]])
+
+
 def test_the_embedding_is_that_of_the_model_and_swin_has_none():
     config = dataclasses.replace(MODEL, position=Position(terms=(Gaussian(sigma=1.0),), absolute=AbsoluteEmbedding()))
     params = params_of(config)

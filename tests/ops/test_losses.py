@@ -1,5 +1,6 @@
 """Losses against soft targets, in closed form."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -39,3 +40,12 @@ def test_losses_of_bfloat16_logits_are_float32(loss):
     target = jnp.asarray([[0.0, 0.0, 1.0]], jnp.float32)
     assert loss(logits, target).dtype == jnp.float32
     np.testing.assert_array_equal(loss(logits, target), loss(logits.astype(jnp.float32), target))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32])
+def test_a_label_of_a_pixel_is_one_class_of_any_number_and_else_nan(dtype):
+    logits = jnp.asarray(np.random.default_rng(0).normal(size=(1, 1, 2, 300)), jnp.float32)
+    labels = jnp.asarray([[[7, 200]]], dtype)
+    found = np.asarray(losses.pixel_cross_entropy(logits, labels))
+    np.testing.assert_allclose(found[0, 0], -np.asarray(jax.nn.log_softmax(logits))[0, 0, [0, 1], [7, 200]], rtol=1e-5)
+    assert np.isnan(losses.pixel_cross_entropy(logits, jnp.asarray([[[-1, 300]]], jnp.int32))).all()

@@ -131,7 +131,12 @@ def test_gradients_of_frequencies_and_values():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"base": 1.0}, {"base": float("nan")}, {"reference": (0, 3)}, {"reference": (3, 3), "coordinates": "centered"}],
+    [
+        {"base": 1.0},
+        {"base": float("nan")},
+        {"reference": (0, 3)},
+        {"reference": (3, 3), "coordinates": "centered"},
+    ],
 )
 def test_values_that_mean_nothing_are_refused(wrong):
     with pytest.raises(ConfigError):

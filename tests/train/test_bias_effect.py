@@ -119,7 +119,7 @@ def test_a_shared_bias_is_measured_in_every_block():
     config = dataclasses.replace(RELATIVE, position=Position(terms=(Gaussian(),), shared=(RelativeMlp(hidden=8),)))
     effects = effects_of(config)
     found = [(effect.term, effect.layer) for effect in effects]
-    assert found == [(term, layer) for term in ("gaussian", "shared") for layer in range(3)]
+    assert found == [(term, layer) for term in ("gaussian", "shared relative_mlp") for layer in range(3)]
     bias_effect.require_effect(effects)
 
 
@@ -130,8 +130,24 @@ def test_a_shared_bias_that_is_constant_is_dead():
         return params
 
     config = dataclasses.replace(RELATIVE, position=Position(terms=(Gaussian(),), shared=(RelativeMlp(hidden=8),)))
-    with pytest.raises(ConfigError, match="without effect: shared in block 0, shared in block 1, shared in block 2"):
+    with pytest.raises(
+        ConfigError, match="without effect: shared relative_mlp in block 0, shared relative_mlp in block 1"
+    ):
         bias_effect.require_effect(effects_of(config, change=flatten))
+
+
+@pytest.mark.parametrize("beside", [(), (RelativeMlp(hidden=8),)])
+def test_a_dead_term_among_shared_ones_is_found(beside):
+    # Its square is 0 in float32.
+    shared = (*beside, Gaussian(amplitude=1e-30))
+    effects = effects_of(dataclasses.replace(RELATIVE, position=Position(shared=shared)))
+    assert [effect.term for effect in effects if not effect.is_live] == ["shared gaussian"] * 3
+
+
+def test_the_gradient_of_a_shared_term_is_that_of_its_parameters():
+    own, shared = ({kind: (Gaussian(),)} for kind in ("terms", "shared"))
+    first, second = (effects_of(dataclasses.replace(RELATIVE, position=Position(**each))) for each in (own, shared))
+    assert [effect.gradient for effect in second] == pytest.approx([effect.gradient for effect in first], rel=1e-4)
 
 
 def test_a_flat_gaussian_is_dead():

@@ -25,8 +25,8 @@ class Fire(BiasTerm):
       x[dy, dx] = psi(r) / psi(max(R, |threshold|)),    psi(r) = ln(1 + |c| r),    r = sqrt(dy^2 + dx^2)
       table[:, dy, dx] = fc2 relu(fc1 x[dy, dx])
 
-    R is the longest distance on the grid. So a larger grid is the same function of the relative distance, and on grids
-    below the threshold distances are absolute.
+    R is the longest distance on the grid. So x is 1 at the far end of any larger grid, and on grids below the threshold
+    distances are absolute.
 
     Attributes:
       hidden: Number of hidden units; the paper's code has 32.

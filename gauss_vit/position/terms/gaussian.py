@@ -13,7 +13,13 @@ from gauss_vit.ops.grid import Grid
 from gauss_vit.position.term import BiasTerm, TermParams
 
 # Below this width, in units of the term, a Gaussian is one patch to the last bit; it keeps sigma = 0 from giving 0 / 0.
+_LARGEST_AMPLITUDE = 1e19  # Its square is finite in float32.
 _SMALLEST_SIGMA = 1e-6
+
+
+def is_usable_amplitude(amplitude: float) -> bool:
+    """Returns whether the square of an amplitude, which is what logits get, is finite in float32, and itself not 0."""
+    return amplitude != 0 and bool(abs(amplitude) < _LARGEST_AMPLITUDE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +57,10 @@ class Gaussian(BiasTerm):
     image: tuple[int, int] | None = None
 
     def __post_init__(self):
-        if not np.isfinite(self.amplitude) or self.amplitude == 0:
+        if not is_usable_amplitude(self.amplitude):
             raise ConfigError(
-                f"amplitude must be finite and not 0, got {self.amplitude}", do="start at 2, or leave the term out"
+                f"amplitude must be finite, in float32 squared too, and not 0, got {self.amplitude}",
+                do="start at 2, or leave the term out",
             )
         if not np.isfinite(self.sigma) or self.sigma < _SMALLEST_SIGMA:
             raise ConfigError(f"sigma must be finite and at least {_SMALLEST_SIGMA}, got {self.sigma}")

@@ -12,6 +12,8 @@ from gauss_vit.ops.grid import Grid
 from gauss_vit.ops.offsets import manhattan
 from gauss_vit.position.term import BiasTerm, TermParams
 
+_LARGEST_EXPONENT = 24
+
 
 @dataclass(frozen=True, kw_only=True)
 class Manhattan(BiasTerm):
@@ -30,7 +32,7 @@ class Manhattan(BiasTerm):
         of the heads' slopes.
 
     Raises:
-      ConfigError: an exponent is not positive.
+      ConfigError: an exponent is not positive, or so large that the slope would be 0.
 
     Source: Fan et al., RMT: Retentive Networks Meet Vision Transformers (CVPR 2024, arXiv 2309.11523), section 3, and
     `RetNetRelPos2d` of its code.
@@ -41,8 +43,11 @@ class Manhattan(BiasTerm):
     per_head: bool = True
 
     def __post_init__(self):
-        if not (self.first > 0 and self.first + self.span > 0):
-            raise ConfigError(f"exponents must be positive, got first {self.first} and span {self.span}")
+        ends = (self.first, self.first + self.span)
+        if not all(0 < end <= _LARGEST_EXPONENT for end in ends):
+            raise ConfigError(
+                f"exponents must be positive and at most {_LARGEST_EXPONENT}, got first {self.first}, span {self.span}"
+            )
 
     @property
     def name(self) -> str:

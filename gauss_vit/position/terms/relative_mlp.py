@@ -51,6 +51,8 @@ class RelativeMlp(BiasTerm):
             raise ConfigError(f"mode must be 'cr' or 'swin', got {self.mode!r}")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout must be in [0, 1), got {self.dropout}")
+        if self.reference is not None and min(self.reference) < 1:
+            raise ConfigError(f"reference must be at least 1 x 1, got {self.reference}")
 
     @property
     def name(self) -> str:

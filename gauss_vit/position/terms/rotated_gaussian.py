@@ -12,6 +12,7 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.ops.grid import Grid
 from gauss_vit.ops.offsets import offsets
 from gauss_vit.position.term import BiasTerm, TermParams
+from gauss_vit.position.terms.gaussian import is_usable_amplitude
 
 # Below this width, in patches, a Gaussian is one patch to the last bit; it keeps a width of 0 from giving 0 / 0.
 _SMALLEST_SIGMA = 1e-6
@@ -47,8 +48,10 @@ class RotatedGaussian(BiasTerm):
     per_head: bool = True
 
     def __post_init__(self):
-        if not math.isfinite(self.amplitude) or self.amplitude == 0:
-            raise ConfigError(f"amplitude must be finite and not 0, got {self.amplitude}", do="start at 2")
+        if not is_usable_amplitude(self.amplitude):
+            raise ConfigError(
+                f"amplitude must be finite, in float32 squared too, and not 0, got {self.amplitude}", do="start at 2"
+            )
         for name in ("along", "across"):
             width = vars(self)[name]
             if not math.isfinite(width) or width < _SMALLEST_SIGMA:

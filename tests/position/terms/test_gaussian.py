@@ -209,6 +209,7 @@ def test_parameters_in_half_precision_still_give_a_float32_table():
     [
         {"amplitude": 0.0},
         {"amplitude": float("nan")},
+        {"amplitude": 1e20},
         {"sigma": 0.0},
         {"sigma": -1.0},
         {"sigma": float("inf")},

@@ -34,7 +34,7 @@ def test_heads_may_share_the_mean_slope():
     np.testing.assert_allclose(shared, [np.prod(own) ** 0.25], rtol=1e-6)
 
 
-@pytest.mark.parametrize("wrong", [{"first": 0.0}, {"span": -2.0}, {"first": float("nan")}])
+@pytest.mark.parametrize("wrong", [{"first": 0.0}, {"span": -2.0}, {"first": float("nan")}, {"first": 200.0}])
 def test_exponents_without_a_decay_are_refused(wrong):
     with pytest.raises(ConfigError, match="exponents must be positive"):
         Manhattan(**wrong)

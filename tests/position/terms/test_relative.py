@@ -98,7 +98,7 @@ def test_dropout_acts_only_with_a_key():
     assert float(jnp.abs(jnp.mean(draws, axis=0) - still).max()) < 0.1
 
 
-@pytest.mark.parametrize("wrong", [{"hidden": 0}, {"dropout": 1.0}])
+@pytest.mark.parametrize("wrong", [{"hidden": 0}, {"dropout": 1.0}, {"reference": (0, -3)}])
 def test_values_out_of_range_are_refused(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         RelativeMlp(**wrong)
