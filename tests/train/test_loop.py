@@ -15,7 +15,7 @@ import pytest
 from jaxtyping import PyTree
 
 from gauss_vit.batches import Batch, ClassTargets
-from gauss_vit.errors import BusyError, CheckpointError, ConfigError, DataError, DivergedError, StorageError
+from gauss_vit.errors import CheckpointError, ConfigError, DivergedError
 from gauss_vit.tasks.evaluator import Best, Evaluator
 from gauss_vit.train.checkpoint.reader import saved_steps
 from gauss_vit.train.loop import Run, fit
@@ -23,7 +23,6 @@ from gauss_vit.train.mesh import MeshConfig
 from gauss_vit.train.optim import SGD, AdamW, Optimizer
 from gauss_vit.train.program import make_program
 from gauss_vit.train.state import run_key
-from gauss_vit.train.workdir import lock as workdirs
 from gauss_vit.train.workdir.metrics_log import entries
 from tests import compilations
 from tests.train.bits import trace_of
@@ -323,46 +322,6 @@ def test_evaluation_does_not_depend_on_its_batch_size(undisturbed: Path, tmp_pat
         assert (one["top1"], one["num_examples"]) == (other["top1"], other["num_examples"])
 
 
-@pytest.mark.parametrize("field", ["batch_size", "eval_batch_size"])
-def test_batch_that_does_not_fit_the_devices_is_refused(tmp_path: Path, field: str):
-    with pytest.raises(ConfigError, match=f"training.{field} 12 is not divisible by the number of devices 8"):
-        run_in(tmp_path, dataclasses.replace(TRAINING, **{field: 12}), mesh=MeshConfig())
-
-
-def test_feed_that_ends_early_is_an_error(tmp_path: Path):
-    run = run_in(tmp_path)
-    feed = dataclasses.replace(run.feed, train=lambda start: (batch_of(step, 8) for step in range(start, 5)))
-    with pytest.raises(DataError, match="end at step 5 of 12"):
-        fit(dataclasses.replace(run, feed=feed))
-
-
-def test_workdir_in_use_is_refused(tmp_path: Path):
-    with workdirs.hold(tmp_path), pytest.raises(BusyError):
-        fit(run_in(tmp_path))
-
-
-def test_failed_save_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: pytest.LogCaptureFixture):
-    def fail(*arguments: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("orbax.checkpoint.CheckpointManager._finalize_checkpoint", fail)
-    with pytest.raises(StorageError, match="saving checkpoint 3 failed"):
-        fit(run_in(tmp_path))
-    assert not any(message.startswith(("finished", "saved")) for message in logs.messages)
-
-
-def test_failure_of_the_last_save_is_not_success(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: pytest.LogCaptureFixture
-):
-    def fail(*arguments: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("orbax.checkpoint.CheckpointManager._finalize_checkpoint", fail)
-    with pytest.raises(StorageError, match="saving checkpoint 12 failed"):
-        fit(run_in(tmp_path, dataclasses.replace(TRAINING, checkpoint_every=100)))
-    assert not any(message.startswith("finished") for message in logs.messages)
-
-
 @pytest.mark.parametrize(
     "change", [{"seed": 4}, {"optimizer": Optimizer(rule=AdamW(), learning_rate=0.02, weight_decay=0.05)}]
 )
@@ -397,12 +356,3 @@ def test_start_is_checked_once_with_the_first_parameters_and_the_first_batch(und
     np.testing.assert_allclose(kernel, run.recipe.network.make(run_key(3)).kernel[...], rtol=1e-6)
     np.testing.assert_array_equal(batch.image, batch_of(0, 8).image)
     assert trace_of(tmp_path) == trace_of(undisturbed)
-
-
-def test_run_whose_start_is_refused_writes_nothing(tmp_path: Path):
-    def refuse(params: PyTree, batch: Batch) -> None:
-        raise ConfigError("dead")
-
-    with pytest.raises(ConfigError, match="dead"):
-        fit(dataclasses.replace(run_in(tmp_path), check_start=refuse))
-    assert {path.name for path in tmp_path.rglob("*")} == {".lock", "checkpoints"}
