@@ -84,7 +84,7 @@ class Position:
         return bool(self.all_terms) or self.rotary is not None or self.query_gaussian is not None
 
     def with_terms(self, *terms: Term) -> "Position":
-        """Returns a copy with terms added to every block; one of `terms` that has the same name is replaced."""
+        """Returns a copy with terms added to every block; a block's term of the same name is replaced."""
         given = {term.name: term for term in terms}
         kept = [given.pop(term.name, term) for term in self.terms]
         return dataclasses.replace(self, terms=(*kept, *given.values()))
@@ -111,7 +111,7 @@ Config = TypeVar("Config", bound=_HasPosition)
 
 
 def with_terms(config: Config, *terms: Term) -> Config:
-    """Adds terms to every block of a backbone's config; a term of the same name is replaced.
+    """Adds terms to every block of a backbone's config; a block's term of the same name is replaced.
 
     Raises:
       ConfigError: the config has no field `position`: its backbone has no attention between patches.

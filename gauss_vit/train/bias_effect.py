@@ -35,7 +35,7 @@ class TermEffect:
     Attributes:
       layer: index of the block in the model, from 0.
       term: name of the term; "shared gaussian", for example, if all blocks share its parameters; "rotary" and
-        "query_gaussian" for what is no table.
+        "query_gaussian" for those, which have no table.
       change: relative L2 change of the attention's output when the term is removed.
       gradient: L2 norm of the gradient of a fixed random projection of that output with respect to the term's
         parameters, or, where it has none, to the angles of its rotation.

@@ -12,8 +12,9 @@ from gauss_vit.errors import ConfigError
 from gauss_vit.ops.grid import Grid
 from gauss_vit.position.term import BiasTerm, TermParams
 
+# Below it the square is finite in float32, whose largest number is 3.4e38.
+_LARGEST_AMPLITUDE = 1e19
 # Below this width, in units of the term, a Gaussian is one patch to the last bit; it keeps sigma = 0 from giving 0 / 0.
-_LARGEST_AMPLITUDE = 1e19  # Its square is finite in float32.
 _SMALLEST_SIGMA = 1e-6
 
 

@@ -12,6 +12,7 @@ from gauss_vit.ops.grid import Grid
 from gauss_vit.ops.offsets import manhattan
 from gauss_vit.position.term import BiasTerm, TermParams
 
+# Beyond it, the decay 1 - 2^-exponent is 1 in float32.
 _LARGEST_EXPONENT = 24
 
 
